@@ -1,0 +1,50 @@
+"""One DAG per collection of include/collections.yaml: keeps its view `images.<collection>` in step with its bucket."""
+
+from airflow.sdk import DAG, Param, task_group
+
+from orchestration.configuration import DAG_DEFAULTS, declared_collections
+from orchestration.documentation import dag_page
+from orchestration.operators import EmbeddingPodOperator
+from orchestration.tasks import index, list_images, report_task, resample, upsert
+
+PARAMS = {
+    "full": Param(False, type="boolean", title="Full re-scan", description="Embed every image again, changed or not."),
+    "shard_size": Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        maximum=1_000_000,
+        title="Shard size",
+        description="Images a shard; empty: as the collection says.",
+    ),
+    "dry_run": Param(False, type="boolean", title="Dry run", description="Only report what would be done."),
+}
+
+
+def image_embedding(collection):
+    """List what is new, let each shard flow through its three stages on its own, index, report."""
+    with DAG(
+        dag_id=f"image_embedding_{collection.name}",
+        schedule=collection.schedule,
+        params=PARAMS,
+        tags=["image-retrieval", collection.name],
+        doc_md=dag_page(collection),
+        **DAG_DEFAULTS,
+    ):
+
+        @task_group
+        def shard(shard, resampled, embeddings):
+            (
+                resample(collection.name, shard)
+                >> EmbeddingPodOperator(
+                    task_id="embed", collection=collection, resampled=resampled, embeddings=embeddings
+                )
+                >> upsert(collection.name, shard)
+            )
+
+        shards = shard.expand_kwargs(list_images(collection.name))
+        shards >> index(collection.name) >> report_task(collection.name)
+
+
+for declared in declared_collections():
+    image_embedding(declared)

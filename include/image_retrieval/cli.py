@@ -1,0 +1,347 @@
+"""image-retrieval: the stages, the searches and the embedded services from a terminal."""
+
+import argparse
+import json
+import sys
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from image_retrieval import __version__, logs
+from image_retrieval.collection import find_collection, load_collections
+from image_retrieval.errors import ImageRejected, UserError
+from image_retrieval.settings import Settings, load_settings
+
+Command = Callable[[argparse.Namespace, Settings], None]
+console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 1000)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see `{self.prog} --help`")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0, 1 for a run that failed, 2 for a user's mistake."""
+    try:
+        options = _parser().parse_args(arguments)
+        settings = load_settings()
+        logs.configure(settings.log_format)
+        status = options.command(options, settings)
+        return int(status or 0)
+    except (UserError, ImageRejected, FileNotFoundError) as error:
+        print(f"image-retrieval: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="image-retrieval", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, *, collection: bool = False, run: bool = False, json_too: bool = False) -> Any:
+        sub = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
+        sub.set_defaults(command=command)
+        if collection:
+            sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
+        if run:
+            sub.add_argument("--run", required=True, metavar="ID", help="the run that `list` planned")
+            sub.add_argument("--shard", type=_natural, metavar="N", help="one shard of it; all, if left out")
+        if json_too:
+            sub.add_argument("--json", action="store_true", help="print JSON")
+        return sub
+
+    services = add("services", _services)
+    services.add_argument("action", choices=("up", "down", "status"))
+    services.add_argument("--airflow", action="store_true", help="Airflow and its UI, too")
+    add("migrate", _migrate)
+
+    collections = add("collections", _collections, json_too=True)
+    collections.add_argument("action", choices=("list", "show"))
+    collections.add_argument("name", nargs="?", metavar="COLLECTION")
+
+    for name, command in (("list", _list), ("run", _run)):
+        stage = add(name, command, collection=True)
+        stage.add_argument("--run", default=None, metavar="ID", help="name of the run; a new one, if left out")
+        stage.add_argument("--full", action="store_true", help="embed every image again")
+        stage.add_argument("--shard-size", type=_positive, metavar="N", help="images a shard")
+        if name == "list":
+            stage.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+        else:
+            stage.add_argument("--device", default="cpu", help="cpu, cuda, or the rank of a GPU")
+    add("resample", _resample, collection=True, run=True)
+    add("upsert", _upsert, collection=True, run=True)
+    _embed_options(add("embed", _embed))
+
+    search = add("search", _search, collection=True, json_too=True)
+    query = search.add_mutually_exclusive_group(required=True)
+    query.add_argument("--image", type=Path, metavar="FILE", help="search with this picture")
+    query.add_argument("--id", metavar="ID", help="search with an image of the collection")
+    search.add_argument("-k", type=_positive, default=10, metavar="N", help="how many results (10)")
+
+    add("rejected", _rejected, collection=True, json_too=True)
+    add("stats", _stats, json_too=True)
+    demo = add("demo", _demo)
+    demo.add_argument("--images", type=Path, metavar="FOLDER", help="your own images instead of drawn scenes")
+    return parser
+
+
+def _embed_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("resampled", metavar="RESAMPLED", help="URI or path of a packed shard")
+    sub.add_argument("embeddings", metavar="EMBEDDINGS", help="URI or path to write the vectors to (Parquet)")
+    sub.add_argument("--model", required=True, metavar="SOURCE", help="a folder, a hub id, or s3://bucket/prefix/")
+    sub.add_argument("--revision", metavar="COMMIT", help="of a hub id")
+    sub.add_argument("--dtype", default="float32", choices=("float32", "float16", "bfloat16"))
+    sub.add_argument("--batch-size", type=_positive, default=64, metavar="N")
+    sub.add_argument(
+        "--use-cls-token",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="vision transformers: the class token, else the mean of the patch tokens",
+    )
+    sub.add_argument("--device", default="cpu", help="cpu, cuda, or the rank of a GPU")
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)
+
+
+def _natural(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return int(text)
+
+
+def _services(options: argparse.Namespace, settings: Settings) -> None:
+    """Start, stop or show the embedded PostgreSQL and S3 store (and Airflow)."""
+    from image_retrieval.local import services
+
+    if options.action == "up":
+        services.up(settings.local_path, console.print)
+        if options.airflow:
+            from image_retrieval.local import airflow
+
+            airflow.up(load_settings(), console.print)
+    elif options.action == "down":
+        services.down(settings.local_path, console.print)
+    for name, state in services.status(settings.local_path).items():
+        console.print(f"{name:<9} {state}")
+
+
+def _migrate(options: argparse.Namespace, settings: Settings) -> None:
+    """Bring the database's schema to the newest version."""
+    from image_retrieval.store.schema import migrate
+
+    migrate(settings)
+
+
+def _collections(options: argparse.Namespace, settings: Settings) -> None:
+    """List the collections, or show one with every default filled in."""
+    if options.action == "show":
+        if options.name is None:
+            raise UserError("collections show needs the name of a collection")
+        chosen = [find_collection(settings.collections_path, options.name)]
+    else:
+        chosen = list(load_collections(settings.collections_path).values())
+    if options.json or options.action == "show":
+        found = {entry.name: entry.model_dump(mode="json", exclude={"name"}) for entry in chosen}
+        _print_json(found if options.action == "list" else found[options.name])
+        return
+    _print_table(
+        ("collection", "source", "model", "schedule"),
+        [(entry.name, entry.source, entry.model.name, entry.schedule or "by hand") for entry in chosen],
+    )
+
+
+def new_run_id() -> str:
+    """A name that no other run has, in order of time."""
+    return f"cli__{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}_{uuid.uuid4().hex[:6]}"
+
+
+def _list(options: argparse.Namespace, settings: Settings) -> None:
+    """Compare the bucket with the table and cut what is due into shards."""
+    from dataclasses import asdict
+
+    from image_retrieval.pipeline.listing import list_images
+
+    collection = find_collection(settings.collections_path, options.collection)
+    run_id = options.run or new_run_id()
+    plan = list_images(
+        collection, run_id, settings, full=options.full, shard_size=options.shard_size, dry_run=options.dry_run
+    )
+    _print_json({"run": run_id, **asdict(plan)})
+
+
+def _shards(options: argparse.Namespace, settings: Settings) -> list[int]:
+    if options.shard is not None:
+        return [options.shard]
+    from image_retrieval.store.connection import connect
+    from image_retrieval.store.reports import read_run
+
+    with connect(settings) as connection:
+        run = read_run(connection, options.collection, options.run)
+    if run is None:
+        raise UserError(f"collection {options.collection!r} has no run {options.run!r}: `list` makes one")
+    return list(range(run["shards"]))
+
+
+def _resample(options: argparse.Namespace, settings: Settings) -> None:
+    """Resample the images of a run's shards into packed pixels."""
+    from image_retrieval.pipeline.resampling import resample_shard
+    from image_retrieval.progress import stage_progress
+
+    collection = find_collection(settings.collections_path, options.collection)
+    with stage_progress(("resample",)) as show:
+        for shard in _shards(options, settings):
+            resample_shard(collection, options.run, shard, settings, progress=lambda done: show("resample", done))
+
+
+def _embed(options: argparse.Namespace, settings: Settings) -> None:
+    """Turn a packed shard into vectors: the program of the embedding pods."""
+    from image_retrieval.collection import ModelOptions
+    from image_retrieval.embedding.program import embed_shard
+    from image_retrieval.models.towers import image_tower
+    from image_retrieval.progress import stage_progress
+
+    model = ModelOptions(
+        name="given",
+        source=options.model,
+        revision=options.revision,
+        dtype=options.dtype,
+        batch_size=options.batch_size,
+        use_cls_token=options.use_cls_token,
+    )
+    with stage_progress(("embed",)) as show:
+        embed_shard(
+            options.resampled,
+            options.embeddings,
+            lambda: image_tower(model, settings, options.device),
+            settings,
+            batch_size=model.batch_size,
+            progress=lambda done: show("embed", done),
+        )
+
+
+def _upsert(options: argparse.Namespace, settings: Settings) -> None:
+    """Load the vectors of a run's shards into the table."""
+    from image_retrieval.pipeline.upserting import upsert_shard
+
+    collection = find_collection(settings.collections_path, options.collection)
+    for shard in _shards(options, settings):
+        upsert_shard(collection, options.run, shard, settings)
+
+
+def _run(options: argparse.Namespace, settings: Settings) -> int:
+    """Run all stages of a collection here, without Airflow."""
+    from image_retrieval.pipeline.running import run_collection
+    from image_retrieval.progress import stage_progress
+
+    collection = find_collection(settings.collections_path, options.collection)
+    with stage_progress(("resample", "embed")) as show:
+        report = run_collection(
+            collection,
+            options.run or new_run_id(),
+            settings,
+            device=options.device,
+            full=options.full,
+            shard_size=options.shard_size,
+            planned=lambda plan: show.expect(plan.new + plan.changed - plan.left_over),
+            progress=show,
+        )
+    _print_json(report)
+    return 0 if report["state"] == "success" else 1
+
+
+def _search(options: argparse.Namespace, settings: Settings) -> None:
+    """Find the images of a collection that are most similar to a picture."""
+    from image_retrieval.store.connection import connect
+    from image_retrieval.store.search import search, similar_to
+
+    collection = find_collection(settings.collections_path, options.collection)
+    if options.id is not None:
+        with connect(settings) as connection:
+            results = similar_to(connection, collection.name, options.id, options.k)
+    else:
+        from image_retrieval.pipeline.querying import embed_file
+
+        with connect(settings) as connection:
+            results = search(connection, collection.name, embed_file(options.image, collection, settings), options.k)
+    if options.json:
+        _print_json({"results": results})
+        return
+    rows = [(f"{row['similarity']:.4f}", row["image_id"], row["image_path"]) for row in results]
+    _print_table(("similarity", "image_id", "image_path"), rows)
+
+
+def _rejected(options: argparse.Namespace, settings: Settings) -> None:
+    """List the images of a collection that are not searchable, and why."""
+    from image_retrieval.store.connection import connect
+    from image_retrieval.store.reports import list_rejected
+
+    collection = find_collection(settings.collections_path, options.collection)
+    with connect(settings) as connection:
+        rows = list_rejected(connection, collection.name)
+    if options.json:
+        _print_json({"rejected": rows})
+        return
+    table = [
+        (row["reason"], "final" if row["final"] else f"try {row['attempts']}", row["uri"], row["detail"])
+        for row in rows
+    ]
+    _print_table(("reason", "state", "uri", "detail"), table)
+
+
+def _stats(options: argparse.Namespace, settings: Settings) -> None:
+    """Count the images, vectors and rejections of each collection."""
+    from image_retrieval.store.connection import connect
+    from image_retrieval.store.reports import collection_stats
+
+    with connect(settings) as connection:
+        stats = collection_stats(connection)
+    if options.json:
+        _print_json(stats)
+        return
+    columns = ("images", "deleted", "rejected", "vectors", "dimensions", "model")
+    rows = [
+        (name, *(str(row[column]) for column in columns), row["last_run"]["state"] if row["last_run"] else "none")
+        for name, row in stats.items()
+    ]
+    _print_table(("collection", *columns, "last run"), rows)
+
+
+def _demo(options: argparse.Namespace, settings: Settings) -> int:
+    """Fill a bucket, run the daily DAG through Airflow's scheduler, search in SQL, stop what was started."""
+    from image_retrieval.local.demo import demo
+
+    return demo(settings, options.images, console)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def script() -> None:
+    """The console script's entry."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    script()

@@ -1,0 +1,155 @@
+"""What a user writes in include/collections.yaml, checked."""
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+import yaml
+from croniter import croniter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from image_retrieval.errors import UserError
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,23}$")]
+Size = Annotated[int, Field(ge=1, le=4096)]
+PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
+ID_GROUPS = {"group_id", "intra_id"}
+
+
+def _folder_uri(uri: str) -> str:
+    if not re.fullmatch(r"(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|file:/)/.*", uri):
+        raise ValueError(f"{uri!r} is not allowed: a source is s3://bucket/prefix/ or file:///folder/")
+    return uri if uri.endswith("/") else uri + "/"
+
+
+class Strict(BaseModel):
+    """A part of the file: unknown keys are refused, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ResampleOptions(Strict):
+    """How a picture of any size becomes the one that a model reads."""
+
+    target_size: tuple[Size, Size] = Field((224, 224), description="width, height in pixels")
+    target_dpi: tuple[Size, Size] = Field((72, 72), description="written into the resampled file")
+    method: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "lanczos"
+    suffix: Literal[".png", ".jpg", ".webp"] = Field(".png", description="format of the resampled file")
+    fit: Literal["stretch", "crop", "pad"] = Field("stretch", description="what happens to another aspect ratio")
+    keep: bool = Field(True, description="write <image_id>_resample<suffix> beside the packed shards")
+
+
+class ModelOptions(Strict):
+    """Which model makes a collection's vectors, and how it runs."""
+
+    name: Name = Field(description="names the vector table")
+    source: str = Field(description="a folder, a hub id, or s3://bucket/prefix/ that holds config.json and weights")
+    revision: str | None = Field(None, description="commit of a hub id")
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    batch_size: int = Field(64, ge=1, le=4096)
+    use_cls_token: bool = Field(True, description="vision transformers: the class token, else the mean of the patches")
+
+
+class Collection(Strict):
+    """One bucket prefix that is kept in step with one view, `images.<name>`."""
+
+    name: Name
+    source: Annotated[str, AfterValidator(_folder_uri)]
+    glob: tuple[str, ...] = ("*.jpg", "*.jpeg", "*.png", "*.webp", "*.gif", "*.bmp", "*.tif", "*.tiff")
+    model: ModelOptions
+    resample: ResampleOptions = ResampleOptions()
+    schedule: str | None = Field("@daily", description="cron expression or preset; null: only by hand")
+    id_pattern: str | None = Field(None, description="regular expression with groups group_id and / or intra_id")
+    deletion_limit: float = Field(0.2, ge=0, le=1, description="share of images that may be gone at once")
+    shard_size: int = Field(10_000, ge=1, le=1_000_000, description="images a shard")
+    max_shards: int = Field(200, ge=1, le=1000, description="shards a run; what is left over the next run takes")
+
+    @field_validator("glob", mode="before")
+    @classmethod
+    def _one_glob_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("schedule")
+    @classmethod
+    def _schedule_is_known(cls, value: str | None) -> str | None:
+        if value is not None and value not in PRESETS and not croniter.is_valid(value):
+            raise ValueError(f"{value!r} is not allowed: null, a cron expression, or one of {', '.join(PRESETS)}")
+        return value
+
+    @field_validator("id_pattern")
+    @classmethod
+    def _pattern_has_its_groups(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            groups = set(re.compile(value).groupindex)
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression: {error}") from None
+        if not groups or groups - ID_GROUPS:
+            raise ValueError(f"{value!r} needs a group (?P<group_id>…) or (?P<intra_id>…), and no other")
+        return value
+
+    @property
+    def vector_table(self) -> str:
+        """Name, in schema `retrieval`, of the table of this collection's vectors under its model."""
+        return f"vector_{self.name}_{self.model.name}"
+
+    def takes(self, key: str) -> bool:
+        """Whether a key (relative to the source) matches one of the globs, in any case."""
+        path = PurePosixPath(key.lower())
+        return any(path.match(pattern.lower()) for pattern in self.glob)
+
+    def groups(self, key: str) -> tuple[str | None, str | None]:
+        """`group_id` and `intra_id` that the pattern finds in a key, relative to the source."""
+        found = re.search(self.id_pattern, key) if self.id_pattern else None
+        names = found.groupdict() if found else {}
+        return names.get("group_id"), names.get("intra_id")
+
+
+def _describe(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key; allowed are {', '.join(_fields_beside(error['loc']))}"
+    if error["type"] == "string_pattern_mismatch":
+        return f"{key}: {error['input']!r} is not allowed: a letter, then letters, digits and _, in lower case"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if error["type"] == "missing" else f"{key}: {message} (found {error['input']!r})"
+
+
+def _fields_beside(location: tuple[str | int, ...]) -> list[str]:
+    model: type[BaseModel] = Collection
+    for part in location[1:-1]:
+        model = {"resample": ResampleOptions, "model": ModelOptions}[str(part)]
+    return [name for name in model.model_fields if name != "name" or model is ModelOptions]
+
+
+def load_collections(path: Path) -> dict[str, Collection]:
+    """Read and check the file; raises UserError that names the file, the key and what is allowed."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: it lists the collections; see docs/collections.md") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    entries = document.get("collections") if isinstance(document, dict) and len(document) == 1 else None
+    if not isinstance(entries, dict) or not entries:
+        raise UserError(f"{path}: needs one key `collections` that holds one entry per collection")
+    return {str(name): _load_one(path, str(name), entry) for name, entry in entries.items()}
+
+
+def _load_one(path: Path, name: str, entry: Any) -> Collection:
+    if not isinstance(entry, dict) or "name" in entry:
+        raise UserError(f"{path}: {name}: an entry is a mapping of keys such as `source` and `model`, without `name`")
+    try:
+        return Collection(name=name, **{str(key): value for key, value in entry.items()})
+    except ValidationError as invalid:
+        problems = [_describe({**error, "loc": (name, *error["loc"])}) for error in invalid.errors()]
+        raise UserError(f"{path}: " + "; ".join(problems)) from None
+
+
+def find_collection(path: Path, name: str) -> Collection:
+    """One collection of the file; raises UserError that lists those there are."""
+    collections = load_collections(path)
+    if name not in collections:
+        raise UserError(f"unknown collection {name!r}: {path} has {', '.join(collections)}")
+    return collections[name]

@@ -1,0 +1,49 @@
+"""The two ways in which this library refuses."""
+
+from enum import StrEnum
+
+
+class UserError(Exception):
+    """A mistake that its user can mend. The text is one line: what is wrong, where, what to do."""
+
+
+class Reason(StrEnum):
+    """Why an image is not in the vector table: the closed list behind `retrieval.rejected.reason`."""
+
+    EMPTY_FILE = "empty_file"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    TRUNCATED = "truncated"
+    UNDECODABLE = "undecodable"
+    TOO_LARGE = "too_large"
+    TIMEOUT = "timeout"
+    DECODER_CRASHED = "decoder_crashed"
+    NOT_FINITE = "not_finite"
+    NOT_FOUND = "not_found"
+    ACCESS_DENIED = "access_denied"
+    CHANGED_WHILE_READING = "changed_while_reading"
+    UNREACHABLE = "unreachable"
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same object may well succeed at a later run."""
+        return self in _TRANSIENT
+
+
+_TRANSIENT = {
+    Reason.NOT_FOUND,
+    Reason.ACCESS_DENIED,
+    Reason.CHANGED_WHILE_READING,
+    Reason.UNREACHABLE,
+}
+
+
+class ImageRejected(Exception):
+    """One image cannot be used; the rest of its shard goes on."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["ImageRejected"], tuple[Reason, str]]:
+        return type(self), (self.reason, self.detail)

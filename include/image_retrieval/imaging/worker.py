@@ -1,0 +1,64 @@
+"""A process that decodes: `python -m image_retrieval.imaging.worker OPTIONS MAX_PIXELS MEMORY_MB`.
+
+It says that it is ready, then reads images from standard input and answers on standard output; each message is its length (8 bytes, big-endian)
+and its bytes. An image is answered by three messages: what is known of it, in JSON; its pixels; its resampled file.
+It sees no network, no secret and no disk, and ends with its input.
+"""
+
+import json
+import resource
+import sys
+from dataclasses import asdict
+from typing import IO
+
+from image_retrieval.collection import ResampleOptions
+from image_retrieval.errors import ImageRejected
+from image_retrieval.imaging.resample import encode, resample
+
+
+def write_message(stream: IO[bytes], data: bytes) -> None:
+    """Write one message."""
+    stream.write(len(data).to_bytes(8, "big"))
+    stream.write(data)
+
+
+def read_message(stream: IO[bytes]) -> bytes:
+    """Read one message. Raises EOFError where the other side is gone."""
+    head = stream.read(8)
+    data = stream.read(int.from_bytes(head, "big")) if len(head) == 8 else b""
+    if len(head) < 8 or len(data) < int.from_bytes(head, "big"):
+        raise EOFError
+    return data
+
+
+def answer(data: bytes, options: ResampleOptions, max_pixels: int) -> tuple[bytes, bytes, bytes]:
+    """The three messages that answer an image."""
+    try:
+        found = resample(data, options, max_pixels=max_pixels)
+    except ImageRejected as error:
+        return json.dumps({"reason": error.reason, "detail": error.detail}).encode(), b"", b""
+    facts = {name: value for name, value in asdict(found).items() if name != "pixels"}
+    return json.dumps(facts).encode(), found.pixels, encode(found.pixels, options) if options.keep else b""
+
+
+def main() -> None:
+    """Answer images until the input ends."""
+    options = ResampleOptions.model_validate_json(sys.argv[1])
+    max_pixels, memory = int(sys.argv[2]), int(sys.argv[3]) * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    given, answers = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # what a decoder prints must not reach the answers
+    write_message(answers, b"ready")
+    answers.flush()
+    while True:
+        try:
+            data = read_message(given)
+        except EOFError:
+            return
+        for message in answer(data, options, max_pixels):
+            write_message(answers, message)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

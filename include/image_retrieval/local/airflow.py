@@ -1,0 +1,179 @@
+"""Airflow standalone on this machine: its environment, its start, and a small client of its REST API."""
+
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from dotenv import dotenv_values
+
+from image_retrieval.errors import UserError
+from image_retrieval.local import services
+from image_retrieval.local.processes import HOST, free_port, start, wait_until
+from image_retrieval.settings import PREFIX, Settings
+
+FIRST_PORT = 8080
+USER = "admin"
+POOLS = {
+    "resample": {"slots": 1, "description": "Each of these tasks uses all cores of its worker."},
+    "gpu": {"slots": 1, "include_deferred": True, "description": "GPUs (or local processes) that embed at once."},
+}
+UP_SECONDS = 240
+
+
+def up(settings: Settings, say: Callable[[str], None]) -> bool:
+    """Start Airflow, unless it runs. Returns whether it had to be started. Raises UserError."""
+    folder = settings.local_path
+    if services.is_up(folder, "airflow"):
+        return False
+    pid, port = launch(settings)
+    wait_until_ready(settings, pid)
+    say(f"started airflow on http://localhost:{port}, user {USER}, password {password(settings)}")
+    return True
+
+
+def launch(settings: Settings) -> tuple[int, int]:
+    """Start Airflow without waiting for it. Returns its process id and the port of its UI."""
+    folder = settings.local_path
+    port = free_port(FIRST_PORT)
+    values = environment(settings, port)
+    _write_environment(folder / "airflow.env", values)
+    program = str(Path(sys.executable).parent / "airflow")
+    pid = start([program, "standalone"], folder / "airflow" / "log", values, settings.home.resolve())
+    services.record(folder, "airflow", pid, port)
+    return pid, port
+
+
+def environment(settings: Settings, port: int) -> dict[str, str]:
+    """The variables under which any `airflow` command works on this project. Holds secrets."""
+    home, folder = settings.home.resolve(), settings.local_path
+    database = services.database_url(folder, "airflow").replace("postgresql://", "postgresql+psycopg2://", 1)
+    known = dotenv_values(folder / "airflow.env")
+    keys = {
+        name: known.get(name) or secrets.token_urlsafe(32)
+        for name in ("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY")
+    }
+    return {
+        **keys,
+        f"{PREFIX}HOME": str(home),
+        f"{PREFIX}LOCAL_DIR": str(folder),
+        "AIRFLOW_HOME": str(folder / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "6",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{port}/execution/",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+        "AIRFLOW__API__HOST": HOST,
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": f"http://{HOST}:{port}",
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port(8793)),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port(8794 + 1)),
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(home / "include"), os.environ.get("PYTHONPATH")])),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    }
+
+
+def _write_environment(path: Path, values: dict[str, str]) -> None:
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{name}='{value}'\n" for name, value in values.items() if name != "PATH"))
+
+
+def password(settings: Settings) -> str:
+    """The password that Airflow made for its user."""
+    path = settings.local_path / "airflow" / "simple_auth_manager_passwords.json.generated"
+    return str(json.loads(path.read_text())[USER])
+
+
+def wait_until_ready(settings: Settings, pid: int) -> None:
+    """Wait until UI, scheduler and DAG processor are at work, and make the pools. Raises UserError."""
+    base = f"http://{services.address(settings.local_path, 'airflow')}"
+
+    def healthy() -> bool:
+        try:
+            parts = httpx.get(f"{base}/api/v2/monitor/health", timeout=5).json()
+        except (httpx.HTTPError, ValueError):
+            return False
+        return all(parts.get(name, {}).get("status") == "healthy" for name in ("scheduler", "dag_processor"))
+
+    wait_until(healthy, "Airflow", UP_SECONDS, settings.local_path / "airflow" / "log", pid)
+    client = connect(settings)
+    for name, pool in POOLS.items():
+        if client.get(f"/pools/{name}").status_code == httpx.codes.NOT_FOUND:
+            client.post("/pools", json={"name": name, **pool}).raise_for_status()
+
+
+def connect(settings: Settings) -> httpx.Client:
+    """A client of the running Airflow's API, logged in; paths are relative to /api/v2."""
+    base = f"http://{services.address(settings.local_path, 'airflow')}"
+    login = {"username": USER, "password": password(settings)}
+    token = httpx.post(f"{base}/auth/token", json=login, timeout=30).raise_for_status().json()["access_token"]
+    return httpx.Client(base_url=f"{base}/api/v2", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+
+def wait_for_dag(client: httpx.Client, dag_id: str, seconds: float = 120) -> None:
+    """Wait until the DAG processor has read a DAG. Raises UserError with the import error, where there is one."""
+    end = time.monotonic() + seconds
+    while client.get(f"/dags/{dag_id}").status_code != httpx.codes.OK:
+        errors = client.get("/importErrors").json().get("import_errors", [])
+        if errors:
+            last = errors[0]["stack_trace"].strip().splitlines()[-1]
+            raise UserError(f"{errors[0]['filename']} does not import: {last}")
+        if time.monotonic() > end:
+            raise UserError(f"Airflow did not find the DAG {dag_id} within {seconds:.0f} seconds")
+        time.sleep(0.5)
+
+
+def trigger(client: httpx.Client, dag_id: str) -> str:
+    """Start a run of a DAG through the scheduler; returns its run id."""
+    answer = client.post(f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": {}}).raise_for_status()
+    return str(answer.json()["dag_run_id"])
+
+
+def is_paused(client: httpx.Client, dag_id: str) -> bool:
+    """Whether the scheduler leaves a DAG alone."""
+    return bool(client.get(f"/dags/{dag_id}").raise_for_status().json()["is_paused"])
+
+
+def pause(client: httpx.Client, dag_id: str, paused: bool) -> None:
+    """Let the scheduler leave a DAG alone, or take it up."""
+    client.patch(f"/dags/{dag_id}", json={"is_paused": paused}).raise_for_status()
+
+
+def run_state(client: httpx.Client, dag_id: str, run_id: str) -> str:
+    """State of a run: queued, running, success or failed."""
+    return str(client.get(f"/dags/{dag_id}/dagRuns/{run_id}").raise_for_status().json()["state"])
+
+
+def task_instances(client: httpx.Client, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    """The task instances of a run, mapped ones each."""
+    found: list[dict[str, Any]] = []
+    while True:
+        page = (
+            client.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", params={"limit": 100, "offset": len(found)})
+            .raise_for_status()
+            .json()
+        )
+        found += page["task_instances"]
+        if not page["task_instances"] or len(found) >= page["total_entries"]:
+            return found
+
+
+def task_log(client: httpx.Client, dag_id: str, run_id: str, instance: dict[str, Any]) -> list[str]:
+    """The lines of a task instance's last try."""
+    answer = client.get(
+        f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{instance['task_id']}/logs/{instance['try_number']}",
+        params={"map_index": instance["map_index"]},
+        headers={"Accept": "application/json"},
+    )
+    content = answer.json().get("content", []) if answer.is_success else []
+    return [str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content]

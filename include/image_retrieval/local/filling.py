@@ -1,0 +1,83 @@
+"""What the demo puts into the embedded store: pictures, and a model."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
+from image_retrieval.imaging.scenes import draw_scenes
+from image_retrieval.objectstore import ObjectStore
+from image_retrieval.settings import Settings
+
+SCENES = 300
+Picture = tuple[str, bytes]
+
+
+def scene_pictures() -> Iterator[Picture]:
+    """Keys and bytes of the drawn scenes."""
+    return ((scene.key, scene.data) for scene in draw_scenes(SCENES))
+
+
+def folder_pictures(folder: Path, collection: Collection) -> Iterator[Picture]:
+    """Keys and bytes of a folder's files that the collection takes, in order. Raises UserError where there is none."""
+    if not folder.is_dir():
+        raise UserError(f"folder {folder} does not exist: give a folder of images, as in `make demo IMAGES=~/Pictures`")
+    keys = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    keys = [key for key in keys if collection.takes(key) and _is_text(key)]
+    if not keys:
+        raise UserError(f"folder {folder} holds no file that matches {', '.join(collection.glob)}")
+    return ((key, (folder / key).read_bytes()) for key in keys)
+
+
+def _is_text(key: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in key)  # a name that is not UTF-8
+
+
+def mirror(pictures: Iterable[Picture], prefix: str, settings: Settings) -> tuple[int, int]:
+    """Make a prefix hold these pictures and no others; returns how many were written and how many removed."""
+    store = ObjectStore(settings)
+    there = {entry.key: entry.etag for page in store.pages(prefix) for entry in page}
+    kept: set[str] = set()
+
+    def put(picture: Picture) -> bool:
+        key, data = picture
+        kept.add(key)
+        if there.get(key) == hashlib.md5(data, usedforsecurity=False).hexdigest():
+            return False
+        store.write(prefix + key, data)
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        written = 0
+        for batch in _in_batches(pictures, 64):
+            written += sum(pool.map(put, batch))
+    surplus = [prefix + key for key in there.keys() - kept]
+    store.delete(surplus)
+    return written, len(surplus)
+
+
+def _in_batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+    batch: list[Picture] = []
+    for picture in pictures:
+        batch.append(picture)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    yield batch
+
+
+def ensure_model(source: str, settings: Settings) -> bool:
+    """Put the demo's model under its s3:// prefix, where it is missing; returns whether that was needed."""
+    store = ObjectStore(settings)
+    if any(page for page in store.pages(source)):
+        return False
+    from image_retrieval.models.random_weights import save_random_dinov2
+
+    with tempfile.TemporaryDirectory() as folder:
+        save_random_dinov2(Path(folder))
+        for path in sorted(Path(folder).iterdir()):
+            store.upload(path, source + path.name)
+    return True

@@ -1,0 +1,117 @@
+"""Processes that outlive the command that starts them: ports, records, an end."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from image_retrieval.errors import UserError
+
+HOST = "127.0.0.1"
+GRACE_SECONDS = 15
+
+
+def free_port(wanted: int, taken: frozenset[int] = frozenset()) -> int:
+    """The wanted port, or the next one above it on which nothing listens."""
+    for port in range(wanted, min(wanted + 500, 65536)):
+        if port in taken:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise UserError(f"no free port on {HOST} from {wanted} on: stop something that listens there")
+
+
+def start(command: list[str], log: Path, environment: Mapping[str, str], folder: Path) -> int:
+    """Start a program in a session of its own, its output in a log file. Returns its process id."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+            cwd=folder,
+            start_new_session=True,
+        )
+    return process.pid
+
+
+def wait_until(ready: Callable[[], bool], what: str, seconds: float, log: Path, pid: int | None = None) -> None:
+    """Wait until `ready`; raises UserError with the log's last line where it takes too long or the process ends."""
+    end = time.monotonic() + seconds
+    while not ready():
+        ended = pid is not None and not is_running({"pid": pid, "started": None})
+        if ended or time.monotonic() > end:
+            lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
+            how = "ended while it started" if ended else f"was not ready after {seconds:.0f} seconds"
+            raise UserError(f"{what} {how}: {lines[-1] if lines else 'it said nothing'}; see {log}")
+        time.sleep(0.1)
+
+
+def record(path: Path, name: str, facts: dict[str, Any]) -> None:
+    """Note a started process (`pid`, and whatever else), so that a later command can find and stop it."""
+    known = records(path)
+    known[name] = {**facts, "started": psutil.Process(facts["pid"]).create_time()}
+    path.write_text(json.dumps(known, indent=2))
+
+
+def forget(path: Path, name: str) -> None:
+    """Take a process out of the records."""
+    known = records(path)
+    known.pop(name, None)
+    path.write_text(json.dumps(known, indent=2))
+
+
+def records(path: Path) -> dict[str, dict[str, Any]]:
+    """What was noted, by name."""
+    loaded: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else {}
+    return loaded
+
+
+def is_running(facts: dict[str, Any] | None) -> bool:
+    """Whether a noted process still runs; its id alone may be another's by now."""
+    if facts is None:
+        return False
+    try:
+        process = psutil.Process(facts["pid"])
+        same = facts["started"] is None or abs(process.create_time() - facts["started"]) < 2
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def stop(facts: dict[str, Any], first: signal.Signals = signal.SIGTERM) -> None:
+    """End a noted process and its descendants: asked first, killed after a grace time."""
+    if not is_running(facts):
+        return
+    parent = psutil.Process(facts["pid"])
+    family = [parent, *parent.children(recursive=True)]
+    parent.send_signal(first)
+    _, alive = psutil.wait_procs([parent], timeout=GRACE_SECONDS)
+    rest = [process for process in family if process.is_running()]
+    for process in rest:
+        _signal(process, signal.SIGTERM)
+    _, alive = psutil.wait_procs(rest, timeout=5)
+    for process in alive:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=5)
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        pass

@@ -1,0 +1,94 @@
+"""What the demo prints: progress while the run goes on, its counts, and three searches in SQL."""
+
+import time
+from collections import Counter
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from image_retrieval.collection import Collection
+from image_retrieval.local import airflow
+from image_retrieval.settings import Settings
+from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.reports import STAGES, collection_stats
+
+TASKS = ("list_images", "shard.resample", "shard.embed", "shard.upsert", "index", "report")
+ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+
+
+def watch_run(client: httpx.Client, dag_id: str, run_id: str, console: Console) -> str:
+    """Show how far each task is until the run ends; returns the run's state."""
+    columns = (TextColumn("{task.description:<15}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    told: Counter[str] = Counter()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bars = {name: progress.add_task(name, total=None) for name in TASKS}
+        while True:
+            state = airflow.run_state(client, dag_id, run_id)
+            total: Counter[str] = Counter()
+            done: Counter[str] = Counter()
+            for instance in airflow.task_instances(client, dag_id, run_id):
+                total[instance["task_id"]] += 1
+                done[instance["task_id"]] += instance["state"] in ENDED
+            for name, bar in bars.items():
+                progress.update(bar, total=total[name] or None, completed=done[name])
+                if done[name] > told[name] and not console.is_terminal:
+                    console.print(f"  {name} {done[name]}/{total[name]}")
+            told = done
+            if state in ("success", "failed"):
+                return state
+            time.sleep(0.5)
+
+
+def show_run(collection: Collection, settings: Settings, console: Console) -> None:
+    """Print what the collection's last run did."""
+    with connect(settings) as connection:
+        stats = collection_stats(connection).get(collection.name)
+        run = stats["last_run"] if stats else None
+        if stats is None or run is None:
+            return
+        counts = ("listed", "new", "changed", "gone", "resampled", "embedded", "upserted", "rejected", "left_over")
+        console.print()
+        _print_table(console, counts, [tuple(str(run[name]) for name in counts)])
+        _print_table(
+            console,
+            tuple(f"{stage} s" for stage in STAGES),
+            [tuple(f"{run['seconds'][stage]:.2f}" for stage in STAGES)],
+        )
+        console.print(f"images.{collection.name}: {stats['images']} images, {stats['rejected']} rejected")
+
+
+def show_searches(collection: Collection, settings: Settings, console: Console) -> None:
+    """Print three SQL searches and their answers."""
+    with connect(settings) as connection:
+        ids = connection.execute(
+            f"SELECT image_id FROM images.{collection.name} ORDER BY image_id LIMIT 2"
+        ).fetchall()
+        if len(ids) < 2:
+            return
+        first, second = (str(row["image_id"]).replace("'", "''") for row in ids)
+        for query in (
+            f"SELECT image_id, round(similarity::numeric, 4) AS similarity\n"
+            f"FROM images.similar_to('{collection.name}', '{first}', k => 5)",
+            f"SELECT image_id, round((1 - (embedding <=> query))::numeric, 4) AS similarity\n"
+            f"FROM images.{collection.name}, (SELECT embedding AS query FROM images.{collection.name} "
+            f"WHERE image_id = '{second}')\n"
+            f"ORDER BY embedding <=> query LIMIT 5",
+            f"SELECT round(images.match('{collection.name}', '{first}', '{second}')::numeric, 4) AS similarity",
+        ):
+            _show_query(connection, query, console)
+
+
+def _show_query(connection: Connection, query: str, console: Console) -> None:
+    cursor = connection.execute(query.encode())
+    rows = [tuple(str(value) for value in row.values()) for row in cursor]
+    console.print(f"\n{query};", style="bold")
+    _print_table(console, tuple(column.name for column in cursor.description or ()), rows)
+
+
+def _print_table(console: Console, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    table = Table(*columns, box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

@@ -1,0 +1,67 @@
+"""Index and report: what ends a run."""
+
+import time
+from typing import Any
+
+import structlog
+
+from image_retrieval.collection import Collection
+from image_retrieval.models.description import describe
+from image_retrieval.models.source import model_folder
+from image_retrieval.objectstore import ObjectStore
+from image_retrieval.settings import Settings
+from image_retrieval.shards import collection_folder, run_folder
+from image_retrieval.store import schema
+from image_retrieval.store.connection import connect
+from image_retrieval.store.reports import missing_shards, read_run
+from image_retrieval.store.sql import statement
+
+log = structlog.get_logger()
+
+
+def run_is_known(collection: Collection, run_id: str, settings: Settings) -> bool:
+    """Whether the run's listing came through."""
+    with connect(settings) as connection:
+        return read_run(connection, collection.name, run_id) is not None
+
+
+def index_vectors(collection: Collection, run_id: str, settings: Settings) -> None:
+    """Show the vectors in `images.<collection>` and keep their index right.
+
+    A view that shows another model's vectors goes on doing so until this model's are complete.
+    """
+    started = time.monotonic()
+    model = describe(model_folder(collection.model.source, collection.model.revision, settings, weights=False))
+    key = {"collection": collection.name, "run_id": run_id}
+    with connect(settings) as connection:
+        decision = schema.ensure_index(connection, collection, settings)
+        run = read_run(connection, collection.name, run_id) or {}
+        complete = not run.get("left_over") and not missing_shards(connection, collection.name, run_id)
+        shown = schema.show_in_view(connection, collection, model.dimensions, complete=complete)
+        seconds = time.monotonic() - started
+        connection.execute(statement("report", "set_index_seconds"), {**key, "seconds": seconds})
+    log.info("indexed", decision=decision, view_shows=shown, seconds=round(seconds, 2))
+
+
+def finish_run(collection: Collection, run_id: str, settings: Settings) -> dict[str, Any]:
+    """Close `retrieval.run` and return what it says; the state is `failed` where a shard is missing.
+
+    Of the files that pass between tasks those of this run stay, and those of runs that are under way; the rest goes.
+    """
+    key = {"collection": collection.name, "run_id": run_id}
+    with connect(settings) as connection:
+        missing = missing_shards(connection, collection.name, run_id)
+        connection.execute(statement("report", "finish_run"), {**key, "state": "failed" if missing else "success"})
+        running = [row["run_id"] for row in connection.execute(statement("report", "running_runs"), key)]
+        report = read_run(connection, collection.name, run_id)
+    if report is None:
+        return {**key, "state": "failed", "missing_shards": []}
+    _clear_work(collection, [run_id, *running], settings)
+    return {**report, "missing_shards": missing}
+
+
+def _clear_work(collection: Collection, kept_runs: list[str], settings: Settings) -> None:
+    store = ObjectStore(settings)
+    kept = tuple(run_folder(settings.work_uri, collection.name, run) for run in kept_runs)
+    for page in store.pages(collection_folder(settings.work_uri, collection.name)):
+        store.delete([entry.uri for entry in page if not entry.uri.startswith(kept)])

@@ -1,0 +1,146 @@
+"""List: what is in the bucket and not in the table, cut into shards."""
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+import structlog
+
+from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
+from image_retrieval.models.description import describe
+from image_retrieval.models.source import model_folder
+from image_retrieval.objectstore import ObjectStore, StoredObject
+from image_retrieval.settings import Settings
+from image_retrieval.shards import MANIFEST, run_folder, shard_files, writing
+from image_retrieval.store import schema
+from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.sql import statement
+
+log = structlog.get_logger()
+ID_KINDS = (1, 2, 3)  # see the statement `register`
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a listing found, in images, and how many shards it cut; `left_over` did not fit into them."""
+
+    listed: int
+    new: int
+    changed: int
+    restored: int
+    gone: int
+    shards: int
+    left_over: int
+
+
+def list_images(
+    collection: Collection,
+    run_id: str,
+    settings: Settings,
+    *,
+    full: bool = False,
+    shard_size: int | None = None,
+    dry_run: bool = False,
+) -> Plan:
+    """Compare the bucket with the table, mark what is gone, and write a manifest per shard of what is due.
+
+    A run of that name that is still running keeps its plan. `full` takes every image again; `dry_run` leaves no trace.
+    Raises UserError where more images are gone than the collection's deletion limit allows.
+    """
+    started = time.monotonic()
+    store = ObjectStore(settings)
+    model = describe(model_folder(collection.model.source, collection.model.revision, settings, weights=False))
+    run = {"collection": collection.name, "run_id": run_id}
+    with connect(settings) as connection:
+        connection.execute(statement("listing", "lock_collection"), run)
+        known = connection.execute(statement("listing", "find_plan"), run).fetchone()
+        if known is not None:
+            log.info("keeps the plan of this run", **known)
+            return Plan(**known)
+        schema.register_model(connection, collection, model)
+        schema.ensure_vector_table(connection, collection, model.dimensions)
+        listed = _copy_listing(connection, collection, store)
+        gone = _mark_gone(connection, collection)
+        restored = connection.execute(statement("listing", "restore"), run).rowcount
+        new, changed = _find_due(connection, collection, full)
+        size = shard_size or collection.shard_size
+        shards = min(collection.max_shards, math.ceil((new + changed) / size))
+        plan = Plan(listed, new, changed, restored, gone, shards, max(0, new + changed - shards * size))
+        if dry_run:
+            connection.rollback()
+        else:
+            store.delete_under(run_folder(settings.work_uri, collection.name, run_id))
+            _write_manifests(connection, collection, run_id, settings, store, shards, size)
+            connection.execute(statement("listing", "forget_run"), run)
+            seconds = time.monotonic() - started
+            row = {**run, **asdict(plan), "model": collection.model.name, "seconds": seconds}
+            connection.execute(statement("listing", "write_run"), row)
+    log.info("would do" if dry_run else "listed", **asdict(plan), seconds=round(time.monotonic() - started, 2))
+    return plan
+
+
+def _copy_listing(connection: Connection, collection: Collection, store: ObjectStore) -> int:
+    """Stream the bucket's pages into the temporary table `listed`; returns how many objects that took."""
+    connection.execute(statement("listing", "create_listed"))
+    count = 0
+    with connection.cursor().copy(statement("listing", "copy_listed")) as copy:
+        copy.set_types(["text", "text", "text", "text", "int8", "timestamptz", "text", "text"])
+        for page in store.pages(collection.source):
+            for entry in page:
+                if collection.takes(entry.key):
+                    copy.write_row(_listed_row(entry, collection))
+                    count += 1
+    connection.execute(statement("listing", "analyse_listed"))
+    return count
+
+
+def _listed_row(entry: StoredObject, collection: Collection) -> tuple[object, ...]:
+    short_id = str(PurePosixPath(entry.key).with_suffix(""))
+    groups = collection.groups(entry.key)
+    return entry.uri, entry.key, short_id, entry.etag, entry.size, entry.last_modified, *groups
+
+
+def _mark_gone(connection: Connection, collection: Collection) -> int:
+    key = {"collection": collection.name}
+    counts = connection.execute(statement("listing", "count_gone"), key).fetchone() or {}
+    gone, known = int(counts["gone"]), int(counts["known"])
+    allowed = math.ceil(collection.deletion_limit * known)
+    if gone > allowed:
+        raise UserError(
+            f"{gone} of {known} images of collection {collection.name!r} are gone from {collection.source}, more than "
+            f"its deletion_limit of {collection.deletion_limit:.0%}: nothing was changed; "
+            "correct `source` or `glob`, or raise `deletion_limit` for one run"
+        )
+    connection.execute(statement("listing", "mark_gone"), key)
+    connection.execute(statement("listing", "forget_rejected"), key)
+    return gone
+
+
+def _find_due(connection: Connection, collection: Collection, full: bool) -> tuple[int, int]:
+    key = {"collection": collection.name}
+    for kind in ID_KINDS:
+        connection.execute(statement("listing", "register"), {**key, "kind": kind})
+    connection.execute(statement("listing", "regroup"), key)
+    connection.execute(statement("listing", "find_due", vectors=collection.vector_table), {**key, "full": full})
+    counts = connection.execute(statement("listing", "count_due")).fetchone() or {}
+    return int(counts["new"]), int(counts["changed"])
+
+
+def _write_manifests(
+    connection: Connection,
+    collection: Collection,
+    run_id: str,
+    settings: Settings,
+    store: ObjectStore,
+    shards: int,
+    size: int,
+) -> None:
+    with connection.cursor(name="due") as cursor:
+        cursor.execute(statement("listing", "read_due"), {"limit": shards * size})
+        for shard in range(shards):
+            files = shard_files(settings.work_uri, collection.name, run_id, shard)
+            with writing(store, files.manifest, MANIFEST, compression="zstd") as writer:
+                writer.write_table(pa.Table.from_pylist(cursor.fetchmany(size), MANIFEST))

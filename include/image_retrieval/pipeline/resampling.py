@@ -1,0 +1,123 @@
+"""Resample: the images of a manifest to packed pixels, on all cores."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pyarrow as pa
+import structlog
+
+from image_retrieval.collection import Collection
+from image_retrieval.errors import ImageRejected, Reason
+from image_retrieval.imaging.decoders import Decoders
+from image_retrieval.objectstore import AccessRefused, ObjectStore
+from image_retrieval.settings import Settings
+from image_retrieval.shards import ROWS_PER_GROUP, reading, resampled_schema, shard_files, writing
+
+log = structlog.get_logger()
+Row = dict[str, Any]
+READERS_PER_CORE = 4  # threads that fetch, wait for a decoder, and store: so that no decoder waits for the network
+
+
+def resampled_uri(collection: Collection, image_id: str, settings: Settings) -> str:
+    """Where an image's resampled picture lies, beside the others of its collection."""
+    folder = f"{settings.work_uri.rstrip('/')}/resampled/{collection.name}"
+    return f"{folder}/{image_id}_resample{collection.resample.suffix}"
+
+
+def resample_shard(
+    collection: Collection,
+    run_id: str,
+    shard: int,
+    settings: Settings,
+    *,
+    progress: Callable[[int], None] = lambda done: None,
+) -> None:
+    """Write the packed pixels of a shard: each image of its manifest, resampled or with the reason why not.
+
+    Does nothing where that file is there. Raises UserError where the object store fails as a whole.
+    """
+    started = time.monotonic()
+    store = ObjectStore(settings)
+    files = shard_files(settings.work_uri, collection.name, run_id, shard)
+    if store.exists(files.resampled):
+        log.info("already resampled", shard=shard)
+        return
+    with reading(store, files.manifest) as manifest:
+        rows = manifest.read().to_pylist()
+    width, height = collection.resample.target_size
+    layout = resampled_schema(width, height)
+    done = rejected = 0
+    with (
+        Decoders(collection.resample, settings) as decoders,
+        writing(store, files.resampled, layout, compression="zstd", compression_level=1, use_dictionary=False) as out,
+    ):
+
+        def work(row: Row) -> Row:
+            return _resampled_row(row, collection, settings, store, decoders)
+
+        for batch in _batches(_in_order(work, rows, READERS_PER_CORE * settings.cores), ROWS_PER_GROUP):
+            out.write_table(pa.Table.from_pylist(batch, layout))
+            done += len(batch)
+            rejected += sum("reason" in row for row in batch)
+            progress(len(batch))
+        seconds = time.monotonic() - started
+        out.add_key_value_metadata(
+            {"collection": collection.name, "run": run_id, "shard": str(shard), "seconds": f"{seconds:.3f}"}
+        )
+    log.info("resampled", shard=shard, images=done - rejected, rejected=rejected, seconds=round(seconds, 2))
+
+
+def _in_order(work: Callable[[Row], Row], rows: list[Row], at_once: int) -> Iterator[Row]:
+    """Results in the order of the rows; no more than `at_once` are under way or wait, so memory is bounded."""
+    under_way: deque[Future[Row]] = deque()
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            for row in rows:
+                under_way.append(pool.submit(work, row))
+                if len(under_way) == at_once:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def _batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _resampled_row(row: Row, collection: Collection, settings: Settings, store: ObjectStore, decoders: Decoders) -> Row:
+    """The manifest's row with pixels and facts, or with a reason."""
+    try:
+        if row["size"] > settings.max_image_bytes:
+            detail = f"{row['size']} bytes are over the limit of {settings.max_image_bytes}"
+            raise ImageRejected(Reason.TOO_LARGE, detail)
+        found, file = decoders.resample(store.read(row["uri"], etag=row["etag"]))
+        uri = None
+        if collection.resample.keep:
+            uri = resampled_uri(collection, row["image_id"], settings)
+            store.write(uri, file)
+    except AccessRefused as error:
+        return {**row, "reason": str(Reason.ACCESS_DENIED), "detail": str(error)}
+    except ImageRejected as error:
+        return {**row, "reason": str(error.reason), "detail": error.detail}
+    return {
+        **row,
+        "sha256": found.sha256,
+        "width": found.width,
+        "height": found.height,
+        "format": found.format,
+        "resampled_uri": uri,
+        "pixels": found.pixels,
+    }

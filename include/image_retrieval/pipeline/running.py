@@ -1,0 +1,60 @@
+"""All stages of a run, one after the other, in this process: what `image-retrieval run` does without Airflow."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from image_retrieval.collection import Collection
+from image_retrieval.pipeline.finishing import finish_run, index_vectors
+from image_retrieval.pipeline.listing import Plan, list_images
+from image_retrieval.pipeline.resampling import resample_shard
+from image_retrieval.pipeline.upserting import upsert_shard
+from image_retrieval.settings import Settings
+from image_retrieval.shards import shard_files
+
+Progress = Callable[[str, int], None]
+
+
+def run_collection(
+    collection: Collection,
+    run_id: str,
+    settings: Settings,
+    *,
+    device: str = "cpu",
+    full: bool = False,
+    shard_size: int | None = None,
+    planned: Callable[[Plan], None] = lambda plan: None,
+    progress: Progress = lambda stage, done: None,
+) -> dict[str, Any]:
+    """List, resample, embed, upsert, index, report. Returns the run's report.
+
+    `planned` hears what the listing found, `progress` each stage's images as they are done.
+    """
+    with structlog.contextvars.bound_contextvars(collection=collection.name, run=run_id):
+        plan = list_images(collection, run_id, settings, full=full, shard_size=shard_size)
+        planned(plan)
+        for shard in range(plan.shards):
+            resample_shard(collection, run_id, shard, settings, progress=lambda done: progress("resample", done))
+            embed(collection, run_id, shard, settings, device, lambda done: progress("embed", done))
+            upsert_shard(collection, run_id, shard, settings)
+        index_vectors(collection, run_id, settings)
+        return finish_run(collection, run_id, settings)
+
+
+def embed(
+    collection: Collection, run_id: str, shard: int, settings: Settings, device: str, progress: Callable[[int], None]
+) -> None:
+    """Embed one shard in this process; the model stays loaded for the next."""
+    from image_retrieval.embedding.program import embed_shard
+    from image_retrieval.models.towers import image_tower
+
+    files = shard_files(settings.work_uri, collection.name, run_id, shard)
+    embed_shard(
+        files.resampled,
+        files.embeddings,
+        lambda: image_tower(collection.model, settings, device),
+        settings,
+        batch_size=collection.model.batch_size,
+        progress=progress,
+    )

@@ -1,0 +1,70 @@
+"""Upsert: a shard's vectors and rejections into the tables, in one transaction."""
+
+import time
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import structlog
+
+from image_retrieval.collection import Collection
+from image_retrieval.objectstore import ObjectStore
+from image_retrieval.settings import Settings
+from image_retrieval.shards import reading, seconds_spent, shard_files
+from image_retrieval.store import loading
+from image_retrieval.store.connection import connect
+
+log = structlog.get_logger()
+
+
+def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Settings) -> None:
+    """Write what is new or changed of a shard, and its line in `retrieval.shard`, all or nothing.
+
+    Does nothing where that line is there. Raises FileNotFoundError where an earlier stage's file is missing.
+    """
+    started = time.monotonic()
+    store = ObjectStore(settings)
+    files = shard_files(settings.work_uri, collection.name, run_id, shard)
+    with reading(store, files.resampled) as file:
+        images = file.read([name for name in file.schema_arrow.names if name != "pixels"])
+        resample_seconds = seconds_spent(file)
+    with reading(store, files.embeddings) as file:
+        vectors = file.read()
+        embed_seconds = seconds_spent(file)
+
+    resampled = images.filter(pc.is_null(images["reason"]))
+    if not resampled["id"].equals(vectors["id"]):
+        raise ValueError(f"{files.embeddings} does not belong to {files.resampled}: delete both, and run again")
+    embedded = pc.is_valid(vectors["embedding"])
+    rejections = _rejections("resample", images.filter(pc.is_valid(images["reason"])))
+    lost = resampled.filter(pc.invert(embedded))
+    reasons = vectors.filter(pc.invert(embedded))["reason"]
+    rejections += _rejections("embed", lost.set_column(lost.schema.get_field_index("reason"), "reason", reasons))
+
+    run = {"collection": collection.name, "run_id": run_id, "shard": shard}
+    with connect(settings) as connection:
+        if loading.shard_is_loaded(connection, run):
+            log.info("already upserted", shard=shard)
+            return
+        upserted = loading.load_vectors(
+            connection, collection, resampled.filter(embedded), vectors.filter(embedded)["embedding"]
+        )
+        loading.write_rejections(connection, collection, run_id, rejections, settings.max_attempts)
+        seconds = time.monotonic() - started
+        counts = {
+            "images": len(images),
+            "resampled": len(resampled),
+            "embedded": pc.sum(embedded).as_py() or 0,
+            "upserted": upserted,
+            "rejected": len(rejections),
+            "resample_seconds": resample_seconds,
+            "embed_seconds": embed_seconds,
+            "upsert_seconds": seconds,
+        }
+        loading.write_shard(connection, {**run, **counts})
+    log.info("upserted", shard=shard, vectors=upserted, rejected=len(rejections), seconds=round(seconds, 2))
+
+
+def _rejections(stage: str, images: pa.Table) -> list[dict[str, Any]]:
+    columns = images.select(["uri", "etag", "reason", "detail"]).to_pylist()
+    return [{**row, "stage": stage, "detail": row["detail"] or ""} for row in columns]

@@ -1,0 +1,99 @@
+"""Every IMAGE_RETRIEVAL_… variable: its default and its meaning."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from image_retrieval.errors import UserError
+
+PREFIX = "IMAGE_RETRIEVAL_"
+NO_DATABASE = "no database is configured: run `make up`, or set IMAGE_RETRIEVAL_DATABASE_URL"
+
+
+class Settings(BaseSettings):
+    """Values from the environment, then from the embedded services' own file, then the defaults here."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    home: Path = Field(Path(), description="the project's folder; relative paths start here")
+    collections_file: Path = Field(Path("include/collections.yaml"), description="which collections there are")
+    local_dir: Path = Field(Path(".local"), description="embedded services, model cache, Airflow's home")
+
+    database_url: SecretStr = Field(SecretStr(""), description="postgresql://user:password@host:port/database")
+
+    s3_endpoint_url: str | None = Field(None, description="an S3 store that is not AWS, such as http://host:8333")
+    s3_access_key_id: SecretStr | None = Field(None, description="unset: boto3's own chain (profile, role, …)")
+    s3_secret_access_key: SecretStr | None = None
+    s3_region: str | None = Field(None, description="unset: boto3's own chain")
+    s3_timeout_seconds: float = Field(30, gt=0, description="for connecting and for each read")
+    work_uri: str = Field("s3://image-retrieval/", description="where manifests, pixels and vectors pass between tasks")
+
+    runner: Literal["local", "kubernetes"] = Field("local", description="embed in a process here, or in a GPU pod")
+    pod_namespace: str = Field("image-retrieval", description="namespace of the embedding pods")
+    pod_image: str = Field("image-retrieval-embedding:0.1.0", description="image of the embedding pods")
+    pod_secret: str = Field("image-retrieval", description="Secret whose keys become the pods' environment")
+    pod_gpus: int = Field(1, ge=0, description="nvidia.com/gpu of each pod")
+
+    processes: int = Field(0, ge=0, description="processes that decode images; 0: one a core")
+    max_image_bytes: int = Field(256 * 2**20, gt=0, description="larger objects are rejected unread")
+    max_image_pixels: int = Field(200_000_000, gt=0, description="larger pictures are rejected undecoded")
+    max_image_seconds: float = Field(60, gt=0, description="images that take longer to decode are rejected")
+    decoder_memory_mb: int = Field(4096, ge=256, description="address space of each process that decodes")
+    max_attempts: int = Field(3, ge=1, description="tries of an image that fails for a passing reason, then final")
+    index_from_rows: int = Field(10_000, ge=0, description="smaller vector tables are scanned exactly, without index")
+    index_memory_mb: int = Field(1024, ge=64, description="maintenance_work_mem while an index is built")
+
+    log_format: Literal["text", "json"] = "text"
+
+    @cached_property
+    def local_path(self) -> Path:
+        """Absolute folder of everything that the embedded default keeps on this machine."""
+        return (self.home / self.local_dir).resolve()
+
+    @cached_property
+    def collections_path(self) -> Path:
+        """Absolute path of the collections file."""
+        return (self.home / self.collections_file).resolve()
+
+    @property
+    def cores(self) -> int:
+        """How many processes decode images."""
+        return self.processes or len(os.sched_getaffinity(0))
+
+    def database(self) -> str:
+        """The database's URL; raises UserError where none is set."""
+        url = self.database_url.get_secret_value()
+        if not url:
+            raise UserError(NO_DATABASE)
+        return url
+
+    def environment(self) -> dict[str, str]:
+        """These settings as variables, for a child process. Holds secrets: never log it."""
+        values = {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for name, value in self
+            if value is not None
+        }
+        values |= {"home": str(self.home.resolve())}
+        return {f"{PREFIX}{name.upper()}": value for name, value in values.items()}
+
+
+def services_file(home: Path, local_dir: Path) -> Path:
+    """The file in which the running embedded services say how they are reached."""
+    return home / local_dir / "services.env"
+
+
+def load_settings() -> Settings:
+    """Read the settings afresh; raises UserError that names the variable that is wrong."""
+    home = Path(os.environ.get(f"{PREFIX}HOME", "."))
+    local_dir = Path(os.environ.get(f"{PREFIX}LOCAL_DIR", ".local"))
+    try:
+        return Settings(_env_file=services_file(home, local_dir))
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = PREFIX + str(first["loc"][0]).upper().removeprefix(PREFIX)
+        raise UserError(f"setting {variable}: {first['msg']}, not {first['input']!r}") from None

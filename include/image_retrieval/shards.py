@@ -1,0 +1,102 @@
+"""What passes between the stages of a run: three Parquet files a shard, and where they lie."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from image_retrieval.objectstore import ObjectStore
+
+ROWS_PER_GROUP = 64  # of packed pixels: 9.6 MB at 224×224, so that a reader needs little memory
+
+MANIFEST = pa.schema(
+    [
+        pa.field("id", pa.int64(), nullable=False),
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("etag", pa.string(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("last_modified", pa.timestamp("us", tz="UTC"), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFiles:
+    """Where one shard's manifest, packed pixels and vectors lie."""
+
+    manifest: str
+    resampled: str
+    embeddings: str
+
+
+def collection_folder(work_uri: str, collection: str) -> str:
+    """The folder of all runs' files of a collection, ending in `/`."""
+    return f"{work_uri.rstrip('/')}/work/{collection}/"
+
+
+def run_folder(work_uri: str, collection: str, run_id: str) -> str:
+    """The folder of one run's files, ending in `/`."""
+    return collection_folder(work_uri, collection) + re.sub(r"[^A-Za-z0-9._-]", "_", run_id) + "/"
+
+
+def shard_files(work_uri: str, collection: str, run_id: str, shard: int) -> ShardFiles:
+    """The three files of one shard of a run."""
+    folder = run_folder(work_uri, collection, run_id)
+    return ShardFiles(*(f"{folder}{stage}/{shard:05}.parquet" for stage in ("shards", "resampled", "embeddings")))
+
+
+def resampled_schema(width: int, height: int) -> pa.Schema:
+    """Packed pixels: one row per image of the manifest, with 8-bit RGB pixels or with a reason, never both."""
+    return pa.schema(
+        [
+            *MANIFEST,
+            pa.field("sha256", pa.string()),
+            pa.field("width", pa.int32()),
+            pa.field("height", pa.int32()),
+            pa.field("format", pa.string()),
+            pa.field("resampled_uri", pa.string()),
+            pa.field("reason", pa.string()),
+            pa.field("detail", pa.string()),
+            pa.field("pixels", pa.binary(width * height * 3)),
+        ],
+        metadata={"width": str(width), "height": str(height)},
+    )
+
+
+def embeddings_schema(dimensions: int) -> pa.Schema:
+    """Vectors of length 1, one row per image that had pixels; a reason instead where the model made none."""
+    return pa.schema(
+        [
+            pa.field("id", pa.int64(), nullable=False),
+            pa.field("embedding", pa.list_(pa.float32(), dimensions)),
+            pa.field("reason", pa.string()),
+        ]
+    )
+
+
+@contextmanager
+def writing(store: ObjectStore, uri: str, schema: pa.Schema, **options: object) -> Iterator[pq.ParquetWriter]:
+    """A Parquet writer whose file appears at the URI, whole, when the block ends without an error."""
+    with tempfile.TemporaryDirectory(prefix="image-retrieval-") as folder:
+        path = Path(folder, "shard.parquet")
+        with pq.ParquetWriter(path, schema, **options) as writer:
+            yield writer
+        store.upload(path, uri)
+
+
+@contextmanager
+def reading(store: ObjectStore, uri: str) -> Iterator[pq.ParquetFile]:
+    """A Parquet file at a URI, of which only what is read is fetched. Raises FileNotFoundError."""
+    with store.open(uri) as stream, pq.ParquetFile(stream) as file:
+        yield file
+
+
+def seconds_spent(file: pq.ParquetFile) -> float:
+    """How long the stage that wrote this file worked on it, in seconds."""
+    return float((file.metadata.metadata or {}).get(b"seconds", b"0"))

@@ -1,0 +1,49 @@
+"""Connections to PostgreSQL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from pgvector.psycopg import register_vector
+from psycopg.rows import DictRow, dict_row
+
+from image_retrieval.errors import UserError
+from image_retrieval.settings import Settings
+
+Connection = psycopg.Connection[DictRow]
+
+
+@contextmanager
+def connect(settings: Settings) -> Iterator[Connection]:
+    """A connection with one transaction, committed where the block ends well and rolled back where it does not.
+
+    Raises UserError where the database cannot be reached or has not been migrated.
+    """
+    with _opened(settings) as connection:
+        if not connection.execute("SELECT to_regclass('retrieval.image') IS NOT NULL AS ready").fetchone()["ready"]:  # type: ignore[index]
+            raise UserError(f"{where(settings)} has no tables of image-retrieval yet: run `image-retrieval migrate`")
+        register_vector(connection)
+        yield connection
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Connection]:
+    url = settings.database()
+    try:
+        connection = psycopg.connect(url, connect_timeout=10, row_factory=dict_row, application_name="image-retrieval")
+    except psycopg.OperationalError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{where(settings)} cannot be reached: {reason[:300]}; is it up? Check IMAGE_RETRIEVAL_DATABASE_URL"
+        ) from None
+    except psycopg.ProgrammingError as error:
+        raise UserError(f"IMAGE_RETRIEVAL_DATABASE_URL is no connection string: {str(error).strip()}") from None
+    with connection:
+        yield connection
+
+
+def where(settings: Settings) -> str:
+    """The database in words, without its password."""
+    parts: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(settings.database())
+    return f"database {parts.get('dbname', '')!r} on {parts.get('host', 'the local socket')}:{parts.get('port', 5432)}"

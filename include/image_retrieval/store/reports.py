@@ -1,0 +1,40 @@
+"""What the tables say of runs and collections."""
+
+from typing import Any
+
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.sql import statement
+
+STAGES = ("list", "resample", "embed", "upsert", "index")
+
+
+def read_run(connection: Connection, collection: str, run_id: str) -> dict[str, Any] | None:
+    """One run: its counts summed over its shards, and `seconds` per stage."""
+    row = connection.execute(statement("report", "read_run"), {"collection": collection, "run_id": run_id}).fetchone()
+    if row is None:
+        return None
+    seconds = {stage: round(row.pop(f"{stage}_seconds") or 0.0, 3) for stage in STAGES}
+    return {**row, "seconds": seconds}
+
+
+def missing_shards(connection: Connection, collection: str, run_id: str) -> list[int]:
+    """Shards of a run's plan that are not in the table."""
+    rows = connection.execute(statement("report", "missing_shards"), {"collection": collection, "run_id": run_id})
+    return [row["number"] for row in rows]
+
+
+def collection_stats(connection: Connection) -> dict[str, Any]:
+    """Per collection: images, deleted, rejected, vectors, dimensions, model, and its last run."""
+    stats = {}
+    for row in connection.execute(statement("report", "known_collections")).fetchall():
+        name, table = row["name"], f"vector_{row['name']}_{row['model']}"
+        counts = connection.execute(statement("report", "count_images", vectors=table), {"collection": name}).fetchone()
+        latest = connection.execute(statement("report", "latest_run"), {"collection": name}).fetchone()
+        last_run = read_run(connection, name, latest["run_id"]) if latest else None
+        stats[name] = {**(counts or {}), "dimensions": row["dimensions"], "model": row["model"], "last_run": last_run}
+    return stats
+
+
+def list_rejected(connection: Connection, collection: str) -> list[dict[str, Any]]:
+    """Rejected objects of a collection, in order of their URI."""
+    return connection.execute(statement("report", "list_rejected"), {"collection": collection}).fetchall()

@@ -1,0 +1,95 @@
+"""Migrations, and the objects that each collection gets of its own: vector table, index, view."""
+
+from importlib.resources import as_file, files
+
+from alembic import command
+from alembic.config import Config
+
+from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
+from image_retrieval.models.description import ModelDescription
+from image_retrieval.settings import Settings
+from image_retrieval.store.connection import Connection, where
+from image_retrieval.store.sql import statement
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database's schema to the newest version. Raises UserError where it cannot be reached."""
+    import psycopg
+    from sqlalchemy import exc
+
+    where(settings)
+    with as_file(files("image_retrieval.store") / "migrations") as folder:
+        config = Config(attributes={"database_url": settings.database()})
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+        config.set_main_option("path_separator", "os")
+        try:
+            command.upgrade(config, "head")
+        except (exc.OperationalError, psycopg.OperationalError) as error:
+            reason = " ".join(str(getattr(error, "orig", error)).split())
+            raise UserError(f"{where(settings)} cannot be migrated: {reason[:300]}") from None
+
+
+def register_model(connection: Connection, collection: Collection, model: ModelDescription) -> None:
+    """Record the collection's model. Raises UserError where that name stands for another model already."""
+    row = {
+        "source": collection.model.source,
+        "revision": collection.model.revision,
+        "family": model.family,
+        "dimensions": model.dimensions,
+        "use_cls_token": collection.model.use_cls_token,
+    }
+    connection.execute(statement("view", "register_model"), {"name": collection.model.name, **row})
+    known = connection.execute(statement("view", "find_model"), {"name": collection.model.name}).fetchone()
+    if known is not None and known != row:
+        changed = ", ".join(f"{key} {known[key]!r} → {row[key]!r}" for key in row if known[key] != row[key])
+        raise UserError(
+            f"model {collection.model.name!r} of collection {collection.name!r} has made vectors already and was "
+            f"changed since ({changed}): they would not compare; give the changed model a new name"
+        )
+
+
+def ensure_vector_table(connection: Connection, collection: Collection, dimensions: int) -> None:
+    """Make the table of this collection's vectors under its model, where it is missing."""
+    for name in ("vector_table", "vector_storage", "vector_comments"):
+        connection.execute(statement("view", name, vectors=collection.vector_table, dimensions=dimensions))
+
+
+def show_in_view(connection: Connection, collection: Collection, dimensions: int, *, complete: bool) -> str:
+    """Let `images.<collection>` show this model's vectors, and return the model that it shows.
+
+    A view of another model stays until this model's vectors are complete.
+    """
+    known = connection.execute(statement("view", "find_collection"), {"name": collection.name}).fetchone()
+    if known is not None and known["model"] != collection.model.name and not complete:
+        return str(known["model"])
+    if known is None or known["model"] != collection.model.name:
+        if known is not None and known["dimensions"] != dimensions:
+            connection.execute(statement("view", "drop_view", view=collection.name))
+        connection.execute(statement("view", "replace_view", view=collection.name, vectors=collection.vector_table))
+    row = {
+        "name": collection.name,
+        "source": collection.source,
+        "model": collection.model.name,
+        "dimensions": dimensions,
+    }
+    connection.execute(statement("view", "register_collection"), row)
+    return collection.model.name
+
+
+def ensure_index(connection: Connection, collection: Collection, settings: Settings) -> str:
+    """Build the HNSW index once the table is large enough to gain by it. Returns what was decided, in words."""
+    table, index = collection.vector_table, f"{collection.vector_table}_hnsw"
+    row = connection.execute(statement("view", "count_vectors", vectors=table)).fetchone()
+    rows = row["count"] if row else 0
+    connection.execute(statement("view", "analyse_vectors", vectors=table))
+    connection.execute(statement("view", "analyse_images"))
+    if rows < settings.index_from_rows:
+        return f"exact scan: {rows} vectors are fewer than {settings.index_from_rows}"
+    found = connection.execute(statement("view", "has_index"), {"index": f"retrieval.{index}"}).fetchone()
+    if found and found["exists"]:
+        return f"index {index} is there and was kept up by the inserts"
+    connection.execute("SELECT set_config('maintenance_work_mem', %s, true)", (f"{settings.index_memory_mb}MB",))
+    connection.execute(statement("view", "drop_index", index=index))
+    connection.execute(statement("view", "build_index", index=index, vectors=table))
+    return f"index {index} built over {rows} vectors"

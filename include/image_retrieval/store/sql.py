@@ -1,0 +1,24 @@
+"""Statements by name, from the .sql files beside this one; each begins with a line `-- name: …`."""
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import LiteralString, cast
+
+from psycopg import sql
+
+
+@cache
+def _statements(file: str) -> dict[str, str]:
+    text = (files("image_retrieval.store") / "sql" / f"{file}.sql").read_text(encoding="utf-8")
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
+
+
+def statement(file: str, name: str, **parts: str | int) -> sql.Composed:
+    """A statement of a file; names in braces become quoted identifiers, numbers become literals."""
+    text = cast(LiteralString, _statements(file)[name])
+    quoted = {
+        key: sql.Identifier(value) if isinstance(value, str) else sql.Literal(value) for key, value in parts.items()
+    }
+    return sql.SQL(text).format(**quoted)

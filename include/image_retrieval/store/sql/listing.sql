@@ -1,0 +1,93 @@
+-- name: lock_collection
+-- one listing of a collection at a time, until the transaction ends
+SELECT pg_advisory_xact_lock(hashtextextended('image_retrieval:' || %(collection)s, 0));
+
+-- name: create_listed
+CREATE TEMPORARY TABLE listed (
+    uri           text NOT NULL,
+    key           text NOT NULL,
+    short_id      text NOT NULL,
+    etag          text NOT NULL,
+    size          bigint NOT NULL,
+    last_modified timestamptz NOT NULL,
+    group_id      text,
+    intra_id      text
+) ON COMMIT DROP;
+
+-- name: copy_listed
+COPY listed (uri, key, short_id, etag, size, last_modified, group_id, intra_id) FROM STDIN (FORMAT binary);
+
+-- name: analyse_listed
+ANALYZE listed;
+
+-- name: count_gone
+SELECT count(*) FILTER (WHERE l.uri IS NULL) AS gone, count(*) AS known
+FROM retrieval.image AS i
+LEFT JOIN listed AS l USING (uri)
+WHERE i.collection = %(collection)s AND i.deleted IS NULL;
+
+-- name: mark_gone
+UPDATE retrieval.image AS i
+SET deleted = now(), updated = now()
+WHERE i.collection = %(collection)s AND i.deleted IS NULL
+  AND NOT EXISTS (SELECT FROM listed AS l WHERE l.uri = i.uri);
+
+-- name: forget_rejected
+DELETE FROM retrieval.rejected AS r
+WHERE r.collection = %(collection)s AND NOT EXISTS (SELECT FROM listed AS l WHERE l.uri = r.uri);
+
+-- name: restore
+UPDATE retrieval.image AS i
+SET deleted = NULL, updated = now()
+FROM listed AS l
+WHERE i.collection = %(collection)s AND i.uri = l.uri AND i.deleted IS NOT NULL;
+
+-- name: register
+-- Run once per kind of id: the key without its extension; where that is taken the whole key; where even that is taken
+-- (a.jpg, a.png and a.png.jpg in one folder) the key and a part of the URI's hash. The first in order of URI wins.
+INSERT INTO retrieval.image (collection, image_id, uri, size, last_modified, group_id, intra_id)
+SELECT %(collection)s,
+       CASE %(kind)s WHEN 1 THEN l.short_id WHEN 2 THEN l.key ELSE l.key || '~' || left(md5(l.uri), 8) END,
+       l.uri, l.size, l.last_modified, l.group_id, l.intra_id
+FROM listed AS l
+WHERE NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.uri = l.uri)
+ORDER BY l.uri COLLATE "C"
+ON CONFLICT DO NOTHING;
+
+-- name: regroup
+-- a changed id_pattern reaches the rows that are there; what people set where the pattern is silent stays
+UPDATE retrieval.image AS i
+SET group_id = coalesce(l.group_id, i.group_id), intra_id = coalesce(l.intra_id, i.intra_id), updated = now()
+FROM listed AS l
+WHERE i.collection = %(collection)s AND i.uri = l.uri
+  AND (coalesce(l.group_id, i.group_id), coalesce(l.intra_id, i.intra_id)) IS DISTINCT FROM (i.group_id, i.intra_id);
+
+-- name: find_due
+-- What is to be embedded: no vector of this version yet, and not rejected for good in this version.
+CREATE TEMPORARY TABLE due ON COMMIT DROP AS
+SELECT i.id, i.image_id, l.uri, l.etag, l.size, l.last_modified, v.id IS NULL AS is_new
+FROM listed AS l
+JOIN retrieval.image AS i ON i.collection = %(collection)s AND i.uri = l.uri
+LEFT JOIN retrieval.{vectors} AS v ON v.id = i.id
+LEFT JOIN retrieval.rejected AS r ON r.collection = %(collection)s AND r.uri = l.uri AND r.etag = l.etag AND r.final
+WHERE %(full)s OR (v.etag IS DISTINCT FROM l.etag AND r.uri IS NULL);
+
+-- name: count_due
+SELECT count(*) FILTER (WHERE is_new) AS new, count(*) FILTER (WHERE NOT is_new) AS changed FROM due;
+
+-- name: read_due
+SELECT id, image_id, uri, etag, size, last_modified FROM due ORDER BY uri COLLATE "C" LIMIT %(limit)s;
+
+-- name: find_plan
+SELECT listed, new, changed, restored, gone, shards, left_over
+FROM retrieval.run WHERE collection = %(collection)s AND run_id = %(run_id)s AND state = 'running';
+
+-- name: write_run
+INSERT INTO retrieval.run
+    (collection, run_id, model, listed, new, changed, restored, gone, shards, left_over, list_seconds)
+VALUES
+    (%(collection)s, %(run_id)s, %(model)s, %(listed)s, %(new)s, %(changed)s, %(restored)s, %(gone)s, %(shards)s,
+     %(left_over)s, %(seconds)s);
+
+-- name: forget_run
+DELETE FROM retrieval.run WHERE collection = %(collection)s AND run_id = %(run_id)s;

@@ -1,0 +1,74 @@
+-- name: create_staging
+CREATE TEMPORARY TABLE staging (
+    id            bigint NOT NULL,
+    etag          text NOT NULL,
+    size          bigint NOT NULL,
+    last_modified timestamptz NOT NULL,
+    sha256        text NOT NULL,
+    width         integer NOT NULL,
+    height        integer NOT NULL,
+    format        text NOT NULL,
+    resampled_uri text,
+    embedding     halfvec({dimensions}) NOT NULL
+) ON COMMIT DROP;
+
+-- name: copy_staging
+COPY staging (id, etag, size, last_modified, sha256, width, height, format, resampled_uri, embedding) FROM STDIN (FORMAT binary);
+
+-- name: upsert_vectors
+INSERT INTO retrieval.{vectors} AS v (id, etag, embedding)
+SELECT id, etag, embedding FROM staging ORDER BY id
+ON CONFLICT (id) DO UPDATE
+SET etag = excluded.etag, embedding = excluded.embedding
+WHERE (v.etag, v.embedding) IS DISTINCT FROM (excluded.etag, excluded.embedding);
+
+-- name: update_images
+UPDATE retrieval.image AS i
+SET etag = s.etag, size = s.size, last_modified = s.last_modified, sha256 = s.sha256, width = s.width,
+    height = s.height, format = s.format, resampled_uri = s.resampled_uri, updated = now()
+FROM staging AS s
+WHERE i.id = s.id
+  AND (i.etag, i.size, i.last_modified, i.sha256, i.width, i.height, i.format, i.resampled_uri)
+      IS DISTINCT FROM (s.etag, s.size, s.last_modified, s.sha256, s.width, s.height, s.format, s.resampled_uri);
+
+-- name: clear_rejected
+DELETE FROM retrieval.rejected AS r
+USING staging AS s
+JOIN retrieval.image AS i ON i.id = s.id
+WHERE r.collection = i.collection AND r.uri = i.uri;
+
+-- name: reject
+-- A run that is tried again does not count twice.
+INSERT INTO retrieval.rejected AS r (collection, uri, etag, stage, reason, detail, final, run_id)
+VALUES (%(collection)s, %(uri)s, %(etag)s, %(stage)s, %(reason)s, %(detail)s,
+        NOT %(transient)s OR %(max_attempts)s <= 1, %(run_id)s)
+ON CONFLICT (collection, uri) DO UPDATE
+SET stage = excluded.stage, reason = excluded.reason, detail = excluded.detail, run_id = excluded.run_id,
+    updated_at = now(), etag = excluded.etag,
+    attempts = CASE WHEN r.etag <> excluded.etag THEN 1
+                    WHEN r.run_id = excluded.run_id THEN r.attempts
+                    ELSE r.attempts + 1 END,
+    final = NOT %(transient)s
+            OR CASE WHEN r.etag <> excluded.etag THEN 1
+                    WHEN r.run_id = excluded.run_id THEN r.attempts
+                    ELSE r.attempts + 1 END >= %(max_attempts)s;
+
+-- name: remove_outdated
+-- The object holds another picture than the one that this vector was made of, and none that can be embedded.
+DELETE FROM retrieval.{vectors} AS v
+USING retrieval.image AS i
+JOIN retrieval.rejected AS r ON r.collection = i.collection AND r.uri = i.uri
+WHERE v.id = i.id AND i.collection = %(collection)s AND r.run_id = %(run_id)s AND r.final AND v.etag <> r.etag;
+
+-- name: write_shard
+INSERT INTO retrieval.shard AS s
+    (collection, run_id, shard, images, resampled, embedded, upserted, rejected,
+     resample_seconds, embed_seconds, upsert_seconds)
+VALUES
+    (%(collection)s, %(run_id)s, %(shard)s, %(images)s, %(resampled)s, %(embedded)s, %(upserted)s, %(rejected)s,
+     %(resample_seconds)s, %(embed_seconds)s, %(upsert_seconds)s)
+ON CONFLICT (collection, run_id, shard) DO NOTHING;
+
+-- name: find_shard
+SELECT images, upserted, rejected FROM retrieval.shard
+WHERE collection = %(collection)s AND run_id = %(run_id)s AND shard = %(shard)s;

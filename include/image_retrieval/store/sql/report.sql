@@ -1,0 +1,58 @@
+-- name: read_run
+SELECT r.collection, r.run_id, r.state, r.model, r.listed, r.new, r.changed, r.restored, r.gone, r.shards, r.left_over,
+       count(s.shard)::integer AS shards_done,
+       coalesce(sum(s.resampled), 0)::bigint AS resampled,
+       coalesce(sum(s.embedded), 0)::bigint AS embedded,
+       coalesce(sum(s.upserted), 0)::bigint AS upserted,
+       coalesce(sum(s.rejected), 0)::bigint AS rejected,
+       r.list_seconds,
+       coalesce(sum(s.resample_seconds), 0) AS resample_seconds,
+       coalesce(sum(s.embed_seconds), 0) AS embed_seconds,
+       coalesce(sum(s.upsert_seconds), 0) AS upsert_seconds,
+       r.index_seconds,
+       r.started_at, r.finished_at
+FROM retrieval.run AS r
+LEFT JOIN retrieval.shard AS s USING (collection, run_id)
+WHERE r.collection = %(collection)s AND r.run_id = %(run_id)s
+GROUP BY r.collection, r.run_id;
+
+-- name: missing_shards
+SELECT number
+FROM retrieval.run AS r, generate_series(0, r.shards - 1) AS number
+WHERE r.collection = %(collection)s AND r.run_id = %(run_id)s
+  AND NOT EXISTS (SELECT FROM retrieval.shard AS s
+                  WHERE s.collection = r.collection AND s.run_id = r.run_id AND s.shard = number)
+ORDER BY number;
+
+-- name: set_index_seconds
+UPDATE retrieval.run SET index_seconds = %(seconds)s WHERE collection = %(collection)s AND run_id = %(run_id)s;
+
+-- name: finish_run
+UPDATE retrieval.run SET state = %(state)s, finished_at = now()
+WHERE collection = %(collection)s AND run_id = %(run_id)s;
+
+-- name: running_runs
+-- a run that was killed stays `running`: after two days nobody comes back to it
+SELECT run_id FROM retrieval.run
+WHERE collection = %(collection)s AND state = 'running' AND started_at > now() - interval '2 days';
+
+-- name: latest_run
+SELECT run_id FROM retrieval.run WHERE collection = %(collection)s ORDER BY started_at DESC LIMIT 1;
+
+-- name: known_collections
+SELECT name, source, model, dimensions FROM retrieval.collection ORDER BY name;
+
+-- name: count_images
+SELECT count(*) FILTER (WHERE i.deleted IS NULL AND v.id IS NOT NULL) AS images,
+       count(*) FILTER (WHERE i.deleted IS NOT NULL) AS deleted,
+       count(v.id) AS vectors,
+       (SELECT count(*) FROM retrieval.rejected AS r WHERE r.collection = %(collection)s) AS rejected
+FROM retrieval.image AS i
+LEFT JOIN retrieval.{vectors} AS v ON v.id = i.id
+WHERE i.collection = %(collection)s;
+
+-- name: list_rejected
+SELECT uri, stage, reason, detail, attempts, final, run_id, updated_at
+FROM retrieval.rejected
+WHERE collection = %(collection)s
+ORDER BY uri COLLATE "C";

@@ -1,0 +1,73 @@
+"""Settings and collections as the DAG processor and the tasks see them."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Connection
+from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk.exceptions import AirflowNotFoundException
+from pydantic import SecretStr
+
+from image_retrieval.collection import Collection, find_collection, load_collections
+from image_retrieval.settings import Settings, load_settings
+
+POSTGRES_CONNECTION = "image_retrieval_postgres"
+S3_CONNECTION = "image_retrieval_s3"
+CPU_POOL = "resample"
+GPU_POOL = "gpu"
+
+TASK_DEFAULTS: dict[str, Any] = {
+    "retries": 3,
+    "retry_delay": timedelta(seconds=20),
+    "retry_exponential_backoff": 2,
+    "max_retry_delay": timedelta(minutes=10),
+    # a user's mistake ends a task by SystemExit (see failures.py): the same command would fail the same way
+    "retry_policy": ExceptionRetryPolicy(
+        rules=[RetryRule(exception=SystemExit, action=RetryAction.FAIL, reason="a mistake that its user can mend")]
+    ),
+}
+
+# without a start_date, a DAG that is switched on waits for its next time instead of making up for the last one
+DAG_DEFAULTS: dict[str, Any] = {
+    "catchup": False,  # a run brings everything in step: there is nothing to make up for
+    "max_active_runs": 1,
+    "dagrun_timeout": timedelta(hours=24),
+    "default_args": TASK_DEFAULTS,
+}
+
+
+def declared_collections() -> list[Collection]:
+    """The entries of include/collections.yaml; reads that file only."""
+    return list(load_collections(load_settings().collections_path).values())
+
+
+def declared_collection(name: str) -> Collection:
+    """One entry of include/collections.yaml."""
+    return find_collection(load_settings().collections_path, name)
+
+
+def task_settings() -> Settings:
+    """The settings of a running task: Airflow's connections, where they exist, come before the environment."""
+    settings = load_settings()
+    changes: dict[str, Any] = {}
+    postgres = _connection(POSTGRES_CONNECTION)
+    if postgres is not None:
+        changes["database_url"] = SecretStr(postgres.get_uri().replace("postgres://", "postgresql://", 1))
+    s3 = _connection(S3_CONNECTION)
+    if s3 is not None:
+        extra = json.loads(s3.extra or "{}")
+        changes |= {
+            "s3_access_key_id": SecretStr(s3.login) if s3.login else None,
+            "s3_secret_access_key": SecretStr(s3.password) if s3.password else None,
+            "s3_endpoint_url": extra.get("endpoint_url"),
+            "s3_region": extra.get("region_name"),
+        }
+    return settings.model_copy(update=changes)
+
+
+def _connection(name: str) -> Connection | None:
+    try:
+        return Connection.get(name)
+    except AirflowNotFoundException:
+        return None

@@ -1,0 +1,111 @@
+"""The bodies of the tasks: each calls one stage of the library. Between them go URIs and counts only."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from airflow.sdk import Asset, Metadata, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
+from image_retrieval.settings import Settings
+from orchestration.configuration import CPU_POOL, declared_collection, task_settings
+from orchestration.failures import told_in_one_line
+
+log = structlog.get_logger()
+SHARD_LABEL = "{{ label }}"
+
+
+@contextmanager
+def _stage(collection: str, shard: int | None = None) -> Iterator[tuple[Collection, str, Settings]]:
+    """The collection, the run's id and the settings; log lines name collection, run and shard."""
+    context = get_current_context()
+    run_id = str(context["run_id"])
+    names: dict[str, Any] = {"collection": collection, "run": run_id}
+    if shard is not None:
+        names["shard"] = shard
+        context["label"] = f"shard {shard:05}"  # type: ignore[typeddict-unknown-key]
+    with told_in_one_line(), structlog.contextvars.bound_contextvars(**names):
+        yield declared_collection(collection), run_id, task_settings()
+
+
+@task(execution_timeout=timedelta(hours=3))
+def list_images(collection: str) -> list[dict[str, Any]]:
+    """What is new, changed or gone in the bucket. Returns, per shard, its number and the URIs that it passes on."""
+    from image_retrieval.pipeline import listing
+    from image_retrieval.shards import shard_files
+
+    params = get_current_context()["params"]
+    dry_run = bool(params["dry_run"])
+    with _stage(collection) as (entry, run_id, settings):
+        plan = listing.list_images(
+            entry, run_id, settings, full=params["full"], shard_size=params["shard_size"], dry_run=dry_run
+        )
+        shards = [] if dry_run else range(plan.shards)
+        files = [shard_files(settings.work_uri, collection, run_id, shard) for shard in shards]
+    return [
+        {"shard": shard, "resampled": found.resampled, "embeddings": found.embeddings}
+        for shard, found in enumerate(files)
+    ]
+
+
+@task(execution_timeout=timedelta(hours=6), pool=CPU_POOL, map_index_template=SHARD_LABEL)
+def resample(collection: str, shard: int) -> None:
+    """A shard's images to packed pixels, on all cores of the worker."""
+    from image_retrieval.pipeline.resampling import resample_shard
+
+    with _stage(collection, shard) as (entry, run_id, settings):
+        resample_shard(entry, run_id, shard, settings)
+
+
+@task(execution_timeout=timedelta(hours=1), map_index_template=SHARD_LABEL)
+def upsert(collection: str, shard: int) -> None:
+    """A shard's vectors and rejections into the tables, in one transaction."""
+    from image_retrieval.pipeline.upserting import upsert_shard
+
+    with _stage(collection, shard) as (entry, run_id, settings):
+        upsert_shard(entry, run_id, shard, settings)
+
+
+@task(execution_timeout=timedelta(hours=12), trigger_rule="all_done")
+def index(collection: str) -> None:
+    """View and index, over the shards that came through."""
+    from image_retrieval.pipeline.finishing import index_vectors, run_is_known
+
+    with _stage(collection) as (entry, run_id, settings):
+        if get_current_context()["params"]["dry_run"]:
+            raise AirflowSkipException("a dry run changes nothing")
+        if not run_is_known(entry, run_id, settings):
+            raise AirflowSkipException("nothing was listed")
+        index_vectors(entry, run_id, settings)
+
+
+def report_task(collection: str) -> Any:
+    """The last task, which carries the collection's asset: what the run did, and whether all of it came through."""
+    asset = Asset(name=f"images.{collection}", uri=f"x-image-retrieval://{collection}")
+
+    @task(execution_timeout=timedelta(hours=1), trigger_rule="all_done", outlets=[asset])
+    def report(collection: str) -> Iterator[Metadata]:
+        """Close the run in `retrieval.run`; fails where a shard is missing."""
+        from image_retrieval.pipeline.finishing import finish_run
+
+        with _stage(collection) as (entry, run_id, settings):
+            if get_current_context()["params"]["dry_run"]:
+                raise AirflowSkipException("a dry run changes nothing; see the log of list_images")
+            found = finish_run(entry, run_id, settings)
+            log.info("finished", **{key: value for key, value in found.items() if key not in ("collection", "run_id")})
+            if found["state"] != "success":
+                missing = ", ".join(f"{shard:05}" for shard in found["missing_shards"])
+                raise UserError(
+                    f"shards {missing} of {found['shards']} did not come through: see their tasks' logs; "
+                    "clear them to try again, or let the next run take their images"
+                    if missing
+                    else "nothing was listed: see the log of list_images"
+                )
+        counts = ("listed", "new", "changed", "restored", "gone", "embedded", "upserted", "rejected", "left_over")
+        yield Metadata(asset, {"run_id": run_id, **{name: found[name] for name in counts}})
+
+    return report(collection)
