@@ -2,9 +2,10 @@
 
 import argparse
 import json
+import os
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,10 +15,12 @@ from rich.table import Table
 
 from image_retrieval import __version__, logs
 from image_retrieval.collection import find_collection, load_collections
-from image_retrieval.errors import ImageRejected, UserError
+from image_retrieval.errors import ImageRejected, Unavailable, UserError
 from image_retrieval.settings import Settings, load_settings
 
-Command = Callable[[argparse.Namespace, Settings], None]
+Command = Callable[[argparse.Namespace, Settings], int | None]
+MISTAKE = 2  # exit status: something that the user can mend
+OUTAGE = 75  # exit status of `embed` where the store does not answer (EX_TEMPFAIL): worth another try
 console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 1000)
 
 
@@ -27,16 +30,18 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0, 1 for a run that failed, 2 for a user's mistake."""
+    """Run one command. Returns the exit status: 0, 1 for a run that failed, 2 for what the user can mend."""
+    outage = MISTAKE
     try:
         options = _parser().parse_args(arguments)
+        outage = options.outage
         settings = load_settings()
         logs.configure(settings.log_format)
         status = options.command(options, settings)
         return int(status or 0)
-    except (UserError, ImageRejected, FileNotFoundError) as error:
+    except (UserError, ImageRejected) as error:
         print(f"image-retrieval: {error}", file=sys.stderr)
-        return 2
+        return outage if isinstance(error, Unavailable) else MISTAKE
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -50,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, command: Command, *, collection: bool = False, run: bool = False, json_too: bool = False) -> Any:
         sub = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
-        sub.set_defaults(command=command)
+        sub.set_defaults(command=command, outage=OUTAGE if name == "embed" else MISTAKE)
         if collection:
             sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
         if run:
@@ -77,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "list":
             stage.add_argument("--dry-run", action="store_true", help="only tell what would be done")
         else:
-            stage.add_argument("--device", default="cpu", help="cpu, cuda, or the rank of a GPU")
+            stage.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
     add("resample", _resample, collection=True, run=True)
     add("upsert", _upsert, collection=True, run=True)
     _embed_options(add("embed", _embed))
@@ -90,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add("rejected", _rejected, collection=True, json_too=True)
     add("stats", _stats, json_too=True)
+    add("psql", _psql)
     demo = add("demo", _demo)
     demo.add_argument("--images", type=Path, metavar="FOLDER", help="your own images instead of drawn scenes")
     return parser
@@ -108,7 +114,7 @@ def _embed_options(sub: argparse.ArgumentParser) -> None:
         default=True,
         help="vision transformers: the class token, else the mean of the patch tokens",
     )
-    sub.add_argument("--device", default="cpu", help="cpu, cuda, or the rank of a GPU")
+    sub.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
 
 
 def _positive(text: str) -> int:
@@ -226,7 +232,7 @@ def _embed(options: argparse.Namespace, settings: Settings) -> None:
         embed_shard(
             options.resampled,
             options.embeddings,
-            lambda: image_tower(model, settings, options.device),
+            lambda: image_tower(model, settings, options.device or settings.device),
             settings,
             batch_size=model.batch_size,
             progress=lambda done: show("embed", done),
@@ -253,7 +259,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             collection,
             options.run or new_run_id(),
             settings,
-            device=options.device,
+            device=options.device or settings.device,
             full=options.full,
             shard_size=options.shard_size,
             planned=lambda plan: show.expect(plan.new + plan.changed - plan.left_over),
@@ -320,6 +326,15 @@ def _stats(options: argparse.Namespace, settings: Settings) -> None:
     _print_table(("collection", *columns, "last run"), rows)
 
 
+def _psql(options: argparse.Namespace, settings: Settings) -> None:
+    """Open a psql prompt on the database."""
+    from image_retrieval.local.postgres import programs
+    from image_retrieval.store.connection import psql_environment
+
+    program = str(programs() / "psql")
+    os.execve(program, [program], {**os.environ, **psql_environment(settings)})
+
+
 def _demo(options: argparse.Namespace, settings: Settings) -> int:
     """Fill a bucket, run the daily DAG through Airflow's scheduler, search in SQL, stop what was started."""
     from image_retrieval.local.demo import demo
@@ -331,7 +346,7 @@ def _print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
-def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     table = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for row in rows:
         table.add_row(*row)

@@ -117,9 +117,10 @@ def _describe(error: Any) -> str:
 
 
 def _fields_beside(location: tuple[str | int, ...]) -> list[str]:
+    parts: dict[str, type[BaseModel]] = {"resample": ResampleOptions, "model": ModelOptions}
     model: type[BaseModel] = Collection
     for part in location[1:-1]:
-        model = {"resample": ResampleOptions, "model": ModelOptions}[str(part)]
+        model = parts[str(part)]
     return [name for name in model.model_fields if name != "name" or model is ModelOptions]
 
 
@@ -134,7 +135,12 @@ def load_collections(path: Path) -> dict[str, Collection]:
     entries = document.get("collections") if isinstance(document, dict) and len(document) == 1 else None
     if not isinstance(entries, dict) or not entries:
         raise UserError(f"{path}: needs one key `collections` that holds one entry per collection")
-    return {str(name): _load_one(path, str(name), entry) for name, entry in entries.items()}
+    collections = {str(name): _load_one(path, str(name), entry) for name, entry in entries.items()}
+    tables = [entry.vector_table for entry in collections.values()]
+    for name, entry in collections.items():
+        if tables.count(entry.vector_table) > 1:
+            raise UserError(f"{path}: {name}: its vector table {entry.vector_table} is another's too: rename its model")
+    return collections
 
 
 def _load_one(path: Path, name: str, entry: Any) -> Collection:

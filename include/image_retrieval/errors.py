@@ -7,6 +7,10 @@ class UserError(Exception):
     """A mistake that its user can mend. The text is one line: what is wrong, where, what to do."""
 
 
+class Unavailable(UserError):
+    """A service does not answer: the same command may succeed later."""
+
+
 class Reason(StrEnum):
     """Why an image is not in the vector table: the closed list behind `retrieval.rejected.reason`."""
 

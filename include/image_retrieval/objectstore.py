@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from image_retrieval.errors import ImageRejected, Reason, UserError
+from image_retrieval.errors import ImageRejected, Reason, Unavailable, UserError
 from image_retrieval.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,10 +42,13 @@ def split_s3(uri: str) -> tuple[str, str]:
 
 
 def local_path(uri: str) -> Path | None:
-    """The path of a file:// URI or of a plain path; None for another scheme."""
-    if uri.startswith("file://"):
-        return Path(uri.removeprefix("file://"))
-    return None if "://" in uri else Path(uri)
+    """The path of a file:// URI or of a plain path; None for s3://. Raises UserError for another scheme."""
+    scheme, found, rest = uri.partition("://")
+    if not found:
+        return Path(uri)
+    if scheme not in ("s3", "file"):
+        raise UserError(f"{uri} is of the unknown scheme {scheme!r}: known are s3:// and file://")
+    return Path(rest) if scheme == "file" else None
 
 
 class ObjectStore:
@@ -61,12 +64,12 @@ class ObjectStore:
 
         settings = self._settings
         key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
-        return boto3.client(
+        client: S3Client = boto3.client(
             "s3",
-            endpoint_url=settings.s3_endpoint_url,
+            endpoint_url=settings.s3_endpoint_url or None,
             region_name=settings.s3_region or ("us-east-1" if settings.s3_endpoint_url else None),
-            aws_access_key_id=key.get_secret_value() if key else None,
-            aws_secret_access_key=secret.get_secret_value() if secret else None,
+            aws_access_key_id=(key.get_secret_value() or None) if key else None,
+            aws_secret_access_key=(secret.get_secret_value() or None) if secret else None,
             config=Config(
                 max_pool_connections=64,
                 connect_timeout=settings.s3_timeout_seconds,
@@ -77,6 +80,7 @@ class ObjectStore:
                 response_checksum_validation="when_required",
             ),
         )
+        return client
 
     @contextmanager
     def _explained(self, uri: str) -> Iterator[None]:
@@ -101,14 +105,12 @@ class ObjectStore:
             if code in CHANGED:
                 raise ImageRejected(Reason.CHANGED_WHILE_READING, uri) from None
             if status >= 500 or status == 429:
-                raise StoreUnreachable(
-                    f"the object store at {place} fails at {uri} ({code}): try again later"
-                ) from None
+                raise Unavailable(f"the object store at {place} fails at {uri} ({code}): try again later") from None
             raise ImageRejected(Reason.UNREACHABLE, f"{uri}: {code}") from None
         except NoCredentialsError:
             raise AccessRefused(f"no credentials for {uri}: set {S3_SETTINGS}") from None
         except BotoCoreError as error:
-            raise StoreUnreachable(
+            raise Unavailable(
                 f"the object store at {place} does not answer ({type(error).__name__}): is it up? Check {S3_SETTINGS}"
             ) from None
 
@@ -143,7 +145,8 @@ class ObjectStore:
         bucket, key = split_s3(uri)
         condition: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {}
         with self._explained(uri):
-            return self._s3.get_object(Bucket=bucket, Key=key, **condition)["Body"].read()
+            body: bytes = self._s3.get_object(Bucket=bucket, Key=key, **condition)["Body"].read()
+            return body
 
     def write(self, uri: str, data: bytes) -> None:
         """Write an object whole or not at all."""
@@ -189,18 +192,20 @@ class ObjectStore:
             raise
 
     def open(self, uri: str) -> IO[bytes]:
-        """A seekable stream that fetches only the ranges that are read. Raises FileNotFoundError."""
+        """A seekable stream that fetches only the ranges that are read. Raises UserError where there is none."""
         path = local_path(uri)
+        size = None if path is not None else self._size(uri)
+        if size is None and not (path and path.is_file()):
+            raise UserError(f"{uri} does not exist: run the stage that writes it, or the whole run, again")
         if path is not None:
             return path.open("rb")
-        size = self._size(uri)
-        if size is None:
-            raise FileNotFoundError(uri)
+        assert size is not None
         bucket, key = split_s3(uri)
 
         def fetch(start: int, stop: int) -> bytes:
             with self._explained(uri):
-                return self._s3.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")["Body"].read()
+                part = self._s3.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
+                return bytes(part["Body"].read())
 
         return io.BufferedReader(_RangeReader(size, fetch), buffer_size=2**20)
 
@@ -231,10 +236,6 @@ class ObjectStore:
 
 class AccessRefused(UserError):
     """The credentials do not open an object or a bucket."""
-
-
-class StoreUnreachable(UserError):
-    """The object store does not answer."""
 
 
 class _RangeReader(io.RawIOBase):

@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     work_uri: str = Field("s3://image-retrieval/", description="where manifests, pixels and vectors pass between tasks")
 
     runner: Literal["local", "kubernetes"] = Field("local", description="embed in a process here, or in a GPU pod")
+    device: str = Field("cpu", description="where models run in processes here: cpu, cuda, or the rank of a GPU")
     pod_namespace: str = Field("image-retrieval", description="namespace of the embedding pods")
     pod_image: str = Field("image-retrieval-embedding:0.1.0", description="image of the embedding pods")
     pod_secret: str = Field("image-retrieval", description="Secret whose keys become the pods' environment")
@@ -72,11 +73,10 @@ class Settings(BaseSettings):
         return url
 
     def environment(self) -> dict[str, str]:
-        """These settings as variables, for a child process. Holds secrets: never log it."""
+        """These settings as variables, for a child process; an unset one is empty. Holds secrets: never log it."""
         values = {
-            name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            name: value.get_secret_value() if isinstance(value, SecretStr) else "" if value is None else str(value)
             for name, value in self
-            if value is not None
         }
         values |= {"home": str(self.home.resolve())}
         return {f"{PREFIX}{name.upper()}": value for name, value in values.items()}

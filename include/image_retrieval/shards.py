@@ -92,7 +92,7 @@ def writing(store: ObjectStore, uri: str, schema: pa.Schema, **options: object) 
 
 @contextmanager
 def reading(store: ObjectStore, uri: str) -> Iterator[pq.ParquetFile]:
-    """A Parquet file at a URI, of which only what is read is fetched. Raises FileNotFoundError."""
+    """A Parquet file at a URI, of which only what is read is fetched. Raises UserError where it does not exist."""
     with store.open(uri) as stream, pq.ParquetFile(stream) as file:
         yield file
 

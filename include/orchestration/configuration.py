@@ -5,12 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Connection
-from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowNotFoundException
 from pydantic import SecretStr
 
 from image_retrieval.collection import Collection, find_collection, load_collections
 from image_retrieval.settings import Settings, load_settings
+from orchestration.failures import RETRY_POLICY
 
 POSTGRES_CONNECTION = "image_retrieval_postgres"
 S3_CONNECTION = "image_retrieval_s3"
@@ -22,10 +22,7 @@ TASK_DEFAULTS: dict[str, Any] = {
     "retry_delay": timedelta(seconds=20),
     "retry_exponential_backoff": 2,
     "max_retry_delay": timedelta(minutes=10),
-    # a user's mistake ends a task by SystemExit (see failures.py): the same command would fail the same way
-    "retry_policy": ExceptionRetryPolicy(
-        rules=[RetryRule(exception=SystemExit, action=RetryAction.FAIL, reason="a mistake that its user can mend")]
-    ),
+    "retry_policy": RETRY_POLICY,
 }
 
 # without a start_date, a DAG that is switched on waits for its next time instead of making up for the last one
@@ -68,6 +65,7 @@ def task_settings() -> Settings:
 
 def _connection(name: str) -> Connection | None:
     try:
-        return Connection.get(name)
+        found: Connection = Connection.get(name)
+        return found
     except AirflowNotFoundException:
         return None

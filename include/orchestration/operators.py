@@ -11,13 +11,12 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.sdk.exceptions import AirflowException
 from kubernetes.client import models as k8s
 
+from image_retrieval.cli import MISTAKE, OUTAGE
 from image_retrieval.collection import Collection
-from image_retrieval.errors import UserError
-from image_retrieval.settings import load_settings
+from image_retrieval.errors import Unavailable, UserError
+from image_retrieval.settings import PREFIX, load_settings
 from orchestration.configuration import GPU_POOL, task_settings
 from orchestration.failures import told_in_one_line
-
-USER_MISTAKE = 2  # exit status of image-retrieval
 
 
 class EmbeddingPodOperator(KubernetesPodOperator):
@@ -61,7 +60,8 @@ class EmbeddingPodOperator(KubernetesPodOperator):
 
     def _run_here(self, arguments: Sequence[str]) -> None:
         command = [sys.executable, "-m", "image_retrieval.cli", *arguments]
-        environment = {**os.environ, **task_settings().environment()}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        environment = inherited | task_settings().environment() | {f"{PREFIX}DATABASE_URL": ""}  # it needs none
         last = ""
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -70,8 +70,11 @@ class EmbeddingPodOperator(KubernetesPodOperator):
             for line in self._process.stdout:
                 last = line.rstrip() or last
                 self.log.info("%s", line.rstrip())
-        if self._process.returncode == USER_MISTAKE:
-            raise UserError(last.removeprefix("image-retrieval: "))
+        told = last.removeprefix("image-retrieval: ")
+        if self._process.returncode == MISTAKE:
+            raise UserError(told)
+        if self._process.returncode == OUTAGE:
+            raise Unavailable(told)
         if self._process.returncode:
             raise AirflowException(f"image-retrieval embed ended with {self._process.returncode}: {last}")
 
@@ -86,7 +89,7 @@ class EmbeddingPodOperator(KubernetesPodOperator):
 def embed_arguments(collection: Collection, resampled: str, embeddings: str, *, gpus: int) -> list[str]:
     """The arguments of `image-retrieval` that embed one shard of a collection."""
     model = collection.model
-    device = "cuda" if gpus and load_settings().runner == "kubernetes" else "cpu"
+    in_pod = load_settings().runner == "kubernetes"
     return [
         "embed",
         resampled,
@@ -96,5 +99,5 @@ def embed_arguments(collection: Collection, resampled: str, embeddings: str, *, 
         f"--dtype={model.dtype}",
         f"--batch-size={model.batch_size}",
         "--use-cls-token" if model.use_cls_token else "--no-use-cls-token",
-        f"--device={device}",
+        *([f"--device={'cuda' if gpus else 'cpu'}"] if in_pod else []),
     ]

@@ -32,7 +32,7 @@ def embed_shard(
     """Write a vector of length 1 for each picture of a packed shard, in its order.
 
     Does nothing where that file is there; `load_tower` is called only where there is something to do.
-    Raises FileNotFoundError where the packed shard is not there.
+    Raises UserError where the packed shard is not there.
     """
     store = ObjectStore(settings)
     if store.exists(embeddings):

@@ -6,9 +6,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import ImageRejected, Reason
@@ -123,7 +124,7 @@ def _time_limit(process: subprocess.Popen[bytes], seconds: float) -> Iterator[th
             process.wait()
 
 
-def _ask(process: subprocess.Popen[bytes], data: bytes) -> tuple[dict[str, str], bytes, bytes]:
+def _ask(process: subprocess.Popen[bytes], data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
     assert process.stdin is not None
     assert process.stdout is not None
     write_message(process.stdin, data)
@@ -135,8 +136,6 @@ def _ask(process: subprocess.Popen[bytes], data: bytes) -> tuple[dict[str, str],
 def _close(process: subprocess.Popen[bytes]) -> None:
     for stream in (process.stdin, process.stdout):
         if stream is not None:
-            try:
+            with suppress(BrokenPipeError):
                 stream.close()
-            except BrokenPipeError:
-                pass
     process.wait()

@@ -1,8 +1,8 @@
 """A process that decodes: `python -m image_retrieval.imaging.worker OPTIONS MAX_PIXELS MEMORY_MB`.
 
-It says that it is ready, then reads images from standard input and answers on standard output; each message is its length (8 bytes, big-endian)
-and its bytes. An image is answered by three messages: what is known of it, in JSON; its pixels; its resampled file.
-It sees no network, no secret and no disk, and ends with its input.
+It says that it is ready, then reads images from standard input and answers on standard output; each message is its
+length (8 bytes, big-endian) and its bytes. An image is answered by three messages: what is known of it, in JSON; its
+pixels; its resampled file. It is given bytes only, no secret and no address, and ends with its input.
 """
 
 import json

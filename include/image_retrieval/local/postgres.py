@@ -7,6 +7,7 @@ import stat
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from image_retrieval.errors import UserError
 from image_retrieval.local.processes import HOST
@@ -67,10 +68,13 @@ def _prepare_account(folder: Path) -> None:
 
 
 def _execute(program: str, *arguments: str) -> None:
+    as_account: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        as_account = {"user": ACCOUNT, "group": pwd.getpwnam(ACCOUNT).pw_gid, "extra_groups": []}
     with tempfile.TemporaryFile("w+") as output:  # a pipe would stay open in the server that pg_ctl leaves behind
         done = subprocess.run(
             [str(programs() / program), *arguments],
-            user=ACCOUNT if os.geteuid() == 0 else None,
+            **as_account,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

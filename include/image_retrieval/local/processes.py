@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ def start(command: list[str], log: Path, environment: Mapping[str, str], folder:
             env={**os.environ, **environment},
             cwd=folder,
             start_new_session=True,
+            umask=0o077,  # logs and files hold passwords
         )
+    process.returncode = 0  # it is meant to outlive this command, so nobody waits for it
     return process.pid
 
 
@@ -88,7 +91,7 @@ def is_running(facts: dict[str, Any] | None) -> bool:
     try:
         process = psutil.Process(facts["pid"])
         same = facts["started"] is None or abs(process.create_time() - facts["started"]) < 2
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
@@ -111,7 +114,5 @@ def stop(facts: dict[str, Any], first: signal.Signals = signal.SIGTERM) -> None:
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        pass

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dotenv import dotenv_values
 
@@ -23,46 +24,53 @@ Say = Callable[[str], None]
 def up(folder: Path, say: Say) -> list[str]:
     """Start what does not run yet, and bring the schema up to date. Returns the names of what was started."""
     with _locked(folder):
-        started = [name for name in ("postgres", "s3") if not processes.is_running(_records(folder).get(name))]
-        secrets_of = _secrets(folder)
-        ports = {
-            name: _port(folder, name) if name in started else _records(folder)[name]["port"] for name in FIRST_PORTS
-        }
-        if "postgres" in started:
-            pid = start_postgres(folder / "postgres", ports["postgres"], secrets_of["POSTGRES_PASSWORD"])
-            processes.record(_file(folder), "postgres", {"pid": pid, "port": ports["postgres"]})
-        if "s3" in started:
-            keys = secrets_of["S3_ACCESS_KEY_ID"], secrets_of["S3_SECRET_ACCESS_KEY"]
-            pid = start_seaweedfs(folder / "s3", ports["s3"], *keys, BUCKETS)
-            processes.record(_file(folder), "s3", {"pid": pid, "port": ports["s3"]})
-        _write_environment(folder, ports, secrets_of)
-        if started:
-            _create_database(folder)
-        for name in started:
-            say(f"started {name} on {HOST}:{ports[name]}")
-        return started
+        known = _records(folder)
+        wanted = [name for name in FIRST_PORTS if not processes.is_running(known.get(name))]
+        keys = _secrets(folder)
+        ports = {name: _port(folder, name) if name in wanted else int(known[name]["port"]) for name in FIRST_PORTS}
+        try:
+            for name in wanted:
+                processes.record(
+                    _file(folder), name, {"pid": _start(name, folder, ports[name], keys)} | {"port": ports[name]}
+                )
+            _write_environment(folder, ports, keys)
+            if wanted:
+                _create_database(folder)
+        except BaseException:
+            _stop(folder, tuple(wanted))
+            raise
+    for name in wanted:
+        say(f"started {name} on {HOST}:{ports[name]}")
+    return wanted
+
+
+def _start(name: str, folder: Path, port: int, keys: dict[str, str]) -> int:
+    if name == "postgres":
+        return start_postgres(folder / name, port, keys["POSTGRES_PASSWORD"])
+    return start_seaweedfs(folder / name, port, keys["S3_ACCESS_KEY_ID"], keys["S3_SECRET_ACCESS_KEY"], BUCKETS)
 
 
 def down(folder: Path, say: Say, names: tuple[str, ...] = ("airflow", "s3", "postgres")) -> None:
     """Stop what runs, of these names."""
     if not folder.is_dir():
         return
-    stopped = []
     with _locked(folder):
-        known = _records(folder)
-        for name in names:
-            facts = known.get(name)
-            if facts is None:
-                continue
-            if processes.is_running(facts):
-                if name == "postgres":
-                    stop_postgres(folder / "postgres")
-                else:
-                    processes.stop(facts)
-                stopped.append(name)
-            processes.forget(_file(folder), name)
+        stopped = _stop(folder, names)
     for name in stopped:
         say(f"stopped {name}")
+
+
+def _stop(folder: Path, names: tuple[str, ...]) -> list[str]:
+    known = _records(folder)
+    running = [name for name in names if processes.is_running(known.get(name))]
+    for name in running:
+        if name == "postgres":
+            stop_postgres(folder / name)
+        else:
+            processes.stop(known[name])
+    for name in names:
+        processes.forget(_file(folder), name)
+    return running
 
 
 def status(folder: Path) -> dict[str, str]:
@@ -99,7 +107,7 @@ def _file(folder: Path) -> Path:
     return folder / "services.json"
 
 
-def _records(folder: Path) -> dict[str, dict[str, object]]:
+def _records(folder: Path) -> dict[str, dict[str, Any]]:
     return processes.records(_file(folder))
 
 
@@ -130,13 +138,13 @@ def _secrets(folder: Path) -> dict[str, str]:
     return {name: value or "" for name, value in dotenv_values(path).items()}
 
 
-def _write_environment(folder: Path, ports: dict[str, int], secrets_of: dict[str, str]) -> None:
-    password, port = secrets_of["POSTGRES_PASSWORD"], ports["postgres"]
+def _write_environment(folder: Path, ports: dict[str, int], keys: dict[str, str]) -> None:
+    password, port = keys["POSTGRES_PASSWORD"], ports["postgres"]
     values = {
         "DATABASE_URL": f"postgresql://postgres:{password}@{HOST}:{port}/{DATABASE}",
         "S3_ENDPOINT_URL": f"http://{HOST}:{ports['s3']}",
-        "S3_ACCESS_KEY_ID": secrets_of["S3_ACCESS_KEY_ID"],
-        "S3_SECRET_ACCESS_KEY": secrets_of["S3_SECRET_ACCESS_KEY"],
+        "S3_ACCESS_KEY_ID": keys["S3_ACCESS_KEY_ID"],
+        "S3_SECRET_ACCESS_KEY": keys["S3_SECRET_ACCESS_KEY"],
     }
     _write_private(folder / "services.env", {f"IMAGE_RETRIEVAL_{name}": value for name, value in values.items()})
     _write_private(folder / "ports.env", {name: str(value) for name, value in ports.items()})
@@ -150,6 +158,7 @@ def _write_private(path: Path, values: dict[str, str]) -> None:
 def _create_database(folder: Path) -> None:
     import psycopg
     from psycopg import sql
+    from pydantic import SecretStr
 
     from image_retrieval.settings import Settings
     from image_retrieval.store.schema import migrate
@@ -159,4 +168,4 @@ def _create_database(folder: Path) -> None:
             found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
             if found is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    migrate(Settings(database_url=database_url(folder, DATABASE)))
+    migrate(Settings(database_url=SecretStr(database_url(folder, DATABASE))))

@@ -62,9 +62,7 @@ def show_run(collection: Collection, settings: Settings, console: Console) -> No
 def show_searches(collection: Collection, settings: Settings, console: Console) -> None:
     """Print three SQL searches and their answers."""
     with connect(settings) as connection:
-        ids = connection.execute(
-            f"SELECT image_id FROM images.{collection.name} ORDER BY image_id LIMIT 2"
-        ).fetchall()
+        ids = connection.execute(f"SELECT image_id FROM images.{collection.name} ORDER BY image_id LIMIT 2").fetchall()
         if len(ids) < 2:
             return
         first, second = (str(row["image_id"]).replace("'", "''") for row in ids)

@@ -73,7 +73,9 @@ def _load(folder: Path, dtype: torch.dtype, device: torch.device) -> PreTrainedM
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"model {folder} does not load: {str(error).strip().splitlines()[0][:300]}") from None
-    return model.eval().to(device)  # type: ignore[arg-type]
+    model.eval()
+    model.to(device)  # type: ignore[arg-type]
+    return model
 
 
 def _normalisation(

@@ -67,6 +67,8 @@ def list_images(
         restored = connection.execute(statement("listing", "restore"), run).rowcount
         new, changed = _find_due(connection, collection, full)
         size = shard_size or collection.shard_size
+        if full:  # takes everything, in larger shards if need be: what it left would not be due at the next run
+            size = max(size, math.ceil((new + changed) / collection.max_shards))
         shards = min(collection.max_shards, math.ceil((new + changed) / size))
         plan = Plan(listed, new, changed, restored, gone, shards, max(0, new + changed - shards * size))
         if dry_run:
@@ -107,7 +109,7 @@ def _mark_gone(connection: Connection, collection: Collection) -> int:
     key = {"collection": collection.name}
     counts = connection.execute(statement("listing", "count_gone"), key).fetchone() or {}
     gone, known = int(counts["gone"]), int(counts["known"])
-    allowed = math.ceil(collection.deletion_limit * known)
+    allowed = math.ceil(round(collection.deletion_limit * known, 6))
     if gone > allowed:
         raise UserError(
             f"{gone} of {known} images of collection {collection.name!r} are gone from {collection.source}, more than "
@@ -124,7 +126,10 @@ def _find_due(connection: Connection, collection: Collection, full: bool) -> tup
     for kind in ID_KINDS:
         connection.execute(statement("listing", "register"), {**key, "kind": kind})
     connection.execute(statement("listing", "regroup"), key)
-    connection.execute(statement("listing", "find_due", vectors=collection.vector_table), {**key, "full": full})
+    connection.execute(
+        statement("listing", "find_due", vectors=collection.vector_table),
+        {**key, "full": full, "model": collection.model.name},
+    )
     counts = connection.execute(statement("listing", "count_due")).fetchone() or {}
     return int(counts["new"]), int(counts["changed"])
 

@@ -25,6 +25,6 @@ def embed_file(
     picture = resample(data, collection.resample, max_pixels=settings.max_image_pixels)
     width, height = collection.resample.target_size
     pixels = torch.frombuffer(bytearray(picture.pixels), dtype=torch.uint8).view(1, height, width, 3)
-    tower = image_tower(collection.model, settings, "cpu")
+    tower = image_tower(collection.model, settings, settings.device)
     vector: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = tower.embed(pixels).numpy()[0]
     return vector

@@ -24,7 +24,7 @@ READERS_PER_CORE = 4  # threads that fetch, wait for a decoder, and store: so th
 def resampled_uri(collection: Collection, image_id: str, settings: Settings) -> str:
     """Where an image's resampled picture lies, beside the others of its collection."""
     folder = f"{settings.work_uri.rstrip('/')}/resampled/{collection.name}"
-    return f"{folder}/{image_id}_resample{collection.resample.suffix}"
+    return f"{folder}/{image_id.replace('../', '%2E%2E/')}_resample{collection.resample.suffix}"
 
 
 def resample_shard(
@@ -104,14 +104,14 @@ def _resampled_row(row: Row, collection: Collection, settings: Settings, store: 
             detail = f"{row['size']} bytes are over the limit of {settings.max_image_bytes}"
             raise ImageRejected(Reason.TOO_LARGE, detail)
         found, file = decoders.resample(store.read(row["uri"], etag=row["etag"]))
-        uri = None
-        if collection.resample.keep:
-            uri = resampled_uri(collection, row["image_id"], settings)
-            store.write(uri, file)
     except AccessRefused as error:
         return {**row, "reason": str(Reason.ACCESS_DENIED), "detail": str(error)}
     except ImageRejected as error:
         return {**row, "reason": str(error.reason), "detail": error.detail}
+    uri = None
+    if collection.resample.keep:
+        uri = resampled_uri(collection, row["image_id"], settings)
+        store.write(uri, file)
     return {
         **row,
         "sha256": found.sha256,

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Settings) -> None:
     """Write what is new or changed of a shard, and its line in `retrieval.shard`, all or nothing.
 
-    Does nothing where that line is there. Raises FileNotFoundError where an earlier stage's file is missing.
+    Does nothing where that line is there. Raises UserError where an earlier stage's file is missing.
     """
     started = time.monotonic()
     store = ObjectStore(settings)
@@ -36,10 +36,12 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
     if not resampled["id"].equals(vectors["id"]):
         raise ValueError(f"{files.embeddings} does not belong to {files.resampled}: delete both, and run again")
     embedded = pc.is_valid(vectors["embedding"])
-    rejections = _rejections("resample", images.filter(pc.is_valid(images["reason"])))
+    rejections = _rejections("resample", None, images.filter(pc.is_valid(images["reason"])))
     lost = resampled.filter(pc.invert(embedded))
     reasons = vectors.filter(pc.invert(embedded))["reason"]
-    rejections += _rejections("embed", lost.set_column(lost.schema.get_field_index("reason"), "reason", reasons))
+    rejections += _rejections(
+        "embed", collection.model.name, lost.set_column(lost.schema.get_field_index("reason"), "reason", reasons)
+    )
 
     run = {"collection": collection.name, "run_id": run_id, "shard": shard}
     with connect(settings) as connection:
@@ -65,6 +67,6 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
     log.info("upserted", shard=shard, vectors=upserted, rejected=len(rejections), seconds=round(seconds, 2))
 
 
-def _rejections(stage: str, images: pa.Table) -> list[dict[str, Any]]:
+def _rejections(stage: str, model: str | None, images: pa.Table) -> list[dict[str, Any]]:
     columns = images.select(["uri", "etag", "reason", "detail"]).to_pylist()
-    return [{**row, "stage": stage, "detail": row["detail"] or ""} for row in columns]
+    return [{**row, "stage": stage, "model": model, "detail": row["detail"] or ""} for row in columns]

@@ -8,7 +8,7 @@ import psycopg
 from pgvector.psycopg import register_vector
 from psycopg.rows import DictRow, dict_row
 
-from image_retrieval.errors import UserError
+from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.settings import Settings
 
 Connection = psycopg.Connection[DictRow]
@@ -29,21 +29,37 @@ def connect(settings: Settings) -> Iterator[Connection]:
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Connection]:
-    url = settings.database()
+    place = where(settings)
     try:
-        connection = psycopg.connect(url, connect_timeout=10, row_factory=dict_row, application_name="image-retrieval")
+        connection = psycopg.connect(
+            settings.database(), connect_timeout=10, row_factory=dict_row, application_name="image-retrieval"
+        )
     except psycopg.OperationalError as error:
         reason = " ".join(str(error).split())
-        raise UserError(
-            f"{where(settings)} cannot be reached: {reason[:300]}; is it up? Check IMAGE_RETRIEVAL_DATABASE_URL"
+        raise Unavailable(
+            f"{place} cannot be reached: {reason[:300]}; is it up? Check IMAGE_RETRIEVAL_DATABASE_URL"
         ) from None
-    except psycopg.ProgrammingError as error:
-        raise UserError(f"IMAGE_RETRIEVAL_DATABASE_URL is no connection string: {str(error).strip()}") from None
     with connection:
         yield connection
 
 
 def where(settings: Settings) -> str:
     """The database in words, without its password."""
-    parts: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(settings.database())
+    parts = _parts(settings)
     return f"database {parts.get('dbname', '')!r} on {parts.get('host', 'the local socket')}:{parts.get('port', 5432)}"
+
+
+def psql_environment(settings: Settings) -> dict[str, str]:
+    """The database's address as PostgreSQL's own variables: a password has no place in a process list."""
+    names = {"dbname": "PGDATABASE", "application_name": "PGAPPNAME"}
+    return {names.get(key, f"PG{key.upper()}"): str(value) for key, value in _parts(settings).items()}
+
+
+def _parts(settings: Settings) -> dict[str, Any]:
+    url = settings.database()
+    try:
+        return dict(psycopg.conninfo.conninfo_to_dict(url))
+    except psycopg.ProgrammingError:  # its text would repeat the password
+        raise UserError(
+            "IMAGE_RETRIEVAL_DATABASE_URL is no connection string: it is postgresql://user:password@host:port/database"
+        ) from None

@@ -2,11 +2,12 @@
 
 from importlib.resources import as_file, files
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 
 from image_retrieval.collection import Collection
-from image_retrieval.errors import UserError
+from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.models.description import ModelDescription
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import Connection, where
@@ -15,10 +16,9 @@ from image_retrieval.store.sql import statement
 
 def migrate(settings: Settings) -> None:
     """Bring the database's schema to the newest version. Raises UserError where it cannot be reached."""
-    import psycopg
     from sqlalchemy import exc
 
-    where(settings)
+    place = where(settings)
     with as_file(files("image_retrieval.store") / "migrations") as folder:
         config = Config(attributes={"database_url": settings.database()})
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
@@ -27,7 +27,7 @@ def migrate(settings: Settings) -> None:
             command.upgrade(config, "head")
         except (exc.OperationalError, psycopg.OperationalError) as error:
             reason = " ".join(str(getattr(error, "orig", error)).split())
-            raise UserError(f"{where(settings)} cannot be migrated: {reason[:300]}") from None
+            raise Unavailable(f"{place} cannot be migrated: {reason[:300]}") from None
 
 
 def register_model(connection: Connection, collection: Collection, model: ModelDescription) -> None:
@@ -51,6 +51,9 @@ def register_model(connection: Connection, collection: Collection, model: ModelD
 
 def ensure_vector_table(connection: Connection, collection: Collection, dimensions: int) -> None:
     """Make the table of this collection's vectors under its model, where it is missing."""
+    known = connection.execute(statement("view", "find_table"), {"table": f"retrieval.{collection.vector_table}"})
+    if known.fetchone() is not None:
+        return  # not even a lock: people are searching
     for name in ("vector_table", "vector_storage", "vector_comments"):
         connection.execute(statement("view", name, vectors=collection.vector_table, dimensions=dimensions))
 

@@ -3,7 +3,6 @@
 import re
 from functools import cache
 from importlib.resources import files
-from typing import LiteralString, cast
 
 from psycopg import sql
 
@@ -17,8 +16,7 @@ def _statements(file: str) -> dict[str, str]:
 
 def statement(file: str, name: str, **parts: str | int) -> sql.Composed:
     """A statement of a file; names in braces become quoted identifiers, numbers become literals."""
-    text = cast(LiteralString, _statements(file)[name])
     quoted = {
         key: sql.Identifier(value) if isinstance(value, str) else sql.Literal(value) for key, value in parts.items()
     }
-    return sql.SQL(text).format(**quoted)
+    return sql.SQL(_statements(file)[name]).format(**quoted)

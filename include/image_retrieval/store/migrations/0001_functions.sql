@@ -56,8 +56,11 @@ BEGIN
             quote_literal(search.collection), expected, vector_dims(search.query)
             USING HINT = 'Embed the query with the collection''s own model.';
     END IF;
-    IF search.k IS NULL OR search.k < 1 OR search.k > 10000 THEN
-        RAISE EXCEPTION 'k is a number from 1 to 10000, not %', search.k;
+    IF search.k IS NULL OR search.k < 1 THEN
+        RAISE EXCEPTION 'k is a number from 1 on, not %', search.k;
+    END IF;
+    IF jsonb_typeof(wanted) <> 'object' THEN
+        RAISE EXCEPTION 'filter is a JSON object such as {"group_id": "shoes"}, not %', wanted;
     END IF;
     IF EXISTS (SELECT FROM jsonb_object_keys(wanted) AS key WHERE key <> ALL (known)) THEN
         RAISE EXCEPTION 'filter % has a key that is not one of %', wanted, array_to_string(known, ', ');

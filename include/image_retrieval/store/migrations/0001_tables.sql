@@ -96,6 +96,7 @@ CREATE TABLE retrieval.rejected (
     uri        text NOT NULL,
     etag       text NOT NULL,
     stage      text NOT NULL CHECK (stage IN ('resample', 'embed')),
+    model      text,
     reason     text NOT NULL,
     detail     text NOT NULL DEFAULT '',
     attempts   integer NOT NULL DEFAULT 1,
@@ -110,6 +111,7 @@ COMMENT ON COLUMN retrieval.rejected.collection IS 'Collection that it belongs t
 COMMENT ON COLUMN retrieval.rejected.uri IS 'Where the object lies.';
 COMMENT ON COLUMN retrieval.rejected.etag IS 'Version of the object that was rejected.';
 COMMENT ON COLUMN retrieval.rejected.stage IS 'Stage that rejected it: resample or embed.';
+COMMENT ON COLUMN retrieval.rejected.model IS 'Model that rejected it; null where no model can use it.';
 COMMENT ON COLUMN retrieval.rejected.reason IS 'One of a closed list; docs/rejected.md explains each.';
 COMMENT ON COLUMN retrieval.rejected.detail IS 'What the decoder or the store said.';
 COMMENT ON COLUMN retrieval.rejected.attempts IS 'How many runs have tried this version.';
@@ -146,7 +148,7 @@ COMMENT ON COLUMN retrieval.run.model IS 'Model that made this run''s vectors.';
 COMMENT ON COLUMN retrieval.run.listed IS 'Objects that the listing found.';
 COMMENT ON COLUMN retrieval.run.new IS 'Objects without a vector, among them.';
 COMMENT ON COLUMN retrieval.run.changed IS 'Objects whose bytes are not those that were embedded.';
-COMMENT ON COLUMN retrieval.run.restored IS 'Objects that had been deleted and are back, unchanged.';
+COMMENT ON COLUMN retrieval.run.restored IS 'Objects that had been deleted and are back.';
 COMMENT ON COLUMN retrieval.run.gone IS 'Objects that the listing missed and that were marked deleted.';
 COMMENT ON COLUMN retrieval.run.shards IS 'Shards that this run took.';
 COMMENT ON COLUMN retrieval.run.left_over IS 'Images that did not fit into this run''s shards.';

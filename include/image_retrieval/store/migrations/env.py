@@ -1,13 +1,11 @@
 """Alembic's entry: applies the versions in one transaction each, on the URL that `migrate` hands over."""
 
+import psycopg
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
 url = context.config.attributes["database_url"]
-for scheme in ("postgresql://", "postgres://"):
-    url = url.replace(scheme, "postgresql+psycopg://", 1) if url.startswith(scheme) else url
-
-engine = create_engine(url, poolclass=pool.NullPool)
+engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=pool.NullPool)
 with engine.connect() as connection:
     connection.execute(text("CREATE SCHEMA IF NOT EXISTS retrieval"))
     connection.commit()

@@ -33,8 +33,9 @@ WHERE i.collection = %(collection)s AND i.deleted IS NULL
   AND NOT EXISTS (SELECT FROM listed AS l WHERE l.uri = i.uri);
 
 -- name: forget_rejected
+-- what was said of a version that is no more
 DELETE FROM retrieval.rejected AS r
-WHERE r.collection = %(collection)s AND NOT EXISTS (SELECT FROM listed AS l WHERE l.uri = r.uri);
+WHERE r.collection = %(collection)s AND NOT EXISTS (SELECT FROM listed AS l WHERE l.uri = r.uri AND l.etag = r.etag);
 
 -- name: restore
 UPDATE retrieval.image AS i
@@ -69,7 +70,9 @@ SELECT i.id, i.image_id, l.uri, l.etag, l.size, l.last_modified, v.id IS NULL AS
 FROM listed AS l
 JOIN retrieval.image AS i ON i.collection = %(collection)s AND i.uri = l.uri
 LEFT JOIN retrieval.{vectors} AS v ON v.id = i.id
-LEFT JOIN retrieval.rejected AS r ON r.collection = %(collection)s AND r.uri = l.uri AND r.etag = l.etag AND r.final
+LEFT JOIN retrieval.rejected AS r
+       ON r.collection = %(collection)s AND r.uri = l.uri AND r.etag = l.etag AND r.final
+      AND (r.model IS NULL OR r.model = %(model)s)
 WHERE %(full)s OR (v.etag IS DISTINCT FROM l.etag AND r.uri IS NULL);
 
 -- name: count_due

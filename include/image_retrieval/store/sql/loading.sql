@@ -39,11 +39,11 @@ WHERE r.collection = i.collection AND r.uri = i.uri;
 
 -- name: reject
 -- A run that is tried again does not count twice.
-INSERT INTO retrieval.rejected AS r (collection, uri, etag, stage, reason, detail, final, run_id)
-VALUES (%(collection)s, %(uri)s, %(etag)s, %(stage)s, %(reason)s, %(detail)s,
+INSERT INTO retrieval.rejected AS r (collection, uri, etag, stage, model, reason, detail, final, run_id)
+VALUES (%(collection)s, %(uri)s, %(etag)s, %(stage)s, %(model)s, %(reason)s, %(detail)s,
         NOT %(transient)s OR %(max_attempts)s <= 1, %(run_id)s)
 ON CONFLICT (collection, uri) DO UPDATE
-SET stage = excluded.stage, reason = excluded.reason, detail = excluded.detail, run_id = excluded.run_id,
+SET stage = excluded.stage, model = excluded.model, reason = excluded.reason, detail = excluded.detail, run_id = excluded.run_id,
     updated_at = now(), etag = excluded.etag,
     attempts = CASE WHEN r.etag <> excluded.etag THEN 1
                     WHEN r.run_id = excluded.run_id THEN r.attempts

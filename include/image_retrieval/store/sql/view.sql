@@ -1,5 +1,8 @@
+-- name: find_table
+SELECT 1 AS found WHERE to_regclass(%(table)s) IS NOT NULL;
+
 -- name: vector_table
-CREATE TABLE IF NOT EXISTS retrieval.{vectors} (
+CREATE TABLE retrieval.{vectors} (
     id        bigint PRIMARY KEY REFERENCES retrieval.image,
     etag      text NOT NULL,
     embedding halfvec({dimensions}) NOT NULL

@@ -1,0 +1,121 @@
+"""The DAG holds to the house's policy, needs nothing to be read, and carries a bucket to the table under Airflow."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from integration.pictures import BAD, SCENES, put
+from integration.tables import rows
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def airflow_environment(tmp_path_factory):
+    """The variables of an Airflow of the suite's own, its metadata in SQLite."""
+    home = tmp_path_factory.mktemp("airflow")
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "PYTHONPATH": str(ROOT / "include"),
+    }
+    airflow(environment, "db", "migrate", check=True)
+    return environment
+
+
+def airflow(environment, *arguments, check=False):
+    program = Path(sys.executable).with_name("airflow")
+    return subprocess.run(
+        [program, *arguments], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=check
+    )
+
+
+@pytest.fixture(scope="session")
+def described(tmp_path_factory):
+    """What Airflow reads from dags/ without database and network."""
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("no-airflow")),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody@127.0.0.1:9/nothing",
+        "IMAGE_RETRIEVAL_HOME": str(ROOT),
+        "PYTHONPATH": str(ROOT / "include"),
+    }
+    script = Path(__file__).with_name("describe_dags.py")
+    done = subprocess.run(
+        [sys.executable, script, ROOT / "dags"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_dag_files_are_read_without_database_and_network(described):
+    assert described["errors"] == {}
+    assert {"image_embedding_demo", "image_embedding_photos"} <= described["dags"].keys()
+
+
+def test_every_dag_holds_to_the_policy(described):
+    for dag in described["dags"].values():
+        assert dag["documented"]
+        assert dag["max_active_runs"] == 1
+        for task in dag["tasks"].values():
+            assert task["time_limit"]
+            assert task["retries"] >= 2
+            assert task["has_retry_policy"]
+
+
+def test_a_shard_flows_through_its_stages_on_its_own(described):
+    tasks = described["dags"]["image_embedding_demo"]["tasks"]
+    assert tasks["shard.embed"]["type"] == "EmbeddingPodOperator"
+    assert tasks["shard.embed"]["upstream"] == ["list_images", "shard.resample"]
+    assert tasks["shard.upsert"]["upstream"] == ["list_images", "shard.embed"]
+    assert (tasks["shard.resample"]["pool"], tasks["shard.embed"]["pool"]) == ("resample", "gpu")
+    assert all(tasks[f"shard.{stage}"]["map_index"] for stage in ("resample", "embed", "upsert"))
+
+
+def test_params_are_typed(described):
+    params = described["dags"]["image_embedding_demo"]["params"]
+    assert {name: schema["type"] for name, schema in params.items()} == {
+        "full": "boolean",
+        "shard_size": ["null", "integer"],
+        "dry_run": "boolean",
+    }
+
+
+@pytest.fixture
+def dags_test(airflow_environment, project):
+    """Run the collection's DAG as `airflow dags test` does."""
+
+    def run(**conf):
+        own = {name: value for name, value in os.environ.items() if name.startswith("IMAGE_RETRIEVAL_")}
+        return airflow(airflow_environment | own, "dags", "test", "image_embedding_things", "-c", json.dumps(conf))
+
+    return run
+
+
+def test_airflow_carries_a_bucket_to_the_table(dags_test, store, collection, database_url):
+    put(store, collection.source, SCENES | {key: bad for key, (bad, _) in BAD.items()})
+    dry = dags_test(dry_run=True)
+    assert dry.returncode == 0, dry.stdout[-3000:]
+    assert rows(database_url, "SELECT count(*) FROM retrieval.run") == [(0,)]
+    done = dags_test(shard_size=14)
+    assert done.returncode == 0, done.stdout[-3000:]
+    found = rows(database_url, "SELECT state, shards FROM retrieval.run")
+    assert found == [("success", 2)]
+    assert rows(database_url, "SELECT count(*) FROM images.things") == [(24,)]
+    assert rows(database_url, "SELECT count(*) FROM retrieval.rejected") == [(3,)]
+
+
+def test_a_mistake_fails_the_task_in_one_line(dags_test, change_collection):
+    change_collection(source="s3://no-such-bucket/")
+    done = dags_test()
+    told = done.stdout + done.stderr
+    assert "bucket 'no-such-bucket' does not exist" in told
+    assert "botocore" not in told

@@ -1,0 +1,109 @@
+"""A run that is killed at any stage and started again ends in the same tables as one that was not."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from integration.pictures import BAD, SCENES, put
+from integration.tables import contents, rows
+
+GATE = 4711
+SECONDS = 90
+GATES = {
+    "list": "INSERT ON retrieval.run",
+    "upsert": "INSERT ON retrieval.shard",
+    "index": "INSERT ON retrieval.collection",
+    "report": "UPDATE OF state ON retrieval.run",
+}
+
+
+@pytest.fixture
+def filled(store, collection, change_collection):
+    put(store, collection.source, SCENES | {key: bad for key, (bad, _) in BAD.items()})
+    change_collection(shard_size=14)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.02)
+
+
+@contextmanager
+def a_gate(url: str, event: str):
+    """Makes whoever causes the event wait, in its transaction, until the block ends."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            f"""
+            CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_advisory_xact_lock({GATE}); RETURN NEW; END $$;
+            CREATE TRIGGER gate BEFORE {event} FOR EACH ROW EXECUTE FUNCTION wait_at_gate();
+            SELECT pg_advisory_lock({GATE});
+            """.encode()
+        )
+        try:
+            yield lambda: bool(
+                rows(url, f"SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = {GATE} AND NOT granted")
+            )
+        finally:
+            connection.execute(f"SELECT pg_advisory_unlock({GATE})".encode())
+            connection.execute(b"DROP FUNCTION wait_at_gate CASCADE")
+
+
+@pytest.fixture
+def start(project):
+    def start(run_id: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-m", "image_retrieval.cli", "run", "things", "--run", run_id])
+
+    return start
+
+
+@pytest.fixture
+def kill_at(start, database_url, store, project):
+    """Start a run and kill it in the middle of a stage."""
+
+    def count(stage: str) -> int:
+        folder = {"resample": "resampled/things/", "embed": "work/things/broken/resampled/"}[stage]
+        return sum(len(page) for page in store.pages(project.work_uri + folder))
+
+    def kill(stage: str) -> None:
+        if stage in GATES:
+            with a_gate(database_url, GATES[stage]) as is_reached:
+                process = start("broken")
+                wait_for(is_reached)
+                process.kill()
+                process.wait()
+        else:
+            process = start("broken")
+            wait_for(lambda: count(stage) > 0)
+            process.kill()
+            process.wait()
+        assert process.returncode == -signal.SIGKILL
+
+    return kill
+
+
+@pytest.fixture
+def unbroken(filled, report, project, database_url):
+    """What an unbroken run of the same bucket leaves; the tables are empty again."""
+    assert report("run", "things")["state"] == "success"
+    expected = contents(database_url)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("TRUNCATE retrieval.image, retrieval.rejected, retrieval.run, retrieval.collection CASCADE")
+    return expected
+
+
+@pytest.mark.parametrize("same_run", [True, False], ids=["same run", "next run"])
+@pytest.mark.parametrize("stage", ["list", "resample", "embed", "upsert", "index", "report"])
+def test_a_killed_run_is_made_good(stage, same_run, unbroken, kill_at, report, database_url, store, project):
+    store.delete_under(f"{project.work_uri}resampled/")
+    kill_at(stage)
+    assert report("run", "things", "--run", "broken" if same_run else "other")["state"] == "success"
+    assert contents(database_url) == unbroken

@@ -1,0 +1,95 @@
+"""A user's mistake is told in one line that names what is wrong and what to do, with exit status 2."""
+
+import pytest
+
+from integration.pictures import SCENES, put
+
+
+@pytest.fixture
+def is_told(command):
+    def check(*arguments: str, says: list[str], **environment: str) -> None:
+        done = command(*arguments, **environment)
+        last = done.stderr.strip().splitlines()[-1]
+        assert done.returncode == 2
+        assert last.startswith("image-retrieval: ")
+        assert [word for word in says if word not in last] == []
+        assert "Traceback" not in done.stderr
+
+    return check
+
+
+def test_unknown_collection(is_told):
+    is_told("run", "nothing", says=["unknown collection 'nothing'", "collections.yaml has things"])
+
+
+def test_missing_bucket(is_told, change_collection):
+    change_collection(source="s3://no-such-bucket/")
+    is_told("run", "things", says=["bucket 'no-such-bucket' does not exist", "create it"])
+
+
+def test_wrong_credentials(is_told):
+    is_told(
+        "run",
+        "things",
+        says=["refuses access", "IMAGE_RETRIEVAL_S3_ENDPOINT_URL"],
+        IMAGE_RETRIEVAL_S3_SECRET_ACCESS_KEY="wrong",
+    )
+
+
+def test_unreachable_store(is_told):
+    is_told(
+        "run",
+        "things",
+        says=["does not answer", "http://127.0.0.1:9", "is it up?"],
+        IMAGE_RETRIEVAL_S3_ENDPOINT_URL="http://127.0.0.1:9",
+        IMAGE_RETRIEVAL_S3_TIMEOUT_SECONDS="1",
+    )
+
+
+@pytest.mark.parametrize("words", [("run", "things"), ("stats",), ("rejected", "things"), ("migrate",)])
+def test_unreachable_database(is_told, words):
+    url = "postgresql://me:hidden@127.0.0.1:9/nothing"
+    is_told(*words, says=["127.0.0.1:9", "refused"], IMAGE_RETRIEVAL_DATABASE_URL=url)
+
+
+def test_a_password_is_never_told(command):
+    done = command("stats", IMAGE_RETRIEVAL_DATABASE_URL="postgresql://me:hidden@127.0.0.1:9/nothing")
+    assert "hidden" not in done.stdout + done.stderr
+
+
+def test_no_database(is_told):
+    is_told("stats", says=["no database is configured", "make up"], IMAGE_RETRIEVAL_DATABASE_URL="")
+
+
+def test_a_database_without_tables(is_told, database_url):
+    empty = database_url.rpartition("/")[0] + "/template1"
+    is_told(
+        "stats", says=["no tables of image-retrieval", "image-retrieval migrate"], IMAGE_RETRIEVAL_DATABASE_URL=empty
+    )
+
+
+@pytest.mark.parametrize("source", ["/no/such/folder", "s3://image-retrieval/no/such/model/", "no-owner"])
+def test_a_model_that_does_not_exist(is_told, change_collection, source):
+    change_collection(model={"name": "random", "source": source})
+    is_told("run", "things", says=[f"model '{source}'", "does not exist"])
+
+
+def test_an_embedding_without_its_packed_shard(is_told, random_model, tmp_path):
+    is_told("embed", str(tmp_path / "none.parquet"), "out.parquet", f"--model={random_model}", says=["none.parquet"])
+
+
+def test_a_device_that_is_not_there(is_told, collection, store):
+    put(store, collection.source, dict(list(SCENES.items())[:2]))
+    is_told("run", "things", "--device", "cuda", says=["device 'cuda' cannot be used"])
+
+
+def test_a_search_file_that_does_not_exist(is_told):
+    is_told("search", "things", "--image", "/no/such.jpg", says=["/no/such.jpg cannot be read"])
+
+
+def test_a_search_before_the_first_run(is_told):
+    is_told("search", "things", "--id", "x", says=["unknown collection 'things'", "run a collection first"])
+
+
+def test_a_run_that_was_never_listed(is_told):
+    is_told("resample", "things", "--run", "nothing", says=["has no run 'nothing'"])

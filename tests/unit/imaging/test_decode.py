@@ -1,0 +1,228 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from image_retrieval.errors import ImageRejected, Reason
+from image_retrieval.imaging.decode import decode
+from unit.imaging.pictures import MANY_PIXELS, array, encoded, opened, photo, ramp
+
+FORMATS = ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "ICO", "PPM"]
+# what exif_transpose does to a picture of each orientation, undone
+STORED_AS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+# width as text, orientation 6: Pillow reads it, and fails to write it again
+EXIF_THAT_CANNOT_BE_WRITTEN = (
+    b"Exif\0\0II*\0\x08\0\0\0\x02\0"
+    b"\x00\x01\x02\x00\x02\x00\x00\x00x\0\0\0"
+    b"\x12\x01\x03\x00\x01\x00\x00\x00\x06\0\0\0"
+    b"\0\0\0\0"
+)
+
+
+def rejection(data: bytes, max_pixels: int = MANY_PIXELS) -> ImageRejected:
+    with pytest.raises(ImageRejected) as rejected:
+        decode(data, max_pixels=max_pixels)
+    return rejected.value
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_format_is_told_by_its_content(format):
+    picture = decode(encoded(photo(64, 48), format), max_pixels=MANY_PIXELS)
+    assert picture.format == format
+    assert picture.pixels.mode == "RGB"
+    # an icon is brought to a size of its own
+    assert format == "ICO" or (picture.width, picture.height) == picture.pixels.size == (64, 48)
+
+
+@pytest.mark.parametrize(
+    ("mode", "format"),
+    [
+        ("L", "PNG"),
+        ("L", "JPEG"),
+        ("LA", "PNG"),
+        ("P", "PNG"),
+        ("P", "GIF"),
+        ("PA", "TIFF"),
+        ("RGB", "PNG"),
+        ("RGBA", "PNG"),
+        ("RGBA", "WEBP"),
+        ("CMYK", "JPEG"),
+        ("CMYK", "TIFF"),
+        ("YCbCr", "TIFF"),
+        ("LAB", "TIFF"),
+    ],
+)
+def test_every_mode_decodes_to_the_same_greys(mode, format):
+    options = {"lossless": True} if format == "WEBP" else {}
+    image = ramp() if mode in ("P", "PA") else ramp().convert("RGB")
+    data = encoded(image.convert(mode), format, **options)
+    pixels = decode(data, max_pixels=MANY_PIXELS).pixels
+    assert pixels.mode == "RGB"
+    assert np.abs(array(pixels) - array(ramp().convert("RGB"))).max() <= 5
+
+
+@pytest.mark.parametrize(
+    ("values", "format"),
+    [
+        (array(ramp()).astype(np.uint16) * 257, "PNG"),
+        (array(ramp()).astype(np.uint16) * 257, "TIFF"),
+        (array(ramp()).astype(np.int32) * 257, "TIFF"),
+        (array(ramp()).astype(np.float32) / 255, "TIFF"),
+        (array(ramp()).astype(np.float32) * 1000 - 5000, "TIFF"),
+    ],
+    ids=["16-bit PNG", "16-bit TIFF", "32-bit TIFF", "float TIFF from 0 to 1", "float TIFF of any range"],
+)
+def test_greys_of_more_than_8_bits_keep_their_range(values, format):
+    pixels = decode(encoded(Image.fromarray(values), format), max_pixels=MANY_PIXELS).pixels
+    assert pixels.mode == "RGB"
+    assert np.abs(array(pixels) - array(ramp().convert("RGB"))).max() <= 1
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "GIF"])
+def test_black_and_white_stays_black_and_white(format):
+    image = Image.new("1", (4, 2), 1)
+    image.putpixel((0, 0), 0)
+    pixels = decode(encoded(image, format), max_pixels=MANY_PIXELS).pixels
+    assert [pixels.getpixel((x, 0)) for x in (0, 1)] == [(0, 0, 0), (255, 255, 255)]
+
+
+def palette() -> Image.Image:
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((1, 0), 1)
+    return image
+
+
+def two_pixels(mode: str, *values: object) -> Image.Image:
+    image = Image.new(mode, (2, 1))
+    image.putdata(list(values))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        (encoded(two_pixels("RGBA", (255, 0, 0, 255), (0, 0, 255, 0)), "PNG"), [(255, 0, 0), (255, 255, 255)]),
+        (encoded(two_pixels("RGBA", (0, 0, 0, 128), (0, 0, 0, 64)), "PNG"), [(127, 127, 127), (191, 191, 191)]),
+        (encoded(two_pixels("LA", (0, 255), (0, 0)), "PNG"), [(0, 0, 0), (255, 255, 255)]),
+        (encoded(two_pixels("L", 0, 9), "PNG", transparency=9), [(0, 0, 0), (255, 255, 255)]),
+        (
+            encoded(two_pixels("RGB", (255, 0, 0), (0, 0, 255)), "PNG", transparency=(0, 0, 255)),
+            [(255, 0, 0), (255, 255, 255)],
+        ),
+        (encoded(palette(), "PNG", transparency=1), [(255, 0, 0), (255, 255, 255)]),
+        (encoded(palette(), "PNG", transparency=b"\xff\x00"), [(255, 0, 0), (255, 255, 255)]),
+        (encoded(palette(), "GIF", transparency=1), [(255, 0, 0), (255, 255, 255)]),
+    ],
+    ids=["RGBA", "RGBA half", "LA", "L with a colour", "RGB with a colour", "P with a colour", "P with alpha", "GIF"],
+)
+def test_what_is_transparent_shows_white(data, shown):
+    pixels = decode(data, max_pixels=MANY_PIXELS).pixels
+    assert [pixels.getpixel((x, 0)) for x in (0, 1)] == shown
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_an_animation_shows_its_first_frame(format):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], format, save_all=True, append_images=frames[1:])
+    red, green, blue = decode(data, max_pixels=MANY_PIXELS).pixels.getpixel((4, 4))
+    assert red > 245
+    assert max(green, blue) < 10
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("orientation", STORED_AS)
+def test_an_oriented_picture_equals_its_upright_twin(format, orientation):
+    upright = photo(96, 64)
+    turn = STORED_AS[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {
+        "WEBP": {"lossless": True},
+        "JPEG": {"quality": 95, "subsampling": "4:4:4"},
+        "AVIF": {"quality": 95, "subsampling": "4:4:4"},
+    }.get(format, {})
+    stored = encoded(upright if turn is None else upright.transpose(turn), format, exif=exif, **options)
+    picture = decode(stored, max_pixels=MANY_PIXELS)
+    assert (picture.width, picture.height) == picture.pixels.size == (96, 64)
+    assert np.abs(array(picture.pixels) - array(upright)).mean() < 3
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_scaled_decoding_keeps_the_size_of_the_original(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(photo(1600, 1200), "JPEG", exif=exif)
+    picture = decode(data, max_pixels=MANY_PIXELS, enough=(64, 64))
+    assert (picture.width, picture.height) == ((1600, 1200) if orientation == 1 else (1200, 1600))
+    assert 192 <= min(picture.pixels.size) < 600
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", Reason.EMPTY_FILE),
+        (b"not a picture, just text", Reason.UNSUPPORTED_FORMAT),
+        (b"\0" * 1000, Reason.UNSUPPORTED_FORMAT),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", Reason.UNSUPPORTED_FORMAT),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n", Reason.UNSUPPORTED_FORMAT),
+        (b"%PDF-1.7\n", Reason.UNSUPPORTED_FORMAT),
+    ],
+)
+def test_what_is_no_picture_is_rejected_with_its_reason(data, reason):
+    assert rejection(data).reason is reason
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "BMP", "TIFF"])
+def test_a_picture_that_ends_early_is_truncated(format):
+    data = encoded(photo(96, 64), format)
+    assert rejection(data[: len(data) // 2]).reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("format", ["WEBP", "AVIF", "JPEG2000"])
+def test_a_picture_that_ends_early_is_rejected(format):
+    data = encoded(photo(96, 64), format)
+    assert rejection(data[: len(data) // 2]).reason in (
+        Reason.TRUNCATED,
+        Reason.UNDECODABLE,
+        Reason.UNSUPPORTED_FORMAT,
+    )
+
+
+def test_a_broken_picture_is_undecodable():
+    data = bytearray(encoded(photo(96, 64), "PNG"))
+    data[1000:1050] = b"\xff" * 50
+    assert rejection(bytes(data)).reason is Reason.UNDECODABLE
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF"])
+@pytest.mark.parametrize("limit", [100, 6143])
+def test_a_picture_of_too_many_pixels_is_too_large(format, limit):
+    data = encoded(photo(96, 64), format)
+    assert rejection(data, max_pixels=limit).reason is Reason.TOO_LARGE
+    assert decode(data, max_pixels=96 * 64).width == 96
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    "exif",
+    [b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0", EXIF_THAT_CANNOT_BE_WRITTEN],
+    ids=["no TIFF", "cut", "empty", "not writable"],
+)
+def test_broken_exif_costs_no_picture(format, exif):
+    picture = decode(encoded(photo(96, 64), format, exif=exif), max_pixels=MANY_PIXELS)
+    assert {picture.width, picture.height} == {96, 64}
+
+
+def test_the_original_is_not_changed():
+    data = encoded(photo(96, 64), "PNG")
+    pixels = decode(data, max_pixels=MANY_PIXELS).pixels
+    assert pixels.tobytes() == opened(data).tobytes()

@@ -1,0 +1,132 @@
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from image_retrieval.collection import ResampleOptions
+from image_retrieval.imaging.resample import METHODS, encode, fit, resample
+from unit.imaging.pictures import MANY_PIXELS, array, encoded, opened, photo, psnr
+
+FITS = ["stretch", "crop", "pad"]
+
+
+def pixels(data: bytes, **options) -> bytes:
+    return resample(data, ResampleOptions(**options), max_pixels=MANY_PIXELS).pixels
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("how", FITS)
+@pytest.mark.parametrize("size", [(224, 224), (31, 17), (300, 20)])
+def test_every_method_and_fit_gives_the_exact_size(method, how, size):
+    data = encoded(photo(96, 64), "PNG")
+    assert len(pixels(data, method=method, fit=how, target_size=size)) == size[0] * size[1] * 3
+
+
+@given(
+    st.tuples(st.integers(1, 400), st.integers(1, 400)),
+    st.tuples(st.integers(1, 64), st.integers(1, 64)),
+    st.sampled_from(FITS),
+    st.sampled_from(list(METHODS)),
+)
+@example((55, 110), (224, 224), "crop", "lanczos")
+@example((95, 400), (224, 224), "crop", "nearest")
+@example((1, 4096), (4096, 1), "pad", "lanczos")
+def test_a_picture_of_any_size_fits(size, target, how, method):
+    options = ResampleOptions(target_size=target, fit=how, method=method)
+    assert fit(Image.new("RGB", size), options).size == target
+
+
+@pytest.mark.parametrize("how", FITS)
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000)])
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_extreme_pictures_fit(how, size, format):
+    found = resample(encoded(Image.new("RGB", size), format), ResampleOptions(fit=how), max_pixels=MANY_PIXELS)
+    assert (found.width, found.height) == size
+    assert len(found.pixels) == 224 * 224 * 3
+
+
+def test_what_is_known_of_the_original_comes_along():
+    data = encoded(photo(96, 64), "WEBP")
+    found = resample(data, ResampleOptions(), max_pixels=MANY_PIXELS)
+    assert (found.width, found.height, found.format) == (96, 64, "WEBP")
+    assert found.sha256 == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_nearest_is_identical_with_pillows_own(format):
+    data = encoded(photo(800, 600), format)
+    wanted = opened(data).convert("RGB").resize((64, 48), Image.Resampling.NEAREST)
+    assert pixels(data, method="nearest", target_size=(64, 48)) == wanted.tobytes()
+
+
+@pytest.mark.parametrize("method", ["bilinear", "hamming", "bicubic", "lanczos"])
+@pytest.mark.parametrize("size", [(224, 224), (224, 160), (64, 64)])
+def test_the_fast_way_looks_like_the_full_one(method, size):
+    data = encoded(photo(1600, 1200), "JPEG", quality=90)
+    full = opened(data).convert("RGB").resize(size, METHODS[method])
+    assert psnr(pixels(data, method=method, target_size=size), full.tobytes()) >= 45
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_a_turned_photograph_looks_like_its_upright_twin(orientation):
+    turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright = encoded(photo(1600, 1200), "JPEG", quality=95)
+    turned = encoded(photo(1600, 1200).transpose(turn), "JPEG", quality=95, exif=exif)
+    assert psnr(pixels(turned), pixels(upright)) >= 40
+
+
+def framed(size: tuple[int, int], centre: tuple[int, int, int, int]) -> bytes:
+    """A blue centre (a box in pixels) in a red frame."""
+    image = Image.new("RGB", size, "red")
+    image.paste("blue", centre)
+    return encoded(image, "PNG")
+
+
+@pytest.mark.parametrize(
+    ("size", "centre"), [((300, 100), (100, 0, 200, 100)), ((100, 300), (0, 100, 100, 200))], ids=["wide", "tall"]
+)
+def test_a_crop_keeps_the_centre(size, centre):
+    found = pixels(framed(size, centre), fit="crop", target_size=(50, 50), method="box")
+    assert found == Image.new("RGB", (50, 50), "blue").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("size", "box"), [((300, 100), (0, 20, 60, 40)), ((100, 300), (20, 0, 40, 60))], ids=["wide", "tall"]
+)
+def test_a_pad_shows_all_on_white(size, box):
+    found = pixels(encoded(Image.new("RGB", size, "blue"), "PNG"), fit="pad", target_size=(60, 60))
+    wanted = Image.new("RGB", (60, 60), "white")
+    wanted.paste("blue", box)
+    assert found == wanted.tobytes()
+
+
+def test_a_stretch_shows_all():
+    found = array(pixels(framed((300, 100), (100, 0, 200, 100)), target_size=(30, 30), method="box")).reshape(30, 30, 3)
+    blue = (found[:, :, 2] > 128).all(axis=0)
+    assert np.flatnonzero(blue).tolist() == list(range(10, 20))
+
+
+@pytest.mark.parametrize(("suffix", "format"), [(".png", "PNG"), (".jpg", "JPEG"), (".webp", "WEBP")])
+def test_the_suffix_decides_the_format_of_the_kept_file(suffix, format):
+    options = ResampleOptions(target_size=(96, 64), suffix=suffix)
+    found = opened(encode(photo(96, 64).tobytes(), options))
+    assert (found.format, found.size, found.mode) == (format, (96, 64), "RGB")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_a_kept_file_has_the_very_pixels(suffix):
+    drawn = photo(96, 64).tobytes()
+    options = ResampleOptions(target_size=(96, 64), suffix=suffix)
+    assert opened(encode(drawn, options)).convert("RGB").tobytes() == drawn
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("dpi", [(72, 72), (300, 150)])
+def test_a_kept_file_has_the_resolution_that_was_asked_for(suffix, dpi):
+    options = ResampleOptions(target_size=(96, 64), suffix=suffix, target_dpi=dpi)
+    assert opened(encode(photo(96, 64).tobytes(), options)).info["dpi"] == pytest.approx(dpi, abs=0.02)
