@@ -17,7 +17,7 @@ ID_GROUPS = {"group_id", "intra_id"}
 
 
 def _folder_uri(uri: str) -> str:
-    if not re.fullmatch(r"(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|file:/)/.*", uri):
+    if not re.fullmatch(r"(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|file://)/.*", uri):
         raise ValueError(f"{uri!r} is not allowed: a source is s3://bucket/prefix/ or file:///folder/")
     return uri if uri.endswith("/") else uri + "/"
 
@@ -69,6 +69,14 @@ class Collection(Strict):
     def _one_glob_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
+    @field_validator("glob")
+    @classmethod
+    def _globs_name_something(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            if not PurePosixPath(pattern).parts:
+                raise ValueError(f"{pattern!r} is not allowed: a glob such as *.jpg or front/*.png")
+        return value
+
     @field_validator("schedule")
     @classmethod
     def _schedule_is_known(cls, value: str | None) -> str | None:
@@ -83,8 +91,8 @@ class Collection(Strict):
             return None
         try:
             groups = set(re.compile(value).groupindex)
-        except re.error as error:
-            raise ValueError(f"{value!r} is no regular expression: {error}") from None
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"{value!r} is no regular expression: {' '.join(str(error).split())}") from None
         if not groups or groups - ID_GROUPS:
             raise ValueError(f"{value!r} needs a group (?P<group_id>…) or (?P<intra_id>…), and no other")
         return value
@@ -107,7 +115,7 @@ class Collection(Strict):
 
 
 def _describe(error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"])
+    key = " ".join(".".join(str(part) for part in error["loc"]).split())
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key; allowed are {', '.join(_fields_beside(error['loc']))}"
     if error["type"] == "string_pattern_mismatch":
@@ -130,7 +138,9 @@ def load_collections(path: Path) -> dict[str, Collection]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: it lists the collections; see docs/collections.md") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     entries = document.get("collections") if isinstance(document, dict) and len(document) == 1 else None
     if not isinstance(entries, dict) or not entries:
@@ -145,6 +155,7 @@ def load_collections(path: Path) -> dict[str, Collection]:
 
 def _load_one(path: Path, name: str, entry: Any) -> Collection:
     if not isinstance(entry, dict) or "name" in entry:
+        name = " ".join(name.split())
         raise UserError(f"{path}: {name}: an entry is a mapping of keys such as `source` and `model`, without `name`")
     try:
         return Collection(name=name, **{str(key): value for key, value in entry.items()})

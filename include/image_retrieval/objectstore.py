@@ -278,6 +278,8 @@ def _list_folder(folder: Path, prefix: str) -> Iterator[list[StoredObject]]:
         folders.sort()
         page = []
         for path in (Path(place, name) for name in sorted(names)):
+            if not path.is_file():  # a link to nothing, or gone by now
+                continue
             status, key = path.stat(), path.relative_to(folder).as_posix()
             modified = datetime.fromtimestamp(status.st_mtime, UTC)
             page.append(StoredObject(prefix + key, key, file_etag(path), status.st_size, modified))

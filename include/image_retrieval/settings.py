@@ -77,6 +77,7 @@ class Settings(BaseSettings):
         values = {
             name: value.get_secret_value() if isinstance(value, SecretStr) else "" if value is None else str(value)
             for name, value in self
+            if name in type(self).model_fields  # not the cached paths
         }
         values |= {"home": str(self.home.resolve())}
         return {f"{PREFIX}{name.upper()}": value for name, value in values.items()}

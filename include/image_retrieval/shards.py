@@ -42,7 +42,7 @@ def collection_folder(work_uri: str, collection: str) -> str:
 
 def run_folder(work_uri: str, collection: str, run_id: str) -> str:
     """The folder of one run's files, ending in `/`."""
-    return collection_folder(work_uri, collection) + re.sub(r"[^A-Za-z0-9._-]", "_", run_id) + "/"
+    return collection_folder(work_uri, collection) + re.sub(r"^\.+|[^A-Za-z0-9._-]", "_", run_id) + "/"
 
 
 def shard_files(work_uri: str, collection: str, run_id: str, shard: int) -> ShardFiles:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from integration.pictures import BAD, SCENES, put
 from integration.tables import rows
 

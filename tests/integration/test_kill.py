@@ -6,10 +6,14 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pytest
 
+from image_retrieval.collection import find_collection
+from image_retrieval.pipeline.running import run_collection
+from image_retrieval.settings import Settings
 from integration.pictures import BAD, SCENES, put
 from integration.tables import contents, rows
 
@@ -91,19 +95,23 @@ def kill_at(start, database_url, store, project):
 
 
 @pytest.fixture
-def unbroken(filled, report, project, database_url):
+def unbroken(filled, project, database_url):
     """What an unbroken run of the same bucket leaves; the tables are empty again."""
-    assert report("run", "things")["state"] == "success"
+    assert run(project, "unbroken")["state"] == "success"
     expected = contents(database_url)
     with psycopg.connect(database_url) as connection:
         connection.execute("TRUNCATE retrieval.image, retrieval.rejected, retrieval.run, retrieval.collection CASCADE")
     return expected
 
 
-@pytest.mark.parametrize("same_run", [True, False], ids=["same run", "next run"])
+def run(project: Settings, run_id: str) -> dict[str, Any]:
+    return run_collection(find_collection(project.collections_path, "things"), run_id, project)
+
+
+@pytest.mark.parametrize("next_run", ["broken", "other"], ids=["same run", "next run"])
 @pytest.mark.parametrize("stage", ["list", "resample", "embed", "upsert", "index", "report"])
-def test_a_killed_run_is_made_good(stage, same_run, unbroken, kill_at, report, database_url, store, project):
+def test_a_killed_run_is_made_good(stage, next_run, unbroken, kill_at, database_url, store, project):
     store.delete_under(f"{project.work_uri}resampled/")
     kill_at(stage)
-    assert report("run", "things", "--run", "broken" if same_run else "other")["state"] == "success"
+    assert run(project, next_run)["state"] == "success"
     assert contents(database_url) == unbroken

@@ -4,13 +4,22 @@ import io
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from image_retrieval.errors import ImageRejected, Reason
 
 # by content, not by name; none of them starts another program
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "ICO", "PPM", "QOI")
 BACKGROUND = (255, 255, 255)
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 REDUCING_GAP = 3.0  # scaled decoding leaves at least this many times the target: over 50 dB of full Lanczos
 
 
@@ -59,14 +68,23 @@ def _decode_opened(image: Image.Image, max_pixels: int, enough: tuple[int, int] 
         side = round(max(enough) * REDUCING_GAP)  # of a square, as the picture may still be turned
         image.draft("RGB", (side, side))
     image.load()
-    upright = ImageOps.exif_transpose(image)
-    turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    orientation = _orientation(image)
+    turned = orientation in (5, 6, 7, 8)
     return Picture(
-        pixels=to_rgb(upright),
+        pixels=to_rgb(image.transpose(TURNS[orientation]) if orientation in TURNS else image),
         width=height if turned else width,
         height=width if turned else height,
         format=str(image.format),
     )
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """EXIF's orientation; None where there is none or EXIF is broken, which costs no picture."""
+    try:
+        found = image.getexif().get(0x0112)
+    except Exception:  # as decoders do
+        return None
+    return found if isinstance(found, int) else None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

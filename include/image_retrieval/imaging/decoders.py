@@ -36,14 +36,21 @@ class Decoders:
         self._count = settings.cores
 
     def __enter__(self) -> "Decoders":
-        started = [self._start() for _ in range(self._count)]
-        for process in started:
-            self._idle.put(_ready(process))
+        try:
+            started = [self._start() for _ in range(self._count)]
+            for process in started:
+                self._idle.put(_ready(process))
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         for process in self._all:
             process.kill()
             _close(process)
@@ -58,13 +65,14 @@ class Decoders:
     def _borrowed(self) -> Iterator[subprocess.Popen[bytes]]:
         process = self._idle.get()
         try:
-            yield process
-        finally:
             if process.poll() is not None:
                 self._all.discard(process)
                 _close(process)
-                process = _ready(self._start())
-            self._idle.put(process)
+                process = self._start()
+                _ready(process)
+            yield process
+        finally:
+            self._idle.put(process)  # a dead one, too: who borrows it next replaces it
 
     def resample(self, data: bytes) -> tuple[Resampled, bytes]:
         """An image at the target size, and its resampled file (empty where none is kept). Raises ImageRejected."""

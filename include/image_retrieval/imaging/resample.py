@@ -56,7 +56,9 @@ def fit(image: Image.Image, options: ResampleOptions) -> Image.Image:
     scale_x, scale_y = width / image.width, height / image.height
     if options.fit == "crop":
         scale = max(scale_x, scale_y)
-        margin_x, margin_y = (image.width - width / scale) / 2, (image.height - height / scale) / 2
+        # rounding may leave a margin a hair below 0, which Pillow refuses
+        margin_x = max(0.0, (image.width - width / scale) / 2)
+        margin_y = max(0.0, (image.height - height / scale) / 2)
         box = (margin_x, margin_y, image.width - margin_x, image.height - margin_y)
         return _resized(image, (width, height), options, box)
     if options.fit == "pad":

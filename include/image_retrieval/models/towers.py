@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -16,6 +17,7 @@ from image_retrieval.models.description import ModelDescription, describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.settings import Settings
 
+NOT_READ = ("pooler.", "embeddings.mask_token")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -68,11 +70,20 @@ def _device(name: str) -> torch.device:
 def _load(folder: Path, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
     transformers_logging.disable_progress_bar()
     try:
-        model: PreTrainedModel = AutoModel.from_pretrained(
-            str(folder), dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
+        loaded, report = AutoModel.from_pretrained(
+            str(folder),
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"model {folder} does not load: {str(error).strip().splitlines()[0][:300]}") from None
+    # transformers fills what is missing with random numbers; pooler and mask token are not read
+    if missing := sorted(name for name in report["missing_keys"] if not name.startswith(NOT_READ)):
+        raise UserError(f"model {folder} does not load: its weights lack {missing[0]} and {len(missing) - 1} others")
+    model: PreTrainedModel = loaded
     model.eval()
     model.to(device)  # type: ignore[arg-type]
     return model
