@@ -4,7 +4,7 @@ from airflow.sdk import DAG, Param, task_group
 
 from orchestration.configuration import DAG_DEFAULTS, declared_collections
 from orchestration.documentation import dag_page
-from orchestration.operators import EmbeddingPodOperator
+from orchestration.embedding import embed
 from orchestration.tasks import index, list_images, report_task, resample, upsert
 
 PARAMS = {
@@ -36,9 +36,7 @@ def image_embedding(collection):
         def shard(shard, resampled, embeddings):
             (
                 resample(collection.name, shard)
-                >> EmbeddingPodOperator(
-                    task_id="embed", collection=collection, resampled=resampled, embeddings=embeddings
-                )
+                >> embed(collection, resampled, embeddings)
                 >> upsert(collection.name, shard)
             )
 

@@ -16,11 +16,10 @@ from rich.table import Table
 from image_retrieval import __version__, logs
 from image_retrieval.collection import find_collection, load_collections
 from image_retrieval.errors import ImageRejected, Unavailable, UserError
+from image_retrieval.exits import MISTAKE, OUTAGE
 from image_retrieval.settings import Settings, load_settings
 
 Command = Callable[[argparse.Namespace, Settings], int | None]
-MISTAKE = 2  # exit status: something that the user can mend
-OUTAGE = 75  # exit status of `embed` where the store does not answer (EX_TEMPFAIL): worth another try
 console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 1000)
 
 

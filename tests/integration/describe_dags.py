@@ -18,6 +18,7 @@ print(
     json.dumps(
         {
             "errors": bag.import_errors,
+            "loads_kubernetes": "kubernetes" in sys.modules,
             "dags": {
                 dag_id: {
                     "schedule": str(dag.schedule),

@@ -38,23 +38,31 @@ def airflow(environment, *arguments, check=False):
     )
 
 
-@pytest.fixture(scope="session")
-def described(tmp_path_factory):
-    """What Airflow reads from dags/ without database and network."""
+def describe(home, script="describe_dags.py", **more):
+    """What a script prints in an Airflow that has neither database nor network."""
     environment = {
         **os.environ,
-        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("no-airflow")),
+        "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody@127.0.0.1:9/nothing",
         "IMAGE_RETRIEVAL_HOME": str(ROOT),
         "PYTHONPATH": str(ROOT / "include"),
+        **more,
     }
-    script = Path(__file__).with_name("describe_dags.py")
     done = subprocess.run(
-        [sys.executable, script, ROOT / "dags"], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, Path(__file__).with_name(script), ROOT / "dags"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def described(tmp_path_factory):
+    return describe(tmp_path_factory.mktemp("described"))
 
 
 def test_dag_files_are_read_without_database_and_network(described):
@@ -74,11 +82,40 @@ def test_every_dag_holds_to_the_policy(described):
 
 def test_a_shard_flows_through_its_stages_on_its_own(described):
     tasks = described["dags"]["image_embedding_demo"]["tasks"]
-    assert tasks["shard.embed"]["type"] == "EmbeddingPodOperator"
+    assert tasks["shard.embed"]["type"] == "EmbeddingProcessOperator"
     assert tasks["shard.embed"]["upstream"] == ["list_images", "shard.resample"]
     assert tasks["shard.upsert"]["upstream"] == ["list_images", "shard.embed"]
     assert (tasks["shard.resample"]["pool"], tasks["shard.embed"]["pool"]) == ("resample", "gpu")
     assert all(tasks[f"shard.{stage}"]["map_index"] for stage in ("resample", "embed", "upsert"))
+
+
+def test_only_the_kubernetes_runner_loads_its_client(described, tmp_path):
+    assert not described["loads_kubernetes"]
+    in_pods = describe(tmp_path, IMAGE_RETRIEVAL_RUNNER="kubernetes")
+    assert in_pods["errors"] == {}
+    assert in_pods["dags"]["image_embedding_demo"]["tasks"]["shard.embed"]["type"] == "EmbeddingPodOperator"
+
+
+def test_a_pod_asks_for_a_gpu_and_spells_out_no_secret(tmp_path):
+    nowhere = {"cluster": {"server": "https://127.0.0.1:9"}, "name": "nowhere"}
+    context = {"context": {"cluster": "nowhere", "user": "nobody"}, "name": "here"}
+    users = [{"name": "nobody", "user": {}}]
+    config = {"clusters": [nowhere], "contexts": [context], "users": users, "current-context": "here"}
+    (tmp_path / "kubeconfig").write_text(json.dumps(config))
+    pod = describe(
+        tmp_path,
+        "describe_pod.py",
+        KUBECONFIG=str(tmp_path / "kubeconfig"),
+        IMAGE_RETRIEVAL_RUNNER="kubernetes",
+        IMAGE_RETRIEVAL_S3_SECRET_ACCESS_KEY="planted",
+    )
+    [container] = pod["spec"]["containers"]
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": "1"}
+    assert container["command"] + container["args"] == ["image-retrieval", "embed", "s3://in/00007.parquet", "s3://out"]
+    assert container["envFrom"] == [{"secretRef": {"name": "image-retrieval"}}]
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    assert pod["metadata"]["labels"]["collection"] == "my_things"
+    assert "planted" not in json.dumps(pod)
 
 
 def test_params_are_typed(described):
