@@ -1,28 +1,10 @@
-"""The task that embeds a shard: in a GPU pod, or by the same command in a process of this machine."""
-
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
+"""The task that embeds a shard: in a GPU pod, or by the same command in a process of the worker's machine."""
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException
 
 from image_retrieval.collection import Collection
-from image_retrieval.errors import Unavailable, UserError
-from image_retrieval.exits import MISTAKE, OUTAGE
-from image_retrieval.settings import PREFIX, load_settings
-from orchestration.configuration import GPU_POOL, task_settings
-from orchestration.failures import told_in_one_line
-
-EMBED_DEFAULTS: dict[str, Any] = {
-    "task_id": "embed",
-    "pool": GPU_POOL,
-    "execution_timeout": timedelta(hours=6),
-    "map_index_template": "shard {{ task.arguments[2].rsplit('/', 1)[1].removesuffix('.parquet') }}",
-}
+from image_retrieval.settings import load_settings
+from orchestration.processes import EmbeddingProcessOperator
 
 
 def embed(collection: Collection, resampled: str, embeddings: str) -> BaseOperator:
@@ -52,56 +34,3 @@ def embed_arguments(collection: Collection, resampled: str, embeddings: str, *mo
         "--use-cls-token" if model.use_cls_token else "--no-use-cls-token",
         *more,
     ]
-
-
-class EmbeddingProcess:
-    """`image-retrieval` in a process of this machine, its output in the task's log."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-
-    def run(self, arguments: Sequence[str], log: Any) -> None:
-        """Run the command to its end. Raises Mistake, Outage, or AirflowException with its last line."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        environment = inherited | task_settings().environment() | {f"{PREFIX}DATABASE_URL": ""}  # it needs none
-        command = [sys.executable, "-m", "image_retrieval.cli", *arguments]
-        last = ""
-        with subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as self._process:
-            assert self._process.stdout is not None
-            for line in self._process.stdout:
-                last = line.rstrip() or last
-                log.info("%s", line.rstrip())
-        told, status = last.removeprefix("image-retrieval: "), self._process.returncode
-        with told_in_one_line():
-            if status == MISTAKE:
-                raise UserError(told)
-            if status == OUTAGE:
-                raise Unavailable(told)
-        if status:
-            raise AirflowException(f"image-retrieval {arguments[0]} ended with {status}: {told}")
-
-    def end(self) -> None:
-        """Stop the command, where it runs."""
-        if self._process is not None:
-            self._process.terminate()
-
-
-class EmbeddingProcessOperator(BaseOperator):
-    """Runs `image-retrieval` with the given arguments on this machine."""
-
-    template_fields = ("arguments",)
-
-    def __init__(self, *, arguments: Sequence[str], **options: Any) -> None:
-        super().__init__(**(EMBED_DEFAULTS | options))
-        self.arguments = arguments
-        self._command = EmbeddingProcess()
-
-    def execute(self, context: Any) -> None:  # noqa: ARG002
-        """Embed the shard; a failure names the program's last line."""
-        self._command.run(self.arguments, self.log)
-
-    def on_kill(self) -> None:
-        """End the process when the task is stopped."""
-        self._command.end()

@@ -6,7 +6,7 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from kubernetes.client import models as k8s
 
 from image_retrieval.settings import load_settings
-from orchestration.embedding import EMBED_DEFAULTS, EmbeddingProcess
+from orchestration.processes import EMBED_DEFAULTS, EmbeddingProcess
 
 
 class EmbeddingPodOperator(KubernetesPodOperator):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from image_retrieval.batches import in_batches
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
 from image_retrieval.imaging.scenes import draw_scenes
@@ -52,21 +53,11 @@ def mirror(pictures: Iterable[Picture], prefix: str, settings: Settings) -> tupl
 
     with ThreadPoolExecutor(8) as pool:
         written = 0
-        for batch in _in_batches(pictures, 64):
+        for batch in in_batches(pictures, 64):
             written += sum(pool.map(put, batch))
     surplus = [prefix + key for key in there.keys() - kept]
     store.delete(surplus)
     return written, len(surplus)
-
-
-def _in_batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
-    batch: list[Picture] = []
-    for picture in pictures:
-        batch.append(picture)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    yield batch
 
 
 def ensure_model(source: str, settings: Settings) -> bool:

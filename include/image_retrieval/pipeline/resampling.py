@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import structlog
 
+from image_retrieval.batches import in_batches
 from image_retrieval.collection import Collection
 from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging.decoders import Decoders
@@ -58,7 +59,7 @@ def resample_shard(
         def work(row: Row) -> Row:
             return _resampled_row(row, collection, settings, store, decoders)
 
-        for batch in _batches(_in_order(work, rows, READERS_PER_CORE * settings.cores), ROWS_PER_GROUP):
+        for batch in in_batches(_in_order(work, rows, READERS_PER_CORE * settings.cores), ROWS_PER_GROUP):
             out.write_table(pa.Table.from_pylist(batch, layout))
             done += len(batch)
             rejected += sum("reason" in row for row in batch)
@@ -84,17 +85,6 @@ def _in_order(work: Callable[[Row], Row], rows: list[Row], at_once: int) -> Iter
         finally:
             for future in under_way:
                 future.cancel()
-
-
-def _batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
-    batch: list[Row] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _resampled_row(row: Row, collection: Collection, settings: Settings, store: ObjectStore, decoders: Decoders) -> Row:

@@ -4,47 +4,20 @@ from typing import Any
 
 import psycopg
 from pgvector import HalfVector
-from psycopg.types.json import Jsonb
 
 from image_retrieval.errors import UserError
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.sql import statement
 
 
-def search(
-    connection: Connection,
-    collection: str,
-    query: Any,
-    k: int,
-    *,
-    filter: dict[str, Any] | None = None,
-    min_similarity: float | None = None,
-) -> list[dict[str, Any]]:
+def search(connection: Connection, collection: str, query: Any, k: int) -> list[dict[str, Any]]:
     """The k images most similar to a vector (dimensions,), best first. Raises UserError."""
-    return _results(
-        connection,
-        "search",
-        {"collection": collection, "query": HalfVector(query), "k": k, "filter": Jsonb(filter or {})}
-        | {"min_similarity": min_similarity},
-    )
+    return _results(connection, "search", {"collection": collection, "query": HalfVector(query), "k": k})
 
 
-def similar_to(
-    connection: Connection,
-    collection: str,
-    image_id: str,
-    k: int,
-    *,
-    filter: dict[str, Any] | None = None,
-    min_similarity: float | None = None,
-) -> list[dict[str, Any]]:
+def similar_to(connection: Connection, collection: str, image_id: str, k: int) -> list[dict[str, Any]]:
     """The k images most similar to one of the collection, best first, itself left out. Raises UserError."""
-    return _results(
-        connection,
-        "similar_to",
-        {"collection": collection, "image_id": image_id, "k": k, "filter": Jsonb(filter or {})}
-        | {"min_similarity": min_similarity},
-    )
+    return _results(connection, "similar_to", {"collection": collection, "image_id": image_id, "k": k})
 
 
 def _results(connection: Connection, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
