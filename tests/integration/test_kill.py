@@ -108,10 +108,26 @@ def run(project: Settings, run_id: str) -> dict[str, Any]:
     return run_collection(find_collection(project.collections_path, "things"), run_id, project)
 
 
-@pytest.mark.parametrize("next_run", ["broken", "other"], ids=["same run", "next run"])
-@pytest.mark.parametrize("stage", ["list", "resample", "embed", "upsert", "index", "report"])
-def test_a_killed_run_is_made_good(stage, next_run, unbroken, kill_at, database_url, store, project):
-    store.delete_under(f"{project.work_uri}resampled/")
-    kill_at(stage)
-    assert run(project, next_run)["state"] == "success"
-    assert contents(database_url) == unbroken
+@pytest.fixture
+def is_made_good(unbroken, kill_at, database_url, store, project):
+    def check(stage: str, next_run: str) -> None:
+        store.delete_under(f"{project.work_uri}resampled/")
+        kill_at(stage)
+        assert run(project, next_run)["state"] == "success"
+        assert contents(database_url) == unbroken
+
+    return check
+
+
+STAGES = ["list", "resample", "embed", "upsert", "index", "report"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_run_goes_on_where_it_was(stage, is_made_good):
+    is_made_good(stage, next_run="broken")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_next_run_makes_a_killed_one_good(stage, is_made_good):
+    is_made_good(stage, next_run="other")
