@@ -18,6 +18,11 @@ def is_told(command):
     return check
 
 
+def test_a_work_folder_inside_the_source(is_told, collection):
+    inside = collection.source + "work/"
+    is_told("run", "things", says=[f"{inside} lies inside the source"], IMAGE_RETRIEVAL_WORK_URI=inside)
+
+
 def test_unknown_collection(is_told):
     is_told("run", "nothing", says=["unknown collection 'nothing'", "collections.yaml has things"])
 

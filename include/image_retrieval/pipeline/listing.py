@@ -48,9 +48,15 @@ def list_images(
     """Compare the bucket with the table, mark what is gone, and write a manifest per shard of what is due.
 
     A run of that name that is still running keeps its plan. `full` takes every image again; `dry_run` leaves no trace.
-    Raises UserError where more images are gone than the collection's deletion limit allows.
+    Raises UserError where more images are gone than the collection's deletion limit allows, and where the work
+    folder lies inside the source.
     """
     started = time.monotonic()
+    if settings.work_uri.startswith(collection.source):
+        raise UserError(
+            f"IMAGE_RETRIEVAL_WORK_URI {settings.work_uri} lies inside the source {collection.source} of collection "
+            f"{collection.name!r}: resampled pictures would be listed as new images; choose another prefix or bucket"
+        )
     store = ObjectStore(settings)
     model = describe(model_folder(collection.model.source, collection.model.revision, settings, weights=False))
     run = {"collection": collection.name, "run_id": run_id}
