@@ -138,6 +138,7 @@ def _services(options: argparse.Namespace, settings: Settings) -> None:
             from image_retrieval.local import airflow
 
             airflow.up(load_settings(), console.print)
+            console.print(airflow.invitation(load_settings()))
     elif options.action == "down":
         services.down(settings.local_path, console.print)
     for name, state in services.status(settings.local_path).items():
@@ -185,7 +186,7 @@ def _list(options: argparse.Namespace, settings: Settings) -> None:
     plan = list_images(
         collection, run_id, settings, full=options.full, shard_size=options.shard_size, dry_run=options.dry_run
     )
-    _print_json({"run": run_id, **asdict(plan)})
+    _print_json({"run": None if options.dry_run else run_id, **asdict(plan)})
 
 
 def _shards(options: argparse.Namespace, settings: Settings) -> list[int]:
@@ -328,8 +329,10 @@ def _stats(options: argparse.Namespace, settings: Settings) -> None:
 def _psql(options: argparse.Namespace, settings: Settings) -> None:
     """Open a psql prompt on the database."""
     from image_retrieval.local.postgres import programs
-    from image_retrieval.store.connection import psql_environment
+    from image_retrieval.store.connection import connect, psql_environment
 
+    with connect(settings):  # told in one line where it cannot be reached
+        pass
     program = str(programs() / "psql")
     os.execve(program, [program], {**os.environ, **psql_environment(settings)})
 
@@ -338,7 +341,7 @@ def _demo(options: argparse.Namespace, settings: Settings) -> int:
     """Fill a bucket, run the daily DAG through Airflow's scheduler, search in SQL, stop what was started."""
     from image_retrieval.local.demo import demo
 
-    return demo(settings, options.images, console)
+    return demo(settings, options.images.expanduser() if options.images else None, console)
 
 
 def _print_json(value: Any) -> None:

@@ -121,6 +121,8 @@ def _describe(error: Any) -> str:
     if error["type"] == "string_pattern_mismatch":
         return f"{key}: {error['input']!r} is not allowed: a letter, then letters, digits and _, in lower case"
     message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error":  # ours, which name the value
+        return f"{key}: {message}"
     return f"{key}: {message}" if error["type"] == "missing" else f"{key}: {message} (found {error['input']!r})"
 
 

@@ -111,7 +111,8 @@ class ObjectStore:
             raise AccessRefused(f"no credentials for {uri}: set {S3_SETTINGS}") from None
         except BotoCoreError as error:
             raise Unavailable(
-                f"the object store at {place} does not answer ({type(error).__name__}): is it up? Check {S3_SETTINGS}"
+                f"the object store at {place} does not answer ({type(error).__name__}): is it up? "
+                f"`make up` starts the embedded one; check {S3_SETTINGS} for another"
             ) from None
 
     def pages(self, prefix: str) -> Iterator[list[StoredObject]]:

@@ -93,7 +93,7 @@ def test_a_search_file_that_does_not_exist(is_told):
 
 
 def test_a_search_before_the_first_run(is_told):
-    is_told("search", "things", "--id", "x", says=["unknown collection 'things'", "run a collection first"])
+    is_told("search", "things", "--id", "x", says=["unknown collection 'things'", "first run makes its view"])
 
 
 def test_a_run_that_was_never_listed(is_told):

@@ -33,8 +33,14 @@ def up(settings: Settings, say: Callable[[str], None]) -> bool:
         return False
     pid, port = launch(settings)
     wait_until_ready(settings, pid)
-    say(f"started airflow on http://localhost:{port}, user {USER}, password {password(settings)}")
+    say(f"started airflow on {HOST}:{port}")
     return True
+
+
+def invitation(settings: Settings) -> str:
+    """Where the UI of the running Airflow is, and who may enter."""
+    port = services.address(settings.local_path, "airflow").rpartition(":")[2]
+    return f"Airflow's UI: http://localhost:{port}, user {USER}, password {password(settings)}"
 
 
 def launch(settings: Settings) -> tuple[int, int]:

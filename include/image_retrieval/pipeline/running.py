@@ -1,11 +1,13 @@
 """All stages of a run, one after the other, in this process: what `image-retrieval run` does without Airflow."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
 
 from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
 from image_retrieval.pipeline.finishing import finish_run, index_vectors
 from image_retrieval.pipeline.listing import Plan, list_images
 from image_retrieval.pipeline.resampling import resample_shard
@@ -34,10 +36,15 @@ def run_collection(
     with structlog.contextvars.bound_contextvars(collection=collection.name, run=run_id):
         plan = list_images(collection, run_id, settings, full=full, shard_size=shard_size)
         planned(plan)
-        for shard in range(plan.shards):
-            resample_shard(collection, run_id, shard, settings, progress=lambda done: progress("resample", done))
-            embed(collection, run_id, shard, settings, device, lambda done: progress("embed", done))
-            upsert_shard(collection, run_id, shard, settings)
+        try:
+            for shard in range(plan.shards):
+                resample_shard(collection, run_id, shard, settings, progress=lambda done: progress("resample", done))
+                embed(collection, run_id, shard, settings, device, lambda done: progress("embed", done))
+                upsert_shard(collection, run_id, shard, settings)
+        except UserError:
+            with suppress(UserError):
+                finish_run(collection, run_id, settings)  # as failed
+            raise
         index_vectors(collection, run_id, settings)
         return finish_run(collection, run_id, settings)
 

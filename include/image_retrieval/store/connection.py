@@ -37,7 +37,8 @@ def _opened(settings: Settings) -> Iterator[Connection]:
     except psycopg.OperationalError as error:
         reason = " ".join(str(error).split())
         raise Unavailable(
-            f"{place} cannot be reached: {reason[:300]}; is it up? Check IMAGE_RETRIEVAL_DATABASE_URL"
+            f"{place} cannot be reached: {reason[:300]}; is it up? `make up` starts the embedded one; "
+            "check IMAGE_RETRIEVAL_DATABASE_URL for another"
         ) from None
     with connection:
         yield connection

@@ -10,7 +10,7 @@ BEGIN
     SELECT to_regclass(format('images.%I', c.name)) INTO view FROM retrieval.collection AS c WHERE c.name = view_of.collection;
     IF view IS NULL THEN
         RAISE EXCEPTION 'unknown collection %', quote_literal(view_of.collection)
-            USING HINT = 'There are: ' || coalesce((SELECT string_agg(c.name, ', ' ORDER BY c.name) FROM retrieval.collection AS c), 'none; run a collection first');
+            USING HINT = 'A collection''s first run makes its view. There are: ' || coalesce((SELECT string_agg(c.name, ', ' ORDER BY c.name) FROM retrieval.collection AS c), 'none');
     END IF;
     RETURN view;
 END
