@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Sequence
@@ -10,16 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+import structlog
 from rich.console import Console
 from rich.table import Table
 
 from image_retrieval import __version__, logs
 from image_retrieval.collection import find_collection, load_collections
-from image_retrieval.errors import ImageRejected, Unavailable, UserError
-from image_retrieval.exits import MISTAKE, OUTAGE
+from image_retrieval.errors import ImageRejected, OutOfMemory, Unavailable, UserError
+from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE, TERMINATED
 from image_retrieval.settings import Settings, load_settings
 
 Command = Callable[[argparse.Namespace, Settings], int | None]
+log = structlog.get_logger()
 console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 1000)
 
 
@@ -29,22 +32,32 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0, 1 for a run that failed, 2 for what the user can mend."""
-    outage = MISTAKE
+    """Run one command. Returns the exit status: 0, 1 for a run that failed, 2 for what the user can mend.
+
+    What starts pods tells more apart: see exits.py.
+    """
+    in_pods = False
     try:
         options = _parser().parse_args(arguments)
-        outage = options.outage
+        in_pods = options.in_pods
         settings = load_settings()
         logs.configure(settings.log_format)
         status = options.command(options, settings)
         return int(status or 0)
     except (UserError, ImageRejected) as error:
         print(f"image-retrieval: {error}", file=sys.stderr)
-        return outage if isinstance(error, Unavailable) else MISTAKE
+        return _status(error) if in_pods else MISTAKE
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 0
+
+
+def _status(error: Exception) -> int:
+    """What a pod's program says of an error by its exit status."""
+    if isinstance(error, OutOfMemory):
+        return OUT_OF_MEMORY
+    return OUTAGE if isinstance(error, Unavailable) else MISTAKE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, command: Command, *, collection: bool = False, run: bool = False, json_too: bool = False) -> Any:
         sub = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
-        sub.set_defaults(command=command, outage=OUTAGE if name == "embed" else MISTAKE)
+        sub.set_defaults(command=command, in_pods=name == "embed")
         if collection:
             sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
         if run:
@@ -215,6 +228,8 @@ def _resample(options: argparse.Namespace, settings: Settings) -> None:
 
 def _embed(options: argparse.Namespace, settings: Settings) -> None:
     """Turn a packed shard into vectors: the program of the embedding pods."""
+    signal.signal(signal.SIGTERM, _end)  # process number 1 of a container has no handler of its own
+    log.info("embedding", input=options.resampled, version=__version__)  # before the slow imports: it lives
     from image_retrieval.collection import ModelOptions
     from image_retrieval.embedding.program import embed_shard
     from image_retrieval.models.towers import image_tower
@@ -232,11 +247,15 @@ def _embed(options: argparse.Namespace, settings: Settings) -> None:
         embed_shard(
             options.resampled,
             options.embeddings,
+            model,
             lambda: image_tower(model, settings, options.device or settings.device),
             settings,
-            batch_size=model.batch_size,
             progress=lambda done: show("embed", done),
         )
+
+
+def _end(*received: object) -> NoReturn:
+    raise SystemExit(TERMINATED)
 
 
 def _upsert(options: argparse.Namespace, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""The two ways in which this library refuses."""
+"""The ways in which this library refuses."""
 
 from enum import StrEnum
 
@@ -9,6 +9,10 @@ class UserError(Exception):
 
 class Unavailable(UserError):
     """A service does not answer: the same command may succeed later."""
+
+
+class OutOfMemory(UserError):
+    """The device or the machine has too little memory for a batch: a smaller one may fit."""
 
 
 class Reason(StrEnum):

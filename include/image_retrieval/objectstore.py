@@ -115,11 +115,15 @@ class ObjectStore:
                 f"`make up` starts the embedded one; check {S3_SETTINGS} for another"
             ) from None
 
-    def pages(self, prefix: str) -> Iterator[list[StoredObject]]:
-        """Pages of the objects under a prefix that ends in `/`, sorted by key within the store's own order."""
+    def pages(self, prefix: str, *, missing_ok: bool = False) -> Iterator[list[StoredObject]]:
+        """Pages of the objects under a prefix that ends in `/`, sorted by key within the store's own order.
+
+        Raises UserError where a folder or bucket does not exist; `missing_ok`: no folder is an empty one.
+        """
         folder = local_path(prefix)
         if folder is not None:
-            yield from _list_folder(folder, prefix)
+            if not missing_ok or folder.is_dir():
+                yield from _list_folder(folder, prefix)
             return
         bucket, start = split_s3(prefix)
         with self._explained(prefix):

@@ -60,8 +60,8 @@ def embed(
     embed_shard(
         files.resampled,
         files.embeddings,
+        collection.model,
         lambda: image_tower(collection.model, settings, device),
         settings,
-        batch_size=collection.model.batch_size,
         progress=progress,
     )

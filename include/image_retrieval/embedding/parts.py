@@ -1,0 +1,57 @@
+"""A shard's vectors while it is under way: parts beside its output, from which another process goes on."""
+
+import io
+import time
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from image_retrieval.objectstore import ObjectStore
+
+SECONDS = 10.0  # of work that a process may lose
+
+
+class Parts:
+    """Rows of an embeddings file, saved every ten seconds until the file itself is written.
+
+    `made_of` tells one input and model from another. A part is named by the number of its first row, and written
+    whole. Two processes that work on one shard write parts of the same rows: any chain of parts from row 0 is right.
+    """
+
+    def __init__(self, store: ObjectStore, embeddings: str, made_of: str) -> None:
+        self._store, self._all, self._own = store, f"{embeddings}.parts/", f"{embeddings}.parts/{made_of}/"
+        self._rows: list[pa.Table] = []
+        self._first = 0
+        self._saved_at = time.monotonic()
+
+    def saved(self) -> Iterator[pa.Table]:
+        """What earlier processes saved, in the order of the shard; rows that are added come after it."""
+        pages = self._store.pages(self._own, missing_ok=True)
+        there = {int(PurePosixPath(entry.key).stem): entry.uri for page in pages for entry in page}
+        while self._first in there:
+            table = pq.read_table(io.BytesIO(self._store.read(there[self._first])))
+            self._first += len(table)
+            yield table
+
+    def add(self, table: pa.Table) -> None:
+        """Take further rows; save what there is where it is time."""
+        self._rows.append(table)
+        if time.monotonic() - self._saved_at >= SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Save the rows that are not saved yet."""
+        if self._rows:
+            table = pa.concat_tables(self._rows)
+            data = io.BytesIO()
+            pq.write_table(table, data, compression="none", use_dictionary=False)
+            self._store.write(f"{self._own}{self._first:09}.parquet", data.getvalue())
+            self._first += len(table)
+            self._rows = []
+        self._saved_at = time.monotonic()
+
+    def remove(self) -> None:
+        """Delete all parts: the file is written."""
+        self._store.delete_under(self._all)

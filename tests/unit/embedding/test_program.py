@@ -1,0 +1,163 @@
+"""A shard's vectors are complete and in order however often the process that makes them ends early."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import nullcontext
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_retrieval.collection import ModelOptions
+from image_retrieval.embedding import parts
+from image_retrieval.embedding.program import embed_shard
+from image_retrieval.errors import OutOfMemory, UserError
+from image_retrieval.exits import TERMINATED
+from image_retrieval.models.random_weights import save_random_dinov2
+from image_retrieval.models.towers import ImageTower
+from image_retrieval.settings import Settings
+from image_retrieval.shards import resampled_schema
+
+SIDE = 4
+SETTINGS = Settings(database_url="")
+
+
+def pack(path, count, *, rejected=(), rows_per_group=5, side=SIDE):
+    """A packed shard whose row i has the id i, and pixels of the value i unless it is rejected."""
+    schema = resampled_schema(side, side)
+    columns = {name: pa.nulls(count, schema.field(name).type) for name in schema.names}
+    columns |= {
+        "id": pa.array(range(count), pa.int64()),
+        "image_id": pa.array([str(row) for row in range(count)]),
+        "uri": pa.array([f"s3://b/{row}" for row in range(count)]),
+        "etag": pa.array(["e"] * count),
+        "size": pa.array([1] * count, pa.int64()),
+        "last_modified": pa.array([0] * count, pa.timestamp("us", tz="UTC")),
+        "reason": pa.array(["truncated" if row in rejected else None for row in range(count)]),
+        "pixels": pa.array(
+            [None if row in rejected else bytes([row % 251]) * (side * side * 3) for row in range(count)],
+            schema.field("pixels").type,
+        ),
+    }
+    with pq.ParquetWriter(path, schema) as out:
+        out.write_table(pa.table(columns, schema=schema), row_group_size=rows_per_group)
+    return [row for row in range(count) if row not in rejected]
+
+
+class Tower:
+    """Vectors that tell the pixels they were made of; ends with an error at a given batch."""
+
+    def __init__(self, fails_at=None, error=KeyboardInterrupt):
+        self.seen, self._fails_at, self._error, self._batches = [], fails_at, error, 0
+
+    def __call__(self):
+        return ImageTower(2, self.embed)
+
+    def embed(self, pixels):
+        if self._batches == self._fails_at:
+            raise self._error("no more")
+        self._batches += 1
+        values = pixels[:, 0, 0, 0].double()
+        self.seen += values.int().tolist()
+        return torch.stack([torch.cos(values), torch.sin(values)], dim=1).float()
+
+
+def embed(folder, tower, batch_size=3, **model):
+    options = ModelOptions(name="m", source="nowhere", batch_size=batch_size, **model)
+    embed_shard(str(folder / "in.parquet"), str(folder / "out.parquet"), options, tower, SETTINGS)
+
+
+def vectors(folder):
+    table = pq.read_table(folder / "out.parquet")
+    return table["id"].to_pylist(), np.array(table["embedding"].to_pylist())
+
+
+@given(
+    count=st.integers(1, 40),
+    rejected=st.sets(st.integers(0, 39)),
+    sizes=st.lists(st.integers(1, 17), min_size=1, max_size=4),
+    ends=st.lists(st.integers(0, 5), max_size=3),
+)
+def test_it_goes_on_where_it_was_ended(tmp_path_factory, count, rejected, sizes, ends):
+    folder = tmp_path_factory.mktemp("shard")
+    ids = pack(folder / "in.parquet", count, rejected=rejected)
+    seen = []
+    for turn, end in enumerate([*ends, None]):
+        tower = Tower(fails_at=end)
+        try:
+            embed(folder, tower, batch_size=sizes[turn % len(sizes)])
+        except KeyboardInterrupt:
+            assert not (folder / "out.parquet").exists()
+        seen += tower.seen
+        if (folder / "out.parquet").exists():
+            break
+    assert seen == [row % 251 for row in ids]  # none twice
+    found, made = vectors(folder) if ids else (pq.read_table(folder / "out.parquet")["id"].to_pylist(), None)
+    assert found == ids
+    if ids:
+        np.testing.assert_allclose(made, np.stack([np.cos(ids), np.sin(ids)], axis=1), atol=1e-6)
+    assert not (folder / "out.parquet.parts").exists()
+
+
+def test_a_killed_process_repeats_what_it_had_not_saved(tmp_path, monkeypatch):
+    ids = pack(tmp_path / "in.parquet", 30)
+    monkeypatch.setattr(parts, "SECONDS", 0.0)  # each batch is saved at once
+    monkeypatch.setattr("image_retrieval.embedding.program._saved_at_the_end", lambda saved: nullcontext())
+    with pytest.raises(KeyboardInterrupt):
+        embed(tmp_path, Tower(fails_at=4))
+    tower = Tower()
+    embed(tmp_path, tower)
+    assert tower.seen == ids[12:]
+    assert vectors(tmp_path)[0] == ids
+
+
+def test_parts_of_another_model_are_not_used(tmp_path):
+    ids = pack(tmp_path / "in.parquet", 9)
+    with pytest.raises(KeyboardInterrupt):
+        embed(tmp_path, Tower(fails_at=2))
+    tower = Tower()
+    embed(tmp_path, tower, revision="another")
+    assert tower.seen == ids
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
+def test_too_little_memory_is_told_apart_and_loses_nothing(tmp_path, error):
+    ids = pack(tmp_path / "in.parquet", 9)
+    with pytest.raises(OutOfMemory, match="batches of 3 images"):
+        embed(tmp_path, Tower(fails_at=1, error=error))
+    tower = Tower()
+    embed(tmp_path, tower, batch_size=1)
+    assert tower.seen == ids[3:]
+
+
+def test_a_packed_shard_that_is_not_there_is_a_mistake(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        embed(tmp_path, Tower())
+
+
+def test_sigterm_ends_it_with_what_is_done_saved(tmp_path):
+    count = 3000
+    pack(tmp_path / "in.parquet", count, side=56)
+    save_random_dinov2(tmp_path / "model")
+    command = [sys.executable, "-m", "image_retrieval.cli", "embed", "in.parquet", "out.parquet", "--model=model"]
+    environment = {**os.environ, "IMAGE_RETRIEVAL_HOME": str(tmp_path), "IMAGE_RETRIEVAL_LOG_FORMAT": "json"}
+    with subprocess.Popen(
+        [*command, "--batch-size=1"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        lines = iter(process.stderr.readline, b"")
+        assert any(b"first batch" in line for line in lines)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == TERMINATED
+    assert not (tmp_path / "out.parquet").exists()
+    saved = sum(pq.read_metadata(path).num_rows for path in (tmp_path / "out.parquet.parts").rglob("*.parquet"))
+    assert 0 < saved < count
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert pq.read_table(tmp_path / "out.parquet")["id"].to_pylist() == list(range(count))
