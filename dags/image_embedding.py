@@ -4,7 +4,8 @@ from airflow.sdk import DAG, Param, task_group
 
 from orchestration.configuration import DAG_DEFAULTS, declared_collections
 from orchestration.documentation import dag_page
-from orchestration.embedding import embed
+from orchestration.embedding import embed, embeds_in_pods
+from orchestration.orphans import remove_orphans
 from orchestration.tasks import index, list_images, report_task, resample, upsert
 
 PARAMS = {
@@ -36,12 +37,14 @@ def image_embedding(collection):
         def shard(shard, resampled, embeddings):
             (
                 resample(collection.name, shard)
-                >> embed(collection, resampled, embeddings)
+                >> embed(collection, shard, resampled, embeddings)
                 >> upsert(collection.name, shard)
             )
 
         shards = shard.expand_kwargs(list_images(collection.name))
         shards >> index(collection.name) >> report_task(collection.name)
+        if embeds_in_pods():
+            shards >> remove_orphans(collection.name)
 
 
 for declared in declared_collections():

@@ -1,9 +1,10 @@
 """Every IMAGE_RETRIEVAL_… variable: its default and its meaning."""
 
+import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -37,7 +38,24 @@ class Settings(BaseSettings):
     pod_namespace: str = Field("image-retrieval", description="namespace of the embedding pods")
     pod_image: str = Field("image-retrieval-embedding:0.1.0", description="image of the embedding pods")
     pod_secret: str = Field("image-retrieval", description="Secret whose keys become the pods' environment")
-    pod_gpus: int = Field(1, ge=0, description="nvidia.com/gpu of each pod")
+    pod_service_account: str = Field("image-retrieval-embedding", description="has no rights and mounts no token")
+    pod_gpus: int = Field(1, ge=0, description="nvidia.com/gpu of each pod; 0: it embeds on the CPU")
+    pod_cpus: str = Field("4", description="CPUs that a pod requests, as Kubernetes writes them")
+    pod_memory: str = Field("16Gi", description="memory that a pod requests and may not exceed")
+    pod_shared_memory: str = Field("2Gi", description="/dev/shm of a pod, part of its memory")
+    pod_node_selector: dict[str, str] = Field({}, description="labels of the nodes that may take a pod, as JSON")
+    pod_tolerations: list[dict[str, Any]] = Field(
+        [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        description="taints that a pod bears, as a JSON list",
+    )
+    pod_priority_class: str | None = Field(None, description="priority class of the pods")
+    pod_cache_claim: str | None = Field(None, description="volume claim for fetched models; unset: fetched by each pod")
+    pod_template: Path | None = Field(None, description="pod manifest with what else a cluster wants of its pods")
+    pod_deferrable: bool = Field(True, description="the triggerer watches the pods, else a worker's slot each")
+    pod_schedule_seconds: int = Field(1800, gt=0, description="a node must take a pod within this time")
+    pod_start_seconds: int = Field(900, gt=0, description="a pod on a node must run within this time")
+    pod_run_seconds: int = Field(6 * 3600, gt=0, description="Kubernetes ends a pod that takes longer")
+    pod_disruptions: int = Field(20, ge=0, description="times that a try replaces a pod that the cluster took away")
 
     processes: int = Field(0, ge=0, description="processes that decode images; 0: one a core")
     max_image_bytes: int = Field(256 * 2**20, gt=0, description="larger objects are rejected unread")
@@ -49,6 +67,9 @@ class Settings(BaseSettings):
     index_memory_mb: int = Field(1024, ge=64, description="maintenance_work_mem while an index is built")
 
     log_format: Literal["text", "json"] = "text"
+
+    def __hash__(self) -> int:  # some values have none
+        return hash(self.model_dump_json())
 
     @cached_property
     def local_path(self) -> Path:
@@ -74,13 +95,18 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """These settings as variables, for a child process; an unset one is empty. Holds secrets: never log it."""
-        values = {
-            name: value.get_secret_value() if isinstance(value, SecretStr) else "" if value is None else str(value)
-            for name, value in self
-            if name in type(self).model_fields  # not the cached paths
-        }
+        values = {name: _as_text(value) for name, value in self if name in type(self).model_fields}  # no cached paths
         values |= {"home": str(self.home.resolve())}
         return {f"{PREFIX}{name.upper()}": value for name, value in values.items()}
+
+
+def _as_text(value: Any) -> str:
+    """A value as its variable holds it."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    return "" if value is None else str(value)
 
 
 def services_file(home: Path, local_dir: Path) -> Path:

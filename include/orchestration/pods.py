@@ -1,47 +1,203 @@
-"""Embedding in a GPU pod: every default of such a pod, with its reason where it is an odd one."""
+"""Embedding in a GPU pod that survives what clusters do to pods."""
 
+import asyncio
+import json
+from collections.abc import Callable
 from typing import Any
 
+from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import generic_api_retry
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from kubernetes.client import models as k8s
+from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
+from airflow.sdk.exceptions import AirflowException
+from kubernetes.client import ApiException, CoreV1Api, V1Pod
+from urllib3.exceptions import HTTPError
 
 from image_retrieval.settings import load_settings
+from orchestration.arguments import batch_size_of, with_batch_size
+from orchestration.failures import Mistake, Outage
+from orchestration.pod_endings import Ending
+from orchestration.pod_spec import pod_defaults
+from orchestration.pod_trigger import POLL_SECONDS, EmbeddingPodTrigger
 from orchestration.processes import EMBED_DEFAULTS, EmbeddingProcess
 
 
 class EmbeddingPodOperator(KubernetesPodOperator):
     """Runs `image-retrieval` with the given arguments in a pod; as a local process where the worker's settings say so.
 
+    A try of the task is over when the program is. A pod that the cluster takes away is replaced by another, which
+    goes on from what was saved; one that ran out of memory is replaced with half the batch. A try that starts while
+    a pod of the same task and shard is at work takes that one over.
+
     :param collection: name of the collection, for the pod's name and labels.
-    :param arguments: what follows `image-retrieval`.
+    :param shard: the shard's number, for the labels.
+    :param arguments: what follows `image-retrieval`; must hold `--batch-size=N`.
     """
 
-    def __init__(self, *, collection: str, arguments: list[str], **options: Any) -> None:
-        settings = load_settings()
-        defaults: dict[str, Any] = {
-            "name": f"embed-{collection.replace('_', '-')}",
-            "namespace": settings.pod_namespace,
-            "image": settings.pod_image,
-            "cmds": ["image-retrieval"],
-            # a Secret, never literal values: those would show in the pod's spec and in the UI
-            "env_from": [k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=settings.pod_secret))],
-            "container_resources": k8s.V1ResourceRequirements(limits={"nvidia.com/gpu": str(settings.pod_gpus)}),
-            "labels": {"app": "image-retrieval", "collection": collection},
-            "do_xcom_push": False,  # its sidecar needs the right to exec, and hangs
-            "log_pod_spec_on_failure": False,  # a spec in a log is one leak away from a secret in a log
-            "termination_message_policy": "FallbackToLogsOnError",  # the program's last words in the error
-            "on_finish_action": "delete_pod",
-        }
-        super().__init__(arguments=arguments, **(EMBED_DEFAULTS | defaults | options))
-        self._command = EmbeddingProcess()
+    template_fields = (*KubernetesPodOperator.template_fields, "shard")
 
-    def execute(self, context: Any) -> Any:
+    def __init__(self, *, collection: str, shard: str, arguments: list[str], **options: Any) -> None:
+        defaults = pod_defaults(collection, load_settings())
+        super().__init__(arguments=arguments, **(EMBED_DEFAULTS | defaults | options))
+        self.collection = collection
+        self.shard = shard
+        self._process = EmbeddingProcess()
+
+    def execute(self, context: Any) -> None:
         """Embed the shard."""
-        if load_settings().runner == "kubernetes":
-            return super().execute(context)
-        return self._command.run(self.arguments, self.log)
+        if load_settings().runner == "local":
+            self._process.run(self.arguments, self.log)
+            return
+        watch: EmbeddingPodTrigger | None = self._started(context, batch_size_of(self.arguments), 0)
+        while watch is not None:
+            if self.deferrable:
+                self.defer(trigger=watch, method_name="trigger_reentry")
+            watch = self._after(context, asyncio.run(watch.outcome()))
+
+    def trigger_reentry(self, context: Any, event: dict[str, Any]) -> None:
+        """Go on when a pod has ended under the triggerer's eyes."""
+        watch = self._after(context, event)
+        if watch is not None:
+            self.defer(trigger=watch, method_name="trigger_reentry")
 
     def on_kill(self) -> None:
         """End the pod or the process when the task is stopped."""
-        self._command.end()
+        self._process.end()
         super().on_kill()
+
+    def build_pod_request_obj(self, context: Any = None, *, dry_run: bool = False) -> V1Pod:
+        """The pod, with labels that name collection, run and shard."""
+        pod = super().build_pod_request_obj(context, dry_run=dry_run)
+        run_id = str(context["run_id"]) if context else ""
+        pod.metadata.labels |= _labels(collection=self.collection, run=run_id, shard=str(self.shard))
+        pod.spec.enable_service_links = False  # a Service in the namespace would set variables that look like ours
+        return pod
+
+    def _started(self, context: Any, batch_size: int, disruptions: int) -> EmbeddingPodTrigger:
+        """The watch over a pod of this task: one that is at work already, or a new one."""
+        self.arguments = with_batch_size(self.arguments, batch_size)
+        request = self.build_pod_request_obj(context)
+        self.pod = self._at_work(request, context) or self._created(request)
+        deadline = context["ti"].start_date + self.execution_timeout
+        return EmbeddingPodTrigger(
+            pod_name=self.pod.metadata.name,
+            pod_namespace=self.pod.metadata.namespace,
+            base_container_name=self.base_container_name,
+            trigger_start_time=context["ti"].start_date,
+            kubernetes_conn_id=self.kubernetes_conn_id,
+            # what a triggerer is given is stored: it reads the connection itself
+            connection_extras=None if self.deferrable else self.hook.conn_extras,  # type: ignore[attr-defined]
+            in_cluster=self.hook.is_in_cluster or None,  # only the task's own hook finds out that it is in a cluster
+            poll_interval=POLL_SECONDS,
+            schedule_timeout=self.schedule_timeout_seconds,
+            startup_timeout=self.startup_timeout_seconds,
+            on_kill_action=self.on_kill_action.value,
+            termination_grace_period=self.termination_grace_period,
+            trigger_kwargs={
+                "batch_size": batch_size,
+                "disruptions": disruptions,
+                "deadline": deadline.timestamp(),
+            },
+        )
+
+    def _at_work(self, request: V1Pod, context: Any) -> V1Pod | None:
+        """The pod that a former try of this task left, if it does what is asked for; others are removed."""
+        selector = self._build_find_pod_label_selector(context, exclude_checked=False)
+        found = None
+        for pod in _asked(self.client.list_namespaced_pod, request.metadata.namespace, label_selector=selector).items:
+            alive = pod.metadata.deletion_timestamp is None and pod.status.phase in ("Pending", "Running")
+            if found is None and alive and _does_the_same(pod, request):
+                self.log.info("pod %s of a former try is at work: taking it over", pod.metadata.name)
+                found = pod
+            else:
+                self._remove(pod.metadata.name, pod.metadata.namespace)
+        return found
+
+    def _created(self, request: V1Pod) -> V1Pod:
+        try:
+            _asked(self.client.create_namespaced_pod, request.metadata.namespace, request)
+        except ApiException as error:
+            if error.status == 403 and "exceeded quota" in str(error.body):
+                raise Outage(f"no pod could be started: {_told(error)}") from None
+            if error.status != 409:  # 409: it is there, and the answer to a former request was lost
+                raise Mistake(f"no pod could be started in namespace {self.namespace}: {_told(error)}") from None
+        self.log.info("started pod %s", request.metadata.name)
+        return request
+
+    def _after(self, context: Any, event: dict[str, Any]) -> EmbeddingPodTrigger | None:
+        """What follows on the end of a pod: nothing, an exception, or another pod."""
+        ending, message = Ending(event["ending"]), event["message"]
+        batch_size, disruptions = event["batch_size"], event["disruptions"]
+        self._remove(event["name"], event["namespace"])
+        if ending is Ending.DONE:
+            return None
+        if ending is Ending.OUT_OF_MEMORY and batch_size > 1:
+            half = batch_size // 2
+            self.log.warning("%s; going on with batches of %d instead of %d images", message, half, batch_size)
+            return self._started(context, half, disruptions)
+        if ending is Ending.DISRUPTED and disruptions < load_settings().pod_disruptions:
+            self.log.warning("%s; another goes on from what it saved", message)
+            return self._started(context, batch_size, disruptions + 1)
+        raise self._failure(ending, message)
+
+    def _remove(self, name: str, namespace: str) -> None:
+        try:
+            _delete(self.client, name, namespace)
+        except (ApiException, Outage) as error:  # the teardown task tries again
+            self.log.warning("pod %s could not be deleted: %s", name, error)
+
+    def _failure(self, ending: Ending, message: str) -> BaseException:
+        self.log.error(message)
+        match ending:
+            case Ending.MISTAKE:
+                return Mistake(message)
+            case Ending.OUTAGE | Ending.DISRUPTED:
+                return Outage(message)
+        return AirflowException(message)
+
+
+def delete_pods_of(collection: str, run_id: str, namespace: str) -> list[str]:
+    """Delete the pods of a run of a collection. Returns the names of those that were still there."""
+    client = KubernetesHook().core_v1_client
+    selector = ",".join(f"{name}={value}" for name, value in _labels(collection=collection, run=run_id).items())
+    names = [pod.metadata.name for pod in _asked(client.list_namespaced_pod, namespace, label_selector=selector).items]
+    for name in names:
+        _delete(client, name, namespace)
+    return names
+
+
+def _delete(client: CoreV1Api, name: str, namespace: str) -> None:
+    try:
+        _asked(client.delete_namespaced_pod, name, namespace)
+    except ApiException as error:
+        if error.status != 404:
+            raise
+
+
+def _labels(**names: str) -> dict[str, str]:
+    return {f"image-retrieval/{name}": make_safe_label_value(value) for name, value in names.items()}
+
+
+def _asked(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """The answer of the Kubernetes API, asked again for a while where it does not answer. Raises Outage."""
+    try:
+        return generic_api_retry(call)(*arguments, **options)  # type: ignore[no-untyped-call]
+    except HTTPError as error:
+        raise Outage(f"the Kubernetes API does not answer: {type(error).__name__}") from None
+    except ApiException as error:
+        if error.status == 401 or error.status == 429 or error.status >= 500:
+            raise Outage(f"the Kubernetes API refuses for now: {_told(error)}") from None
+        raise
+
+
+def _does_the_same(pod: V1Pod, request: V1Pod) -> bool:
+    """Whether a pod embeds the shard that a new one would: from and to the same URIs."""
+    return list(pod.spec.containers[0].args[:3]) == list(request.spec.containers[0].args[:3])
+
+
+def _told(error: ApiException) -> str:
+    """The API server's own words."""
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(error.reason)

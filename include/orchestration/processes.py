@@ -11,8 +11,9 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
 from image_retrieval.errors import Unavailable, UserError
-from image_retrieval.exits import MISTAKE, OUTAGE
+from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE
 from image_retrieval.settings import PREFIX
+from orchestration.arguments import batch_size_of, with_batch_size
 from orchestration.configuration import GPU_POOL, task_settings
 from orchestration.failures import told_in_one_line
 
@@ -31,7 +32,25 @@ class EmbeddingProcess:
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, arguments: Sequence[str], log: Any) -> None:
-        """Run the command to its end. Raises Mistake, Outage, or AirflowException with its last line."""
+        """Run the command to its end; where memory is short, again with half the batch.
+
+        Raises Mistake, Outage, or AirflowException with its last line.
+        """
+        status, told = self._run(arguments, log)
+        while status == OUT_OF_MEMORY and (size := batch_size_of(arguments)) > 1:
+            log.warning("%s; going on with batches of %d instead of %d images", told, size // 2, size)
+            arguments = with_batch_size(arguments, size // 2)
+            status, told = self._run(arguments, log)
+        with told_in_one_line():
+            if status == MISTAKE:
+                raise UserError(told)
+            if status == OUTAGE:
+                raise Unavailable(told)
+        if status:
+            raise AirflowException(f"image-retrieval {arguments[0]} ended with {status}: {told}")
+
+    def _run(self, arguments: Sequence[str], log: Any) -> tuple[int, str]:
+        """Exit status and last line of one run."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         environment = inherited | task_settings().environment() | {f"{PREFIX}DATABASE_URL": ""}  # it needs none
         command = [sys.executable, "-m", "image_retrieval.cli", *arguments]
@@ -43,14 +62,7 @@ class EmbeddingProcess:
             for line in self._process.stdout:
                 last = line.rstrip() or last
                 log.info("%s", line.rstrip())
-        told, status = last.removeprefix("image-retrieval: "), self._process.returncode
-        with told_in_one_line():
-            if status == MISTAKE:
-                raise UserError(told)
-            if status == OUTAGE:
-                raise Unavailable(told)
-        if status:
-            raise AirflowException(f"image-retrieval {arguments[0]} ended with {status}: {told}")
+        return self._process.returncode, last.removeprefix("image-retrieval: ")
 
     def end(self) -> None:
         """Stop the command, where it runs."""

@@ -1,0 +1,33 @@
+"""The arguments of `image-retrieval` with which a shard is embedded, in a process or in a pod."""
+
+from collections.abc import Sequence
+
+from image_retrieval.collection import Collection
+
+BATCH_SIZE = "--batch-size="
+
+
+def embed_arguments(collection: Collection, resampled: str, embeddings: str, *more: str) -> list[str]:
+    """The arguments that embed one shard of a collection."""
+    model = collection.model
+    return [
+        "embed",
+        resampled,
+        embeddings,
+        f"--model={model.source}",
+        *([f"--revision={model.revision}"] if model.revision else []),
+        f"--dtype={model.dtype}",
+        f"{BATCH_SIZE}{model.batch_size}",
+        "--use-cls-token" if model.use_cls_token else "--no-use-cls-token",
+        *more,
+    ]
+
+
+def batch_size_of(arguments: Sequence[str]) -> int:
+    """The batch size that the arguments ask for, in images."""
+    return next(int(given.removeprefix(BATCH_SIZE)) for given in arguments if given.startswith(BATCH_SIZE))
+
+
+def with_batch_size(arguments: Sequence[str], size: int) -> list[str]:
+    """The same arguments with another batch size."""
+    return [f"{BATCH_SIZE}{size}" if given.startswith(BATCH_SIZE) else given for given in arguments]

@@ -1,0 +1,107 @@
+"""How a pod ended, told from its status: by the program's exit status, or by what the cluster did to it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE, TERMINATED
+
+if TYPE_CHECKING:
+    from kubernetes.client import V1ContainerStateTerminated, V1Pod
+
+KILLED = 137  # 128 + SIGKILL
+# what kubelet, scheduler and node lifecycle write as a pod's reason when they take it away or do not admit it
+TAKEN_AWAY = {"Evicted", "Preempting", "Preempted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated"}
+NOT_ADMITTED = {"NodeAffinity", "UnexpectedAdmissionError"}
+LOST_AFTER = timedelta(seconds=30)  # beyond its grace period a pod that still seems to run has lost its node
+
+
+class Ending(StrEnum):
+    """What becomes of a task whose pod ended so."""
+
+    DONE = "done"
+    MISTAKE = "mistake"  # never retried: the same pod would end the same way
+    OUTAGE = "outage"  # retried, later
+    FAILED = "failed"  # retried, later
+    OUT_OF_MEMORY = "out_of_memory"  # replaced at once by a pod with half the batch
+    DISRUPTED = "disrupted"  # replaced at once: the program did nothing wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How, and in one line why."""
+
+    ending: Ending
+    message: str
+
+
+def ended(pod: "V1Pod | None", container: str) -> Ended | None:
+    """How a pod ended; None while it waits or runs. A pod that does not exist any more was taken away."""
+    if pod is None:
+        return Ended(Ending.DISRUPTED, "the pod was deleted by somebody else")
+    name, status = pod.metadata.name, pod.status
+    if status.phase == "Succeeded":
+        return Ended(Ending.DONE, f"pod {name} is done")
+    state = _terminated(pod, container)
+    if state is not None and state.exit_code == 0:
+        return Ended(Ending.DONE, f"pod {name} is done")
+    if reason := _disruption(pod, container):
+        return Ended(Ending.DISRUPTED, f"pod {name} was taken away: {reason}")
+    if status.reason == "DeadlineExceeded":
+        return Ended(Ending.FAILED, f"pod {name} took longer than IMAGE_RETRIEVAL_POD_RUN_SECONDS allows")
+    if state is not None:
+        return _by_exit_status(name, state)
+    if status.phase == "Failed":
+        return Ended(Ending.FAILED, f"pod {name} failed: {status.reason or 'no reason given'} {status.message or ''}")
+    return None
+
+
+def _terminated(pod: "V1Pod", container: str) -> "V1ContainerStateTerminated | None":
+    for found in pod.status.container_statuses or ():
+        if found.name == container:
+            return found.state.terminated
+    return None
+
+
+def _disruption(pod: "V1Pod", container: str) -> str | None:
+    """What the cluster did to a pod that has ended or will not end by itself."""
+    status = pod.status
+    over = status.phase == "Failed"
+    reason = status.reason or ""
+    if over and (reason in TAKEN_AWAY | NOT_ADMITTED or reason.startswith("OutOf")):  # OutOfcpu, OutOfnvidia.com/gpu
+        return f"{reason} {status.message or ''}".strip()
+    for condition in status.conditions or ():
+        if over and condition.type == "DisruptionTarget" and condition.status == "True":
+            return f"{condition.reason} {condition.message or ''}".strip()
+    deadline = pod.metadata.deletion_timestamp  # the end of its grace period
+    if deadline is None:
+        return None
+    if _terminated(pod, container) is not None:
+        return "it was deleted"
+    if datetime.now(UTC) > deadline + LOST_AFTER:
+        return "it was deleted, and its node does not answer"
+    return None
+
+
+def _by_exit_status(name: str, state: "V1ContainerStateTerminated") -> Ended:
+    words = last_words(state.message)
+    if state.reason == "OOMKilled":
+        return Ended(Ending.OUT_OF_MEMORY, f"pod {name} took more memory than IMAGE_RETRIEVAL_POD_MEMORY allows")
+    match state.exit_code:
+        case code if code == MISTAKE:
+            return Ended(Ending.MISTAKE, words or f"pod {name} ended with {code}")
+        case code if code == OUTAGE:
+            return Ended(Ending.OUTAGE, words or f"pod {name} ended with {code}")
+        case code if code == OUT_OF_MEMORY:
+            return Ended(Ending.OUT_OF_MEMORY, words or f"pod {name} ended with {code}")
+        case code if code in (TERMINATED, KILLED):
+            return Ended(Ending.DISRUPTED, f"pod {name} was ended by a signal")
+        case code:
+            return Ended(Ending.FAILED, f"pod {name} ended with {code} ({state.reason}): {words or 'no last words'}")
+
+
+def last_words(message: str | None) -> str:
+    """The last line of what the program wrote, without its name."""
+    lines = (message or "").strip().splitlines()
+    return lines[-1].removeprefix("image-retrieval: ") if lines else ""

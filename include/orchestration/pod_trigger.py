@@ -1,0 +1,112 @@
+"""Watches one pod until it ends: in the triggerer, or in the task's own process."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook
+from airflow.providers.cncf.kubernetes.triggers.pod import KubernetesPodTrigger
+from airflow.triggers.base import TriggerEvent
+from kubernetes.client import V1Pod
+from kubernetes_asyncio.client import ApiException as AsyncApiException
+
+from orchestration.pod_endings import Ended, Ending, ended
+from orchestration.pod_starts import not_started
+
+POLL_SECONDS = 3.0
+_Stamp = tuple[datetime, str]
+PATIENCE_SECONDS = 300.0  # for an API server that does not answer; the pod goes on meanwhile
+
+
+class EmbeddingPodTrigger(KubernetesPodTrigger):
+    """Ends with one event: how the pod ended, and `trigger_kwargs`. Hands the pod's log on while it runs.
+
+    The time limits count from what the cluster writes about the pod, so they hold when another triggerer goes on.
+    """
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Path and arguments of this trigger."""
+        _, arguments = super().serialize()
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """The event that ends the watch."""
+        yield TriggerEvent(await self.outcome())  # type: ignore[no-untyped-call]
+
+    async def outcome(self) -> dict[str, Any]:
+        """How the pod ended."""
+        end = await self._watched()
+        self._fired_event = True  # a task that is stopped from now on is not this trigger's to clean up after
+        return {
+            **self.trigger_kwargs,
+            "name": self.pod_name,
+            "namespace": self.pod_namespace,
+            "ending": str(end.ending),
+            "message": end.message,
+        }
+
+    async def _watched(self) -> Ended:
+        log = _PodLog(self.hook, self.pod_name, self.pod_namespace, self.base_container_name)
+        answered = time.monotonic()
+        while True:
+            try:
+                pod = await self._pod()
+                end = ended(pod, self.base_container_name) or not_started(
+                    pod, schedule_seconds=self.schedule_timeout, start_seconds=self.startup_timeout
+                )
+                if pod is not None:
+                    await log.hand_on(pod, self.log)
+                answered = time.monotonic()
+            except Exception as error:  # whatever the client raises while the API server is away
+                if time.monotonic() - answered > PATIENCE_SECONDS:
+                    return Ended(Ending.OUTAGE, f"the Kubernetes API does not answer ({type(error).__name__}: {error})")
+                self.log.warning("the Kubernetes API does not answer, the pod goes on: %s", type(error).__name__)
+                end = None
+            if end is not None:
+                return end
+            if time.time() > self.trigger_kwargs.get("deadline", float("inf")):
+                return Ended(Ending.FAILED, f"pod {self.pod_name} took longer than the task's execution_timeout")
+            await asyncio.sleep(self.poll_interval)
+
+    async def _pod(self) -> V1Pod | None:
+        try:
+            return await self.hook.get_pod(self.pod_name, self.pod_namespace)
+        except AsyncApiException as error:
+            if error.status == 404:
+                return None
+            raise
+
+
+class _PodLog:
+    """A container's log, each line handed on once."""
+
+    def __init__(self, hook: AsyncKubernetesHook, name: str, namespace: str, container: str) -> None:
+        self._hook, self._name, self._namespace, self._container = hook, name, namespace, container
+        self._last: _Stamp | None = None
+
+    async def hand_on(self, pod: V1Pod, to: Any) -> None:
+        """Write the lines that are new to a log."""
+        if pod.status.phase == "Pending":
+            return
+        seconds = None
+        if self._last is not None:
+            seconds = int((datetime.now(UTC) - self._last[0]).total_seconds()) + 2
+        for line in await self._hook.read_logs(self._name, self._namespace, self._container, since_seconds=seconds):
+            text, _, words = line.partition(" ")
+            stamp = _stamp(text)
+            if stamp is not None and (self._last is None or stamp > self._last):
+                self._last = stamp
+                to.info("%s", words)
+
+
+def _stamp(text: str) -> _Stamp | None:
+    """The time of a line, sortable to the nanosecond; None where the kubelet tells something else than a line."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    fraction = re.search(r"\.(\d+)", text)
+    return moment, fraction.group(1).ljust(9, "0") if fraction else ""
