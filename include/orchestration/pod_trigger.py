@@ -60,16 +60,24 @@ class EmbeddingPodTrigger(KubernetesPodTrigger):
                 if pod is not None:
                     await log.hand_on(pod, self.log)
                 answered = time.monotonic()
+            except AsyncApiException as error:
+                if error.status == 403:
+                    told = f"the connection to Kubernetes has too few rights: {error.reason} at pod {self.pod_name}"
+                    return Ended(Ending.MISTAKE, told)
+                end = self._unanswered(error, answered)
             except Exception as error:  # whatever the client raises while the API server is away
-                if time.monotonic() - answered > PATIENCE_SECONDS:
-                    return Ended(Ending.OUTAGE, f"the Kubernetes API does not answer ({type(error).__name__}: {error})")
-                self.log.warning("the Kubernetes API does not answer, the pod goes on: %s", type(error).__name__)
-                end = None
+                end = self._unanswered(error, answered)
             if end is not None:
                 return end
             if time.time() > self.trigger_kwargs.get("deadline", float("inf")):
                 return Ended(Ending.FAILED, f"pod {self.pod_name} took longer than the task's execution_timeout")
             await asyncio.sleep(self.poll_interval)
+
+    def _unanswered(self, error: Exception, answered: float) -> Ended | None:
+        if time.monotonic() - answered > PATIENCE_SECONDS:
+            return Ended(Ending.OUTAGE, f"the Kubernetes API does not answer ({type(error).__name__}: {error})")
+        self.log.warning("the Kubernetes API does not answer, the pod goes on: %s", type(error).__name__)
+        return None
 
     async def _pod(self) -> V1Pod | None:
         try:
@@ -91,15 +99,25 @@ class _PodLog:
         """Write the lines that are new to a log."""
         if pod.status.phase == "Pending":
             return
-        seconds = None
-        if self._last is not None:
-            seconds = int((datetime.now(UTC) - self._last[0]).total_seconds()) + 2
-        for line in await self._hook.read_logs(self._name, self._namespace, self._container, since_seconds=seconds):
+        try:
+            lines = await self._lines()
+        except AsyncApiException as error:
+            if error.status not in (400, 404, 500):  # a container that is gone has no log; the pod tells how it ended
+                raise
+            return
+        for line in lines:
             text, _, words = line.partition(" ")
             stamp = _stamp(text)
             if stamp is not None and (self._last is None or stamp > self._last):
                 self._last = stamp
                 to.info("%s", words)
+
+    async def _lines(self) -> list[str]:
+        seconds = None
+        if self._last is not None:
+            seconds = int((datetime.now(UTC) - self._last[0]).total_seconds()) + 2
+        read = self._hook.read_logs(self._name, self._namespace, self._container, since_seconds=seconds)
+        return list(await read)
 
 
 def _stamp(text: str) -> _Stamp | None:

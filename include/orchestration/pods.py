@@ -117,8 +117,6 @@ class EmbeddingPodOperator(KubernetesPodOperator):
         try:
             _asked(self.client.create_namespaced_pod, request.metadata.namespace, request)
         except ApiException as error:
-            if error.status == 403 and "exceeded quota" in str(error.body):
-                raise Outage(f"no pod could be started: {_told(error)}") from None
             if error.status != 409:  # 409: it is there, and the answer to a former request was lost
                 raise Mistake(f"no pod could be started in namespace {self.namespace}: {_told(error)}") from None
         self.log.info("started pod %s", request.metadata.name)
@@ -143,7 +141,7 @@ class EmbeddingPodOperator(KubernetesPodOperator):
     def _remove(self, name: str, namespace: str) -> None:
         try:
             _delete(self.client, name, namespace)
-        except (ApiException, Outage) as error:  # the teardown task tries again
+        except (ApiException, Mistake, Outage) as error:  # the teardown task tries again
             self.log.warning("pod %s could not be deleted: %s", name, error)
 
     def _failure(self, ending: Ending, message: str) -> BaseException:
@@ -185,8 +183,10 @@ def _asked(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     except HTTPError as error:
         raise Outage(f"the Kubernetes API does not answer: {type(error).__name__}") from None
     except ApiException as error:
-        if error.status == 401 or error.status == 429 or error.status >= 500:
+        if error.status in (401, 429) or error.status >= 500 or "exceeded quota" in str(error.body):
             raise Outage(f"the Kubernetes API refuses for now: {_told(error)}") from None
+        if error.status == 403:
+            raise Mistake(f"the connection to Kubernetes has too few rights: {_told(error)}") from None
         raise
 
 

@@ -110,7 +110,7 @@ def test_an_evicted_pod_is_replaced(house, cluster, history):
 
 
 def test_too_little_memory_halves_the_batch(house, cluster, history, pods):
-    pods(memory="1150Mi")
+    pods(memory="780Mi")  # batches of 48 images take 930 MB, of 12 images 660
     run = house.trigger("memory")
     assert_complete(house, cluster, "memory", run)
     assert history.pods_of("memory")["0"] > 1
