@@ -11,6 +11,7 @@ from image_retrieval import __version__
 from image_retrieval.local.airflow import POOLS
 from image_retrieval.settings import PREFIX, Settings
 from orchestration.configuration import POSTGRES_CONNECTION, S3_CONNECTION
+from orchestration.pod_spec import CACHE, LABELS, USER
 
 FOLDER = ROOT / "include" / "kubernetes"
 VALUES = yaml.safe_load((FOLDER / "values.yaml").read_text())
@@ -85,6 +86,7 @@ def test_the_pods_own_account_has_no_rights_and_no_token():
 
 def test_nothing_connects_to_a_pod():
     (policy,) = found("NetworkPolicy")
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= LABELS.items()
     assert set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}
     assert "ingress" not in policy["spec"]
     assert {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]} == {53, 443}
@@ -187,9 +189,11 @@ def test_images_are_pinned_and_take_what_is_there(path):
 
 def test_the_embedding_image_is_not_root():
     lines = instructions(FOLDER / "Dockerfile")
-    assert ["ARG", "USER_ID=10001"] in lines
+    assert ["ARG", f"USER_ID={USER}"] in lines
     assert [words for words in lines if words[0] == "USER"] == [["USER", "${USER_ID}:${USER_ID}"]]
     assert ["ENTRYPOINT", '["image-retrieval"]'] in lines
+    (environment,) = [words for words in lines if words[0] == "ENV" and f"IMAGE_RETRIEVAL_LOCAL_DIR={CACHE}" in words]
+    assert f"HF_HOME={CACHE}/huggingface" in environment
 
 
 def test_airflows_image_is_not_root():
