@@ -22,6 +22,7 @@ from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE, TERMINATED
 from image_retrieval.settings import Settings, load_settings
 
 Command = Callable[[argparse.Namespace, Settings], int | None]
+MODEL_HELP = "a folder, a hub id, or s3://bucket/prefix/"
 log = structlog.get_logger()
 console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 1000)
 
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, command: Command, *, collection: bool = False, run: bool = False, json_too: bool = False) -> Any:
         sub = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
-        sub.set_defaults(command=command, in_pods=name == "embed")
+        sub.set_defaults(command=command, in_pods=name in ("embed", "healthcheck"))
         if collection:
             sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
         if run:
@@ -97,7 +98,17 @@ def _parser() -> argparse.ArgumentParser:
             stage.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
     add("resample", _resample, collection=True, run=True)
     add("upsert", _upsert, collection=True, run=True)
-    _embed_options(add("embed", _embed))
+    embed = add("embed", _embed)
+    embed.add_argument("resampled", metavar="RESAMPLED", help="URI or path of a packed shard")
+    embed.add_argument("embeddings", metavar="EMBEDDINGS", help="URI or path to write the vectors to (Parquet)")
+    embed.add_argument("--model", required=True, metavar="SOURCE", help=MODEL_HELP)
+    embed.add_argument("--batch-size", type=_positive, metavar="N")
+    _model_options(embed)
+    healthcheck = add("healthcheck", _healthcheck)
+    which = healthcheck.add_mutually_exclusive_group(required=True)
+    which.add_argument("collection", nargs="?", metavar="COLLECTION", help="an entry of include/collections.yaml")
+    which.add_argument("--model", metavar="SOURCE", help=MODEL_HELP)
+    _model_options(healthcheck)
 
     search = add("search", _search, collection=True, json_too=True)
     query = search.add_mutually_exclusive_group(required=True)
@@ -113,20 +124,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _embed_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("resampled", metavar="RESAMPLED", help="URI or path of a packed shard")
-    sub.add_argument("embeddings", metavar="EMBEDDINGS", help="URI or path to write the vectors to (Parquet)")
-    sub.add_argument("--model", required=True, metavar="SOURCE", help="a folder, a hub id, or s3://bucket/prefix/")
+def _model_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--revision", metavar="COMMIT", help="of a hub id")
-    sub.add_argument("--dtype", default="float32", choices=("float32", "float16", "bfloat16"))
-    sub.add_argument("--batch-size", type=_positive, default=64, metavar="N")
+    sub.add_argument("--dtype", choices=("float32", "float16", "bfloat16"))
     sub.add_argument(
         "--use-cls-token",
         action=argparse.BooleanOptionalAction,
-        default=True,
         help="vision transformers: the class token, else the mean of the patch tokens",
     )
     sub.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says of a model; what it leaves out is not there."""
+    names = ("revision", "dtype", "batch_size", "use_cls_token")
+    return {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
 
 
 def _positive(text: str) -> int:
@@ -235,14 +247,7 @@ def _embed(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.models.towers import image_tower
     from image_retrieval.progress import stage_progress
 
-    model = ModelOptions(
-        name="given",
-        source=options.model,
-        revision=options.revision,
-        dtype=options.dtype,
-        batch_size=options.batch_size,
-        use_cls_token=options.use_cls_token,
-    )
+    model = ModelOptions(name="given", source=options.model, **_given(options))
     with stage_progress(("embed",)) as show:
         embed_shard(
             options.resampled,
@@ -256,6 +261,19 @@ def _embed(options: argparse.Namespace, settings: Settings) -> None:
 
 def _end(*received: object) -> NoReturn:
     raise SystemExit(TERMINATED)
+
+
+def _healthcheck(options: argparse.Namespace, settings: Settings) -> None:
+    """Load a model, embed a drawn picture, and look at its vector."""
+    from image_retrieval.collection import ModelOptions, ResampleOptions
+    from image_retrieval.embedding.health import check_model
+
+    if options.collection is None:
+        model, resample = ModelOptions(name="given", source=options.model, **_given(options)), ResampleOptions()
+    else:
+        collection = find_collection(settings.collections_path, options.collection)
+        model, resample = collection.model.model_copy(update=_given(options)), collection.resample
+    _print_json(check_model(model, resample, settings, options.device or settings.device))
 
 
 def _upsert(options: argparse.Namespace, settings: Settings) -> None:

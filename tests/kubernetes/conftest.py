@@ -61,7 +61,8 @@ def cluster() -> Iterator[Cluster]:
         pytest.fail(f"the cluster has a namespace {NAMESPACE} already: these tests would remove it")
     found.advertise_gpus(2)
     try:
-        found.apply(ROOT / "include" / "kubernetes" / "rbac.yaml")
+        for name in ("namespace.yaml", "rbac.yaml"):
+            found.apply(ROOT / "include" / "kubernetes" / name)
         yield found
     finally:
         found.cordon(False)

@@ -1,15 +1,24 @@
 """Unit tests see no settings of the machine they run on, and draw their examples without a clock."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from image_retrieval.settings import PREFIX
 
 hypothesis.settings.register_profile("unit", deadline=None, max_examples=100)
 hypothesis.settings.load_profile("unit")
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[None]:
+    """A command that a test ran configures the logs of its own standard error, which no later test has."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

