@@ -4,9 +4,9 @@ import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from image_retrieval.errors import UserError
@@ -50,7 +50,9 @@ class Settings(BaseSettings):
     )
     pod_priority_class: str | None = Field(None, description="priority class of the pods")
     pod_cache_claim: str | None = Field(None, description="volume claim for fetched models; unset: fetched by each pod")
-    pod_template: Path | None = Field(None, description="pod manifest with what else a cluster wants of its pods")
+    pod_template: Annotated[Path | None, BeforeValidator(lambda given: given or None)] = Field(
+        None, description="pod manifest with what else a cluster wants of its pods"
+    )
     pod_deferrable: bool = Field(True, description="the triggerer watches the pods, else a worker's slot each")
     pod_schedule_seconds: int = Field(1800, gt=0, description="a node must take a pod within this time")
     pod_start_seconds: int = Field(900, gt=0, description="a pod on a node must run within this time")
