@@ -8,6 +8,7 @@ from airflow.sdk import get_current_context, task
 from airflow.sdk.observability import stats
 
 from image_retrieval.settings import load_settings
+from orchestration.failures import Mistake
 
 log = structlog.get_logger()
 
@@ -20,11 +21,22 @@ def remove_orphans(collection: str) -> Any:
         """Delete the pods that a run has left: a worker that died may not have deleted its own."""
         from orchestration.pods import delete_pods_of
 
-        run_id = str(get_current_context()["run_id"])
+        context = get_current_context()
+        run_id = str(context["run_id"])
         names = delete_pods_of(collection, run_id, load_settings().pod_namespace)
         stats.incr("image_retrieval.orphan_pods", len(names), tags={"collection": collection})
         if names:
             log.warning("removed orphan pods", collection=collection, run=run_id, count=len(names), pods=names)
+        if _was_marked(context, run_id):
+            raise Mistake("the run was marked as failed")
         return len(names)
 
-    return remove(collection).as_teardown()
+    # the run fails with it: a run that is marked as failed would end as a success, all that is left being skipped
+    return remove(collection).as_teardown(on_failure_fail_dagrun=True)
+
+
+def _was_marked(context: Any, run_id: str) -> bool:
+    """Whether somebody marked the run as failed: its report, which always runs, is skipped."""
+    ti = context["ti"]
+    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=["report"], run_ids=[run_id])
+    return not context["params"]["dry_run"] and states.get(run_id, {}).get("report") == "skipped"

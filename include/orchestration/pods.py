@@ -101,13 +101,13 @@ class EmbeddingPodOperator(KubernetesPodOperator):
         )
 
     def _at_work(self, request: V1Pod, context: Any) -> V1Pod | None:
-        """The pod that a former try of this task left, if it does what is asked for; others are removed."""
+        """The pod that a former try of this task left, if it does or did what is asked for; others are removed."""
         selector = self._build_find_pod_label_selector(context, exclude_checked=False)
         found = None
         for pod in _asked(self.client.list_namespaced_pod, request.metadata.namespace, label_selector=selector).items:
-            alive = pod.metadata.deletion_timestamp is None and pod.status.phase in ("Pending", "Running")
-            if found is None and alive and _does_the_same(pod, request):
-                self.log.info("pod %s of a former try is at work: taking it over", pod.metadata.name)
+            usable = pod.metadata.deletion_timestamp is None and pod.status.phase != "Failed"
+            if found is None and usable and _does_the_same(pod, request):
+                self.log.info("taking over pod %s of a former try: %s", pod.metadata.name, pod.status.phase)
                 found = pod
             else:
                 self._remove(pod.metadata.name, pod.metadata.namespace)
@@ -155,10 +155,11 @@ class EmbeddingPodOperator(KubernetesPodOperator):
 
 
 def delete_pods_of(collection: str, run_id: str, namespace: str) -> list[str]:
-    """Delete the pods of a run of a collection. Returns the names of those that were still there."""
+    """Delete the pods of a run of a collection. Returns the names of those that nobody had deleted."""
     client = KubernetesHook().core_v1_client
     selector = ",".join(f"{name}={value}" for name, value in _labels(collection=collection, run=run_id).items())
-    names = [pod.metadata.name for pod in _asked(client.list_namespaced_pod, namespace, label_selector=selector).items]
+    pods = _asked(client.list_namespaced_pod, namespace, label_selector=selector).items
+    names = [pod.metadata.name for pod in pods if pod.metadata.deletion_timestamp is None]
     for name in names:
         _delete(client, name, namespace)
     return names

@@ -196,7 +196,7 @@ def house(cluster: Cluster, slow_model: Path) -> Iterator[House]:
 
 
 def collection(name: str) -> dict[str, Any]:
-    source = "s3://image-retrieval/models/" + ("slow/" if name != "failed" else "nothing/")
+    source = "s3://image-retrieval/models/" + ("slow/" if name != "failed" else "no-weights/")
     batch_size = LARGE_BATCH if name == "memory" else BATCH_SIZE
     model = {"name": "slow", "source": source, "batch_size": batch_size}
     shard_size = IMAGES if name == "memory" else SHARD_SIZE
@@ -206,6 +206,8 @@ def collection(name: str) -> dict[str, Any]:
 def fill(store: ObjectStore, model: Path) -> None:
     for path in model.iterdir():
         store.write(f"s3://image-retrieval/models/slow/{path.name}", path.read_bytes())
+        if path.suffix == ".json":
+            store.write(f"s3://image-retrieval/models/no-weights/{path.name}", path.read_bytes())
     for scene in draw_scenes(IMAGES, seed=3):
         for name in COLLECTIONS:
             store.write(f"s3://images/{name}/{scene.key}", scene.data)

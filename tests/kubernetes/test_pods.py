@@ -164,6 +164,7 @@ def test_a_killed_task_finds_its_pod_again(house, cluster, history, pods):
     os.kill(instance["pid"], signal.SIGKILL)
     assert_complete(house, cluster, "killed", run)
     assert history.pods_of("killed") == ONE_POD_EACH
+    assert "taking over pod" in house.logs("killed", run)
 
 
 def test_a_cleared_task_embeds_again(house, cluster, history):
@@ -180,7 +181,7 @@ def test_a_run_marked_as_failed_leaves_no_pod(house, cluster):
     cluster.at_work("marked")
     house.mark_failed("marked", run)
     assert_no_pod_left(cluster, "marked")
-    assert house.state("marked", run) == "failed"
+    assert house.finished("marked", run) == "failed"
 
 
 def test_a_mistake_is_told_once_and_leaves_no_pod(house, cluster, history):
@@ -188,7 +189,7 @@ def test_a_mistake_is_told_once_and_leaves_no_pod(house, cluster, history):
     assert house.finished("failed", run) == "failed"
     assert history.pods_of("failed") == ONE_POD_EACH  # never retried
     logs = house.logs("failed", run)
-    assert "model 's3://image-retrieval/models/nothing/' does not exist" in logs
+    assert "model 's3://image-retrieval/models/no-weights/' has no *.safetensors" in logs
     assert "Traceback" not in logs
     assert_no_pod_left(cluster, "failed")
 
