@@ -196,11 +196,19 @@ def house(cluster: Cluster, slow_model: Path) -> Iterator[House]:
 
 
 def collection(name: str) -> dict[str, Any]:
-    source = "s3://image-retrieval/models/" + ("slow/" if name != "failed" else "no-weights/")
+    weights = "slow" if name != "failed" else "no-weights"
     batch_size = LARGE_BATCH if name == "memory" else BATCH_SIZE
-    model = {"name": "slow", "source": source, "batch_size": batch_size}
+    source = f"s3://image-retrieval/models/{weights}/"
+    model = {"name": weights.replace("-", "_"), "source": source, "batch_size": batch_size}
     shard_size = IMAGES if name == "memory" else SHARD_SIZE
-    return {"source": f"s3://images/{name}/", "model": model, "shard_size": shard_size, "schedule": None}
+    side = 448 if name == "memory" else 224
+    return {
+        "source": f"s3://images/{name}/",
+        "model": model,
+        "resample": {"target_size": [side, side]},
+        "shard_size": shard_size,
+        "schedule": None,
+    }
 
 
 def fill(store: ObjectStore, model: Path) -> None:

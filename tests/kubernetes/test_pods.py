@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -71,10 +72,8 @@ def test_the_log_of_a_pod_is_in_the_log_of_its_task(house, embedded):
 
 def test_pods_and_processes_make_the_same_vectors(house, embedded, cluster):
     """The collection `local` has the same images, and is embedded by processes of this machine."""
-    command = ["image-retrieval", "run", "local"]
-    done = subprocess.run(
-        command, env={**os.environ, "IMAGE_RETRIEVAL_RUNNER": "local"}, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "image_retrieval.cli", "run", "local"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     in_pods, here = vectors(house, "plain"), vectors(house, "local")
     assert in_pods.keys() == here.keys()
@@ -110,7 +109,7 @@ def test_an_evicted_pod_is_replaced(house, cluster, history):
 
 
 def test_too_little_memory_halves_the_batch(house, cluster, history, pods):
-    pods(memory="780Mi")  # batches of 48 images take 930 MB, of 12 images 660
+    pods(memory="1Gi")  # in pictures of twice the size: batches of 48 take 1.4 GB more than batches of 1
     run = house.trigger("memory")
     assert_complete(house, cluster, "memory", run)
     assert history.pods_of("memory")["0"] > 1

@@ -33,7 +33,7 @@ def embed_once(cluster, tmp_path_factory):
         "IMAGE_RETRIEVAL_POD_MEMORY": "256Mi",
         "IMAGE_RETRIEVAL_POD_SECRET": "empty",
     }
-    environment.pop("KUBECONFIG")
+    environment.pop("KUBECONFIG", None)
     if "IMAGE_RETRIEVAL_TEST_IMAGE" not in os.environ:
         environment["IMAGE_RETRIEVAL_POD_TEMPLATE"] = str(host_template(folder / "template.json"))
     cluster.secret("empty", {})
