@@ -19,6 +19,9 @@ COLUMNS = {
     "width": "int4",
     "height": "int4",
     "format": "text",
+    "mode": "text",
+    "phash": "int8",
+    "captured_at": "timestamp",
     "resampled_uri": "text",
 }
 

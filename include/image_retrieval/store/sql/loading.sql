@@ -8,12 +8,17 @@ CREATE TEMPORARY TABLE staging (
     width         integer NOT NULL,
     height        integer NOT NULL,
     format        text NOT NULL,
+    mode          text,
+    phash         bigint,
+    captured_at   timestamp,
     resampled_uri text,
     embedding     halfvec({dimensions}) NOT NULL
 ) ON COMMIT DROP;
 
 -- name: copy_staging
-COPY staging (id, etag, size, last_modified, sha256, width, height, format, resampled_uri, embedding) FROM STDIN (FORMAT binary);
+COPY staging
+    (id, etag, size, last_modified, sha256, width, height, format, mode, phash, captured_at, resampled_uri, embedding)
+FROM STDIN (FORMAT binary);
 
 -- name: upsert_vectors
 INSERT INTO retrieval.{vectors} AS v (id, etag, embedding)
@@ -25,11 +30,15 @@ WHERE (v.etag, v.embedding) IS DISTINCT FROM (excluded.etag, excluded.embedding)
 -- name: update_images
 UPDATE retrieval.image AS i
 SET etag = s.etag, size = s.size, last_modified = s.last_modified, sha256 = s.sha256, width = s.width,
-    height = s.height, format = s.format, resampled_uri = s.resampled_uri, updated = now()
+    height = s.height, format = s.format, mode = s.mode, phash = s.phash, captured_at = s.captured_at,
+    resampled_uri = s.resampled_uri, updated = now()
 FROM staging AS s
 WHERE i.id = s.id
-  AND (i.etag, i.size, i.last_modified, i.sha256, i.width, i.height, i.format, i.resampled_uri)
-      IS DISTINCT FROM (s.etag, s.size, s.last_modified, s.sha256, s.width, s.height, s.format, s.resampled_uri);
+  AND (i.etag, i.size, i.last_modified, i.sha256, i.width, i.height, i.format, i.mode, i.phash, i.captured_at,
+       i.resampled_uri)
+      IS DISTINCT FROM
+      (s.etag, s.size, s.last_modified, s.sha256, s.width, s.height, s.format, s.mode, s.phash, s.captured_at,
+       s.resampled_uri);
 
 -- name: clear_rejected
 DELETE FROM retrieval.rejected AS r
