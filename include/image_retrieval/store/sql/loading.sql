@@ -47,20 +47,14 @@ JOIN retrieval.image AS i ON i.id = s.id
 WHERE r.collection = i.collection AND r.uri = i.uri;
 
 -- name: reject
--- A run that is tried again does not count twice.
 INSERT INTO retrieval.rejected AS r (collection, uri, etag, stage, model, reason, detail, final, run_id)
 VALUES (%(collection)s, %(uri)s, %(etag)s, %(stage)s, %(model)s, %(reason)s, %(detail)s,
         NOT %(transient)s OR %(max_attempts)s <= 1, %(run_id)s)
 ON CONFLICT (collection, uri) DO UPDATE
 SET stage = excluded.stage, model = excluded.model, reason = excluded.reason, detail = excluded.detail, run_id = excluded.run_id,
     updated_at = now(), etag = excluded.etag,
-    attempts = CASE WHEN r.etag <> excluded.etag THEN 1
-                    WHEN r.run_id = excluded.run_id THEN r.attempts
-                    ELSE r.attempts + 1 END,
-    final = NOT %(transient)s
-            OR CASE WHEN r.etag <> excluded.etag THEN 1
-                    WHEN r.run_id = excluded.run_id THEN r.attempts
-                    ELSE r.attempts + 1 END >= %(max_attempts)s;
+    attempts = CASE WHEN r.etag = excluded.etag THEN r.attempts + 1 ELSE 1 END,
+    final = NOT %(transient)s OR CASE WHEN r.etag = excluded.etag THEN r.attempts + 1 ELSE 1 END >= %(max_attempts)s;
 
 -- name: remove_outdated
 -- The object holds another picture than the one that this vector was made of, and none that can be embedded.
@@ -77,6 +71,11 @@ VALUES
     (%(collection)s, %(run_id)s, %(shard)s, %(images)s, %(resampled)s, %(embedded)s, %(upserted)s, %(rejected)s,
      %(resample_seconds)s, %(embed_seconds)s, %(upsert_seconds)s)
 ON CONFLICT (collection, run_id, shard) DO NOTHING;
+
+-- name: lock_shard
+-- whoever upserts the same shard beside this waits, and then finds it loaded: nothing is counted twice
+SELECT pg_advisory_xact_lock(
+    hashtextextended('image_retrieval:shard:' || %(shard)s::text || ':' || %(collection)s || ':' || %(run_id)s, 0));
 
 -- name: find_shard
 SELECT images, upserted, rejected FROM retrieval.shard
