@@ -108,6 +108,9 @@ def _resampled_row(row: Row, collection: Collection, settings: Settings, store: 
         "width": found.width,
         "height": found.height,
         "format": found.format,
+        "mode": found.mode,
+        "phash": found.phash,
+        "captured_at": found.captured_at,
         "resampled_uri": uri,
         "pixels": found.pixels,
     }
