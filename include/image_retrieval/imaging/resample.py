@@ -100,7 +100,8 @@ def read(data: bytes, options: ResampleOptions, limits: Limits) -> Picture:
 
 
 def _wants_every_pixel(options: ResampleOptions) -> bool:
-    return options.exact or options.method == "nearest"  # which picks single pixels of the original
+    # nearest picks single pixels of the original, and the sharp edges of box fall between those of a reduced one
+    return options.exact or options.method in ("nearest", "box")
 
 
 def _factors(width: float, height: float, options: ResampleOptions, gap: float) -> Size:

@@ -227,3 +227,54 @@ def test_the_original_is_not_changed():
     data = encoded(photo(96, 64), "PNG")
     pixels = shown(data)
     assert pixels.tobytes() == opened(data).tobytes()
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF", "AVIF", "MPO"])
+@pytest.mark.parametrize(("frame", "colour"), [("first", "red"), ("middle", "lime"), ("last", "blue")])
+def test_a_setting_chooses_the_frame(format, frame, colour):
+    frames = [Image.new("RGB", (16, 16), name) for name in ("red", "lime", "blue")]
+    data = encoded(frames[0], format, save_all=True, append_images=frames[1:])
+    found = array(shown(data, frame=frame)).mean(axis=(0, 1))
+    assert np.abs(found - array(Image.new("RGB", (1, 1), colour))[0, 0]).max() < 12
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_more_frames_than_the_limit_are_too_large(format):
+    frames = [Image.new("RGB", (8, 8), (50 * number, 0, 255 - 50 * number)) for number in range(5)]
+    data = encoded(frames[0], format, save_all=True, append_images=frames[1:])
+    assert decode(data, OPTIONS, Limits(LIMITS.pixels, 5)).width == 8
+    with pytest.raises(ImageRejected, match="5 frames are over the limit of 4"):
+        decode(data, OPTIONS, Limits(LIMITS.pixels, 4))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP", "GIF"])
+def test_where_truncated_files_are_accepted_what_was_decoded_is_shown(format):
+    whole = shown(encoded(photo(96, 64), format))
+    data = encoded(photo(96, 64), format)
+    found = shown(data[: len(data) * 3 // 4], truncated="accept")
+    assert found.size == (96, 64)
+    assert np.abs(array(found)[:16] - array(whole)[:16]).mean() < 2 or format == "BMP"  # which is stored from below
+    assert rejection(data[: len(data) * 3 // 4]).reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_libvips_and_pillow_read_the_same_pixels(mode):
+    data = encoded(photo(97, 63).convert(mode), "PNG")
+    assert shown(data) == opened(data).convert("RGB")
+
+
+@pytest.mark.parametrize(
+    ("values", "seen"),
+    [
+        ([0.0, 0.5, 1.0], [0, 128, 255]),
+        ([0.0, 0.25, 0.5], [0, 64, 128]),
+        ([0.0, 128.0, 255.0], [0, 128, 255]),
+        ([-1.0, 0.0, 1.0], [0, 128, 255]),
+        ([0.0, 1000.0, 2000.0], [0, 128, 255]),
+        ([float("nan"), 0.5, float("inf")], [0, 128, 255]),
+        ([float("nan")] * 3, [0, 0, 0]),
+    ],
+)
+def test_floats_keep_their_range(values, seen):
+    data = encoded(Image.fromarray(np.array([values], np.float32)), "TIFF")
+    assert array(shown(data))[0, :, 0].tolist() == seen

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.imaging.resample import METHODS, encode, resample
@@ -62,12 +62,46 @@ def test_nearest_is_identical_with_pillows_own(format):
     assert pixels(data, method="nearest", target_size=(64, 48)) == wanted.tobytes()
 
 
-@pytest.mark.parametrize("method", ["bilinear", "hamming", "bicubic", "lanczos"])
+@pytest.mark.parametrize("method", ["box", "bilinear", "hamming", "bicubic", "lanczos"])
 @pytest.mark.parametrize("size", [(224, 224), (224, 160), (64, 64)])
-def test_the_fast_way_looks_like_the_full_one(method, size):
-    data = encoded(photo(1600, 1200), "JPEG", quality=90)
-    full = opened(data).convert("RGB").resize(size, METHODS[method])
-    assert psnr(pixels(data, method=method, target_size=size), full.tobytes()) >= 45
+@pytest.mark.parametrize("original", [(1600, 1200), (1597, 1203)], ids=["even", "odd"])
+def test_the_fast_way_looks_like_the_full_one(method, size, original):
+    for data in (encoded(photo(*original), "JPEG", quality=90), encoded(photo(*original), "PNG")):
+        full = opened(data).convert("RGB").resize(size, METHODS[method])
+        assert psnr(pixels(data, method=method, target_size=size), full.tobytes()) >= 45
+
+
+@pytest.mark.parametrize("how", FITS)
+def test_the_fast_way_of_every_fit_looks_like_the_exact_one(how):
+    data = encoded(photo(1597, 1203), "JPEG", quality=90)
+    assert psnr(pixels(data, fit=how), pixels(data, fit=how, exact=True)) >= 48
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(photo(1597, 1203), "JPEG"),
+        encoded(photo(1597, 1203), "PNG"),
+        encoded(photo(301, 203).convert("L"), "JPEG"),
+        encoded(photo(301, 203).quantize(64), "GIF"),
+        encoded(photo(301, 203).convert("CMYK"), "TIFF"),
+        encoded(photo(100, 80), "WEBP"),
+    ],
+    ids=["JPEG", "PNG", "grey JPEG", "GIF", "CMYK TIFF", "smaller WebP"],
+)
+def test_exact_is_pillows_full_result_to_the_bit(method, data):
+    full = opened(data).convert("RGB").resize((224, 160), METHODS[method])
+    assert pixels(data, method=method, target_size=(224, 160), exact=True) == full.tobytes()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exact_is_pillows_full_result_of_a_turned_picture(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(photo(301, 203), "JPEG", exif=exif)
+    full = ImageOps.exif_transpose(opened(data)).resize((224, 160), Image.Resampling.LANCZOS)
+    assert pixels(data, target_size=(224, 160), exact=True) == full.tobytes()
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
