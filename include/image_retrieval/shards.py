@@ -52,7 +52,11 @@ def shard_files(work_uri: str, collection: str, run_id: str, shard: int) -> Shar
 
 
 def resampled_schema(width: int, height: int) -> pa.Schema:
-    """Packed pixels: one row per image of the manifest, with 8-bit RGB pixels or with a reason, never both."""
+    """Packed pixels: one row per image of the manifest, with 8-bit RGB pixels or with a reason, never both.
+
+    `mode` is the colour model of the original as Pillow names it, `phash` its 64-bit perceptual hash in two's
+    complement, `captured_at` the time of the camera's clock, in no known zone.
+    """
     return pa.schema(
         [
             *MANIFEST,
