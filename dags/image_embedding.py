@@ -10,6 +10,12 @@ from orchestration.tasks import index, list_images, report_task, resample, upser
 
 PARAMS = {
     "full": Param(False, type="boolean", title="Full re-scan", description="Embed every image again, changed or not."),
+    "requeue": Param(
+        False,
+        type="boolean",
+        title="Try rejected images again",
+        description="Also those that are final; their attempts are counted afresh.",
+    ),
     "shard_size": Param(
         None,
         type=["null", "integer"],

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from image_retrieval import __version__, logs
 from image_retrieval.collection import find_collection, load_collections
-from image_retrieval.errors import ImageRejected, OutOfMemory, Unavailable, UserError
+from image_retrieval.errors import ImageRejected, OutOfMemory, Reason, Unavailable, UserError
 from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE, TERMINATED
 from image_retrieval.settings import Settings, load_settings
 
@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         stage = add(name, command, collection=True)
         stage.add_argument("--run", default=None, metavar="ID", help="name of the run; a new one, if left out")
         stage.add_argument("--full", action="store_true", help="embed every image again")
+        stage.add_argument("--requeue", action="store_true", help="try rejected images again, also final ones")
         stage.add_argument("--shard-size", type=_positive, metavar="N", help="images a shard")
         if name == "list":
             stage.add_argument("--dry-run", action="store_true", help="only tell what would be done")
@@ -116,7 +117,21 @@ def _parser() -> argparse.ArgumentParser:
     query.add_argument("--id", metavar="ID", help="search with an image of the collection")
     search.add_argument("-k", type=_positive, default=10, metavar="N", help="how many results (10)")
 
-    add("rejected", _rejected, collection=True, json_too=True)
+    rejected = add("rejected", _rejected, collection=True, json_too=True)
+    rejected.add_argument(
+        "--reason", choices=[str(reason) for reason in Reason], metavar="REASON", help="only those with this reason"
+    )
+    rejected.add_argument("--uri", metavar="URI", help="only this object")
+    rejected.add_argument(
+        "--final",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="only those that are left alone, or only those that the next run tries again",
+    )
+    action = rejected.add_mutually_exclusive_group()
+    action.add_argument("--limit", type=_positive, metavar="N", help="list the first N in order of URI")
+    action.add_argument("--by-reason", action="store_true", help="count instead of listing")
+    action.add_argument("--requeue", action="store_true", help="let the next run try them again, also final ones")
     add("stats", _stats, json_too=True)
     add("psql", _psql)
     demo = add("demo", _demo)
@@ -209,7 +224,13 @@ def _list(options: argparse.Namespace, settings: Settings) -> None:
     collection = find_collection(settings.collections_path, options.collection)
     run_id = options.run or new_run_id()
     plan = list_images(
-        collection, run_id, settings, full=options.full, shard_size=options.shard_size, dry_run=options.dry_run
+        collection,
+        run_id,
+        settings,
+        full=options.full,
+        requeue=options.requeue,
+        shard_size=options.shard_size,
+        dry_run=options.dry_run,
     )
     _print_json({"run": None if options.dry_run else run_id, **asdict(plan)})
 
@@ -298,6 +319,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             settings,
             device=options.device or settings.device,
             full=options.full,
+            requeue=options.requeue,
             shard_size=options.shard_size,
             planned=lambda plan: show.expect(plan.new + plan.changed - plan.left_over),
             progress=show,
@@ -328,21 +350,40 @@ def _search(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _rejected(options: argparse.Namespace, settings: Settings) -> None:
-    """List the images of a collection that are not searchable, and why."""
+    """List or count the images of a collection that could not be used, or queue them again."""
+    from image_retrieval.store import ledger
     from image_retrieval.store.connection import connect
-    from image_retrieval.store.reports import list_rejected
 
     collection = find_collection(settings.collections_path, options.collection)
+    which = ledger.Rejected(collection.name, options.reason, options.uri, options.final)
     with connect(settings) as connection:
-        rows = list_rejected(connection, collection.name)
+        if options.requeue:
+            found: dict[str, Any] = {"requeued": ledger.requeue(connection, which)}
+        elif options.by_reason:
+            found = {"by_reason": ledger.count_by_reason(connection, which)}
+        else:
+            found = {"rejected": ledger.list_rejected(connection, which, options.limit)}
+    if options.requeue and options.uri and not found["requeued"]:
+        raise UserError(
+            f"no rejected image of collection {collection.name!r} is {options.uri!r} and as asked for: "
+            f"`image-retrieval rejected {collection.name}` lists them"
+        )
     if options.json:
-        _print_json({"rejected": rows})
-        return
-    table = [
-        (row["reason"], "final" if row["final"] else f"try {row['attempts']}", row["uri"], row["detail"])
-        for row in rows
-    ]
-    _print_table(("reason", "state", "uri", "detail"), table)
+        _print_json(found)
+    elif options.requeue:
+        console.print(f"rejected images that the next run will try again: {found['requeued']}")
+    elif options.by_reason:
+        counts = [(row["reason"], str(row["final"]), str(row["not_final"])) for row in found["by_reason"]]
+        _print_table(("reason", "final", "not final"), counts)
+    else:
+        table = [(row["reason"], _state(row), row["uri"], row["detail"]) for row in found["rejected"]]
+        _print_table(("reason", "state", "uri", "detail"), table)
+
+
+def _state(rejected: dict[str, Any]) -> str:
+    if rejected["final"]:
+        return "final"
+    return f"try {rejected['attempts']}" if rejected["attempts"] else "queued"
 
 
 def _stats(options: argparse.Namespace, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from image_retrieval.errors import UserError
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,23}$")]
 Size = Annotated[int, Field(ge=1, le=4096)]
+Channel = Annotated[int, Field(ge=0, le=255)]
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
 ID_GROUPS = {"group_id", "intra_id"}
 
@@ -37,6 +38,12 @@ class ResampleOptions(Strict):
     suffix: Literal[".png", ".jpg", ".webp"] = Field(".png", description="format of the resampled file")
     fit: Literal["stretch", "crop", "pad"] = Field("stretch", description="what happens to another aspect ratio")
     keep: bool = Field(True, description="write <image_id>_resample<suffix> beside the packed shards")
+    background: tuple[Channel, Channel, Channel] = Field(
+        (255, 255, 255), description="red, green, blue of what shows through, and around a padded picture"
+    )
+    frame: Literal["first", "middle", "last"] = Field("first", description="of an animation, or page of a document")
+    truncated: Literal["refuse", "accept"] = Field("refuse", description="files that end early: the part that decodes")
+    exact: bool = Field(False, description="decode and filter every pixel: Pillow's full result to the bit, and slower")
 
 
 class ModelOptions(Strict):

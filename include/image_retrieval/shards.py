@@ -52,7 +52,11 @@ def shard_files(work_uri: str, collection: str, run_id: str, shard: int) -> Shar
 
 
 def resampled_schema(width: int, height: int) -> pa.Schema:
-    """Packed pixels: one row per image of the manifest, with 8-bit RGB pixels or with a reason, never both."""
+    """Packed pixels: one row per image of the manifest, with 8-bit RGB pixels or with a reason, never both.
+
+    `mode` is the colour model of the original as Pillow names it, `phash` its 64-bit perceptual hash in two's
+    complement, `captured_at` the time of the camera's clock, in no known zone.
+    """
     return pa.schema(
         [
             *MANIFEST,
@@ -60,6 +64,9 @@ def resampled_schema(width: int, height: int) -> pa.Schema:
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),
             pa.field("format", pa.string()),
+            pa.field("mode", pa.string()),
+            pa.field("phash", pa.int64()),
+            pa.field("captured_at", pa.timestamp("us")),
             pa.field("resampled_uri", pa.string()),
             pa.field("reason", pa.string()),
             pa.field("detail", pa.string()),

@@ -12,8 +12,9 @@ Keeps the view `images.{name}` in step with `{source}` ({glob}), embedded by mod
 3. **index** keeps the view and its HNSW index right; **report** closes `retrieval.run` and tells the asset
    `images.{name}` what was done.
 
-Images that cannot be used are in `retrieval.rejected`, with the reason; no image fails a shard, no shard another one.
-Any task may be cleared and run again at any time. *Trigger* offers a full re-scan, another shard size, and a dry run.
+Images that cannot be used are in `images.rejected('{name}')`, with the reason; no image fails a shard, no shard
+another one. Any task may be cleared and run again at any time. *Trigger* offers a full re-scan, another try of
+rejected images, another shard size, and a dry run.
 
 ```sql
 SELECT image_id, similarity FROM images.similar_to('{name}', '<image_id>', k => 10);

@@ -42,7 +42,13 @@ def list_images(collection: str) -> list[dict[str, Any]]:
     dry_run = bool(params["dry_run"])
     with _stage(collection) as (entry, run_id, settings):
         plan = listing.list_images(
-            entry, run_id, settings, full=params["full"], shard_size=params["shard_size"], dry_run=dry_run
+            entry,
+            run_id,
+            settings,
+            full=params["full"],
+            requeue=params["requeue"],
+            shard_size=params["shard_size"],
+            dry_run=dry_run,
         )
         shards = [] if dry_run else range(plan.shards)
         files = [shard_files(settings.work_uri, collection, run_id, shard) for shard in shards]

@@ -17,9 +17,9 @@ def contents(url: str) -> dict[str, list[tuple[Any, ...]]]:
     return {
         "images": rows(
             url,
-            "SELECT uri, image_id, i.etag, sha256, width, height, format, resampled_uri, group_id, intra_id, "
-            f"deleted IS NULL, v.etag, v.embedding::text FROM retrieval.image i LEFT JOIN {VECTORS} v USING (id) "
-            "ORDER BY uri",
+            "SELECT uri, image_id, i.etag, sha256, width, height, format, mode, phash, captured_at, resampled_uri, "
+            "group_id, intra_id, deleted IS NULL, v.etag, v.embedding::text "
+            f"FROM retrieval.image i LEFT JOIN {VECTORS} v USING (id) ORDER BY uri",
         ),
         "rejected": rows(url, "SELECT uri, etag, stage, reason, attempts, final FROM retrieval.rejected ORDER BY uri"),
         "view": rows(url, "SELECT image_id, image_path, embedding::text FROM images.things ORDER BY image_id"),

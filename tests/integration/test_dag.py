@@ -122,6 +122,7 @@ def test_params_are_typed(described):
     params = described["dags"]["image_embedding_demo"]["params"]
     assert {name: schema["type"] for name, schema in params.items()} == {
         "full": "boolean",
+        "requeue": "boolean",
         "shard_size": ["null", "integer"],
         "dry_run": "boolean",
     }
@@ -154,6 +155,15 @@ def test_airflow_carries_a_bucket_to_the_table(dags_test, store, collection, dat
     assert found == [("success", 2)]
     assert rows(database_url, "SELECT count(*) FROM images.things") == [(24,)]
     assert rows(database_url, "SELECT count(*) FROM retrieval.rejected") == [(3,)]
+
+
+@pytest.mark.slow
+def test_rejected_images_are_tried_again_where_the_form_says_so(dags_test, store, collection, database_url):
+    put(store, collection.source, {key: bad for key, (bad, _) in BAD.items()})
+    for requeue in (False, False, True):
+        done = dags_test(requeue=requeue)
+        assert done.returncode == 0, done.stdout[-3000:]
+    assert rows(database_url, "SELECT new FROM retrieval.run ORDER BY started_at") == [(3,), (0,), (3,)]
 
 
 def test_a_mistake_fails_the_task_in_one_line(dags_test, change_collection):

@@ -5,6 +5,7 @@ import pytest
 
 from image_retrieval import __version__
 from image_retrieval.cli import main, new_run_id
+from image_retrieval.errors import Reason
 
 COLLECTIONS = """
 collections:
@@ -76,6 +77,11 @@ def refusal(capsys):
         (["services", "restart"], ["invalid choice: 'restart'", "up", "down", "status"]),
         (["stats"], ["no database is configured", "IMAGE_RETRIEVAL_DATABASE_URL"]),
         (["rejected", "shoes"], ["no database is configured"]),
+        (["rejected", "shoes", "--requeue"], ["no database is configured"]),
+        (["rejected", "shoes", "--reason", "mood"], ["--reason: invalid choice: 'mood'", *map(str, Reason)]),
+        (["rejected", "shoes", "--limit", "0"], ["--limit: '0' is not a number from 1"]),
+        (["rejected", "shoes", "--limit", "3", "--requeue"], ["--requeue: not allowed with argument --limit"]),
+        (["rejected", "shoes", "--by-reason", "--requeue"], ["--requeue: not allowed with argument --by-reason"]),
         (["resample", "shoes", "--run", "r"], ["no database is configured"]),
     ],
 )

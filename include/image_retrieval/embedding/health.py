@@ -1,14 +1,15 @@
 """Whether a model works on this machine: what a new image, node or model is tried with before a shard is."""
 
+import io
 import time
 from typing import Any
 
 import torch
+from PIL import Image
 
 from image_retrieval.collection import ModelOptions, ResampleOptions
 from image_retrieval.embedding.program import usable
 from image_retrieval.errors import UserError
-from image_retrieval.imaging.resample import resample
 from image_retrieval.imaging.scenes import draw_scenes
 from image_retrieval.models.towers import image_tower
 from image_retrieval.settings import Settings
@@ -22,8 +23,8 @@ def check_model(model: ModelOptions, options: ResampleOptions, settings: Setting
     """
     (scene,) = draw_scenes(1)
     width, height = options.target_size
-    picture = resample(scene.data, options, max_pixels=settings.max_image_pixels)
-    pixels = torch.frombuffer(bytearray(picture.pixels), dtype=torch.uint8).view(1, height, width, 3)
+    picture = Image.open(io.BytesIO(scene.data)).convert("RGB").resize((width, height))
+    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(1, height, width, 3)
     started = time.monotonic()
     tower = image_tower(model, settings, device)
     loaded = time.monotonic()

@@ -1,112 +1,154 @@
-"""Bytes to an upright 8-bit RGB picture, or to the reason why not."""
+"""Bytes to the pixels of one picture, or to the reason why not."""
 
-import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
-from PIL import Image, UnidentifiedImageError
+import pyvips
+from PIL import Image, ImageFile
 
+from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import ImageRejected, Reason
+from image_retrieval.imaging.colour import to_8_bits
+from image_retrieval.imaging.exif import SIDEWAYS, captured_at, orientation, read_exif
+from image_retrieval.imaging.formats import open_image
+from image_retrieval.settings import Settings
 
-# by content, not by name; none of them starts another program
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "ICO", "PPM", "QOI")
-BACKGROUND = (255, 255, 255)
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-REDUCING_GAP = 3.0  # scaled decoding leaves at least this many times the target: over 50 dB of full Lanczos
+pyvips.cache_set_max(0)  # no picture is decoded twice
+SCALES = (8, 4, 2)  # at which libjpeg's scaled decoding is exactly the mean of so many pixels squared
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an image may hold at most; its bytes and seconds are counted outside the decoder."""
+
+    pixels: int
+    frames: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """Those that the settings name."""
+        return cls(settings.max_image_pixels, settings.max_image_frames)
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded image. `width` and `height` are those of the upright original, `pixels` may be a scaled decoding."""
+    """A decoded image, as its file stores it, of 8 bits a band and without transparency.
 
-    pixels: Image.Image
+    `image` may be a scaled decoding: the original covers `covered` of it, its width and height in pixels of `image`,
+    from the upper left corner. `width` and `height` are those of the upright original, `mode` is its colour model.
+    `orientation` is EXIF's, still to be applied, and so is the ICC `profile`; the mode of `image` is RGB, or L or CMYK
+    where the profile is one of such pictures.
+    """
+
+    image: Image.Image
+    covered: tuple[float, float]
+    orientation: int
+    profile: bytes | None
     width: int
     height: int
     format: str
+    mode: str
+    captured_at: datetime | None
 
 
-def decode(data: bytes, *, max_pixels: int, enough: tuple[int, int] | None = None) -> Picture:
-    """Decode the first frame, upright, in RGB.
+def decode(
+    data: bytes,
+    options: ResampleOptions,
+    limits: Limits,
+    allowed_scale: Callable[[int, int], float] = lambda width, height: 1,
+) -> Picture:
+    """Decode the frame that the options ask for. Raises ImageRejected.
 
-    `enough` is the width and height in pixels that the caller needs: JPEG may then be decoded at a fraction of its
-    size that leaves REDUCING_GAP times that. Raises ImageRejected.
+    `allowed_scale` tells how many times smaller than its upright width and height (pixels) a picture may be decoded.
     """
-    if not data:
-        raise ImageRejected(Reason.EMPTY_FILE)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            Image.MAX_IMAGE_PIXELS = max_pixels  # so that no plugin unfolds more than this while it opens
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                return _decode_opened(image, max_pixels, enough)
-    except UnidentifiedImageError:
-        raise ImageRejected(Reason.UNSUPPORTED_FORMAT, f"starts with {data[:8]!r}") from None
-    except Image.DecompressionBombError as error:
-        raise ImageRejected(Reason.TOO_LARGE, str(error)) from None
+            ImageFile.LOAD_TRUNCATED_IMAGES = options.truncated == "accept"
+            with open_image(data, max_pixels=limits.pixels) as image:
+                return _decode_opened(image, data, options, limits, allowed_scale)
     except ImageRejected:
         raise
+    except Image.DecompressionBombError as error:
+        raise ImageRejected(Reason.TOO_LARGE, str(error)) from None
     except MemoryError:
         raise ImageRejected(Reason.TOO_LARGE, "decoding needs more memory than there is") from None
     except Exception as error:  # decoders raise whatever they like on broken files
-        reason = Reason.TRUNCATED if "truncated" in str(error).lower() else Reason.UNDECODABLE
+        reason = Reason.TRUNCATED if _ended_early(error) else Reason.UNDECODABLE
         raise ImageRejected(reason, f"{type(error).__name__}: {error}"[:500]) from None
 
 
-def _decode_opened(image: Image.Image, max_pixels: int, enough: tuple[int, int] | None) -> Picture:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise ImageRejected(Reason.TOO_LARGE, f"{width}×{height} pixels are over the limit of {max_pixels}")
-    if enough is not None and image.format in ("JPEG", "MPO"):
-        side = round(max(enough) * REDUCING_GAP)  # of a square, as the picture may still be turned
-        image.draft("RGB", (side, side))
-    image.load()
-    orientation = _orientation(image)
-    turned = orientation in (5, 6, 7, 8)
+def _ended_early(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, EOFError) or any(sign in text for sign in ("truncated", "end of file", "unexpected end"))
+
+
+def _decode_opened(
+    image: Image.Image,
+    data: bytes,
+    options: ResampleOptions,
+    limits: Limits,
+    allowed_scale: Callable[[int, int], float],
+) -> Picture:
+    _check_size(image, limits)
+    _choose_frame(image, options, limits)
+    mode = image.mode
+    exif = read_exif(image, data)
+    turn = 1 if image.format in ("TIFF", "HEIF") else orientation(exif)  # these two are turned by their decoders
+    taken = captured_at(exif)  # a loaded TIFF has forgotten it
+    width, height = image.size[::-1] if turn in SIDEWAYS else image.size
+    covered = _draft(image, allowed_scale(width, height)) if image.format in ("JPEG", "MPO") else None
+    pixels = _read_png(image, data) if image.format == "PNG" else None
+    if pixels is None:
+        image.load()
+        _check_size(image, limits)
+        pixels = image
+    pixels, profile = to_8_bits(pixels, image.info.get("icc_profile"), options.background)
     return Picture(
-        pixels=to_rgb(image.transpose(TURNS[orientation]) if orientation in TURNS else image),
-        width=height if turned else width,
-        height=width if turned else height,
+        image=pixels,
+        covered=covered or pixels.size,
+        orientation=turn,
+        profile=profile,
+        width=width,
+        height=height,
         format=str(image.format),
+        mode=mode,
+        captured_at=taken,
     )
 
 
-def _orientation(image: Image.Image) -> int | None:
-    """EXIF's orientation; None where there is none or EXIF is broken, which costs no picture."""
-    try:
-        found = image.getexif().get(0x0112)
-    except Exception:  # as decoders do
+def _check_size(image: Image.Image, limits: Limits) -> None:
+    if image.width * image.height > limits.pixels:
+        detail = f"{image.width}×{image.height} pixels are over the limit of {limits.pixels}"
+        raise ImageRejected(Reason.TOO_LARGE, detail)
+
+
+def _choose_frame(image: Image.Image, options: ResampleOptions, limits: Limits) -> None:
+    frames = getattr(image, "n_frames", 1)
+    if frames > limits.frames:
+        raise ImageRejected(Reason.TOO_LARGE, f"{frames} frames are over the limit of {limits.frames}")
+    if options.frame != "first" and frames > 1:
+        image.seek(frames // 2 if options.frame == "middle" else frames - 1)
+        _check_size(image, limits)
+
+
+def _draft(image: Image.Image, allowed: float) -> tuple[float, float] | None:
+    """Have libjpeg decode at a fraction of the size; what the original then covers, where there is such a fraction."""
+    scale = next((scale for scale in SCALES if scale <= allowed), None)
+    drafted = scale and image.draft("RGB", (image.width // scale, image.height // scale))
+    return drafted[1][2:] if drafted else None
+
+
+def _read_png(image: Image.Image, data: bytes) -> Image.Image | None:
+    """Plain 8-bit PNG by libvips, which takes half as long; None for any other and for what it refuses."""
+    tile = image.tile[0] if isinstance(image, ImageFile.ImageFile) and image.tile else None
+    plain = tile is not None and tile.args == image.mode and image.mode in ("L", "LA", "RGB", "RGBA")
+    if not plain or getattr(image, "n_frames", 1) > 1 or {"transparency", "interlace"} & set(image.info):
         return None
-    return found if isinstance(found, int) else None
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB of a picture in any of Pillow's modes; what is transparent shows a white background."""
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I;16"):
-        return image.convert("I").point(lambda value: value / 257).convert("L").convert("RGB")
-    if image.mode in ("I", "F"):
-        return _scaled_to_8_bits(image).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        ground = Image.new("RGBA", layer.size, (*BACKGROUND, 255))
-        return Image.alpha_composite(ground, layer).convert("RGB")
-    return image.convert("RGB")
-
-
-def _scaled_to_8_bits(image: Image.Image) -> Image.Image:
-    low, high = image.getextrema()
-    if not (isinstance(low, int | float) and isinstance(high, int | float)):
-        raise ImageRejected(Reason.UNDECODABLE, f"mode {image.mode} with several bands")
-    if image.mode == "I":  # 16-bit PNG and TIFF come in 32-bit integers
-        low, high = 0, max(high, 65535)
-    span = (high - low) or 1
-    return image.convert("F").point(lambda value: value * (255 / span) + (-low * 255 / span)).convert("L")
+    try:
+        pixels = pyvips.Image.pngload_buffer(data, access="sequential", fail_on="warning").write_to_memory()
+    except pyvips.Error:
+        return None
+    return Image.frombytes(image.mode, image.size, pixels)

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,8 +29,8 @@ class Decoders:
     """
 
     def __init__(self, options: ResampleOptions, settings: Settings, worker: Sequence[str] = WORKER) -> None:
-        limits = [str(settings.max_image_pixels), str(settings.decoder_memory_mb)]
-        self._command = [*worker, options.model_dump_json(), *limits]
+        limits = (settings.max_image_pixels, settings.max_image_frames, settings.decoder_memory_mb)
+        self._command = [*worker, options.model_dump_json(), *map(str, limits)]
         self._seconds = settings.max_image_seconds
         self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
         self._all: set[subprocess.Popen[bytes]] = set()
@@ -56,7 +57,7 @@ class Decoders:
             _close(process)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = {"PYTHONPATH": PACKAGES}  # nothing else, above all no secret
+        environment = {"PYTHONPATH": PACKAGES, "VIPS_CONCURRENCY": "1"}  # nothing else, above all no secret
         process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         self._all.add(process)
         return process
@@ -95,7 +96,8 @@ class Decoders:
                 raise _ProcessDied(f"the decoder's process ended twice with {status}") from None
         if "reason" in facts:
             raise ImageRejected(Reason(facts["reason"]), facts["detail"])
-        return Resampled(pixels=pixels, **facts), file
+        taken = facts.pop("captured_at")
+        return Resampled(pixels=pixels, captured_at=taken and datetime.fromisoformat(taken), **facts), file
 
 
 class _ProcessDied(Exception):

@@ -1,13 +1,18 @@
 """A picture of any size to the one that a model reads."""
 
-import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
 
 from PIL import Image
 
 from image_retrieval.collection import ResampleOptions
-from image_retrieval.imaging.decode import BACKGROUND, REDUCING_GAP, decode
+from image_retrieval.imaging import simd
+from image_retrieval.imaging.colour import to_srgb
+from image_retrieval.imaging.decode import Limits, Picture, decode
+from image_retrieval.imaging.exif import SIDEWAYS, upright
+from image_retrieval.imaging.fingerprints import HASHED_SIDE, perceptual_hash, sha256
 
 METHODS = {
     "nearest": Image.Resampling.NEAREST,
@@ -17,13 +22,21 @@ METHODS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+# how many times the target is left for the filter by what comes before it; measured in docs/images.md
+DECODING_GAP = 2.0
+REDUCING_GAP = 3.0
+Size = tuple[float, float]
+Box = tuple[float, float, float, float]
+T = TypeVar("T", int, float)
 
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
     """One image at the target size, with what is known of its original.
 
-    `pixels` holds height × width × 3 bytes, RGB, row by row; `sha256` is of the original's bytes.
+    `pixels` holds height × width × 3 bytes, RGB, row by row; `sha256` is of the original's bytes, `phash` its
+    perceptual hash as a signed 64-bit integer; `width` and `height` are those of the upright original, `mode` is its
+    colour model as Pillow names it; `captured_at` is the time of the camera's clock.
     """
 
     pixels: bytes
@@ -31,53 +44,112 @@ class Resampled:
     width: int
     height: int
     format: str
+    mode: str
+    phash: int
+    captured_at: datetime | None
 
 
-def resample(data: bytes, options: ResampleOptions, *, max_pixels: int) -> Resampled:
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which part of an upright picture is resized to what size, both width and height in pixels."""
+
+    part: Size
+    size: tuple[int, int]
+
+
+def place(width: float, height: float, options: ResampleOptions) -> Placement:
+    """Where a picture of this size goes: all of it stretched or padded to the target, or its centre that fills it."""
+    target_width, target_height = options.target_size
+    scale_x, scale_y = target_width / width, target_height / height
+    if options.fit == "crop":
+        scale = max(scale_x, scale_y)
+        # rounding may leave a part that is a hair larger than the picture, which resizing refuses
+        return Placement((min(width, target_width / scale), min(height, target_height / scale)), options.target_size)
+    if options.fit == "pad":
+        scale = min(scale_x, scale_y)
+        return Placement((width, height), (max(1, round(width * scale)), max(1, round(height * scale))))
+    return Placement((width, height), options.target_size)
+
+
+def resample(data: bytes, options: ResampleOptions, limits: Limits) -> Resampled:
     """Decode an image's bytes and bring it to the target size. Raises ImageRejected."""
-    picture = decode(data, max_pixels=max_pixels, enough=_decoding_size(options))
+    picture = read(data, options, limits)
     return Resampled(
-        pixels=fit(picture.pixels, options).tobytes(),
-        sha256=hashlib.sha256(data).hexdigest(),
+        pixels=fit(picture, options).tobytes(),
+        sha256=sha256(data),
         width=picture.width,
         height=picture.height,
         format=picture.format,
+        mode=picture.mode,
+        phash=perceptual_hash(_hashed(picture)),
+        captured_at=picture.captured_at,
     )
 
 
-def _decoding_size(options: ResampleOptions) -> tuple[int, int] | None:
-    # nearest picks single pixels of the original, so a scaled decoding would change its result
-    return None if options.method == "nearest" else options.target_size
+def read(data: bytes, options: ResampleOptions, limits: Limits) -> Picture:
+    """Decode an image at no more pixels than its resampling needs. Raises ImageRejected."""
+    if _wants_every_pixel(options):
+        return decode(data, options, limits)
+    picture = decode(data, options, limits, lambda width, height: min(_factors(width, height, options, DECODING_GAP)))
+    factors = _factors(*_turned(picture, picture.covered), options, REDUCING_GAP)
+    across, down = _turned(picture, (max(1, int(factors[0])), max(1, int(factors[1]))))
+    if across == down == 1:
+        return picture
+    width, height = picture.covered
+    return replace(picture, image=picture.image.reduce((across, down)), covered=(width / across, height / down))
 
 
-def fit(image: Image.Image, options: ResampleOptions) -> Image.Image:
-    """An RGB picture at the target size: stretched, cropped around its centre, or padded."""
-    width, height = options.target_size
-    scale_x, scale_y = width / image.width, height / image.height
-    if options.fit == "crop":
-        scale = max(scale_x, scale_y)
-        # rounding may leave a margin a hair below 0, which Pillow refuses
-        margin_x = max(0.0, (image.width - width / scale) / 2)
-        margin_y = max(0.0, (image.height - height / scale) / 2)
-        box = (margin_x, margin_y, image.width - margin_x, image.height - margin_y)
-        return _resized(image, (width, height), options, box)
-    if options.fit == "pad":
-        scale = min(scale_x, scale_y)
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        canvas = Image.new("RGB", (width, height), BACKGROUND)
-        canvas.paste(_resized(image, size, options), ((width - size[0]) // 2, (height - size[1]) // 2))
-        return canvas
-    return _resized(image, (width, height), options)
+def _wants_every_pixel(options: ResampleOptions) -> bool:
+    # nearest picks single pixels of the original, and the sharp edges of box fall between those of a reduced one
+    return options.exact or options.method in ("nearest", "box")
 
 
-def _resized(
-    image: Image.Image,
-    size: tuple[int, int],
-    options: ResampleOptions,
-    box: tuple[float, float, float, float] | None = None,
-) -> Image.Image:
-    gap = None if options.method == "nearest" else REDUCING_GAP
-    return image.resize(size, METHODS[options.method], box=box, reducing_gap=gap)
+def _factors(width: float, height: float, options: ResampleOptions, gap: float) -> Size:
+    """How many times smaller in each direction an upright picture may be if `gap` times its final size is to remain."""
+    placement = place(width, height, options)
+    across, down = (
+        part / (gap * max(size, HASHED_SIDE)) for part, size in zip(placement.part, placement.size, strict=True)
+    )
+    return across, down
+
+
+def fit(picture: Picture, options: ResampleOptions) -> Image.Image:
+    """A decoded picture at the target size, upright, in sRGB: stretched, cropped around its centre, or padded."""
+    if options.exact:  # turning before or after differs by a rounding error
+        image = upright(picture.image, picture.orientation)
+        picture = replace(picture, image=image, covered=image.size, orientation=1)
+    placement = place(picture.width, picture.height, options)
+    part = _turned(picture, placement.part)
+    stored = _turned(picture, (picture.width, picture.height))
+    scales = [covered / whole for covered, whole in zip(picture.covered, stored, strict=True)]
+    (left, right), (upper, lower) = (
+        (scale * (whole - length) / 2, scale * (whole + length) / 2)
+        for scale, whole, length in zip(scales, stored, part, strict=True)
+    )
+    small = _resized(picture, _turned(picture, placement.size), options, (left, upper, right, lower))
+    small = upright(to_srgb(small, picture.profile), picture.orientation)
+    if small.size == options.target_size:
+        return small
+    canvas = Image.new("RGB", options.target_size, options.background)
+    margins = [(whole - length) // 2 for whole, length in zip(options.target_size, small.size, strict=True)]
+    canvas.paste(small, (margins[0], margins[1]))
+    return canvas
+
+
+def _turned(picture: Picture, size: tuple[T, T]) -> tuple[T, T]:
+    """Width and height of the upright picture as its file stores them, and the other way round."""
+    return size[::-1] if picture.orientation in SIDEWAYS else size
+
+
+def _resized(picture: Picture, size: tuple[int, int], options: ResampleOptions, box: Box) -> Image.Image:
+    if options.exact or not simd.can_resize(picture.image, options.method):
+        return picture.image.resize(size, METHODS[options.method], box=box)
+    return simd.resize(picture.image, size, options.method, box)
+
+
+def _hashed(picture: Picture) -> Image.Image:
+    whole = simd.resize(picture.image, (HASHED_SIDE, HASHED_SIDE), "box", (0, 0, *picture.covered))
+    return upright(to_srgb(whole, picture.profile), picture.orientation)
 
 
 def encode(pixels: bytes, options: ResampleOptions) -> bytes:

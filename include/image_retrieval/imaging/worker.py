@@ -1,4 +1,4 @@
-"""A process that decodes: `python -m image_retrieval.imaging.worker OPTIONS MAX_PIXELS MEMORY_MB`.
+"""A process that decodes: `python -m image_retrieval.imaging.worker OPTIONS MAX_PIXELS MAX_FRAMES MEMORY_MB`.
 
 It says that it is ready, then reads images from standard input and answers on standard output; each message is its
 length (8 bytes, big-endian) and its bytes. An image is answered by three messages: what is known of it, in JSON; its
@@ -8,12 +8,13 @@ pixels; its resampled file. It is given bytes only, no secret and no address, an
 import json
 import resource
 import sys
-from dataclasses import asdict
+from dataclasses import fields
 from typing import IO
 
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import ImageRejected
-from image_retrieval.imaging.resample import encode, resample
+from image_retrieval.imaging.decode import Limits
+from image_retrieval.imaging.resample import Resampled, encode, resample
 
 
 def write_message(stream: IO[bytes], data: bytes) -> None:
@@ -31,21 +32,29 @@ def read_message(stream: IO[bytes]) -> bytes:
     return data
 
 
-def answer(data: bytes, options: ResampleOptions, max_pixels: int) -> tuple[bytes, bytes, bytes]:
+def answer(data: bytes, options: ResampleOptions, limits: Limits) -> tuple[bytes, bytes, bytes]:
     """The three messages that answer an image."""
     try:
-        found = resample(data, options, max_pixels=max_pixels)
+        found = resample(data, options, limits)
     except ImageRejected as error:
         return json.dumps({"reason": error.reason, "detail": error.detail}).encode(), b"", b""
-    facts = {name: value for name, value in asdict(found).items() if name != "pixels"}
-    return json.dumps(facts).encode(), found.pixels, encode(found.pixels, options) if options.keep else b""
+    file = encode(found.pixels, options) if options.keep else b""
+    return json.dumps(facts_of(found)).encode(), found.pixels, file
+
+
+def facts_of(found: Resampled) -> dict[str, str | int | None]:
+    """All that is known of an image but its pixels, as JSON takes it."""
+    facts = {field.name: getattr(found, field.name) for field in fields(found) if field.name != "pixels"}
+    return {**facts, "captured_at": found.captured_at and found.captured_at.isoformat()}
 
 
 def main() -> None:
     """Answer images until the input ends."""
     options = ResampleOptions.model_validate_json(sys.argv[1])
-    max_pixels, memory = int(sys.argv[2]), int(sys.argv[3]) * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    max_pixels, max_frames, memory_mb = map(int, sys.argv[2:])
+    limits = Limits(pixels=max_pixels, frames=max_frames)
+    resource.setrlimit(resource.RLIMIT_AS, (memory_mb * 2**20, memory_mb * 2**20))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is expected here, and its core may be large
     given, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # what a decoder prints must not reach the answers
     write_message(answers, b"ready")
@@ -55,7 +64,7 @@ def main() -> None:
             data = read_message(given)
         except EOFError:
             return
-        for message in answer(data, options, max_pixels):
+        for message in answer(data, options, limits):
             write_message(answers, message)
         answers.flush()
 

@@ -15,7 +15,7 @@ from image_retrieval.models.source import model_folder
 from image_retrieval.objectstore import ObjectStore, StoredObject
 from image_retrieval.settings import Settings
 from image_retrieval.shards import MANIFEST, run_folder, shard_files, writing
-from image_retrieval.store import schema
+from image_retrieval.store import ledger, schema
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.sql import statement
 
@@ -42,12 +42,14 @@ def list_images(
     settings: Settings,
     *,
     full: bool = False,
+    requeue: bool = False,
     shard_size: int | None = None,
     dry_run: bool = False,
 ) -> Plan:
     """Compare the bucket with the table, mark what is gone, and write a manifest per shard of what is due.
 
-    A run of that name that is still running keeps its plan. `full` takes every image again; `dry_run` leaves no trace.
+    A run of that name that is still running keeps its plan. `full` takes every image again, `requeue` every one that
+    was rejected, its attempts counted afresh; `dry_run` leaves no trace.
     Raises UserError where more images are gone than the collection's deletion limit allows, and where the work
     folder lies inside the source.
     """
@@ -71,6 +73,8 @@ def list_images(
         listed = _copy_listing(connection, collection, store)
         gone = _mark_gone(connection, collection)
         restored = connection.execute(statement("listing", "restore"), run).rowcount
+        if requeue:
+            ledger.requeue(connection, ledger.Rejected(collection.name))
         new, changed = _find_due(connection, collection, full)
         size = shard_size or collection.shard_size
         if full:  # takes everything, in larger shards if need be: what it left would not be due at the next run

@@ -6,6 +6,7 @@ import numpy as np
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
+from image_retrieval.imaging.decode import Limits
 from image_retrieval.imaging.resample import resample
 from image_retrieval.settings import Settings
 
@@ -22,7 +23,7 @@ def embed_file(
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    picture = resample(data, collection.resample, max_pixels=settings.max_image_pixels)
+    picture = resample(data, collection.resample, Limits.of(settings))
     width, height = collection.resample.target_size
     pixels = torch.frombuffer(bytearray(picture.pixels), dtype=torch.uint8).view(1, height, width, 3)
     tower = image_tower(collection.model, settings, settings.device)

@@ -1,9 +1,11 @@
 """Resample: the images of a manifest to packed pixels, on all cores."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -55,9 +57,11 @@ def resample_shard(
         Decoders(collection.resample, settings) as decoders,
         writing(store, files.resampled, layout, compression="zstd", compression_level=1, use_dictionary=False) as out,
     ):
+        waiting = Budget(settings.read_ahead_mb * 2**20)
 
         def work(row: Row) -> Row:
-            return _resampled_row(row, collection, settings, store, decoders)
+            with waiting.taken(row["size"]):
+                return _resampled_row(row, collection, settings, store, decoders)
 
         for batch in in_batches(_in_order(work, rows, READERS_PER_CORE * settings.cores), ROWS_PER_GROUP):
             out.write_table(pa.Table.from_pylist(batch, layout))
@@ -69,6 +73,29 @@ def resample_shard(
             {"collection": collection.name, "run": run_id, "shard": str(shard), "seconds": f"{seconds:.3f}"}
         )
     log.info("resampled", shard=shard, images=done - rejected, rejected=rejected, seconds=round(seconds, 2))
+
+
+class Budget:
+    """So many bytes that threads share; who asks for more than all of them has them to itself."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        """Wait until so many bytes are free, and hold them while the block runs."""
+        size = min(size, self._size)
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken + size <= self._size)
+            self._taken += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= size
+                self._changed.notify_all()
 
 
 def _in_order(work: Callable[[Row], Row], rows: list[Row], at_once: int) -> Iterator[Row]:
@@ -108,6 +135,9 @@ def _resampled_row(row: Row, collection: Collection, settings: Settings, store: 
         "width": found.width,
         "height": found.height,
         "format": found.format,
+        "mode": found.mode,
+        "phash": found.phash,
+        "captured_at": found.captured_at,
         "resampled_uri": uri,
         "pixels": found.pixels,
     }

@@ -25,6 +25,7 @@ def run_collection(
     *,
     device: str = "cpu",
     full: bool = False,
+    requeue: bool = False,
     shard_size: int | None = None,
     planned: Callable[[Plan], None] = lambda plan: None,
     progress: Progress = lambda stage, done: None,
@@ -34,7 +35,7 @@ def run_collection(
     `planned` hears what the listing found, `progress` each stage's images as they are done.
     """
     with structlog.contextvars.bound_contextvars(collection=collection.name, run=run_id):
-        plan = list_images(collection, run_id, settings, full=full, shard_size=shard_size)
+        plan = list_images(collection, run_id, settings, full=full, requeue=requeue, shard_size=shard_size)
         planned(plan)
         try:
             for shard in range(plan.shards):

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import psycopg
@@ -18,13 +20,34 @@ Connection = psycopg.Connection[DictRow]
 def connect(settings: Settings) -> Iterator[Connection]:
     """A connection with one transaction, committed where the block ends well and rolled back where it does not.
 
-    Raises UserError where the database cannot be reached or has not been migrated.
+    Raises UserError where the database cannot be reached or its schema is older than this library needs.
     """
     with _opened(settings) as connection:
-        if not connection.execute("SELECT to_regclass('retrieval.image') IS NOT NULL AS ready").fetchone()["ready"]:  # type: ignore[index]
+        found = _schema_version(connection)
+        if found is None:
             raise UserError(f"{where(settings)} has no tables of image-retrieval yet: run `image-retrieval migrate`")
+        if found < newest_version():
+            raise UserError(
+                f"{where(settings)} has version {found} of the schema, and {newest_version()} is needed: "
+                "run `image-retrieval migrate`"
+            )
         register_vector(connection)
         yield connection
+
+
+@cache
+def newest_version() -> str:
+    """The schema's version that `migrate` brings a database to, four digits."""
+    versions = files("image_retrieval.store") / "migrations" / "versions"
+    return max(entry.name[:4] for entry in versions.iterdir() if entry.name.endswith(".py"))
+
+
+def _schema_version(connection: Connection) -> str | None:
+    try:
+        row = connection.execute("SELECT version_num FROM retrieval.alembic_version").fetchone()
+    except psycopg.errors.UndefinedTable:
+        return None
+    return str(row["version_num"]) if row else None
 
 
 @contextmanager

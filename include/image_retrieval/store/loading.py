@@ -19,12 +19,19 @@ COLUMNS = {
     "width": "int4",
     "height": "int4",
     "format": "text",
+    "mode": "text",
+    "phash": "int8",
+    "captured_at": "timestamp",
     "resampled_uri": "text",
 }
 
 
 def shard_is_loaded(connection: Connection, run: dict[str, Any]) -> bool:
-    """Whether a shard (collection, run_id, shard) has its line in `retrieval.shard`."""
+    """Whether a shard (collection, run_id, shard) has its line in `retrieval.shard`.
+
+    Until the transaction ends nobody else can write it: who asks beside it waits here.
+    """
+    connection.execute(statement("loading", "lock_shard"), run)
     return connection.execute(statement("loading", "find_shard"), run).fetchone() is not None
 
 

@@ -33,8 +33,3 @@ def collection_stats(connection: Connection) -> dict[str, Any]:
         last_run = read_run(connection, name, latest["run_id"]) if latest else None
         stats[name] = {**(counts or {}), "dimensions": row["dimensions"], "model": row["model"], "last_run": last_run}
     return stats
-
-
-def list_rejected(connection: Connection, collection: str) -> list[dict[str, Any]]:
-    """Rejected objects of a collection, in order of their URI."""
-    return connection.execute(statement("report", "list_rejected"), {"collection": collection}).fetchall()

@@ -69,7 +69,8 @@ def show_in_view(connection: Connection, collection: Collection, dimensions: int
     if known is None or known["model"] != collection.model.name:
         if known is not None and known["dimensions"] != dimensions:
             connection.execute(statement("view", "drop_view", view=collection.name))
-        connection.execute(statement("view", "replace_view", view=collection.name, vectors=collection.vector_table))
+        shown = {"view": collection.name, "vectors": collection.vector_table}
+        connection.execute(statement("view", "replace_view"), shown)
     row = {
         "name": collection.name,
         "source": collection.source,

@@ -10,14 +10,14 @@ from image_retrieval.imaging import worker
 answer = worker.answer
 
 
-def misbehave(data, options, max_pixels):
+def misbehave(data, options, limits):
     if data.startswith(b"CRASH"):
         os.abort()
     if data.startswith(b"SLEEP"):
         time.sleep(600)
     if data.startswith(b"ENVIRONMENT"):
         return json.dumps({"reason": "undecodable", "detail": json.dumps(dict(os.environ))}).encode(), b"", b""
-    return answer(data, options, max_pixels)
+    return answer(data, options, limits)
 
 
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

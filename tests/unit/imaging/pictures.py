@@ -5,9 +5,21 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pillow_heif
 from PIL import Image
 
-MANY_PIXELS = 50_000_000
+from image_retrieval.collection import ResampleOptions
+from image_retrieval.imaging.colour import to_srgb
+from image_retrieval.imaging.decode import Limits, decode
+from image_retrieval.imaging.exif import upright
+
+LIMITS = Limits(pixels=50_000_000, frames=100)
+
+
+def shown(data: bytes, **options: Any) -> Image.Image:
+    """What a file shows: all its pixels, upright, in sRGB."""
+    picture = decode(data, ResampleOptions(**options), LIMITS)
+    return upright(to_srgb(picture.image, picture.profile), picture.orientation)
 
 
 def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
@@ -46,3 +58,18 @@ def psnr(found: bytes, wanted: bytes) -> float:
     """Likeness of two pictures in decibels."""
     error = np.mean((array(found) - array(wanted)) ** 2)
     return float(10 * np.log10(255**2 / error)) if error else float("inf")
+
+
+def written(format: str) -> bytes:
+    """A photo of 64×48 in any accepted format."""
+    if format == "HEIF":  # the decoder of the library cannot write
+        return heic(photo(64, 48))
+    if format == "MPO":
+        return encoded(photo(64, 48), format, save_all=True, append_images=[photo(64, 48)])
+    return encoded(photo(64, 48), format, **({"sizes": [(64, 48)]} if format == "ICO" else {}))
+
+
+def heic(image: Image.Image, **options: Any) -> bytes:
+    target = io.BytesIO()
+    pillow_heif.from_pillow(image).save(target, quality=95, **options)
+    return target.getvalue()

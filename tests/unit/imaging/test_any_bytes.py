@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import ImageRejected
 from image_retrieval.imaging.resample import resample
-from unit.imaging.pictures import encoded, photo
+from unit.imaging.pictures import LIMITS, encoded, photo
 
 OPTIONS = ResampleOptions(target_size=(16, 12))
 PICTURES = {format: encoded(photo(96, 64), format) for format in ("JPEG", "PNG", "WEBP", "GIF", "TIFF")}
@@ -16,7 +16,7 @@ CHANGES = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 2
 
 def gives_pixels_or_a_reason(data: bytes) -> bool:
     try:
-        found = resample(data, OPTIONS, max_pixels=1_000_000)
+        found = resample(data, OPTIONS, LIMITS)
     except ImageRejected as rejected:
         return b"\0" not in rejected.detail.encode()
     return len(found.pixels) == 16 * 12 * 3 and found.width > 0 and found.height > 0

@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import ImageRejected, Reason
-from image_retrieval.imaging.decode import decode
-from unit.imaging.pictures import MANY_PIXELS, array, encoded, opened, photo, ramp
+from image_retrieval.imaging.decode import Limits, decode
+from image_retrieval.imaging.formats import ACCEPTED
+from unit.imaging.pictures import LIMITS, array, encoded, opened, photo, ramp, shown, written
 
-FORMATS = ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "ICO", "PPM"]
+OPTIONS = ResampleOptions()
 # what exif_transpose does to a picture of each orientation, undone
 STORED_AS = {
     1: None,
@@ -27,19 +29,18 @@ EXIF_THAT_CANNOT_BE_WRITTEN = (
 )
 
 
-def rejection(data: bytes, max_pixels: int = MANY_PIXELS) -> ImageRejected:
+def rejection(data: bytes, max_pixels: int = LIMITS.pixels, **options) -> ImageRejected:
     with pytest.raises(ImageRejected) as rejected:
-        decode(data, max_pixels=max_pixels)
+        decode(data, ResampleOptions(**options), Limits(max_pixels, LIMITS.frames))
     return rejected.value
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", [*ACCEPTED, "MPO"])
 def test_a_format_is_told_by_its_content(format):
-    picture = decode(encoded(photo(64, 48), format), max_pixels=MANY_PIXELS)
+    picture = decode(written(format), OPTIONS, LIMITS)
     assert picture.format == format
-    assert picture.pixels.mode == "RGB"
-    # an icon is brought to a size of its own
-    assert format == "ICO" or (picture.width, picture.height) == picture.pixels.size == (64, 48)
+    assert picture.image.mode == "RGB"
+    assert (picture.width, picture.height) == picture.image.size == (64, 48)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_every_mode_decodes_to_the_same_greys(mode, format):
     options = {"lossless": True} if format == "WEBP" else {}
     image = ramp() if mode in ("P", "PA") else ramp().convert("RGB")
     data = encoded(image.convert(mode), format, **options)
-    pixels = decode(data, max_pixels=MANY_PIXELS).pixels
+    pixels = shown(data)
     assert pixels.mode == "RGB"
     assert np.abs(array(pixels) - array(ramp().convert("RGB"))).max() <= 5
 
@@ -81,7 +82,7 @@ def test_every_mode_decodes_to_the_same_greys(mode, format):
     ids=["16-bit PNG", "16-bit TIFF", "32-bit TIFF", "float TIFF from 0 to 1", "float TIFF of any range"],
 )
 def test_greys_of_more_than_8_bits_keep_their_range(values, format):
-    pixels = decode(encoded(Image.fromarray(values), format), max_pixels=MANY_PIXELS).pixels
+    pixels = shown(encoded(Image.fromarray(values), format))
     assert pixels.mode == "RGB"
     assert np.abs(array(pixels) - array(ramp().convert("RGB"))).max() <= 1
 
@@ -90,7 +91,7 @@ def test_greys_of_more_than_8_bits_keep_their_range(values, format):
 def test_black_and_white_stays_black_and_white(format):
     image = Image.new("1", (4, 2), 1)
     image.putpixel((0, 0), 0)
-    pixels = decode(encoded(image, format), max_pixels=MANY_PIXELS).pixels
+    pixels = shown(encoded(image, format))
     assert [pixels.getpixel((x, 0)) for x in (0, 1)] == [(0, 0, 0), (255, 255, 255)]
 
 
@@ -108,7 +109,7 @@ def two_pixels(mode: str, *values: object) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("data", "shown"),
+    ("data", "colours"),
     [
         (encoded(two_pixels("RGBA", (255, 0, 0, 255), (0, 0, 255, 0)), "PNG"), [(255, 0, 0), (255, 255, 255)]),
         (encoded(two_pixels("RGBA", (0, 0, 0, 128), (0, 0, 0, 64)), "PNG"), [(127, 127, 127), (191, 191, 191)]),
@@ -124,16 +125,16 @@ def two_pixels(mode: str, *values: object) -> Image.Image:
     ],
     ids=["RGBA", "RGBA half", "LA", "L with a colour", "RGB with a colour", "P with a colour", "P with alpha", "GIF"],
 )
-def test_what_is_transparent_shows_white(data, shown):
-    pixels = decode(data, max_pixels=MANY_PIXELS).pixels
-    assert [pixels.getpixel((x, 0)) for x in (0, 1)] == shown
+def test_what_is_transparent_shows_white(data, colours):
+    pixels = shown(data)
+    assert [pixels.getpixel((x, 0)) for x in (0, 1)] == colours
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_an_animation_shows_its_first_frame(format):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], format, save_all=True, append_images=frames[1:])
-    red, green, blue = decode(data, max_pixels=MANY_PIXELS).pixels.getpixel((4, 4))
+    red, green, blue = shown(data).getpixel((4, 4))
     assert red > 245
     assert max(green, blue) < 10
 
@@ -151,9 +152,9 @@ def test_an_oriented_picture_equals_its_upright_twin(format, orientation):
         "AVIF": {"quality": 95, "subsampling": "4:4:4"},
     }.get(format, {})
     stored = encoded(upright if turn is None else upright.transpose(turn), format, exif=exif, **options)
-    picture = decode(stored, max_pixels=MANY_PIXELS)
-    assert (picture.width, picture.height) == picture.pixels.size == (96, 64)
-    assert np.abs(array(picture.pixels) - array(upright)).mean() < 3
+    picture = decode(stored, OPTIONS, LIMITS)
+    assert (picture.width, picture.height) == shown(stored).size == (96, 64)
+    assert np.abs(array(shown(stored)) - array(upright)).mean() < 3
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
@@ -161,9 +162,9 @@ def test_a_scaled_decoding_keeps_the_size_of_the_original(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encoded(photo(1600, 1200), "JPEG", exif=exif)
-    picture = decode(data, max_pixels=MANY_PIXELS, enough=(64, 64))
+    picture = decode(data, OPTIONS, LIMITS, lambda width, height: 5)
     assert (picture.width, picture.height) == ((1600, 1200) if orientation == 1 else (1200, 1600))
-    assert 192 <= min(picture.pixels.size) < 600
+    assert picture.covered == picture.image.size == (400, 300)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +209,7 @@ def test_a_broken_picture_is_undecodable():
 def test_a_picture_of_too_many_pixels_is_too_large(format, limit):
     data = encoded(photo(96, 64), format)
     assert rejection(data, max_pixels=limit).reason is Reason.TOO_LARGE
-    assert decode(data, max_pixels=96 * 64).width == 96
+    assert decode(data, OPTIONS, Limits(96 * 64, 1)).width == 96
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
@@ -218,11 +219,62 @@ def test_a_picture_of_too_many_pixels_is_too_large(format, limit):
     ids=["no TIFF", "cut", "empty", "not writable"],
 )
 def test_broken_exif_costs_no_picture(format, exif):
-    picture = decode(encoded(photo(96, 64), format, exif=exif), max_pixels=MANY_PIXELS)
+    picture = decode(encoded(photo(96, 64), format, exif=exif), OPTIONS, LIMITS)
     assert {picture.width, picture.height} == {96, 64}
 
 
 def test_the_original_is_not_changed():
     data = encoded(photo(96, 64), "PNG")
-    pixels = decode(data, max_pixels=MANY_PIXELS).pixels
+    pixels = shown(data)
     assert pixels.tobytes() == opened(data).tobytes()
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF", "AVIF", "MPO"])
+@pytest.mark.parametrize(("frame", "colour"), [("first", "red"), ("middle", "lime"), ("last", "blue")])
+def test_a_setting_chooses_the_frame(format, frame, colour):
+    frames = [Image.new("RGB", (16, 16), name) for name in ("red", "lime", "blue")]
+    data = encoded(frames[0], format, save_all=True, append_images=frames[1:])
+    found = array(shown(data, frame=frame)).mean(axis=(0, 1))
+    assert np.abs(found - array(Image.new("RGB", (1, 1), colour))[0, 0]).max() < 12
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_more_frames_than_the_limit_are_too_large(format):
+    frames = [Image.new("RGB", (8, 8), (50 * number, 0, 255 - 50 * number)) for number in range(5)]
+    data = encoded(frames[0], format, save_all=True, append_images=frames[1:])
+    assert decode(data, OPTIONS, Limits(LIMITS.pixels, 5)).width == 8
+    with pytest.raises(ImageRejected, match="5 frames are over the limit of 4"):
+        decode(data, OPTIONS, Limits(LIMITS.pixels, 4))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP", "GIF"])
+def test_where_truncated_files_are_accepted_what_was_decoded_is_shown(format):
+    whole = shown(encoded(photo(96, 64), format))
+    data = encoded(photo(96, 64), format)
+    found = shown(data[: len(data) * 3 // 4], truncated="accept")
+    assert found.size == (96, 64)
+    assert np.abs(array(found)[:16] - array(whole)[:16]).mean() < 2 or format == "BMP"  # which is stored from below
+    assert rejection(data[: len(data) * 3 // 4]).reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_libvips_and_pillow_read_the_same_pixels(mode):
+    data = encoded(photo(97, 63).convert(mode), "PNG")
+    assert shown(data) == opened(data).convert("RGB")
+
+
+@pytest.mark.parametrize(
+    ("values", "seen"),
+    [
+        ([0.0, 0.5, 1.0], [0, 128, 255]),
+        ([0.0, 0.25, 0.5], [0, 64, 128]),
+        ([0.0, 128.0, 255.0], [0, 128, 255]),
+        ([-1.0, 0.0, 1.0], [0, 128, 255]),
+        ([0.0, 1000.0, 2000.0], [0, 128, 255]),
+        ([float("nan"), 0.5, float("inf")], [0, 128, 255]),
+        ([float("nan")] * 3, [0, 0, 0]),
+    ],
+)
+def test_floats_keep_their_range(values, seen):
+    data = encoded(Image.fromarray(np.array([values], np.float32)), "TIFF")
+    assert array(shown(data))[0, :, 0].tolist() == seen

@@ -14,12 +14,12 @@ from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging.decoders import Decoders
 from image_retrieval.imaging.resample import encode, resample
 from image_retrieval.settings import Settings
-from unit.imaging.pictures import MANY_PIXELS, encoded, photo
+from unit.imaging.pictures import LIMITS, encoded, photo
 
 OPTIONS = ResampleOptions(target_size=(32, 24))
 MISBEHAVING = (sys.executable, str(Path(__file__).with_name("misbehaving_worker.py")))
 GOOD = encoded(photo(96, 64), "JPEG")
-EXPECTED = resample(GOOD, OPTIONS, max_pixels=MANY_PIXELS)
+EXPECTED = resample(GOOD, OPTIONS, LIMITS)
 # says that it is ready, as the first one of its folder; the others end at once
 ONLY_THE_FIRST_STARTS = """
 import os, sys
@@ -110,7 +110,7 @@ def test_a_process_is_given_no_secret(monkeypatch):
     with Decoders(OPTIONS, Settings(processes=1), MISBEHAVING) as started:
         environment = json.loads(rejection(started, b"ENVIRONMENT").detail)
     assert "never-shown" not in environment.values()
-    assert set(environment) <= {"PYTHONPATH", "LC_CTYPE"}
+    assert set(environment) <= {"PYTHONPATH", "VIPS_CONCURRENCY", "LC_CTYPE"}
 
 
 def test_no_process_outlives_its_block():

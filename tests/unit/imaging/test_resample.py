@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from image_retrieval.collection import ResampleOptions
-from image_retrieval.imaging.resample import METHODS, encode, fit, resample
-from unit.imaging.pictures import MANY_PIXELS, array, encoded, opened, photo, psnr
+from image_retrieval.imaging.resample import METHODS, encode, resample
+from unit.imaging.pictures import LIMITS, array, encoded, opened, photo, psnr
 
 FITS = ["stretch", "crop", "pad"]
 
 
 def pixels(data: bytes, **options) -> bytes:
-    return resample(data, ResampleOptions(**options), max_pixels=MANY_PIXELS).pixels
+    return resample(data, ResampleOptions(**options), LIMITS).pixels
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -36,21 +36,21 @@ def test_every_method_and_fit_gives_the_exact_size(method, how, size):
 @example((1, 4096), (4096, 1), "pad", "lanczos")
 def test_a_picture_of_any_size_fits(size, target, how, method):
     options = ResampleOptions(target_size=target, fit=how, method=method)
-    assert fit(Image.new("RGB", size), options).size == target
+    assert len(resample(encoded(Image.new("RGB", size), "PPM"), options, LIMITS).pixels) == target[0] * target[1] * 3
 
 
 @pytest.mark.parametrize("how", FITS)
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000)])
 @pytest.mark.parametrize("format", ["PNG", "JPEG"])
 def test_extreme_pictures_fit(how, size, format):
-    found = resample(encoded(Image.new("RGB", size), format), ResampleOptions(fit=how), max_pixels=MANY_PIXELS)
+    found = resample(encoded(Image.new("RGB", size), format), ResampleOptions(fit=how), LIMITS)
     assert (found.width, found.height) == size
     assert len(found.pixels) == 224 * 224 * 3
 
 
 def test_what_is_known_of_the_original_comes_along():
     data = encoded(photo(96, 64), "WEBP")
-    found = resample(data, ResampleOptions(), max_pixels=MANY_PIXELS)
+    found = resample(data, ResampleOptions(), LIMITS)
     assert (found.width, found.height, found.format) == (96, 64, "WEBP")
     assert found.sha256 == hashlib.sha256(data).hexdigest()
 
@@ -62,12 +62,46 @@ def test_nearest_is_identical_with_pillows_own(format):
     assert pixels(data, method="nearest", target_size=(64, 48)) == wanted.tobytes()
 
 
-@pytest.mark.parametrize("method", ["bilinear", "hamming", "bicubic", "lanczos"])
+@pytest.mark.parametrize("method", ["box", "bilinear", "hamming", "bicubic", "lanczos"])
 @pytest.mark.parametrize("size", [(224, 224), (224, 160), (64, 64)])
-def test_the_fast_way_looks_like_the_full_one(method, size):
-    data = encoded(photo(1600, 1200), "JPEG", quality=90)
-    full = opened(data).convert("RGB").resize(size, METHODS[method])
-    assert psnr(pixels(data, method=method, target_size=size), full.tobytes()) >= 45
+@pytest.mark.parametrize("original", [(1600, 1200), (1597, 1203)], ids=["even", "odd"])
+def test_the_fast_way_looks_like_the_full_one(method, size, original):
+    for data in (encoded(photo(*original), "JPEG", quality=90), encoded(photo(*original), "PNG")):
+        full = opened(data).convert("RGB").resize(size, METHODS[method])
+        assert psnr(pixels(data, method=method, target_size=size), full.tobytes()) >= 45
+
+
+@pytest.mark.parametrize("how", FITS)
+def test_the_fast_way_of_every_fit_looks_like_the_exact_one(how):
+    data = encoded(photo(1597, 1203), "JPEG", quality=90)
+    assert psnr(pixels(data, fit=how), pixels(data, fit=how, exact=True)) >= 48
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(photo(1597, 1203), "JPEG"),
+        encoded(photo(1597, 1203), "PNG"),
+        encoded(photo(301, 203).convert("L"), "JPEG"),
+        encoded(photo(301, 203).quantize(64), "GIF"),
+        encoded(photo(301, 203).convert("CMYK"), "TIFF"),
+        encoded(photo(100, 80), "WEBP"),
+    ],
+    ids=["JPEG", "PNG", "grey JPEG", "GIF", "CMYK TIFF", "smaller WebP"],
+)
+def test_exact_is_pillows_full_result_to_the_bit(method, data):
+    full = opened(data).convert("RGB").resize((224, 160), METHODS[method])
+    assert pixels(data, method=method, target_size=(224, 160), exact=True) == full.tobytes()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exact_is_pillows_full_result_of_a_turned_picture(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(photo(301, 203), "JPEG", exif=exif)
+    full = ImageOps.exif_transpose(opened(data)).resize((224, 160), Image.Resampling.LANCZOS)
+    assert pixels(data, target_size=(224, 160), exact=True) == full.tobytes()
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])

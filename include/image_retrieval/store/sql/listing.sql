@@ -64,16 +64,16 @@ WHERE i.collection = %(collection)s AND i.uri = l.uri
   AND (coalesce(l.group_id, i.group_id), coalesce(l.intra_id, i.intra_id)) IS DISTINCT FROM (i.group_id, i.intra_id);
 
 -- name: find_due
--- What is to be embedded: no vector of this version yet, and not rejected for good in this version.
+-- What is to be embedded: what this version was rejected with decides, final or not, else whether it has a vector.
 CREATE TEMPORARY TABLE due ON COMMIT DROP AS
 SELECT i.id, i.image_id, l.uri, l.etag, l.size, l.last_modified, v.id IS NULL AS is_new
 FROM listed AS l
 JOIN retrieval.image AS i ON i.collection = %(collection)s AND i.uri = l.uri
 LEFT JOIN retrieval.{vectors} AS v ON v.id = i.id
 LEFT JOIN retrieval.rejected AS r
-       ON r.collection = %(collection)s AND r.uri = l.uri AND r.etag = l.etag AND r.final
+       ON r.collection = %(collection)s AND r.uri = l.uri AND r.etag = l.etag
       AND (r.model IS NULL OR r.model = %(model)s)
-WHERE %(full)s OR (v.etag IS DISTINCT FROM l.etag AND r.uri IS NULL);
+WHERE %(full)s OR CASE WHEN r.uri IS NULL THEN v.etag IS DISTINCT FROM l.etag ELSE NOT r.final END;
 
 -- name: count_due
 SELECT count(*) FILTER (WHERE is_new) AS new, count(*) FILTER (WHERE NOT is_new) AS changed FROM due;

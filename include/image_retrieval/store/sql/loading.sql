@@ -8,12 +8,17 @@ CREATE TEMPORARY TABLE staging (
     width         integer NOT NULL,
     height        integer NOT NULL,
     format        text NOT NULL,
+    mode          text,
+    phash         bigint,
+    captured_at   timestamp,
     resampled_uri text,
     embedding     halfvec({dimensions}) NOT NULL
 ) ON COMMIT DROP;
 
 -- name: copy_staging
-COPY staging (id, etag, size, last_modified, sha256, width, height, format, resampled_uri, embedding) FROM STDIN (FORMAT binary);
+COPY staging
+    (id, etag, size, last_modified, sha256, width, height, format, mode, phash, captured_at, resampled_uri, embedding)
+FROM STDIN (FORMAT binary);
 
 -- name: upsert_vectors
 INSERT INTO retrieval.{vectors} AS v (id, etag, embedding)
@@ -25,11 +30,15 @@ WHERE (v.etag, v.embedding) IS DISTINCT FROM (excluded.etag, excluded.embedding)
 -- name: update_images
 UPDATE retrieval.image AS i
 SET etag = s.etag, size = s.size, last_modified = s.last_modified, sha256 = s.sha256, width = s.width,
-    height = s.height, format = s.format, resampled_uri = s.resampled_uri, updated = now()
+    height = s.height, format = s.format, mode = s.mode, phash = s.phash, captured_at = s.captured_at,
+    resampled_uri = s.resampled_uri, updated = now()
 FROM staging AS s
 WHERE i.id = s.id
-  AND (i.etag, i.size, i.last_modified, i.sha256, i.width, i.height, i.format, i.resampled_uri)
-      IS DISTINCT FROM (s.etag, s.size, s.last_modified, s.sha256, s.width, s.height, s.format, s.resampled_uri);
+  AND (i.etag, i.size, i.last_modified, i.sha256, i.width, i.height, i.format, i.mode, i.phash, i.captured_at,
+       i.resampled_uri)
+      IS DISTINCT FROM
+      (s.etag, s.size, s.last_modified, s.sha256, s.width, s.height, s.format, s.mode, s.phash, s.captured_at,
+       s.resampled_uri);
 
 -- name: clear_rejected
 DELETE FROM retrieval.rejected AS r
@@ -38,20 +47,14 @@ JOIN retrieval.image AS i ON i.id = s.id
 WHERE r.collection = i.collection AND r.uri = i.uri;
 
 -- name: reject
--- A run that is tried again does not count twice.
 INSERT INTO retrieval.rejected AS r (collection, uri, etag, stage, model, reason, detail, final, run_id)
 VALUES (%(collection)s, %(uri)s, %(etag)s, %(stage)s, %(model)s, %(reason)s, %(detail)s,
         NOT %(transient)s OR %(max_attempts)s <= 1, %(run_id)s)
 ON CONFLICT (collection, uri) DO UPDATE
 SET stage = excluded.stage, model = excluded.model, reason = excluded.reason, detail = excluded.detail, run_id = excluded.run_id,
     updated_at = now(), etag = excluded.etag,
-    attempts = CASE WHEN r.etag <> excluded.etag THEN 1
-                    WHEN r.run_id = excluded.run_id THEN r.attempts
-                    ELSE r.attempts + 1 END,
-    final = NOT %(transient)s
-            OR CASE WHEN r.etag <> excluded.etag THEN 1
-                    WHEN r.run_id = excluded.run_id THEN r.attempts
-                    ELSE r.attempts + 1 END >= %(max_attempts)s;
+    attempts = CASE WHEN r.etag = excluded.etag THEN r.attempts + 1 ELSE 1 END,
+    final = NOT %(transient)s OR CASE WHEN r.etag = excluded.etag THEN r.attempts + 1 ELSE 1 END >= %(max_attempts)s;
 
 -- name: remove_outdated
 -- The object holds another picture than the one that this vector was made of, and none that can be embedded.
@@ -68,6 +71,11 @@ VALUES
     (%(collection)s, %(run_id)s, %(shard)s, %(images)s, %(resampled)s, %(embedded)s, %(upserted)s, %(rejected)s,
      %(resample_seconds)s, %(embed_seconds)s, %(upsert_seconds)s)
 ON CONFLICT (collection, run_id, shard) DO NOTHING;
+
+-- name: lock_shard
+-- whoever upserts the same shard beside this waits, and then finds it loaded: nothing is counted twice
+SELECT pg_advisory_xact_lock(
+    hashtextextended('image_retrieval:shard:' || %(shard)s::text || ':' || %(collection)s || ':' || %(run_id)s, 0));
 
 -- name: find_shard
 SELECT images, upserted, rejected FROM retrieval.shard

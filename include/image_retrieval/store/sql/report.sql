@@ -50,9 +50,3 @@ SELECT count(*) FILTER (WHERE i.deleted IS NULL AND v.id IS NOT NULL) AS images,
 FROM retrieval.image AS i
 LEFT JOIN retrieval.{vectors} AS v ON v.id = i.id
 WHERE i.collection = %(collection)s;
-
--- name: list_rejected
-SELECT uri, stage, reason, detail, attempts, final, run_id, updated_at
-FROM retrieval.rejected
-WHERE collection = %(collection)s
-ORDER BY uri COLLATE "C";

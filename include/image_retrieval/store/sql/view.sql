@@ -23,37 +23,7 @@ COMMENT ON COLUMN retrieval.{vectors}.embedding IS 'The vector, of length 1, in 
 DROP VIEW IF EXISTS images.{view};
 
 -- name: replace_view
-CREATE OR REPLACE VIEW images.{view} AS
-SELECT i.image_id,
-       i.uri AS image_path,
-       i.resampled_uri AS resampled_image_path,
-       v.embedding,
-       i.group_id,
-       i.intra_id,
-       i.caption,
-       i.width,
-       i.height,
-       i.format,
-       i.attributes,
-       i.first_seen AS created_at,
-       i.updated AS updated_at
-FROM retrieval.{vectors} AS v
-JOIN retrieval.image AS i ON i.id = v.id
-WHERE i.deleted IS NULL;
-COMMENT ON VIEW images.{view} IS 'The searchable images of this collection.';
-COMMENT ON COLUMN images.{view}.image_id IS 'Key under the collection''s source, without its extension.';
-COMMENT ON COLUMN images.{view}.image_path IS 'Where the original lies.';
-COMMENT ON COLUMN images.{view}.resampled_image_path IS 'Where the resampled picture lies; null where none is kept.';
-COMMENT ON COLUMN images.{view}.embedding IS 'Vector of length 1; compare with <=> (cosine distance).';
-COMMENT ON COLUMN images.{view}.group_id IS 'What several images show, such as a product.';
-COMMENT ON COLUMN images.{view}.intra_id IS 'Which image of its group it is.';
-COMMENT ON COLUMN images.{view}.caption IS 'What it shows, in words.';
-COMMENT ON COLUMN images.{view}.width IS 'Pixels of the upright original.';
-COMMENT ON COLUMN images.{view}.height IS 'Pixels of the upright original.';
-COMMENT ON COLUMN images.{view}.format IS 'File format by content.';
-COMMENT ON COLUMN images.{view}.attributes IS 'Anything else to filter by.';
-COMMENT ON COLUMN images.{view}.created_at IS 'When a listing first found it.';
-COMMENT ON COLUMN images.{view}.updated_at IS 'When its row last changed.';
+SELECT retrieval.show_vectors(%(view)s, %(vectors)s);
 
 -- name: register_model
 INSERT INTO retrieval.model (name, source, revision, family, dimensions, use_cls_token)

@@ -1,0 +1,96 @@
+"""Any colour model and depth to 8-bit RGB, in sRGB."""
+
+import io
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageCms
+
+Colour = tuple[int, int, int]
+SRGB = ImageCms.createProfile("sRGB")
+SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # colour spaces of ICC profiles, and Pillow's modes for them
+
+
+def to_8_bits(image: Image.Image, profile: bytes | None, background: Colour) -> tuple[Image.Image, bytes | None]:
+    """The picture without transparency in 8 bits a band, and the profile that is still to be applied to it.
+
+    The mode is RGB; or L or CMYK, where the profile is one of such pictures. What is transparent shows the background.
+    """
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image, profile
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _grey_of_8_bits(image)
+    if image.mode == "La":
+        image = image.convert("LA")  # the one way that Pillow has
+    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
+        return _over(image, profile, background), None
+    if image.mode in ("L", "CMYK") and profile is not None and _space(profile) == image.mode:
+        return image, profile
+    return image.convert("RGB"), profile
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """An 8-bit picture in sRGB; a profile that is broken, or made for other pictures, is ignored."""
+    transform = None if profile is None else _transform(profile, image.mode)
+    if transform is not None:
+        image = transform.apply(image)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _over(image: Image.Image, profile: bytes | None, background: Colour) -> Image.Image:
+    layer = image.convert("RGBA")
+    if layer.getchannel("A").getextrema() == (255, 255):
+        return to_srgb(layer.convert("RGB"), profile)
+    ground = Image.new("RGB", layer.size, background)
+    ground.paste(to_srgb(layer.convert("RGB"), profile), mask=layer.getchannel("A"))
+    return ground
+
+
+def _grey_of_8_bits(image: Image.Image) -> Image.Image:
+    """L of a grey picture of more than 8 bits.
+
+    Integers are of 16 bits, or reach from 0 to the largest value. Floats are taken as 0 to 1 or as 0 to 255 where they
+    lie in there, else from their smallest to their largest value; what is not a number is black.
+    """
+    transparent = image.info.get("transparency") if image.mode == "I" or image.mode.startswith("I;16") else None
+    values = np.asarray(image).astype(np.float32)
+    if image.mode == "F":
+        low, high = _range_of_floats(values)
+        values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
+    else:
+        low, high = 0.0, max(65535.0, float(values.max()))
+    grey = Image.fromarray((np.clip((values - low) / (high - low or 1.0), 0, 1) * 255 + 0.5).astype(np.uint8))
+    if isinstance(transparent, int):
+        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _range_of_floats(values: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]") -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if low >= 0 and high <= 255:
+        return 0.0, 1.0 if high <= 1 else 255.0
+    return low, high
+
+
+@lru_cache(16)
+def _space(profile: bytes) -> str | None:
+    """Pillow's mode of the pictures that an ICC profile is made for; None where it is broken."""
+    try:
+        return SPACES.get(ImageCms.getOpenProfile(io.BytesIO(profile)).profile.xcolor_space)
+    except Exception:  # as decoders do
+        return None
+
+
+@lru_cache(16)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """The way to sRGB, perceptual; None where there is none to go."""
+    if _space(profile) != mode:
+        return None
+    try:
+        source = ImageCms.getOpenProfile(io.BytesIO(profile))
+        if mode == "RGB" and ImageCms.getProfileDescription(source).startswith("sRGB"):
+            return None
+        return ImageCms.buildTransform(source, SRGB, mode, "RGB", ImageCms.Intent.PERCEPTUAL)
+    except Exception:
+        return None

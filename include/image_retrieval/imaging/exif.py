@@ -1,0 +1,46 @@
+"""What EXIF says of a picture: which way is up, and when it was taken."""
+
+from datetime import datetime
+
+from PIL import ExifTags, Image
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
+
+
+def read_exif(image: Image.Image, data: bytes) -> Image.Exif:
+    """The EXIF of an opened image; an empty one where there is none or it is broken, which costs no picture."""
+    if image.format == "PNG" and not {"exif", "Raw profile type exif", "xmp"} & set(image.info) and b"eXIf" not in data:
+        return Image.Exif()  # Pillow would decode the whole picture, to look for a chunk behind it
+    try:
+        return image.getexif()
+    except Exception:  # as decoders do
+        return Image.Exif()
+
+
+def orientation(exif: Image.Exif) -> int:
+    """EXIF's orientation, 1 to 8; 1, upright, where it says none."""
+    found = exif.get(ExifTags.Base.Orientation)
+    return found if found in TURNS else 1
+
+
+def captured_at(exif: Image.Exif) -> datetime | None:
+    """EXIF's DateTimeOriginal as the camera wrote it, in whatever zone it was set to; None where none is readable."""
+    try:
+        text = exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal]
+        return datetime.strptime(text.strip(" \0"), "%Y:%m:%d %H:%M:%S")
+    except Exception:  # a broken directory raises whatever it likes
+        return None
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture turned and mirrored as EXIF's orientation asks."""
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image

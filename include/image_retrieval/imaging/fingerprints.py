@@ -1,0 +1,27 @@
+"""What tells images apart: by their bytes, and by what they show."""
+
+import hashlib
+
+import numpy as np
+from PIL import Image
+
+HASHED_SIDE = 32  # width and height, in pixels, of the picture that is hashed
+KEPT = 8  # lowest frequencies in each direction: 64 bits
+_COSINES = np.cos(np.pi / HASHED_SIDE * np.outer(np.arange(KEPT), np.arange(HASHED_SIDE) + 0.5))  # rows of the DCT-II
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 of the bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def perceptual_hash(image: Image.Image) -> int:
+    """64 bits that differ in few places where two pictures look alike, as a signed integer (PostgreSQL's bigint).
+
+    `image` is the whole picture, stretched to HASHED_SIDE². The DCT hash of C. Zauner, Implementation and Benchmarking
+    of Perceptual Image Hash Functions (2010): of the grey picture the 8×8 lowest frequencies of its DCT; a bit is set
+    where a coefficient is above their median. The first coefficient is the highest bit.
+    """
+    low = _COSINES @ np.asarray(image.convert("L"), np.float64) @ _COSINES.T
+    bits = np.packbits(low > np.median(low)).tobytes()
+    return int.from_bytes(bits, "big", signed=True)
