@@ -1,4 +1,7 @@
-"""Runs the operator once, outside of Airflow, with a command that only speaks. Prints the log, then what came of it as JSON."""
+"""Runs the operator once, outside of Airflow, with a command that only speaks.
+
+Prints the log, then what came of it as JSON.
+"""
 
 import json
 import sys

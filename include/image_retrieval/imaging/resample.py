@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
+import pyvips
 from PIL import Image
 
 from image_retrieval.collection import ResampleOptions
@@ -154,12 +155,20 @@ def _hashed(picture: Picture) -> Image.Image:
 
 def encode(pixels: bytes, options: ResampleOptions) -> bytes:
     """The file that is kept beside the packed pixels, in the format of the options' suffix."""
+    if options.suffix == ".png":
+        return _encode_png(pixels, options)
     image = Image.frombytes("RGB", options.target_size, pixels)
     target = io.BytesIO()
-    if options.suffix == ".png":
-        image.save(target, "PNG", dpi=options.target_dpi, compress_level=1)
-    elif options.suffix == ".jpg":
+    if options.suffix == ".jpg":
         image.save(target, "JPEG", dpi=options.target_dpi, quality=95, subsampling=0)
     else:
         image.save(target, "WEBP", lossless=True, quality=0, method=0)
     return target.getvalue()
+
+
+def _encode_png(pixels: bytes, options: ResampleOptions) -> bytes:
+    """By libvips, in less than half of Pillow's time."""
+    across, down = (dots / 25.4 for dots in options.target_dpi)  # libvips counts by millimetre
+    image = pyvips.Image.new_from_memory(pixels, *options.target_size, 3, "uchar")
+    file: bytes = image.copy(interpretation="srgb", xres=across, yres=down).pngsave_buffer(compression=1, filter="sub")
+    return file

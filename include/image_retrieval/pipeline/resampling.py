@@ -55,7 +55,7 @@ def resample_shard(
     done = rejected = 0
     with (
         Decoders(collection.resample, settings) as decoders,
-        writing(store, files.resampled, layout, compression="zstd", compression_level=1, use_dictionary=False) as out,
+        writing(store, files.resampled, layout, compression="lz4", use_dictionary=False) as out,
     ):
         waiting = Budget(settings.read_ahead_mb * 2**20)
 
