@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from manifests import assert_valid
 
 from integration.pictures import BAD, SCENES, put
 from integration.tables import rows
@@ -96,26 +97,53 @@ def test_only_the_kubernetes_runner_loads_its_client(described, tmp_path):
     assert in_pods["dags"]["image_embedding_demo"]["tasks"]["shard.embed"]["type"] == "EmbeddingPodOperator"
 
 
-def test_a_pod_asks_for_a_gpu_and_spells_out_no_secret(tmp_path):
+@pytest.fixture
+def described_pod(tmp_path):
     nowhere = {"cluster": {"server": "https://127.0.0.1:9"}, "name": "nowhere"}
     context = {"context": {"cluster": "nowhere", "user": "nobody"}, "name": "here"}
     users = [{"name": "nobody", "user": {}}]
     config = {"clusters": [nowhere], "contexts": [context], "users": users, "current-context": "here"}
     (tmp_path / "kubeconfig").write_text(json.dumps(config))
-    pod = describe(
+    return describe(
         tmp_path,
         "describe_pod.py",
         KUBECONFIG=str(tmp_path / "kubeconfig"),
         IMAGE_RETRIEVAL_RUNNER="kubernetes",
         IMAGE_RETRIEVAL_S3_SECRET_ACCESS_KEY="planted",
     )
+
+
+def test_a_pod_asks_for_a_gpu_and_spells_out_no_secret(described_pod):
+    pod = described_pod
     [container] = pod["spec"]["containers"]
-    assert container["resources"]["limits"] == {"nvidia.com/gpu": "1"}
-    assert container["command"] + container["args"] == ["image-retrieval", "embed", "s3://in/00007.parquet", "s3://out"]
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": "1", "memory": "16Gi"}
+    assert container["command"] == ["image-retrieval"]
+    assert container["args"] == ["embed", "s3://in/00007.parquet", "s3://out", "--batch-size=8"]
     assert container["envFrom"] == [{"secretRef": {"name": "image-retrieval"}}]
+    assert not container["env"]
     assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
-    assert pod["metadata"]["labels"]["collection"] == "my_things"
+    assert pod["metadata"]["labels"]["image-retrieval/collection"] == "my_things"
+    assert pod["metadata"]["labels"]["image-retrieval/shard"] == "7"
+    assert_valid(pod)
     assert "planted" not in json.dumps(pod)
+
+
+def test_a_pod_has_no_right_that_it_does_not_need(described_pod):
+    spec = described_pod["spec"]
+    [container] = spec["containers"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    written = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert written == {"/cache", "/tmp", "/dev/shm"}
+    [shared] = [volume for volume in spec["volumes"] if volume["name"] == "shared-memory"]
+    assert shared["emptyDir"]["medium"] == "Memory"
 
 
 def test_params_are_typed(described):

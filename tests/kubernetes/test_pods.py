@@ -83,6 +83,7 @@ def test_pods_and_processes_make_the_same_vectors(house, embedded, cluster):
         assert vector @ other / np.linalg.norm(vector) / np.linalg.norm(other) >= 0.9999
 
 
+@pytest.mark.slow
 def test_a_worker_may_watch_the_pods_itself(house, cluster, history, pods):
     pods(deferrable="false")
     run = house.trigger("blocking")
@@ -100,6 +101,7 @@ def test_a_deleted_pod_is_replaced(house, cluster, history):
     assert {instance["try_number"] for instance in house.instances("deleted", run, "shard.embed")} == {1}
 
 
+@pytest.mark.slow
 def test_an_evicted_pod_is_replaced(house, cluster, history):
     run = house.trigger("evicted")
     pod = cluster.at_work("evicted")
@@ -116,6 +118,7 @@ def test_too_little_memory_halves_the_batch(house, cluster, history, pods):
     assert "going on with batches of 24 instead of 48 images" in house.logs("memory", run)
 
 
+@pytest.mark.slow
 def test_an_image_that_appears_late_is_waited_for(house, cluster, history, pods):
     pods(image="docker.io/local/not-there:1")
     run = house.trigger("image")
@@ -125,6 +128,7 @@ def test_an_image_that_appears_late_is_waited_for(house, cluster, history, pods)
     assert "the image of pod" in house.logs("image", run)
 
 
+@pytest.mark.slow
 def test_a_cordoned_node_is_waited_for(house, cluster, history):
     cluster.cordon(True)
     try:
@@ -140,6 +144,7 @@ def test_a_cordoned_node_is_waited_for(house, cluster, history):
     assert history.pods_of("cordoned") == ONE_POD_EACH
 
 
+@pytest.mark.slow
 def test_the_api_server_may_be_away(house, cluster, history):
     tool = os.environ.get("IMAGE_RETRIEVAL_TEST_CLUSTER")
     if not tool:
@@ -166,6 +171,7 @@ def test_a_killed_task_finds_its_pod_again(house, cluster, history, pods):
     assert "taking over pod" in house.logs("killed", run)
 
 
+@pytest.mark.slow
 def test_a_cleared_task_embeds_again(house, cluster, history):
     run = house.trigger("cleared")
     pod = cluster.at_work("cleared")
@@ -175,6 +181,7 @@ def test_a_cleared_task_embeds_again(house, cluster, history):
     assert history.pods_of("cleared")[str(1 - shard)] == 1
 
 
+@pytest.mark.slow
 def test_a_run_marked_as_failed_leaves_no_pod(house, cluster):
     run = house.trigger("marked")
     cluster.at_work("marked")
@@ -193,6 +200,7 @@ def test_a_mistake_is_told_once_and_leaves_no_pod(house, cluster, history):
     assert_no_pod_left(cluster, "failed")
 
 
+@pytest.mark.slow
 def test_runs_of_one_collection_follow_each_other(house, cluster, history):
     runs = [house.trigger("twice"), house.trigger("twice")]
     for run in runs:
