@@ -110,6 +110,7 @@ def test_an_evicted_pod_is_replaced(house, cluster, history):
     assert_one_shard_was_hit(history, "evicted", pod)
 
 
+@pytest.mark.slow
 def test_too_little_memory_halves_the_batch(house, cluster, history, pods):
     pods(memory="1Gi")  # in pictures of twice the size: batches of 48 take 1.4 GB more than batches of 1
     run = house.trigger("memory")
@@ -160,6 +161,7 @@ def test_the_api_server_may_be_away(house, cluster, history):
     assert history.pods_of("api") == ONE_POD_EACH
 
 
+@pytest.mark.slow
 def test_a_killed_task_finds_its_pod_again(house, cluster, history, pods):
     pods(deferrable="false")
     run = house.trigger("killed")
