@@ -155,7 +155,7 @@ class House:
         return "\n".join(lines)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # so that Airflow ends with the tests that use it
 def house(cluster: Cluster, slow_model: Path) -> Iterator[House]:
     """Embedded services and an Airflow that starts pods; each test has a collection of its own."""
     folder = Path(tempfile.mkdtemp(prefix="image-retrieval-pods-"))

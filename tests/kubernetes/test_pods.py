@@ -44,7 +44,7 @@ def assert_one_shard_was_hit(history, collection, pod):
     assert history.pods_of(collection) == ONE_POD_EACH | {hit: 2}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def embedded(house, cluster):
     """A run of the collection `plain` in more shards than there are GPUs: its id and its pods."""
     from cluster import History
