@@ -46,6 +46,13 @@ class ResampleOptions(Strict):
     exact: bool = Field(False, description="decode and filter every pixel: Pillow's full result to the bit, and slower")
 
 
+# of the formats that imaging/formats.py accepts: what else lies in a bucket is not even read
+SUFFIXES = (
+    *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "avif", "heic", "heif", "hif", "gif", "bmp", "dib"),
+    *("tif", "tiff", "jp2", "j2k", "jpx", "ico", "ppm", "pgm", "pbm", "pnm", "qoi", "dds", "tga"),
+)
+
+
 class ModelOptions(Strict):
     """Which model makes a collection's vectors, and how it runs."""
 
@@ -62,7 +69,7 @@ class Collection(Strict):
 
     name: Name
     source: Annotated[str, AfterValidator(_folder_uri)]
-    glob: tuple[str, ...] = ("*.jpg", "*.jpeg", "*.png", "*.webp", "*.gif", "*.bmp", "*.tif", "*.tiff")
+    glob: tuple[str, ...] = tuple(f"*.{suffix}" for suffix in SUFFIXES)
     model: ModelOptions
     resample: ResampleOptions = ResampleOptions()
     schedule: str | None = Field("@daily", description="cron expression or preset; null: only by hand")
