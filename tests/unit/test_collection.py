@@ -275,6 +275,5 @@ def test_nothing_changes_after_loading(part):
 
 @pytest.mark.parametrize("suffix", ["jpg", "JPEG", "png", "webp", "avif", "heic", "gif", "bmp", "tif", "jp2", "mpo"])
 def test_every_accepted_format_is_listed_by_default(suffix):
-    collection = Collection(name="c", source="s3://b/", model={"name": "m", "source": "s3://b/m/"})
-    assert collection.takes(f"2026/photo.{suffix}")
-    assert not collection.takes("2026/photo.xml")
+    assert collection().takes(f"2026/photo.{suffix}")
+    assert not collection().takes("2026/photo.xml")
