@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
-from kubernetes.client import ApiException, CoreV1Api, V1Pod
+from kubernetes.client import CoreV1Api, V1Pod
 
 from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.local.filling import ensure_model
@@ -78,13 +78,10 @@ def followed(api: CoreV1Api, name: str, namespace: str) -> tuple[V1Pod, str]:
     while time.monotonic() < end:
         pod = api.read_namespaced_pod(name, namespace)
         if pod.status.phase in ("Succeeded", "Failed"):
-            return pod, str(api.read_namespaced_pod_log(name, namespace, timestamps=True))
+            log = api.read_namespaced_pod_log(name, namespace, timestamps=True, _preload_content=False)
+            return pod, log.data.decode(errors="replace")
         time.sleep(0.5)
-    try:
-        log = api.read_namespaced_pod_log(name, namespace)
-    except ApiException:
-        log = "no log"
-    raise SystemExit(f"pod {name} did not end within {SECONDS} seconds: {log}")
+    raise SystemExit(f"pod {name} did not end within {SECONDS} seconds")
 
 
 def moment(line: str) -> datetime:
