@@ -1,12 +1,19 @@
 """SeaweedFS from a wheel: a whole S3 store in one process, on loopback ports."""
 
 import shutil
-import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from image_retrieval.errors import UserError
 from image_retrieval.local.processes import HOST, free_port, start, wait_until
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
 
 FIRST_PORTS = {"s3": 8333, "master": 9333, "filer": 8888, "volume": 9340}
 GRPC = 10_000  # each service also listens on its port plus this, unless told otherwise
@@ -34,7 +41,6 @@ def start_seaweedfs(folder: Path, port: int, access_key: str, secret_key: str, b
             f"-ip={HOST}",
             f"-ip.bind={HOST}",
             *options,
-            f"-bucket={','.join(buckets)}",
             "-s3.autoCreateBucket=false",  # a mistyped bucket is an error
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
@@ -46,10 +52,25 @@ def start_seaweedfs(folder: Path, port: int, access_key: str, secret_key: str, b
         {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key},
         data,
     )
-    wait_until(lambda: _listens(port), "the embedded S3 store", 60, log, pid)
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://{HOST}:{port}",
+        region_name="us-east-1",
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    wait_until(lambda: _holds(client, buckets), "the embedded S3 store", 60, log, pid)
+    client.close()
     return pid
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) == 0
+def _holds(client: "S3Client", buckets: tuple[str, ...]) -> bool:
+    """Whether the store answers and has these buckets; those that are missing are made."""
+    try:
+        there = {bucket.get("Name") for bucket in client.list_buckets().get("Buckets", [])}
+        for name in sorted(set(buckets) - there):
+            client.create_bucket(Bucket=name)
+    except (BotoCoreError, ClientError):  # it listens before it can answer
+        return False
+    return True
