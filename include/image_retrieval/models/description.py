@@ -1,61 +1,110 @@
 """What a model's own files say of it, read without torch."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from image_retrieval.errors import UserError
+from image_retrieval.models.preprocessing import Channels, normalisation, wanted_size
 
-Channels = tuple[float, ...]
-Family = Literal["vision_transformer", "dual_encoder"]
+Family = Literal["vision_transformer", "dual_encoder", "pooled_backbone"]
+Config = dict[str, Any]
 
 # means and standard deviations of the channels that each family was trained with, as in transformers' image_utils
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-HALF = (0.5, 0.5, 0.5)
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+IMAGENET = IMAGENET_MEAN, IMAGENET_STD
+HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
-FAMILIES: dict[str, tuple[Family, Channels, Channels]] = {
-    "vit": ("vision_transformer", HALF, HALF),
-    "dinov2": ("vision_transformer", IMAGENET_MEAN, IMAGENET_STD),
-    "dinov2_with_registers": ("vision_transformer", IMAGENET_MEAN, IMAGENET_STD),
-    "clip": ("dual_encoder", CLIP_MEAN, CLIP_STD),
-    "chinese_clip": ("dual_encoder", CLIP_MEAN, CLIP_STD),
+
+def _vision(config: Config) -> Config:
+    found: Config = config.get("vision_config") or {}
+    return found
+
+
+def _hidden(config: Config) -> Any:
+    return config.get("hidden_size")
+
+
+def _last_stage(config: Config) -> Any:
+    return config["hidden_sizes"][-1]
+
+
+def _doubled_by_stage(config: Config) -> Any:
+    return config["embed_dim"] * 2 ** (len(config["depths"]) - 1)
+
+
+# the default that transformers has where a file leaves it out, as files of dual encoders do
+def _projected(config: Config) -> Any:
+    return config.get("projection_dim", 512)
+
+
+def _hidden_of_vision(config: Config) -> Any:
+    return _vision(config).get("hidden_size", 768)
+
+
+# per model_type: its kind, where config.json tells the length of its vectors, and what its family is normalised with
+FAMILIES: dict[str, tuple[Family, Callable[[Config], Any], tuple[Channels, Channels]]] = {
+    "vit": ("vision_transformer", _hidden, HALF),
+    "dinov2": ("vision_transformer", _hidden, IMAGENET),
+    "dinov2_with_registers": ("vision_transformer", _hidden, IMAGENET),
+    "dinov3_vit": ("vision_transformer", _hidden, IMAGENET),
+    "clip": ("dual_encoder", _projected, CLIP),
+    "chinese_clip": ("dual_encoder", _projected, CLIP),
+    "siglip": ("dual_encoder", _hidden_of_vision, HALF),
+    "siglip2": ("dual_encoder", _hidden_of_vision, HALF),
+    "resnet": ("pooled_backbone", _last_stage, IMAGENET),
+    "convnext": ("pooled_backbone", _last_stage, IMAGENET),
+    "convnextv2": ("pooled_backbone", _last_stage, IMAGENET),
+    "dinov3_convnext": ("pooled_backbone", _last_stage, IMAGENET),
+    "swin": ("pooled_backbone", _doubled_by_stage, IMAGENET),
+    "swinv2": ("pooled_backbone", _doubled_by_stage, IMAGENET),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """Family, length of the vectors, and the mean and standard deviation of each channel in 0..1."""
+    """Family, length of the vectors, width and height of the pictures, and how their 8-bit values are normalised."""
 
     family: Family
     model_type: str
     dimensions: int
+    size: tuple[int, int]
+    scale: float
     mean: Channels
     std: Channels
 
 
 def describe(folder: Path) -> ModelDescription:
-    """Read config.json and preprocessor_config.json. Raises UserError where the family is not known."""
+    """Read a model's config and preprocessor files. Raises UserError where the family is not known."""
     config = _read(folder / "config.json")
     model_type = str(config.get("model_type"))
     if model_type not in FAMILIES:
         raise UserError(f"model {folder} is of type {model_type!r}: supported are {', '.join(FAMILIES)}")
-    family, mean, std = FAMILIES[model_type]
-    preprocessor = _read(folder / "preprocessor_config.json", missing={})
-    dimensions = config.get("projection_dim", 512) if family == "dual_encoder" else config.get("hidden_size")
+    family, length, trained_with = FAMILIES[model_type]
+    preprocessor = _preprocessor(folder)
+    try:
+        dimensions = length(config)
+        size = wanted_size(preprocessor, _vision(config) or config)
+        scale, mean, std = normalisation(preprocessor, trained_with)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise UserError(f"the config or preprocessor file of model {folder} is not as expected ({told})") from None
     if not isinstance(dimensions, int):
         raise UserError(f"{folder / 'config.json'} does not tell the length of the model's vectors")
-    return ModelDescription(
-        family=family,
-        model_type=model_type,
-        dimensions=dimensions,
-        mean=tuple(preprocessor.get("image_mean", mean)),
-        std=tuple(preprocessor.get("image_std", std)),
-    )
+    return ModelDescription(family, model_type, dimensions, size, scale, mean, std)
 
 
-def _read(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
+def _preprocessor(folder: Path) -> Config:
+    """The image part of a model's preprocessor file, empty where there is none."""
+    own = _read(folder / "preprocessor_config.json", missing={})
+    whole = _read(folder / "processor_config.json", missing={})  # what newer versions of transformers write
+    return own or whole.get("image_processor") or {}
+
+
+def _read(path: Path, missing: Config | None = None) -> Config:
     if missing is not None and not path.is_file():
         return missing
     try:

@@ -1,4 +1,4 @@
-"""CLIP and Chinese-CLIP: the image tower's projection into the space that it shares with text."""
+"""CLIP, Chinese-CLIP, SigLIP: an image and a text side that project into one space."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -6,15 +6,32 @@ from typing import Any, cast
 import torch
 from transformers import PreTrainedModel
 
+# the parts of a model that each side does without the other's
+IMAGES = ("vision_model", "visual_projection")
+TEXT = ("text_model", "text_projection")
 
-def image_features(model: PreTrainedModel) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A function from normalised pixels (batch, 3, height, width) to features (batch, projection_dim)."""
 
-    tower = cast(Callable[..., Any], model.get_image_features)
+class ImageFeatures(torch.nn.Module):
+    """Normalised pixels (batch, 3, height, width) to features (batch, projection_dim)."""
 
-    # other resolutions than the trained one: position embeddings are interpolated
-    def features(pixels: torch.Tensor) -> torch.Tensor:
-        vectors: torch.Tensor = tower(pixel_values=pixels, interpolate_pos_encoding=True).pooler_output
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        call = cast(Callable[..., Any], self.model.get_image_features)
+        # other resolutions than the trained one: position embeddings are interpolated
+        vectors: torch.Tensor = call(pixel_values=pixels, interpolate_pos_encoding=True).pooler_output
         return vectors
 
-    return features
+
+class TextFeatures(torch.nn.Module):
+    """What the model's tokenizer makes of texts (batch, tokens) to features (batch, projection_dim)."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, **tokens: torch.Tensor) -> torch.Tensor:
+        vectors: torch.Tensor = cast(Callable[..., Any], self.model.get_text_features)(**tokens).pooler_output
+        return vectors

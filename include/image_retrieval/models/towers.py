@@ -1,32 +1,65 @@
-"""Loading a model's image tower: a function from 8-bit pixels to vectors of length 1."""
+"""Loading a model's towers: pixels to vectors of length 1, and texts to vectors of the same space."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModel, PreTrainedModel
-from transformers.utils import logging as transformers_logging
+from transformers import PreTrainedModel
 
 from image_retrieval.collection import ModelOptions
 from image_retrieval.errors import UserError
-from image_retrieval.models import dual_encoder, vision_transformer
+from image_retrieval.models import dual_encoder, pooled_backbone, siglip2, vision_transformer
 from image_retrieval.models.description import ModelDescription, describe
+from image_retrieval.models.digest import digest_of
+from image_retrieval.models.loading import DTYPES, load_model, usable_device
 from image_retrieval.models.source import model_folder
+from image_retrieval.models.tokens import Tokens, load_tokens
 from image_retrieval.settings import Settings
-
-NOT_READ = ("pooler.", "embeddings.mask_token")
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True, slots=True)
 class ImageTower:
-    """`embed` maps uint8 (batch, height, width, 3) to float32 (batch, dimensions), each row of length 1."""
+    """Pixels to vectors.
+
+    `size` is the width and height that the model's preprocessor asks for; others are taken, too, where the family can.
+    `network` maps uint8 pixels (batch, height, width, 3) on `device` to float32 (batch, dimensions) there, each row of
+    length 1; scaling and normalising are part of it, and so is the cast to the model's dtype. `digest` is that of the
+    files it was loaded from.
+    """
 
     dimensions: int
-    embed: Callable[[torch.Tensor], torch.Tensor]
+    size: tuple[int, int]
+    device: torch.device
+    network: torch.nn.Module
+    digest: str
+
+    def embed(self, pixels: torch.Tensor) -> torch.Tensor:
+        """uint8 (batch, height, width, 3) to float32 (batch, dimensions), both on the CPU."""
+        with torch.inference_mode():
+            vectors: torch.Tensor = self.network(pixels.to(self.device, non_blocking=True))
+            return vectors.cpu()
+
+
+@dataclass(frozen=True, slots=True)
+class TextTower:
+    """Texts to vectors of the space that the same model's image tower has."""
+
+    dimensions: int
+    device: torch.device
+    tokens: Tokens
+    network: torch.nn.Module
+    digest: str
+
+    def embed(self, texts: Sequence[str]) -> torch.Tensor:
+        """Any number of texts to float32 (texts, dimensions) on the CPU, each row of length 1."""
+        if not texts:
+            return torch.empty(0, self.dimensions)
+        with torch.inference_mode():
+            given = {name: values.to(self.device) for name, values in self.tokens(texts).items()}
+            vectors: torch.Tensor = self.network(**given)
+            return vectors.cpu()
 
 
 @cache
@@ -36,67 +69,73 @@ def image_tower(model: ModelOptions, settings: Settings, device: str) -> ImageTo
     return load_image_tower(folder, dtype=model.dtype, device=device, use_cls_token=model.use_cls_token)
 
 
+@cache
+def text_tower(model: ModelOptions, settings: Settings, device: str) -> TextTower:
+    """The text tower of a collection's model, fetched and loaded once a process. Raises UserError where it has none."""
+    folder = model_folder(model.source, model.revision, settings)
+    return load_text_tower(folder, dtype=model.dtype, device=device)
+
+
 def load_image_tower(folder: Path, *, dtype: str, device: str, use_cls_token: bool) -> ImageTower:
-    """Load a model's image tower; pixels are scaled and normalised on the device.
-
-    Raises UserError where device or weights are not usable.
-    """
+    """Load a model's image tower. Raises UserError where device or weights are not usable."""
     description = describe(folder)
-    place = _device(device)
-    model = _load(folder, DTYPES[dtype], place)
-    if description.family == "dual_encoder":
-        pooled = dual_encoder.image_features(model)
-    else:
-        pooled = vision_transformer.image_features(model, use_cls_token=use_cls_token)
-    normalise = _normalisation(description, DTYPES[dtype], place)
-
-    def embed(pixels: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
-            vectors = pooled(normalise(pixels.to(place, non_blocking=True))).float()
-            return torch.nn.functional.normalize(vectors, dim=-1).cpu()
-
-    return ImageTower(description.dimensions, embed)
+    place = usable_device(device)
+    model = load_model(folder, DTYPES[dtype], without=dual_encoder.TEXT)
+    features = _image_features(model, description, use_cls_token)
+    network = _ImageNetwork(description, DTYPES[dtype], features).to(place)
+    return ImageTower(description.dimensions, description.size, place, network, digest_of(folder))
 
 
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name if not name.isdigit() else f"cuda:{name}")
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device {name!r} cannot be used ({str(error).splitlines()[0]}): cpu, cuda or a rank") from None
-    return device
-
-
-def _load(folder: Path, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
-    transformers_logging.disable_progress_bar()
-    try:
-        loaded, report = AutoModel.from_pretrained(
-            str(folder),
-            dtype=dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
+def load_text_tower(folder: Path, *, dtype: str, device: str) -> TextTower:
+    """Load a model's text tower. Raises UserError where it has none, and where device or weights are not usable."""
+    description = describe(folder)
+    if description.family != "dual_encoder":
+        raise UserError(
+            f"model {folder} of type {description.model_type!r} reads images only: "
+            "searching by text needs a model with a text side, such as CLIP, Chinese-CLIP or SigLIP"
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"model {folder} does not load: {str(error).strip().splitlines()[0][:300]}") from None
-    # transformers fills what is missing with random numbers; pooler and mask token are not read
-    if missing := sorted(name for name in report["missing_keys"] if not name.startswith(NOT_READ)):
-        raise UserError(f"model {folder} does not load: its weights lack {missing[0]} and {len(missing) - 1} others")
-    model: PreTrainedModel = loaded
-    model.eval()
-    model.to(device)  # type: ignore[arg-type]
-    return model
+    place = usable_device(device)
+    tokens = load_tokens(folder, description)
+    model = load_model(folder, DTYPES[dtype], without=dual_encoder.IMAGES)
+    network = _TextNetwork(dual_encoder.TextFeatures(model)).to(place)
+    return TextTower(description.dimensions, place, tokens, network, digest_of(folder))
 
 
-def _normalisation(
-    description: ModelDescription, dtype: torch.dtype, device: torch.device
-) -> Callable[[torch.Tensor], torch.Tensor]:
-    mean = torch.tensor(description.mean, device=device).view(1, -1, 1, 1)
-    std = torch.tensor(description.std, device=device).view(1, -1, 1, 1)
-    scale, shift = (1 / (255 * std)), (-mean / std)
+def _image_features(model: PreTrainedModel, description: ModelDescription, use_cls_token: bool) -> torch.nn.Module:
+    match description.family:
+        case "vision_transformer":
+            return vision_transformer.ImageFeatures(model, use_cls_token=use_cls_token)
+        case "dual_encoder":
+            native = description.model_type == "siglip2"
+            return siglip2.ImageFeatures(model) if native else dual_encoder.ImageFeatures(model)
+        case "pooled_backbone":
+            return pooled_backbone.ImageFeatures(model)
 
-    def normalise(pixels: torch.Tensor) -> torch.Tensor:
-        return (pixels.permute(0, 3, 1, 2).float() * scale + shift).to(dtype)
 
-    return normalise
+class _ImageNetwork(torch.nn.Module):
+    """uint8 pixels (batch, height, width, 3) to float32 vectors of length 1."""
+
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+    def __init__(self, description: ModelDescription, dtype: torch.dtype, features: torch.nn.Module) -> None:
+        super().__init__()
+        mean, std = torch.tensor(description.mean).view(1, -1, 1, 1), torch.tensor(description.std).view(1, -1, 1, 1)
+        self.register_buffer("scale", description.scale / std)
+        self.register_buffer("shift", -mean / std)
+        self.dtype, self.features = dtype, features
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        normalised = pixels.permute(0, 3, 1, 2).float() * self.scale + self.shift
+        return torch.nn.functional.normalize(self.features(normalised.to(self.dtype)).float(), dim=-1)
+
+
+class _TextNetwork(torch.nn.Module):
+    """Token ids and masks (batch, tokens) to float32 vectors of length 1."""
+
+    def __init__(self, features: torch.nn.Module) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, **tokens: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(self.features(**tokens).float(), dim=-1)

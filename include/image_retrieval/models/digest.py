@@ -1,0 +1,18 @@
+"""A digest of the files that decide what a model's vectors are."""
+
+import hashlib
+from pathlib import Path
+
+DIGESTED = ("config.json", "preprocessor_config.json", "processor_config.json", "*.safetensors")
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256, in hex, over names and contents of a folder's weights, config and preprocessor files.
+
+    Tokenizers are left out: they change no vector of an image, and may be added to a copy later.
+    """
+    digest = hashlib.sha256()
+    for path in sorted({path for name in DIGESTED for path in folder.glob(name)}):
+        with path.open("rb") as stream:
+            digest.update(f"{path.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()

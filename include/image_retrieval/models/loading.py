@@ -1,0 +1,52 @@
+"""Weights from a folder into memory: safetensors only, and never code that comes with them."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModel, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from image_retrieval.errors import UserError
+
+NOT_READ = ("pooler.", "embeddings.mask_token")
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of that name, or of that rank. Raises UserError where it cannot be used."""
+    try:
+        device = torch.device(name if not name.isdigit() else f"cuda:{name}")
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device {name!r} cannot be used ({str(error).splitlines()[0]}): cpu, cuda or a rank") from None
+    return device
+
+
+def load_model(folder: Path, dtype: torch.dtype, *, without: tuple[str, ...] = ()) -> PreTrainedModel:
+    """A folder's model on the CPU, less the parts named, which are neither needed nor kept in memory.
+
+    Raises UserError where it does not load, or where its weights are not complete.
+    """
+    transformers_logging.disable_progress_bar()
+    try:
+        loaded, report = AutoModel.from_pretrained(
+            str(folder),
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"model {folder} does not load: {str(error).strip().splitlines()[0][:300]}") from None
+    # transformers fills what is missing with random numbers; pooler and mask token are not read
+    unread = (*NOT_READ, *(f"{part}." for part in without))
+    if missing := sorted(name for name in report["missing_keys"] if not name.startswith(unread)):
+        raise UserError(f"model {folder} does not load: its weights lack {missing[0]} and {len(missing) - 1} others")
+    model: PreTrainedModel = loaded
+    for part in without:
+        if hasattr(model, part):
+            setattr(model, part, None)
+    model.eval()
+    return model
