@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     embed = add("embed", _embed)
     embed.add_argument("resampled", metavar="RESAMPLED", help="URI or path of a packed shard")
     embed.add_argument("embeddings", metavar="EMBEDDINGS", help="URI or path to write the vectors to (Parquet)")
+    embed.add_argument("more", nargs="*", metavar="…", help="the two files of each further shard; one model does all")
     embed.add_argument("--model", required=True, metavar="SOURCE", help=MODEL_HELP)
     embed.add_argument("--batch-size", type=_positive, metavar="N")
     _model_options(embed)
@@ -260,24 +261,31 @@ def _resample(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _embed(options: argparse.Namespace, settings: Settings) -> None:
-    """Turn a packed shard into vectors: the program of the embedding pods."""
+    """Turn packed shards into vectors: the program of the embedding pods."""
     signal.signal(signal.SIGTERM, _end)  # process number 1 of a container has no handler of its own
-    log.info("embedding", input=options.resampled, version=__version__)  # before the slow imports: it lives
+    files = [options.resampled, options.embeddings, *options.more]
+    if len(files) % 2:
+        raise UserError(f"{files[-1]} has no file to write its vectors to: give the two files of each shard")
+    pairs = list(zip(files[::2], files[1::2], strict=True))
+    log.info(
+        "embedding", input=options.resampled, shards=len(pairs), version=__version__
+    )  # before the slow imports: it lives
     from image_retrieval.collection import ModelOptions
+    from image_retrieval.embedding.backends import load_engine
     from image_retrieval.embedding.program import embed_shard
-    from image_retrieval.models.towers import image_tower
     from image_retrieval.progress import stage_progress
 
     model = ModelOptions(name="given", source=options.model, **_given(options))
     with stage_progress(("embed",)) as show:
-        embed_shard(
-            options.resampled,
-            options.embeddings,
-            model,
-            lambda: image_tower(model, settings, options.device or settings.device),
-            settings,
-            progress=lambda done: show("embed", done),
-        )
+        for resampled, embeddings in pairs:
+            embed_shard(
+                resampled,
+                embeddings,
+                model,
+                lambda: load_engine(model, settings, options.device or settings.device),
+                settings,
+                progress=lambda done: show("embed", done),
+            )
 
 
 def _end(*received: object) -> NoReturn:

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
     DECODER_CRASHED = "decoder_crashed"
     NOT_FINITE = "not_finite"
+    MODEL_FAILED = "model_failed"
     NOT_FOUND = "not_found"
     ACCESS_DENIED = "access_denied"
     CHANGED_WHILE_READING = "changed_while_reading"

@@ -35,6 +35,10 @@ class Settings(BaseSettings):
 
     runner: Literal["local", "kubernetes"] = Field("local", description="embed in a process here, or in a GPU pod")
     device: str = Field("cpu", description="where models run in processes here: cpu, cuda, or the rank of a GPU")
+    backend: Literal["torch", "compile", "openvino"] = Field(
+        "torch",
+        description="what runs the model: torch, torch compiled (GPUs), or OpenVINO (CPUs, a package of its own)",
+    )
     pod_namespace: str = Field("image-retrieval", description="namespace of the embedding pods")
     pod_image: str = Field("image-retrieval-embedding:0.1.0", description="image of the embedding pods")
     pod_secret: str = Field("image-retrieval", description="Secret whose keys become the pods' environment")

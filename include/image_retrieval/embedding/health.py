@@ -4,19 +4,20 @@ import io
 import time
 from typing import Any
 
+import pyarrow as pa
 import torch
 from PIL import Image
 
 from image_retrieval.collection import ModelOptions, ResampleOptions
-from image_retrieval.embedding.program import usable
+from image_retrieval.embedding.backends import load_engine
+from image_retrieval.embedding.feeding import Batch
 from image_retrieval.errors import UserError
 from image_retrieval.imaging.scenes import draw_scenes
-from image_retrieval.models.towers import image_tower
 from image_retrieval.settings import Settings
 
 
 def check_model(model: ModelOptions, options: ResampleOptions, settings: Settings, device: str) -> dict[str, Any]:
-    """Load a model, embed one drawn picture. Returns model, device, dimensions, and seconds of both steps.
+    """Load a model, embed one drawn picture. Returns model, device, backend, dimensions, and seconds of both steps.
 
     Loading includes fetching weights that are not here yet. Raises UserError where the model does not load, or where
     its vector is not finite or not of length 1.
@@ -26,11 +27,11 @@ def check_model(model: ModelOptions, options: ResampleOptions, settings: Setting
     picture = Image.open(io.BytesIO(scene.data)).convert("RGB").resize((width, height))
     pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(1, height, width, 3)
     started = time.monotonic()
-    tower = image_tower(model, settings, device)
+    engine = load_engine(model, settings, device)
     loaded = time.monotonic()
-    vectors = tower.embed(pixels)
+    (found,) = engine.embed([Batch(pa.array([0]), pixels)])
     embedded = time.monotonic()
-    if not usable(vectors.numpy()).all():
+    if found.reasons != [None]:
         raise UserError(
             f"model {model.source!r} as {model.dtype} on {device}: its vector of a drawn picture is not finite or not "
             "of length 1: try --dtype=float32, or check the weights"
@@ -40,7 +41,8 @@ def check_model(model: ModelOptions, options: ResampleOptions, settings: Setting
         "revision": model.revision,
         "dtype": model.dtype,
         "device": device,
-        "dimensions": vectors.shape[1],
+        "backend": settings.backend,
+        "dimensions": engine.dimensions,
         "load_seconds": round(loaded - started, 3),
         "first_embedding_seconds": round(embedded - loaded, 3),
     }

@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from image_retrieval.objectstore import ObjectStore
+from image_retrieval.shards import VECTORS_PER_GROUP
 
-SECONDS = 10.0  # of work that a process may lose
+SECONDS = 10.0  # of work that a killed process may lose
 
 
 class Parts:
-    """Rows of an embeddings file, saved every ten seconds until the file itself is written.
+    """Rows of an embeddings file, saved every ten seconds, and as soon as they make a row group of that file.
 
     `made_of` tells one input and model from another. A part is named by the number of its first row, and written
     whole. Two processes that work on one shard write parts of the same rows: any chain of parts from row 0 is right.
@@ -38,7 +39,7 @@ class Parts:
     def add(self, table: pa.Table) -> None:
         """Take further rows; save what there is where it is time."""
         self._rows.append(table)
-        if time.monotonic() - self._saved_at >= SECONDS:
+        if time.monotonic() - self._saved_at >= SECONDS or sum(map(len, self._rows)) >= VECTORS_PER_GROUP:
             self.save()
 
     def save(self) -> None:

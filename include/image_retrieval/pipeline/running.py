@@ -54,15 +54,15 @@ def embed(
     collection: Collection, run_id: str, shard: int, settings: Settings, device: str, progress: Callable[[int], None]
 ) -> None:
     """Embed one shard in this process; the model stays loaded for the next."""
+    from image_retrieval.embedding.backends import load_engine
     from image_retrieval.embedding.program import embed_shard
-    from image_retrieval.models.towers import image_tower
 
     files = shard_files(settings.work_uri, collection.name, run_id, shard)
     embed_shard(
         files.resampled,
         files.embeddings,
         collection.model,
-        lambda: image_tower(collection.model, settings, device),
+        lambda: load_engine(collection.model, settings, device),
         settings,
         progress=progress,
     )

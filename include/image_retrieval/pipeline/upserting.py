@@ -37,11 +37,10 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
         raise ValueError(f"{files.embeddings} does not belong to {files.resampled}: delete both, and run again")
     embedded = pc.is_valid(vectors["embedding"])
     rejections = _rejections("resample", None, images.filter(pc.is_valid(images["reason"])))
-    lost = resampled.filter(pc.invert(embedded))
-    reasons = vectors.filter(pc.invert(embedded))["reason"]
-    rejections += _rejections(
-        "embed", collection.model.name, lost.set_column(lost.schema.get_field_index("reason"), "reason", reasons)
-    )
+    lost = resampled.filter(pc.invert(embedded)).select(["uri", "etag"])
+    for name in ("reason", "detail"):
+        lost = lost.append_column(name, vectors.filter(pc.invert(embedded))[name])
+    rejections += _rejections("embed", collection.model.name, lost)
 
     run = {"collection": collection.name, "run_id": run_id, "shard": shard}
     with connect(settings) as connection:

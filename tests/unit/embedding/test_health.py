@@ -9,7 +9,7 @@ from image_retrieval.cli import main
 from image_retrieval.exits import MISTAKE, OUTAGE
 from image_retrieval.models.random_weights import save_random_dinov2
 
-FOUND = {"model", "revision", "dtype", "device", "dimensions", "load_seconds", "first_embedding_seconds"}
+FOUND = {"model", "revision", "dtype", "device", "backend", "dimensions", "load_seconds", "first_embedding_seconds"}
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """A shard's vectors are complete and in order however often the process that makes them ends early."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from contextlib import nullcontext
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_retrieval.collection import ModelOptions
-from image_retrieval.embedding import parts
+from image_retrieval.embedding import parts, program
+from image_retrieval.embedding.engine import Engine
 from image_retrieval.embedding.program import embed_shard
 from image_retrieval.errors import OutOfMemory, UserError
 from image_retrieval.exits import TERMINATED
@@ -50,16 +51,13 @@ def pack(path, count, *, rejected=(), rows_per_group=5, side=SIDE):
     return [row for row in range(count) if row not in rejected]
 
 
-class Tower:
+class Network:
     """Vectors that tell the pixels they were made of; ends with an error at a given batch."""
 
     def __init__(self, fails_at=None, error=KeyboardInterrupt):
         self.seen, self._fails_at, self._error, self._batches = [], fails_at, error, 0
 
-    def __call__(self):
-        return ImageTower(2, (SIDE, SIDE), torch.device("cpu"), self.embed, "0" * 64)
-
-    def embed(self, pixels):
+    def __call__(self, pixels):
         if self._batches == self._fails_at:
             raise self._error("no more")
         self._batches += 1
@@ -68,9 +66,11 @@ class Tower:
         return torch.stack([torch.cos(values), torch.sin(values)], dim=1).float()
 
 
-def embed(folder, tower, batch_size=3, **model):
+def embed(folder, network, batch_size=3, **model):
     options = ModelOptions(name="m", source="nowhere", batch_size=batch_size, **model)
-    embed_shard(str(folder / "in.parquet"), str(folder / "out.parquet"), options, tower, SETTINGS)
+    tower = ImageTower(2, (SIDE, SIDE), torch.device("cpu"), network, "digest")
+    engine = Engine(tower, batch_size)
+    embed_shard(str(folder / "in.parquet"), str(folder / "out.parquet"), options, lambda: engine, SETTINGS)
 
 
 def vectors(folder):
@@ -89,12 +89,12 @@ def test_it_goes_on_where_it_was_ended(tmp_path_factory, count, rejected, sizes,
     ids = pack(folder / "in.parquet", count, rejected=rejected)
     seen = []
     for turn, end in enumerate([*ends, None]):
-        tower = Tower(fails_at=end)
+        network = Network(fails_at=end)
         try:
-            embed(folder, tower, batch_size=sizes[turn % len(sizes)])
+            embed(folder, network, batch_size=sizes[turn % len(sizes)])
         except KeyboardInterrupt:
             assert not (folder / "out.parquet").exists()
-        seen += tower.seen
+        seen += network.seen
         if (folder / "out.parquet").exists():
             break
     assert seen == [row % 251 for row in ids]  # none twice
@@ -105,40 +105,85 @@ def test_it_goes_on_where_it_was_ended(tmp_path_factory, count, rejected, sizes,
     assert not (folder / "out.parquet.parts").exists()
 
 
-def test_a_killed_process_repeats_what_it_had_not_saved(tmp_path, monkeypatch):
+def test_the_row_groups_are_the_same_however_often_it_was_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(program, "VECTORS_PER_GROUP", 4)
+    monkeypatch.setattr(parts, "VECTORS_PER_GROUP", 4)
     ids = pack(tmp_path / "in.parquet", 30)
-    monkeypatch.setattr(parts, "SECONDS", 0.0)  # each batch is saved at once
-    monkeypatch.setattr("image_retrieval.embedding.program._saved_at_the_end", lambda saved: nullcontext())
     with pytest.raises(KeyboardInterrupt):
-        embed(tmp_path, Tower(fails_at=4))
-    tower = Tower()
-    embed(tmp_path, tower)
-    assert tower.seen == ids[12:]
+        embed(tmp_path, Network(fails_at=3))
+    embed(tmp_path, Network(), batch_size=5)
+    found = pq.ParquetFile(tmp_path / "out.parquet")
+    sizes = [found.metadata.row_group(group).num_rows for group in range(found.num_row_groups)]
+    assert sizes == [4] * 7 + [2]
     assert vectors(tmp_path)[0] == ids
+
+
+def test_a_killed_process_repeats_at_most_a_row_group(tmp_path, random_model):
+    """SIGKILL leaves no time to save: what was saved before is gone on from, and the file is as if nothing happened."""
+    count, group = 400, 48
+    pack(tmp_path / "in.parquet", count, side=56)
+    program = (
+        "import sys\n"
+        "from image_retrieval.embedding import parts, program\n"
+        f"parts.VECTORS_PER_GROUP = program.VECTORS_PER_GROUP = {group}\n"
+        "from image_retrieval.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    environment = {**os.environ, "IMAGE_RETRIEVAL_HOME": str(tmp_path), "IMAGE_RETRIEVAL_LOG_FORMAT": "json"}
+
+    def command(output):
+        return [
+            sys.executable,
+            "-c",
+            program,
+            "embed",
+            "in.parquet",
+            output,
+            f"--model={random_model}",
+            "--batch-size=4",
+        ]
+
+    options = {"cwd": tmp_path, "env": environment, "stderr": subprocess.PIPE}
+    saved = tmp_path / "out.parquet.parts"
+    with subprocess.Popen(command("out.parquet"), **options) as process:
+        while not len(list(saved.rglob("*.parquet"))) > 1:
+            assert process.poll() is None
+        process.kill()
+        process.communicate()
+    kept = sum(pq.read_metadata(path).num_rows for path in saved.rglob("[0-9]*.parquet"))
+    assert kept >= 2 * group
+    for output in ("out.parquet", "unbroken.parquet"):
+        done = subprocess.run(command(output), **options, check=True)
+        lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith(b"{")]
+        continued = [line["images"] for line in lines if line["event"] == "continued"]
+        assert continued == ([kept] if output == "out.parquet" else [])
+    broken, unbroken = (pq.ParquetFile(tmp_path / name) for name in ("out.parquet", "unbroken.parquet"))
+    assert broken.read().equals(unbroken.read())
+    sizes = [[file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] for file in (broken, unbroken)]
+    assert sizes[0] == sizes[1]
 
 
 def test_parts_of_another_model_are_not_used(tmp_path):
     ids = pack(tmp_path / "in.parquet", 9)
     with pytest.raises(KeyboardInterrupt):
-        embed(tmp_path, Tower(fails_at=2))
-    tower = Tower()
-    embed(tmp_path, tower, revision="another")
-    assert tower.seen == ids
+        embed(tmp_path, Network(fails_at=2))
+    network = Network()
+    embed(tmp_path, network, revision="another")
+    assert network.seen == ids
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
-def test_too_little_memory_is_told_apart_and_loses_nothing(tmp_path, error):
+def test_where_not_even_one_image_fits_nothing_is_lost(tmp_path):
     ids = pack(tmp_path / "in.parquet", 9)
-    with pytest.raises(OutOfMemory, match="batches of 3 images"):
-        embed(tmp_path, Tower(fails_at=1, error=error))
-    tower = Tower()
-    embed(tmp_path, tower, batch_size=1)
-    assert tower.seen == ids[3:]
+    with pytest.raises(OutOfMemory, match="a single image"):
+        embed(tmp_path, Network(fails_at=3, error=MemoryError), batch_size=1)
+    network = Network()
+    embed(tmp_path, network, batch_size=2)
+    assert network.seen == ids[3:]
 
 
 def test_a_packed_shard_that_is_not_there_is_a_mistake(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
-        embed(tmp_path, Tower())
+        embed(tmp_path, Network())
 
 
 def test_sigterm_ends_it_with_what_is_done_saved(tmp_path):

@@ -1,0 +1,59 @@
+"""What runs a model's network: torch as it is, torch compiled, or OpenVINO. The setting `backend` chooses."""
+
+import warnings
+from functools import cache
+from typing import TYPE_CHECKING
+
+import torch
+
+from image_retrieval.collection import ModelOptions
+from image_retrieval.embedding.engine import Engine, Network
+from image_retrieval.errors import UserError
+from image_retrieval.models.towers import ImageTower, image_tower
+from image_retrieval.settings import Settings
+
+if TYPE_CHECKING:
+    from openvino import CompiledModel
+
+HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+
+
+@cache
+def load_engine(model: ModelOptions, settings: Settings, device: str) -> Engine:
+    """The engine of a collection's model; its model is fetched and loaded once a process."""
+    match settings.backend:
+        case "torch":
+            return Engine(image_tower(model, settings, device), model.batch_size)
+        case "compile":
+            tower = image_tower(model, settings, device)
+            return Engine(tower, model.batch_size, torch.compile(tower.network, dynamic=False), fixed=True)
+        case "openvino":
+            # in float32, from which OpenVINO itself goes down to the dtype
+            tower = image_tower(model.model_copy(update={"dtype": "float32"}), settings, device)
+            return Engine(tower, model.batch_size, openvino_network(tower, model.dtype), fixed=True)
+
+
+def openvino_network(tower: ImageTower, dtype: str) -> Network:
+    """The tower's network in OpenVINO, translated at the first batch of each shape.
+
+    Raises UserError where the package is missing, and for a tower that is not on the CPU.
+    """
+    try:
+        import openvino
+    except ImportError:
+        raise UserError("backend 'openvino' needs a package that is not here: pip install openvino") from None
+    if tower.device.type != "cpu":
+        raise UserError(f"backend 'openvino' runs on the CPU only, not on {tower.device}: use torch or compile there")
+
+    @cache
+    def translated(shape: torch.Size) -> "CompiledModel":
+        example = torch.zeros(shape, dtype=torch.uint8)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # of the tracer: shapes are constants, as they are meant to be
+            network = openvino.convert_model(tower.network, example_input=example, input=[list(shape)])
+        return openvino.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": HINTS[dtype]})
+
+    def run(pixels: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(translated(pixels.shape)(pixels.numpy())[0])
+
+    return run

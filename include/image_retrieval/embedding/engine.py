@@ -1,0 +1,157 @@
+"""Batches through a network as fast as the device takes them, and around what fails."""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import structlog
+import torch
+
+from image_retrieval.embedding.feeding import Batch
+from image_retrieval.errors import OutOfMemory, Reason
+from image_retrieval.models.towers import ImageTower
+
+log = structlog.get_logger()
+Vectors = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+Usable = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+Network = Callable[[torch.Tensor], torch.Tensor]
+DETAIL = 300  # characters of an error's first line that are kept
+# of messages of allocators that raise no class of their own
+NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "bad allocation", "std::bad_alloc")
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A batch's ids, its vectors (images, dimensions), and why an image has none; a reason is None where it has."""
+
+    ids: pa.Array
+    vectors: Vectors
+    reasons: list[str | None]
+    details: list[str | None]
+
+
+class Engine:
+    """Runs a model on batches of up to `size` images.
+
+    Where memory is short the batches are halved for good. An image on which the model fails, though it works on
+    another, is rejected alone. `fixed`: the network wants every batch of the same size, so smaller ones are filled up.
+    """
+
+    def __init__(self, tower: ImageTower, size: int, network: Network | None = None, *, fixed: bool = False) -> None:
+        self.size, self._fixed = size, fixed
+        self.tower, self.network = tower, tower.network if network is None else network
+        self._gpu = tower.device.type == "cuda"
+        self.dimensions, self.pinned = tower.dimensions, self._gpu
+        self._copies = torch.cuda.Stream(tower.device) if self._gpu else None  # type: ignore[no-untyped-call]
+
+    def embed(self, batches: Iterable[Batch]) -> Iterator[Embedded]:
+        """The vectors of the batches, in order; on a GPU the next batch is under way while one is handed out.
+
+        Raises OutOfMemory where not even one image fits.
+        """
+        under_way: deque[Callable[[], Embedded]] = deque()
+        for batch in batches:
+            under_way.append(self._started(batch))
+            if len(under_way) > self._gpu:
+                yield under_way.popleft()()
+        while under_way:
+            yield under_way.popleft()()
+
+    def _started(self, batch: Batch) -> Callable[[], Embedded]:
+        """Start a batch; the function that is returned waits for it."""
+        failure: Exception | None = None
+        if len(batch.pixels) <= self.size:  # else it was put together before the batches were halved
+            try:
+                finish = self._run(batch.pixels)
+                return lambda: _judged(batch.ids, finish())
+            except (RuntimeError, MemoryError) as error:
+                failure = error
+        found = self._mended(batch.pixels, failure)
+        return lambda: _judged(batch.ids, *found)
+
+    def _run(self, pixels: torch.Tensor) -> Callable[[], Vectors]:
+        """Queue a batch on the device; the function that is returned waits for its vectors."""
+        count = len(pixels)
+        if self._fixed and count < self.size:
+            pixels = torch.cat([pixels, pixels[-1:].expand(self.size - count, *pixels.shape[1:])])
+        with torch.inference_mode():
+            if self._copies is None:
+                vectors: Vectors = self.network(pixels.to(self.tower.device)).cpu().numpy()[:count]
+                return lambda: vectors
+            with torch.cuda.stream(self._copies):  # while the batch before is computed
+                there = pixels.to(self.tower.device, non_blocking=True)
+            computing = torch.cuda.current_stream(self.tower.device)
+            computing.wait_stream(self._copies)
+            there.record_stream(computing)
+            result = self.network(there)
+            back = torch.empty(result.shape, dtype=result.dtype, pin_memory=True).copy_(result, non_blocking=True)
+            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            done.record(computing)
+
+        def finish() -> Vectors:
+            done.synchronize()
+            vectors: Vectors = back.numpy()[:count]
+            return vectors
+
+        return finish
+
+    def _in_parts(self, pixels: torch.Tensor) -> tuple[Vectors, list[str | None]]:
+        """Vectors, and errors where there are none, of pixels that are embedded in batches of the present size."""
+        parts = [self._mended(part, None) for part in torch.split(pixels, self.size)]
+        return np.concatenate([vectors for vectors, _ in parts]), list(
+            itertools.chain.from_iterable(errors for _, errors in parts)
+        )
+
+    def _mended(self, pixels: torch.Tensor, error: Exception | None) -> tuple[Vectors, list[str | None]]:
+        """Vectors and errors of a batch that failed with this error, or has not been tried where there is none."""
+        if len(pixels) > self.size:
+            return self._in_parts(pixels)
+        if error is None:
+            try:
+                return self._run(pixels)(), [None] * len(pixels)
+            except (RuntimeError, MemoryError) as raised:
+                error = raised
+        error = error.with_traceback(None)  # which would keep the batch's memory
+        if _is_memory(error):
+            tried = self.size if self._fixed else len(pixels)
+            if tried == 1:
+                raise OutOfMemory(f"out of memory with a single image ({_first_line(error)})")
+            log.warning("out of memory", batch_size=tried, going_on_with=tried // 2, error=_first_line(error))
+            self.size = tried // 2
+            if self._gpu:
+                torch.cuda.empty_cache()
+            return self._in_parts(pixels)
+        if len(pixels) > 1:  # find the image by bisection
+            halves = [self._mended(half, None) for half in pixels.tensor_split(2)]
+            return np.concatenate([halves[0][0], halves[1][0]]), [*halves[0][1], *halves[1][1]]
+        self._run(torch.full_like(pixels, 127))()  # raises where it is the model or the machine that fails
+        return np.full((1, self.tower.dimensions), np.nan, np.float32), [_first_line(error)]
+
+
+def usable(vectors: Vectors) -> Usable:
+    """Which of the vectors (images, dimensions) are finite and of length 1."""
+    good: Usable = np.isfinite(vectors).all(axis=1) & (np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-3)
+    return good
+
+
+def _judged(ids: pa.Array, vectors: Vectors, errors: list[str | None] | None = None) -> Embedded:
+    """What was embedded, with a reason for each vector that must not be stored."""
+    details = errors or [None] * len(vectors)
+    reasons = [
+        str(Reason.MODEL_FAILED) if detail else None if good else str(Reason.NOT_FINITE)
+        for good, detail in zip(usable(vectors), details, strict=True)
+    ]
+    return Embedded(ids, vectors, reasons, details)
+
+
+def _is_memory(error: Exception) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return any(words in str(error) for words in NO_MEMORY)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:DETAIL]

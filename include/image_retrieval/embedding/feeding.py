@@ -1,0 +1,122 @@
+"""Packed pixels as full batches, read while the model works on those before."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from threading import local
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from image_retrieval.objectstore import ObjectStore
+
+READERS = 4  # row groups that are fetched and unpacked at once, of 10 MB each at 224×224
+BATCHES_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Ids of images, and their pixels: uint8 (images, height, width, 3)."""
+
+    ids: pa.Array
+    pixels: torch.Tensor
+
+
+def batches(
+    store: ObjectStore, resampled: str, file: pq.ParquetFile, size: int, skip: int, *, pinned: bool
+) -> Generator[Batch]:
+    """The rows of an open packed shard that have pixels, but for the first `skip` of them, `size` a batch.
+
+    Only the last batch may be smaller. `pinned`: in memory from which a GPU copies by itself.
+    """
+    facts = file.metadata.metadata
+    shape = (int(facts[b"height"]), int(facts[b"width"]), 3)
+    first = 0
+    while first < file.num_row_groups and skip >= (here := _with_pixels(file, first)):
+        skip -= here
+        first += 1
+    with closing(_row_groups(store, resampled, file.metadata, first)) as groups:
+        yield from _ahead(_rebatched(groups, size, skip, shape, pinned))
+
+
+def _with_pixels(file: pq.ParquetFile, group: int) -> int:
+    """How many rows of a row group have pixels, without reading them."""
+    return int(file.read_row_group(group, columns=["reason"])["reason"].null_count)
+
+
+def _row_groups(store: ObjectStore, uri: str, metadata: pq.FileMetaData, first: int) -> Generator[pa.Table]:
+    """Ids and pixels of each row group, in order; the next ones are under way, each thread on a stream of its own."""
+    own = local()
+    with ExitStack() as opened, ThreadPoolExecutor(READERS) as pool:
+
+        def read(group: int) -> pa.Table:
+            if not hasattr(own, "file"):
+                stream = opened.enter_context(store.open(uri))
+                own.file = opened.enter_context(pq.ParquetFile(stream, metadata=metadata))
+            table = own.file.read_row_group(group, columns=["id", "pixels"], use_threads=False)
+            return table.filter(table["pixels"].is_valid())
+
+        yield from _in_order(pool, read, iter(range(first, metadata.num_row_groups)))
+
+
+def _in_order(pool: ThreadPoolExecutor, read: Callable[[int], pa.Table], groups: Iterator[int]) -> Iterator[pa.Table]:
+    coming: deque[Future[pa.Table]] = deque()
+    try:
+        for group in groups:
+            coming.append(pool.submit(read, group))
+            if len(coming) > READERS:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+    finally:
+        for future in coming:
+            future.cancel()
+
+
+def _rebatched(
+    tables: Iterator[pa.Table], size: int, skip: int, shape: tuple[int, ...], pinned: bool
+) -> Iterator[Batch]:
+    """The rows of the tables, but for the first `skip`, as batches of another size."""
+    ids: list[pa.Array] = []
+    pixels, filled = _empty(size, shape, pinned), 0
+    for table in tables:
+        for part in table.to_batches():
+            start, skip = min(skip, len(part)), max(0, skip - len(part))
+            while start < len(part):
+                taken = min(size - filled, len(part) - start)
+                ids.append(part["id"][start : start + taken])
+                pixels[filled : filled + taken] = _pixels(part["pixels"][start : start + taken], shape)
+                start, filled = start + taken, filled + taken
+                if filled == size:
+                    yield Batch(pa.concat_arrays(ids), pixels)
+                    ids, pixels, filled = [], _empty(size, shape, pinned), 0
+    if filled:
+        yield Batch(pa.concat_arrays(ids), pixels[:filled])
+
+
+def _empty(size: int, shape: tuple[int, ...], pinned: bool) -> torch.Tensor:
+    return torch.empty((size, *shape), dtype=torch.uint8, pin_memory=pinned)
+
+
+def _pixels(column: pa.FixedSizeBinaryArray, shape: tuple[int, ...]) -> torch.Tensor:
+    """A view of the bytes of a column as uint8 (rows, height, width, 3)."""
+    bytes_a_row = int(np.prod(shape))
+    data = np.frombuffer(column.buffers()[1], np.uint8, len(column) * bytes_a_row, column.offset * bytes_a_row)
+    return torch.frombuffer(data, dtype=torch.uint8).view(-1, *shape)
+
+
+def _ahead(source: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; the next ones are put together while the caller works on this one."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = deque(pool.submit(next, source, None) for _ in range(BATCHES_AHEAD))
+        try:
+            while (batch := coming.popleft().result()) is not None:
+                coming.append(pool.submit(next, source, None))
+                yield batch
+        finally:
+            for future in coming:
+                future.cancel()
