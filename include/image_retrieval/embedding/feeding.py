@@ -58,7 +58,7 @@ def _row_groups(store: ObjectStore, uri: str, metadata: pq.FileMetaData, first: 
                 stream = opened.enter_context(store.open(uri))
                 own.file = opened.enter_context(pq.ParquetFile(stream, metadata=metadata))
             table = own.file.read_row_group(group, columns=["id", "pixels"], use_threads=False)
-            return table.filter(table["pixels"].is_valid())
+            return table.filter(table["pixels"].is_valid()) if table["pixels"].null_count else table  # it would copy
 
         yield from _in_order(pool, read, iter(range(first, metadata.num_row_groups)))
 
