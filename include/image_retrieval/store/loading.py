@@ -1,28 +1,31 @@
-"""Loading a shard: binary COPY to a staging table, then one upsert."""
+"""Loading a shard: binary COPY, straight into the table where an image is new, else by way of a staging table."""
 
 from typing import Any
 
+import psycopg
 import pyarrow as pa
-from pgvector import HalfVector
+import pyarrow.compute as pc
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.copying import Halfvecs, copy_in, copy_out, halfvecs
 from image_retrieval.store.sql import statement
 
+# of `staging`, as binary COPY wants them
 COLUMNS = {
-    "id": "int8",
-    "etag": "text",
-    "size": "int8",
-    "last_modified": "timestamptz",
-    "sha256": "text",
-    "width": "int4",
-    "height": "int4",
-    "format": "text",
-    "mode": "text",
-    "phash": "int8",
-    "captured_at": "timestamp",
-    "resampled_uri": "text",
+    "id": pa.int64(),
+    "etag": pa.string(),
+    "size": pa.int64(),
+    "last_modified": pa.timestamp("us", "UTC"),
+    "sha256": pa.string(),
+    "width": pa.int32(),
+    "height": pa.int32(),
+    "format": pa.string(),
+    "mode": pa.string(),
+    "phash": pa.int64(),
+    "captured_at": pa.timestamp("us"),
+    "resampled_uri": pa.string(),
 }
 
 
@@ -40,18 +43,43 @@ def load_vectors(connection: Connection, collection: Collection, images: pa.Tabl
 
     Rows that are there already, unchanged, are compared and not written.
     """
-    dimensions = vectors.type.list_size
-    connection.execute(statement("loading", "create_staging", dimensions=dimensions))
-    halves = vectors.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, dimensions)
-    columns = [images[name].to_pylist() for name in COLUMNS]
-    with connection.cursor().copy(statement("loading", "copy_staging")) as copy:
-        copy.set_types([*COLUMNS.values(), "halfvec"])
-        for row in zip(*columns, halves, strict=True):
-            copy.write_row((*row[:-1], HalfVector(row[-1])))
-    written = connection.execute(statement("loading", "upsert_vectors", vectors=collection.vector_table)).rowcount
+    rows = images.select(list(COLUMNS)).cast(pa.schema(COLUMNS.items()))
+    rows = rows.append_column("embedding", vectors).sort_by("id")  # one order for all who load beside each other
+    connection.execute(statement("loading", "create_staging"))
+    copy_in(connection, statement("loading", "copy_staging"), rows.select(list(COLUMNS)))
+    written = _load_vectors(connection, collection.vector_table, rows.select(["id", "etag", "embedding"]))
     connection.execute(statement("loading", "update_images"))
     connection.execute(statement("loading", "clear_rejected"))
     return written
+
+
+def _load_vectors(connection: Connection, table: str, rows: pa.Table) -> int:
+    """Upsert rows of a vector table (id, etag, embedding) that are staged. Returns how many were written."""
+    dimensions = rows["embedding"].type.list_size
+    ids, same_etag, vectors = copy_out(connection, statement("loading", "known_vectors", vectors=table), dimensions)
+    known = pc.is_in(rows["id"], pa.array(ids))
+    ours = rows.filter(known)
+    same = same_etag & (_halfvecs(ours) == vectors).all(axis=1)
+    new, changed = rows.filter(pc.invert(known)), ours.filter(pa.array(~same))
+    try:
+        with connection.transaction():
+            copy_in(connection, statement("loading", "copy_vectors", vectors=table), new)
+    except psycopg.errors.UniqueViolation:  # another run has loaded one of them meanwhile
+        return _merge_vectors(connection, table, pa.concat_tables([new, changed]))
+    return len(new) + _merge_vectors(connection, table, changed)
+
+
+def _halfvecs(rows: pa.Table) -> Halfvecs:
+    return halfvecs(rows["embedding"].combine_chunks())
+
+
+def _merge_vectors(connection: Connection, table: str, rows: pa.Table) -> int:
+    """Upsert rows of which some may be there. Returns how many were written."""
+    if not len(rows):
+        return 0
+    connection.execute(statement("loading", "create_incoming", dimensions=rows["embedding"].type.list_size))
+    copy_in(connection, statement("loading", "copy_incoming"), rows)
+    return connection.execute(statement("loading", "upsert_vectors", vectors=table)).rowcount
 
 
 def write_rejections(

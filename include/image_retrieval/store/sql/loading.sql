@@ -11,18 +11,36 @@ CREATE TEMPORARY TABLE staging (
     mode          text,
     phash         bigint,
     captured_at   timestamp,
-    resampled_uri text,
-    embedding     halfvec({dimensions}) NOT NULL
+    resampled_uri text
 ) ON COMMIT DROP;
 
 -- name: copy_staging
 COPY staging
-    (id, etag, size, last_modified, sha256, width, height, format, mode, phash, captured_at, resampled_uri, embedding)
+    (id, etag, size, last_modified, sha256, width, height, format, mode, phash, captured_at, resampled_uri)
 FROM STDIN (FORMAT binary);
+
+-- name: known_vectors
+COPY (
+    SELECT v.id, v.etag = s.etag, v.embedding
+    FROM staging AS s JOIN retrieval.{vectors} AS v ON v.id = s.id
+) TO STDOUT (FORMAT binary);
+
+-- name: copy_vectors
+COPY retrieval.{vectors} (id, etag, embedding) FROM STDIN (FORMAT binary);
+
+-- name: create_incoming
+CREATE TEMPORARY TABLE incoming (
+    id        bigint NOT NULL,
+    etag      text NOT NULL,
+    embedding halfvec({dimensions}) STORAGE PLAIN NOT NULL
+) ON COMMIT DROP;
+
+-- name: copy_incoming
+COPY incoming (id, etag, embedding) FROM STDIN (FORMAT binary);
 
 -- name: upsert_vectors
 INSERT INTO retrieval.{vectors} AS v (id, etag, embedding)
-SELECT id, etag, embedding FROM staging ORDER BY id
+SELECT id, etag, embedding FROM incoming ORDER BY id
 ON CONFLICT (id) DO UPDATE
 SET etag = excluded.etag, embedding = excluded.embedding
 WHERE (v.etag, v.embedding) IS DISTINCT FROM (excluded.etag, excluded.embedding);

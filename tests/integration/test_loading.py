@@ -1,0 +1,94 @@
+"""A shard ends in the table the same way whatever was there before, and whoever loads beside it."""
+
+import threading
+from datetime import UTC, datetime
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from image_retrieval.store.connection import connect
+from image_retrieval.store.loading import COLUMNS, load_vectors
+from image_retrieval.store.schema import ensure_vector_table
+from integration.tables import VECTORS, rows
+
+IMAGES, DIMENSIONS = 12, 3
+VERSIONS = st.dictionaries(st.integers(0, IMAGES - 1), st.integers(1, 3), max_size=IMAGES)
+
+
+@pytest.fixture
+def ids(project, collection, database_url):
+    """Ids of images that have no vector yet."""
+    with connect(project) as connection:
+        ensure_vector_table(connection, collection, DIMENSIONS)
+        for number in range(IMAGES):
+            connection.execute(
+                "INSERT INTO retrieval.image (collection, image_id, uri) VALUES ('things', %(id)s, %(id)s)",
+                {"id": str(number)},
+            )
+    return [id for (id,) in rows(database_url, "SELECT id FROM retrieval.image ORDER BY id")]
+
+
+def shard(ids, versions):
+    """Facts and vectors of images, given as the version of each; in an order that is not theirs."""
+    found = sorted(versions.items(), key=lambda item: -item[0])
+    facts = {"size": 9, "last_modified": datetime(2026, 1, 1, tzinfo=UTC), "sha256": "f00", "width": 8, "height": 8}
+    facts |= {"format": "PNG", "mode": "RGB", "phash": 1, "captured_at": None, "resampled_uri": None}
+    images = [facts | {"id": ids[number], "etag": f"v{version}"} for number, version in found]
+    table = pa.table({name: pa.array([row[name] for row in images], kind) for name, kind in COLUMNS.items()})
+    vectors = np.array([vector(number, version) for number, version in found], np.float32).reshape(-1, DIMENSIONS)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), DIMENSIONS)
+    return table, pa.chunked_array([column])
+
+
+def vector(number, version):
+    return [number / 16, version / 4, -0.5]  # exact in half precision
+
+
+def load(project, collection, *part):
+    with connect(project) as connection:
+        return load_vectors(connection, collection, *part)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@given(loads=st.lists(VERSIONS, min_size=1, max_size=4))
+def test_what_was_loaded_last_is_there_and_what_is_unchanged_is_not_written(
+    project, collection, database_url, ids, loads
+):
+    with psycopg.connect(database_url) as connection:
+        connection.execute(f"TRUNCATE {VECTORS}")
+    there = {}
+    for versions in loads:
+        changed = {number for number, version in versions.items() if there.get(number) != version}
+        before = dict(rows(database_url, f"SELECT id, xmin::text FROM {VECTORS}"))
+        assert load(project, collection, *shard(ids, versions)) == len(changed)
+        after = dict(rows(database_url, f"SELECT id, xmin::text FROM {VECTORS}"))
+        assert {id for id in after if after[id] != before.get(id)} == {ids[number] for number in changed}
+        there |= versions
+        found = rows(database_url, f"SELECT id, etag, embedding::text FROM {VECTORS} ORDER BY id")
+        assert [(id, etag, [float(value) for value in text[1:-1].split(",")]) for id, etag, text in found] == [
+            (ids[number], f"v{there[number]}", vector(number, there[number])) for number in sorted(there)
+        ]
+
+
+def test_two_who_load_the_same_images_at_once_both_end_well(project, collection, database_url, ids):
+    """The second one finds no vector, waits for the first one's to be committed, and then compares."""
+    with connect(project) as first:
+        assert load_vectors(first, collection, *shard(ids, {0: 1, 1: 1, 2: 1})) == 3
+        written = []
+        part = shard(ids, {1: 1, 2: 2, 3: 1})
+        second = threading.Thread(target=lambda: written.append(load(project, collection, *part)))
+        second.start()
+        with psycopg.connect(database_url, autocommit=True) as watch:
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            while watch.execute(waiting).fetchone() == (0,):
+                assert second.is_alive()
+    second.join(timeout=60)
+    assert written == [2]
+    found = rows(database_url, f"SELECT id, etag FROM {VECTORS} ORDER BY id")
+    assert found == list(zip(ids[:4], ("v1", "v1", "v2", "v1"), strict=True))
