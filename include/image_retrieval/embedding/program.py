@@ -15,6 +15,7 @@ import torch
 from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding.parts import Parts
 from image_retrieval.errors import OutOfMemory, Reason, UserError
+from image_retrieval.models.digest import require_digest
 from image_retrieval.models.towers import ImageTower
 from image_retrieval.objectstore import ObjectStore
 from image_retrieval.settings import Settings
@@ -49,10 +50,11 @@ def embed_shard(
         facts = {key.decode(): value.decode() for key, value in file.metadata.metadata.items()}
         started = time.monotonic()
         tower = load_tower()
+        require_digest(tower.digest, facts.get("digest"), model.source)
         log.info("model loaded", **_names(facts), model=model.source, seconds=_since(started))
         started = time.monotonic()
         schema = embeddings_schema(tower.dimensions)
-        parts = Parts(store, embeddings, _made_of(model, facts))
+        parts = Parts(store, embeddings, _made_of(model, {**facts, "digest": tower.digest}))
         done = continued = rejected = 0
         with writing(store, embeddings, schema, compression="none", use_dictionary=False) as out:
             for table in parts.saved():
@@ -73,7 +75,7 @@ def embed_shard(
                     rejected += len(ids) - table["reason"].null_count
                     progress(len(ids))
             seconds = time.monotonic() - started
-            out.add_key_value_metadata({"seconds": f"{seconds:.3f}"})
+            out.add_key_value_metadata({"seconds": f"{seconds:.3f}", "digest": tower.digest})
     parts.remove()
     log.info(
         "embedded",

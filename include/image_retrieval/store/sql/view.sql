@@ -26,12 +26,21 @@ DROP VIEW IF EXISTS images.{view};
 SELECT retrieval.show_vectors(%(view)s, %(vectors)s);
 
 -- name: register_model
-INSERT INTO retrieval.model (name, source, revision, family, dimensions, use_cls_token)
-VALUES (%(name)s, %(source)s, %(revision)s, %(family)s, %(dimensions)s, %(use_cls_token)s)
-ON CONFLICT (name) DO NOTHING;
+-- what a model of a former version of the schema does not tell is what it runs with now
+INSERT INTO retrieval.model AS m (name, source, revision, family, dimensions, use_cls_token, dtype, width, height)
+VALUES (%(name)s, %(source)s, %(revision)s, %(family)s, %(dimensions)s, %(use_cls_token)s, %(dtype)s, %(width)s,
+        %(height)s)
+ON CONFLICT (name) DO UPDATE
+SET dtype = excluded.dtype, width = excluded.width, height = excluded.height
+WHERE m.dtype IS NULL;
 
 -- name: find_model
-SELECT source, revision, family, dimensions, use_cls_token FROM retrieval.model WHERE name = %(name)s;
+SELECT source, revision, family, dimensions, use_cls_token, dtype, width, height, digest
+FROM retrieval.model WHERE name = %(name)s;
+
+-- name: record_digest
+-- by the first shard; whoever upserts another one at the same time waits here until that is in the table
+UPDATE retrieval.model SET digest = %(digest)s WHERE name = %(name)s AND digest IS NULL;
 
 -- name: find_collection
 SELECT model, dimensions FROM retrieval.collection WHERE name = %(name)s FOR UPDATE;
