@@ -68,8 +68,7 @@ def list_images(
         if known is not None:
             log.info("keeps the plan of this run", **known)
             return Plan(**known)
-        width, height = collection.resample.target_size or model.size
-        digest = schema.register_model(connection, collection, model, (width, height))
+        digest = schema.register_model(connection, collection, model)
         schema.ensure_vector_table(connection, collection, model.dimensions)
         listed = _copy_listing(connection, collection, store)
         gone = _mark_gone(connection, collection)
@@ -86,6 +85,7 @@ def list_images(
             connection.rollback()
         else:
             store.delete_under(run_folder(settings.work_uri, collection.name, run_id))
+            width, height = collection.resample.target_size or model.size
             facts = {"width": str(width), "height": str(height), **({"digest": digest} if digest else {})}
             _write_manifests(connection, collection, run_id, settings, store, shards, size, facts)
             connection.execute(statement("listing", "forget_run"), run)

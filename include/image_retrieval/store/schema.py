@@ -31,10 +31,8 @@ def migrate(settings: Settings) -> None:
             raise Unavailable(f"{place} cannot be migrated: {reason[:300]}") from None
 
 
-def register_model(
-    connection: Connection, collection: Collection, model: ModelDescription, size: tuple[int, int]
-) -> str | None:
-    """Record the collection's model, and the width and height of the pictures that it reads.
+def register_model(connection: Connection, collection: Collection, model: ModelDescription) -> str | None:
+    """Record the collection's model.
 
     Returns the digest of the files that its vectors were made with, None where there are no vectors yet. Raises
     UserError where that name stands for another model already.
@@ -46,8 +44,6 @@ def register_model(
         "dimensions": model.dimensions,
         "use_cls_token": collection.model.use_cls_token,
         "dtype": collection.model.dtype,
-        "width": size[0],
-        "height": size[1],
     }
     connection.execute(statement("view", "register_model"), {"name": collection.model.name, **row})
     known = connection.execute(statement("view", "find_model"), {"name": collection.model.name}).fetchone() or {}

@@ -26,16 +26,13 @@ DROP VIEW IF EXISTS images.{view};
 SELECT retrieval.show_vectors(%(view)s, %(vectors)s);
 
 -- name: register_model
--- what a model of a former version of the schema does not tell is what it runs with now
-INSERT INTO retrieval.model AS m (name, source, revision, family, dimensions, use_cls_token, dtype, width, height)
-VALUES (%(name)s, %(source)s, %(revision)s, %(family)s, %(dimensions)s, %(use_cls_token)s, %(dtype)s, %(width)s,
-        %(height)s)
-ON CONFLICT (name) DO UPDATE
-SET dtype = excluded.dtype, width = excluded.width, height = excluded.height
-WHERE m.dtype IS NULL;
+-- a model that was recorded before dtypes were gets the one that it runs with now
+INSERT INTO retrieval.model AS m (name, source, revision, family, dimensions, use_cls_token, dtype)
+VALUES (%(name)s, %(source)s, %(revision)s, %(family)s, %(dimensions)s, %(use_cls_token)s, %(dtype)s)
+ON CONFLICT (name) DO UPDATE SET dtype = excluded.dtype WHERE m.dtype IS NULL;
 
 -- name: find_model
-SELECT source, revision, family, dimensions, use_cls_token, dtype, width, height, digest
+SELECT source, revision, family, dimensions, use_cls_token, dtype, digest
 FROM retrieval.model WHERE name = %(name)s;
 
 -- name: record_digest

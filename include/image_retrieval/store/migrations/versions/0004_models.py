@@ -1,4 +1,4 @@
-"""Digest, precision and picture size of models."""
+"""Digest and precision of models."""
 
 from pathlib import Path
 
