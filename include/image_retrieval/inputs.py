@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 import sys
 from pathlib import Path
 from typing import Literal
@@ -40,10 +41,10 @@ def named_image(name: str, settings: Settings) -> bytes:
 
 
 def _from_url(url: str, settings: Settings) -> bytes:
-    if url.startswith("s3://"):
+    if re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+", url):
         return ObjectStore(settings).read(url, limit=settings.max_image_bytes)
     if not url.lower().startswith(("http://", "https://")):
-        raise UserError(f"{url[:80]!a} is no URL that is read: known are http://, https:// and s3://")
+        raise UserError(f"{url[:80]!a} is no URL that is read: known are http://…, https://… and s3://bucket/key")
     from image_retrieval.web import fetch
 
     return fetch(url, settings)

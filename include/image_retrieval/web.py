@@ -46,7 +46,7 @@ def fetch(url: str, settings: Settings, *, resolve: Resolve = resolve) -> bytes:
     """The bytes behind an http(s) URL, which ends, with its redirects, at public addresses only.
 
     Each host is resolved once, and what is connected to are the very addresses that were looked at. Proxies of the
-    environment are not used.
+    environment are not used. Seconds are those of the whole; only the system's resolver keeps its own time.
     Raises UserError where the URL or an address is refused, ImageRejected where there is no picture to be had:
     not_found, access_denied, too_large, unreachable.
     """
@@ -56,14 +56,23 @@ def fetch(url: str, settings: Settings, *, resolve: Resolve = resolve) -> bytes:
             answer = _get(pool, url, settings)
             if isinstance(answer, bytes):
                 return answer
-            url = urljoin(url, answer)
+            url = _redirected(url, answer)
     raise ImageRejected(Reason.UNREACHABLE, f"{_shown(url)} is the end of more than {REDIRECTS} redirects")
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise ImageRejected(Reason.UNREACHABLE, f"{_shown(url)} leads to {location[:80]!a}, which is no URL") from None
 
 
 def _get(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes | str:
     """The body, or the location of a redirect."""
     shown, target = _shown(url), _target(url)
+    host = target.host if b":" not in target.host else b"[%b]" % target.host
     headers: dict[str | bytes, str | bytes] = {
+        "Host": host if target.port is None else b"%b:%d" % (host, target.port),
         "Accept": "image/*",
         "Accept-Encoding": "identity",
         "User-Agent": "image-retrieval",

@@ -51,10 +51,19 @@ def test_no_bytes_are_rejected(kind):
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "/etc/passwd", "gopher://host/", "", "data:image/png;base64,YQ=="]
+    "url",
+    [
+        "file:///etc/passwd",
+        "/etc/passwd",
+        "gopher://host/",
+        "",
+        "s3://bucket",
+        "s3://Bad Bucket/a.jpg",
+        "data:image/png;base64,YQ==",
+    ],
 )
 def test_a_url_never_names_a_file_of_this_machine(url):
-    with pytest.raises(UserError, match="is no URL that is read: known are http://, https:// and s3://"):
+    with pytest.raises(UserError, match="is no URL that is read: known are http://…, https://… and s3://bucket/key"):
         image_bytes(url, "image_url", SETTINGS)
 
 

@@ -150,6 +150,12 @@ def test_the_host_is_asked_for_by_its_name(url, server):
     assert server.seen == [(f"{NAME}:{server.server_port}", "/picture")]
 
 
+def test_an_address_of_version_6_is_asked_for_in_brackets(server):
+    url = f"http://[::1]:{server.server_port}/picture"
+    assert fetch(url, OPEN, resolve=loopback) == b"picture"
+    assert server.seen == [(f"[::1]:{server.server_port}", "/picture")]
+
+
 @pytest.mark.parametrize(
     "host",
     [
@@ -212,6 +218,16 @@ def test_a_redirect_to_another_kind_of_url_is_refused(url, target):
     told = refusal(f"{url}/redirect?{target}", OPEN)
     assert "is not taken: give http(s)://host/path" in told
     assert "secret" not in told
+
+
+def test_a_redirect_to_no_url_is_told(url):
+    assert "leads to 'http://[', which is no URL" in rejection(f"{url}/redirect?http://[", OPEN).detail
+
+
+@given(st.text())
+def test_any_text_is_refused_or_rejected(text):
+    with pytest.raises((UserError, ImageRejected)):
+        fetch(f"http://{text}", CLOSED, resolve=lambda host, port: [])
 
 
 def test_a_few_redirects_are_followed_and_no_more(url):

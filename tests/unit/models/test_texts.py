@@ -12,7 +12,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.models.towers import TextTower, load_image_tower, load_text_tower, text_tower
 from image_retrieval.settings import Settings
 from unit.models.families import DUAL_ENCODERS, FAMILIES, save
-from unit.models.vocabularies import VOCABULARIES
+from unit.models.vocabularies import VOCABULARIES, gemma
 
 TEXTS = ["a cat", "Two RED shoes on a mat", "一只红色的猫"]
 # how each family's own documentation pads
@@ -50,6 +50,18 @@ def test_vectors_are_those_of_transformers(folder, name):
     assert found.dimensions == FAMILIES[name].dimensions
     assert torch.allclose(vectors.norm(dim=1), torch.ones(3), atol=1e-5)
     assert likeness(vectors[:1], vectors[1:2]) < 0.9999
+
+
+def test_siglip_2_of_fixed_resolution_has_another_tokenizer(tmp_path):
+    folder = save("siglip", tmp_path / "siglip")
+    gemma(folder)
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+    tokenizer = transformers.GemmaTokenizer.from_pretrained(folder)
+    texts = ["a cat", "two red shoes"]
+    given = tokenizer(texts, padding="max_length", truncation=True, max_length=16, return_tensors="pt")
+    with torch.inference_mode():
+        wanted = model.get_text_features(**given).pooler_output
+    assert likeness(tower(folder).embed(["A cat", "Two RED shoes"]), wanted) >= 0.9999
 
 
 @pytest.mark.parametrize("name", DUAL_ENCODERS)

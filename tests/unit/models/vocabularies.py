@@ -52,6 +52,13 @@ def siglip2(folder: Path) -> None:
     transformers.Siglip2Tokenizer(vocab=vocab, merges=[], padding_side="right", **NO_MASK).save_pretrained(folder)
 
 
+def gemma(folder: Path) -> None:
+    """What SigLIP 2 of fixed resolution has, whose model is a SigLIP."""
+    letters = ["▁", *string.ascii_letters]
+    vocab = {token: number for number, token in enumerate(["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *letters])}
+    transformers.GemmaTokenizer(vocab=vocab, merges=[], padding_side="right", **NO_MASK).save_pretrained(folder)
+
+
 VOCABULARIES: dict[str, Callable[[Path], None]] = {
     "clip": clip,
     "chinese_clip": chinese_clip,
