@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
 
     search = add("search", _search, collection=True, json_too=True)
     query = search.add_mutually_exclusive_group(required=True)
-    query.add_argument("--image", type=Path, metavar="FILE", help="search with this picture")
+    query.add_argument("--image", metavar="IMAGE", help="a picture: a file, an http(s):// or s3:// URL, - for stdin")
     query.add_argument("--id", metavar="ID", help="search with an image of the collection")
     search.add_argument("-k", type=_positive, default=10, metavar="N", help="how many results (10)")
 
@@ -294,15 +294,15 @@ def _end(*received: object) -> NoReturn:
 
 def _healthcheck(options: argparse.Namespace, settings: Settings) -> None:
     """Load a model, embed a drawn picture, and look at its vector."""
-    from image_retrieval.collection import ModelOptions, ResampleOptions
+    from image_retrieval.collection import ModelOptions
     from image_retrieval.embedding.health import check_model
 
     if options.collection is None:
-        model, resample = ModelOptions(name="given", source=options.model, **_given(options)), ResampleOptions()
+        model, size = ModelOptions(name="given", source=options.model, **_given(options)), None
     else:
         collection = find_collection(settings.collections_path, options.collection)
-        model, resample = collection.model.model_copy(update=_given(options)), collection.resample
-    _print_json(check_model(model, resample, settings, options.device or settings.device))
+        model, size = collection.model.model_copy(update=_given(options)), collection.resample.target_size
+    _print_json(check_model(model, size, settings, options.device or settings.device))
 
 
 def _upsert(options: argparse.Namespace, settings: Settings) -> None:
@@ -346,10 +346,15 @@ def _search(options: argparse.Namespace, settings: Settings) -> None:
         with connect(settings) as connection:
             results = similar_to(connection, collection.name, options.id, options.k)
     else:
-        from image_retrieval.pipeline.querying import embed_file
+        from image_retrieval.inputs import named_image
+        from image_retrieval.pipeline.querying import embed_image
+        from image_retrieval.store.schema import known_digest
 
+        picture = named_image(options.image, settings)
         with connect(settings) as connection:
-            results = search(connection, collection.name, embed_file(options.image, collection, settings), options.k)
+            digest = known_digest(connection, collection.model.name)
+            vector = embed_image(picture, collection, settings, digest=digest)
+            results = search(connection, collection.name, vector, options.k)
     if options.json:
         _print_json({"results": results})
         return

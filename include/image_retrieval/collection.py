@@ -29,10 +29,12 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ResampleOptions(Strict):
-    """How a picture of any size becomes the one that a model reads."""
+class ResampleChoice(Strict):
+    """How a picture of any size becomes the one that a model reads, as far as a user says it."""
 
-    target_size: tuple[Size, Size] = Field((224, 224), description="width, height in pixels")
+    target_size: tuple[Size, Size] | None = Field(
+        None, description="width, height in pixels; null: as the model's files say"
+    )
     target_dpi: tuple[Size, Size] = Field((72, 72), description="written into the resampled file")
     method: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "lanczos"
     suffix: Literal[".png", ".jpg", ".webp"] = Field(".png", description="format of the resampled file")
@@ -44,6 +46,16 @@ class ResampleOptions(Strict):
     frame: Literal["first", "middle", "last"] = Field("first", description="of an animation, or page of a document")
     truncated: Literal["refuse", "accept"] = Field("refuse", description="files that end early: the part that decodes")
     exact: bool = Field(False, description="decode and filter every pixel: Pillow's full result to the bit, and slower")
+
+    def of_size(self, size: tuple[int, int]) -> "ResampleOptions":
+        """The same with a width and height."""
+        return ResampleOptions.model_validate({**self.model_dump(), "target_size": size})
+
+
+class ResampleOptions(ResampleChoice):
+    """How a picture of any size becomes the one that a model reads."""
+
+    target_size: tuple[Size, Size] = Field((224, 224), description="width, height in pixels")
 
 
 # of the formats that imaging/formats.py accepts: what else lies in a bucket is not even read
@@ -71,7 +83,7 @@ class Collection(Strict):
     source: Annotated[str, AfterValidator(_folder_uri)]
     glob: tuple[str, ...] = tuple(f"*.{suffix}" for suffix in SUFFIXES)
     model: ModelOptions
-    resample: ResampleOptions = ResampleOptions()
+    resample: ResampleChoice = ResampleChoice()
     schedule: str | None = Field("@daily", description="cron expression or preset; null: only by hand")
     id_pattern: str | None = Field(None, description="regular expression with groups group_id and / or intra_id")
     deletion_limit: float = Field(0.2, ge=0, le=1, description="share of images that may be gone at once")
@@ -141,7 +153,7 @@ def _describe(error: Any) -> str:
 
 
 def _fields_beside(location: tuple[str | int, ...]) -> list[str]:
-    parts: dict[str, type[BaseModel]] = {"resample": ResampleOptions, "model": ModelOptions}
+    parts: dict[str, type[BaseModel]] = {"resample": ResampleChoice, "model": ModelOptions}
     model: type[BaseModel] = Collection
     for part in location[1:-1]:
         model = parts[str(part)]

@@ -139,10 +139,10 @@ class ObjectStore:
                     for entry in page.get("Contents", [])
                 ]
 
-    def read(self, uri: str, *, etag: str | None = None) -> bytes:
-        """The object's bytes; where an etag is given, only if it still has it.
+    def read(self, uri: str, *, etag: str | None = None, limit: int | None = None) -> bytes:
+        """The object's bytes; where an etag is given, only if it still has it; with a limit, no more bytes than that.
 
-        Raises ImageRejected (not_found, changed_while_reading, unreachable) and UserError (access, bucket).
+        Raises ImageRejected (not_found, changed_while_reading, too_large, unreachable), UserError (access, bucket).
         """
         path = local_path(uri)
         if path is not None:
@@ -150,8 +150,12 @@ class ObjectStore:
         bucket, key = split_s3(uri)
         condition: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {}
         with self._explained(uri):
-            body: bytes = self._s3.get_object(Bucket=bucket, Key=key, **condition)["Body"].read()
-            return body
+            answer = self._s3.get_object(Bucket=bucket, Key=key, **condition)
+            with answer["Body"] as body:
+                if limit is not None and answer["ContentLength"] > limit:
+                    detail = f"{uri} has {answer['ContentLength']} bytes, over the limit of {limit}"
+                    raise ImageRejected(Reason.TOO_LARGE, detail)
+                return bytes(body.read())
 
     def write(self, uri: str, data: bytes) -> None:
         """Write an object whole or not at all."""

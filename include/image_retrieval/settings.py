@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     max_image_seconds: float = Field(60, gt=0, description="images that take longer to decode are rejected")
     decoder_memory_mb: int = Field(4096, ge=256, description="address space of each process that decodes")
     read_ahead_mb: int = Field(256, gt=0, description="images that wait for a decoder; a larger one waits alone")
+    url_seconds: float = Field(30, gt=0, description="a picture behind an http(s) URL must be here within this time")
+    allow_private_urls: bool = Field(False, description="http(s) URLs may reach addresses that are not public")
     max_attempts: int = Field(3, ge=1, description="tries of an image that fails for a passing reason, then final")
     index_from_rows: int = Field(10_000, ge=0, description="smaller vector tables are scanned exactly, without index")
     index_memory_mb: int = Field(1024, ge=64, description="maintenance_work_mem while an index is built")

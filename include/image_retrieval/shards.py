@@ -15,6 +15,7 @@ from image_retrieval.objectstore import ObjectStore
 ROWS_PER_GROUP = 64  # of packed pixels: 9.6 MB at 224×224, so that a reader needs little memory
 VECTORS_PER_GROUP = 4096  # of embeddings: 16 MB of 1,024 dimensions, a second's work of a fast GPU
 
+# its metadata: `width` and `height` that the pictures are resampled to, and the `digest` of the model where it is known
 MANIFEST = pa.schema(
     [
         pa.field("id", pa.int64(), nullable=False),
@@ -56,7 +57,8 @@ def resampled_schema(width: int, height: int) -> pa.Schema:
     """Packed pixels: one row per image of the manifest, with 8-bit RGB pixels or with a reason, never both.
 
     `mode` is the colour model of the original as Pillow names it, `phash` its 64-bit perceptual hash in two's
-    complement, `captured_at` the time of the camera's clock, in no known zone.
+    complement, `captured_at` the time of the camera's clock, in no known zone. The file's metadata has what the
+    manifest's has, and the names of collection, run and shard.
     """
     return pa.schema(
         [
@@ -78,7 +80,10 @@ def resampled_schema(width: int, height: int) -> pa.Schema:
 
 
 def embeddings_schema(dimensions: int) -> pa.Schema:
-    """Vectors of length 1, one row per image that had pixels; a reason instead where the model made none."""
+    """Vectors of length 1, one row per image that had pixels; a reason instead where the model made none.
+
+    The file's metadata has the `digest` of the model that made them.
+    """
     return pa.schema(
         [
             pa.field("id", pa.int64(), nullable=False),
@@ -106,6 +111,11 @@ def reading(store: ObjectStore, uri: str) -> Iterator[pq.ParquetFile]:
         yield file
 
 
+def facts_of(file: pq.ParquetFile) -> dict[str, str]:
+    """A file's metadata."""
+    return {key.decode(): value.decode() for key, value in (file.metadata.metadata or {}).items()}
+
+
 def seconds_spent(file: pq.ParquetFile) -> float:
     """How long the stage that wrote this file worked on it, in seconds."""
-    return float((file.metadata.metadata or {}).get(b"seconds", b"0"))
+    return float(facts_of(file).get("seconds", "0"))

@@ -3,6 +3,9 @@
 import json
 import os
 import subprocess
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import psycopg
@@ -10,7 +13,7 @@ import pytest
 from pgvector.psycopg import register_vector
 
 from image_retrieval.local.postgres import programs
-from image_retrieval.pipeline.querying import embed_file
+from image_retrieval.pipeline.querying import embed_image
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.store.connection import connect, psql_environment
 from image_retrieval.store.search import search
@@ -82,7 +85,7 @@ def test_a_half_size_copy_finds_its_original_first(searchable, project, tmp_path
         copy = tmp_path / "copy.jpg"
         copy.write_bytes(half_size_copy(data))
         with connect(project) as connection:
-            [best] = search(connection, "things", embed_file(copy, searchable, project), 1)
+            [best] = search(connection, "things", embed_image(copy.read_bytes(), searchable, project), 1)
         assert best["image_path"] == searchable.source + key
 
 
@@ -95,6 +98,27 @@ def test_the_command_line_searches_with_a_file_and_with_an_id(searchable, report
     assert by_file[0]["similarity"] >= by_file[1]["similarity"] >= by_file[2]["similarity"]
     by_id = report("search", "things", "--id", by_file[0]["image_id"], "-k", "2", "--json")["results"]
     assert [row["image_id"] for row in by_id] == [row["image_id"] for row in by_file[1:]]
+
+
+def test_the_command_line_searches_with_a_url_or_with_standard_input(searchable, report, command, tmp_path, store):
+    key, data = next(iter(SCENES.items()))
+    answers = [report("search", "things", "--image", searchable.source + key, "--json")]
+    (tmp_path / "query").write_bytes(data)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://localhost:{server.server_port}/query"
+        answers.append(report("search", "things", "--image", url, "--json", IMAGE_RETRIEVAL_ALLOW_PRIVATE_URLS="true"))
+        refused = command("search", "things", "--image", url)
+        server.shutdown()
+        thread.join()
+    assert [answer["results"][0]["image_path"] for answer in answers] == [searchable.source + key] * 2
+    assert refused.returncode == 2
+    assert "which is not public" in refused.stderr
+    assert "empty_file" in command("search", "things", "--image", "-").stderr
+    too_large = command("search", "things", "--image", searchable.source + key, IMAGE_RETRIEVAL_MAX_IMAGE_BYTES="10")
+    assert "too_large" in too_large.stderr
 
 
 def test_plain_psql_answers_the_query_of_the_readme(searchable, vectors, project):

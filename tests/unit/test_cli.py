@@ -138,7 +138,7 @@ def test_a_collection_is_shown_with_its_defaults(capsys, options):
     assert main(["collections", "show", "shoes", *options]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["source"] == "s3://images/shoes/"
-    assert found["resample"]["target_size"] == [224, 224]
+    assert found["resample"]["target_size"] is None
     assert found["schedule"] is None
     assert "name" not in found
 

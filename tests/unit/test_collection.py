@@ -44,7 +44,7 @@ def test_the_smallest_entry_gets_every_default(file):
     file.write_text(yaml.safe_dump({"collections": {"demo": ENTRY}}))
     found = find_collection(file, "demo")
     assert found == collection()
-    assert found.resample.target_size == (224, 224)
+    assert found.resample.target_size is None
     assert found.schedule == "@daily"
     assert found.vector_table == "vector_demo_tiny"
 

@@ -43,9 +43,8 @@ class Engine:
     def __init__(self, tower: ImageTower, size: int, network: Network | None = None, *, fixed: bool = False) -> None:
         self.size, self._fixed = size, fixed
         self.tower, self.network = tower, tower.network if network is None else network
-        self._gpu = tower.device.type == "cuda"
-        self.dimensions, self.pinned = tower.dimensions, self._gpu
-        self._copies = torch.cuda.Stream(tower.device) if self._gpu else None  # type: ignore[no-untyped-call]
+        self.on_gpu = tower.device.type == "cuda"
+        self._copies = torch.cuda.Stream(tower.device) if self.on_gpu else None  # type: ignore[no-untyped-call]
 
     def embed(self, batches: Iterable[Batch]) -> Iterator[Embedded]:
         """The vectors of the batches, in order; on a GPU the next batch is under way while one is handed out.
@@ -55,7 +54,7 @@ class Engine:
         under_way: deque[Callable[[], Embedded]] = deque()
         for batch in batches:
             under_way.append(self._started(batch))
-            if len(under_way) > self._gpu:
+            if len(under_way) > self.on_gpu:
                 yield under_way.popleft()()
         while under_way:
             yield under_way.popleft()()
@@ -121,7 +120,7 @@ class Engine:
                 raise OutOfMemory(f"out of memory with a single image ({_first_line(error)})")
             log.warning("out of memory", batch_size=tried, going_on_with=tried // 2, error=_first_line(error))
             self.size = tried // 2
-            if self._gpu:
+            if self.on_gpu:
                 torch.cuda.empty_cache()
             return self._in_parts(pixels)
         if len(pixels) > 1:  # find the image by bisection

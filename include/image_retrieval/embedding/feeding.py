@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import torch
 
 from image_retrieval.objectstore import ObjectStore
+from image_retrieval.shards import facts_of
 
 READERS = 4  # row groups that are fetched and unpacked at once, of 10 MB each at 224×224
 BATCHES_AHEAD = 2
@@ -33,8 +34,8 @@ def batches(
 
     Only the last batch may be smaller. `pinned`: in memory from which a GPU copies by itself.
     """
-    facts = file.metadata.metadata
-    shape = (int(facts[b"height"]), int(facts[b"width"]), 3)
+    facts = facts_of(file)
+    shape = (int(facts["height"]), int(facts["width"]), 3)
     first = 0
     while first < file.num_row_groups and skip >= (here := _with_pixels(file, first)):
         skip -= here

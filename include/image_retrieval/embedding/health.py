@@ -8,7 +8,7 @@ import pyarrow as pa
 import torch
 from PIL import Image
 
-from image_retrieval.collection import ModelOptions, ResampleOptions
+from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding.backends import load_engine
 from image_retrieval.embedding.feeding import Batch
 from image_retrieval.errors import UserError
@@ -16,18 +16,20 @@ from image_retrieval.imaging.scenes import draw_scenes
 from image_retrieval.settings import Settings
 
 
-def check_model(model: ModelOptions, options: ResampleOptions, settings: Settings, device: str) -> dict[str, Any]:
-    """Load a model, embed one drawn picture. Returns model, device, backend, dimensions, and seconds of both steps.
+def check_model(model: ModelOptions, size: tuple[int, int] | None, settings: Settings, device: str) -> dict[str, Any]:
+    """Load a model, embed one drawn picture, of the model's own size unless one is given (width, height).
 
+    Returns model, digest, device, backend, dimensions, size, and seconds of both steps.
     Loading includes fetching weights that are not here yet. Raises UserError where the model does not load, or where
     its vector is not finite or not of length 1.
     """
-    (scene,) = draw_scenes(1)
-    width, height = options.target_size
-    picture = Image.open(io.BytesIO(scene.data)).convert("RGB").resize((width, height))
-    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(1, height, width, 3)
     started = time.monotonic()
     engine = load_engine(model, settings, device)
+    seconds = time.monotonic() - started
+    width, height = size or engine.tower.size
+    (scene,) = draw_scenes(1)
+    picture = Image.open(io.BytesIO(scene.data)).convert("RGB").resize((width, height))
+    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(1, height, width, 3)
     loaded = time.monotonic()
     (found,) = engine.embed([Batch(pa.array([0]), pixels)])
     embedded = time.monotonic()
@@ -39,10 +41,12 @@ def check_model(model: ModelOptions, options: ResampleOptions, settings: Setting
     return {
         "model": model.source,
         "revision": model.revision,
+        "digest": engine.tower.digest,
         "dtype": model.dtype,
         "device": device,
         "backend": settings.backend,
-        "dimensions": engine.dimensions,
-        "load_seconds": round(loaded - started, 3),
+        "dimensions": engine.tower.dimensions,
+        "size": [width, height],
+        "load_seconds": round(seconds, 3),
         "first_embedding_seconds": round(embedded - loaded, 3),
     }

@@ -15,9 +15,10 @@ from image_retrieval.embedding.engine import Embedded, Engine
 from image_retrieval.embedding.feeding import batches
 from image_retrieval.embedding.parts import Parts
 from image_retrieval.errors import UserError
+from image_retrieval.models.digest import require_digest
 from image_retrieval.objectstore import ObjectStore
 from image_retrieval.settings import Settings
-from image_retrieval.shards import VECTORS_PER_GROUP, embeddings_schema, reading, writing
+from image_retrieval.shards import VECTORS_PER_GROUP, embeddings_schema, facts_of, reading, writing
 
 log = structlog.get_logger()
 LOG_SECONDS = 10.0  # between lines of progress
@@ -43,14 +44,16 @@ def embed_shard(
         log.info("already embedded", output=embeddings)
         return
     with reading(store, resampled) as file:
-        facts = {key.decode(): value.decode() for key, value in file.metadata.metadata.items()}
+        facts = facts_of(file)
         told = log.bind(**_names(facts))
         started = time.monotonic()
         engine = load_engine()
+        digest = engine.tower.digest
+        require_digest(digest, facts.get("digest"), model.source)
         told.info("model loaded", model=model.source, seconds=_since(started))
         started = time.monotonic()
-        schema = embeddings_schema(engine.dimensions)
-        parts = Parts(store, embeddings, _made_of(model, facts))
+        schema = embeddings_schema(engine.tower.dimensions)
+        parts = Parts(store, embeddings, _made_of(model, {**facts, "digest": digest}))
         done = continued = rejected = 0
         with writing(store, embeddings, schema, compression="none", use_dictionary=False) as out:
             rows = RowGroups(out, schema)
@@ -62,7 +65,7 @@ def embed_shard(
                 told.info("continued", images=continued)
                 progress(continued)
             said = time.monotonic()
-            feed = batches(store, resampled, file, engine.size, continued, pinned=engine.pinned)
+            feed = batches(store, resampled, file, engine.size, continued, pinned=engine.on_gpu)
             tables = _behind(parts.add, (_table(found, schema) for found in engine.embed(feed)))
             with _saved_at_the_end(parts), closing(feed), closing(tables):
                 for table in tables:
@@ -76,7 +79,7 @@ def embed_shard(
                         told.info("progress", images=continued + done, images_per_second=_rate(done, started))
                         said = time.monotonic()
             rows.end()
-            out.add_key_value_metadata({"seconds": f"{time.monotonic() - started:.3f}"})
+            out.add_key_value_metadata({"seconds": f"{time.monotonic() - started:.3f}", "digest": digest})
     parts.remove()
     told.info(
         "embedded",

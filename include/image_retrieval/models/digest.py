@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+from image_retrieval.errors import UserError
+
 DIGESTED = ("config.json", "preprocessor_config.json", "processor_config.json", "*.safetensors")
 
 
@@ -16,3 +18,13 @@ def digest_of(folder: Path) -> str:
         with path.open("rb") as stream:
             digest.update(f"{path.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()
+
+
+def require_digest(found: str, known: str | None, source: str) -> None:
+    """Raise UserError where a model's files are not those that earlier vectors were made with; None: there are none."""
+    if known is not None and found != known:
+        raise UserError(
+            f"the files of model {source!r} have changed (digest {known[:12]}… → {found[:12]}…): new vectors would not "
+            "compare with those that are there; bring back the former files, or give the changed model a new `name` in "
+            "collections.yaml, so that it gets a vector table of its own"
+        )

@@ -9,9 +9,9 @@ from image_retrieval.errors import UserError
 from image_retrieval.objectstore import ObjectStore, StoredObject
 from image_retrieval.settings import Settings
 
-CONFIG_FILES = ("config.json", "preprocessor_config.json")
-WANTED = (*CONFIG_FILES, "*.json", "*.txt", "*.safetensors")
+CONFIG_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
 WEIGHTS = "*.safetensors"
+WANTED = (*CONFIG_FILES, WEIGHTS, "*.json", "*.txt", "spiece.model")  # with the files of every kind of tokenizer
 
 
 def model_folder(source: str, revision: str | None, settings: Settings, *, weights: bool = True) -> Path:
@@ -69,7 +69,7 @@ def _from_hub(source: str, revision: str | None, weights: bool) -> Path:
 
     patterns = list(WANTED if weights else CONFIG_FILES)
     try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=patterns))
+        return Path(snapshot_download(source, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(

@@ -11,39 +11,33 @@ from image_retrieval.errors import UserError
 from image_retrieval.models.description import ModelDescription
 
 Tokens = Callable[[Sequence[str]], dict[str, torch.Tensor]]
-DEFAULT_LENGTHS = {"clip": 77, "siglip": 64, "siglip2": 64, "chinese_clip": 512}  # of transformers' configurations
+VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model")
+# positions of the text side where config.json leaves them out: the defaults of transformers' configurations
+LENGTHS = {"clip": 77, "chinese_clip": 512, "siglip": 64, "siglip2": 64}
 
 
 def load_tokens(folder: Path, model: ModelDescription) -> Tokens:
     """A function from texts to what the model's text side takes. Raises UserError where there is no tokenizer."""
+    if not any((folder / name).is_file() for name in VOCABULARIES):  # transformers would take an empty vocabulary
+        raise UserError(
+            f"model {folder} has no tokenizer: put its {', '.join(VOCABULARIES[:-1])} or {VOCABULARIES[-1]}, "
+            "and its tokenizer_config.json, beside its weights"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
+    except Exception as error:  # each kind of tokenizer has errors of its own
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(
-            f"model {folder} has no tokenizer that loads ({first[:200]}): copy its tokenizer files, such as "
-            "tokenizer.json and tokenizer_config.json, beside its weights"
-        ) from None
+        raise UserError(f"the tokenizer of model {folder} does not load: {first[:300]}") from None
     text = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("text_config") or {}
-    length = int(text.get("max_position_embeddings") or DEFAULT_LENGTHS[model.model_type])
-    if not model.model_type.startswith("siglip"):
+    length = int(text.get("max_position_embeddings") or LENGTHS[model.model_type])
 
-        def longest(texts: Sequence[str]) -> dict[str, torch.Tensor]:
-            given = tokenizer(list(texts), padding="longest", truncation=True, max_length=length, return_tensors="pt")
-            return dict(given)
+    def longest(texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        return dict(tokenizer(list(texts), padding=True, truncation=True, max_length=length, return_tensors="pt"))
 
-        return longest
+    def to_full_length(texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        # SigLIP's training: lower case, padded on the right to the full length, the padding read like any token
+        lower = [text.lower() for text in texts]
+        options = {"padding": "max_length", "padding_side": "right", "truncation": True, "max_length": length}
+        return {"input_ids": tokenizer(lower, **options, return_tensors="pt")["input_ids"]}
 
-    def to_the_end(texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        # as SigLIP and SigLIP 2 were trained: in lower case, padded on the right, and no padding masked
-        given = tokenizer(
-            [text.lower() for text in texts],
-            padding="max_length",
-            padding_side="right",
-            truncation=True,
-            max_length=length,
-            return_tensors="pt",
-        )
-        return {"input_ids": given["input_ids"]}
-
-    return to_the_end
+    return to_full_length if model.model_type.startswith("siglip") else longest

@@ -68,7 +68,7 @@ def list_images(
         if known is not None:
             log.info("keeps the plan of this run", **known)
             return Plan(**known)
-        schema.register_model(connection, collection, model)
+        digest = schema.register_model(connection, collection, model)
         schema.ensure_vector_table(connection, collection, model.dimensions)
         listed = _copy_listing(connection, collection, store)
         gone = _mark_gone(connection, collection)
@@ -85,7 +85,9 @@ def list_images(
             connection.rollback()
         else:
             store.delete_under(run_folder(settings.work_uri, collection.name, run_id))
-            _write_manifests(connection, collection, run_id, settings, store, shards, size)
+            width, height = collection.resample.target_size or model.size
+            facts = {"width": str(width), "height": str(height), **({"digest": digest} if digest else {})}
+            _write_manifests(connection, collection, run_id, settings, store, shards, size, facts)
             connection.execute(statement("listing", "forget_run"), run)
             seconds = time.monotonic() - started
             row = {**run, **asdict(plan), "model": collection.model.name, "seconds": seconds}
@@ -152,6 +154,7 @@ def _write_manifests(
     store: ObjectStore,
     shards: int,
     size: int,
+    facts: dict[str, str],
 ) -> None:
     with connection.cursor(name="due") as cursor:
         cursor.execute(statement("listing", "read_due"), {"limit": shards * size})
@@ -159,3 +162,4 @@ def _write_manifests(
             files = shard_files(settings.work_uri, collection.name, run_id, shard)
             with writing(store, files.manifest, MANIFEST, compression="zstd") as writer:
                 writer.write_table(pa.Table.from_pylist(cursor.fetchmany(size), MANIFEST))
+                writer.add_key_value_metadata(facts)

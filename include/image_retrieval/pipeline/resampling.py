@@ -17,7 +17,7 @@ from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging.decoders import Decoders
 from image_retrieval.objectstore import AccessRefused, ObjectStore
 from image_retrieval.settings import Settings
-from image_retrieval.shards import ROWS_PER_GROUP, reading, resampled_schema, shard_files, writing
+from image_retrieval.shards import ROWS_PER_GROUP, facts_of, reading, resampled_schema, shard_files, writing
 
 log = structlog.get_logger()
 Row = dict[str, Any]
@@ -50,11 +50,12 @@ def resample_shard(
         return
     with reading(store, files.manifest) as manifest:
         rows = manifest.read().to_pylist()
-    width, height = collection.resample.target_size
+        planned = facts_of(manifest)
+    width, height = int(planned["width"]), int(planned["height"])
     layout = resampled_schema(width, height)
     done = rejected = 0
     with (
-        Decoders(collection.resample, settings) as decoders,
+        Decoders(collection.resample.of_size((width, height)), settings) as decoders,
         writing(store, files.resampled, layout, compression="lz4", use_dictionary=False) as out,
     ):
         waiting = Budget(settings.read_ahead_mb * 2**20)
@@ -71,6 +72,7 @@ def resample_shard(
         seconds = time.monotonic() - started
         out.add_key_value_metadata(
             {"collection": collection.name, "run": run_id, "shard": str(shard), "seconds": f"{seconds:.3f}"}
+            | ({"digest": planned["digest"]} if "digest" in planned else {})
         )
     log.info("resampled", shard=shard, images=done - rejected, rejected=rejected, seconds=round(seconds, 2))
 

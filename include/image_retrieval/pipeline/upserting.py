@@ -8,10 +8,11 @@ import pyarrow.compute as pc
 import structlog
 
 from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
 from image_retrieval.objectstore import ObjectStore
 from image_retrieval.settings import Settings
-from image_retrieval.shards import reading, seconds_spent, shard_files
-from image_retrieval.store import loading
+from image_retrieval.shards import facts_of, reading, seconds_spent, shard_files
+from image_retrieval.store import loading, schema
 from image_retrieval.store.connection import connect
 
 log = structlog.get_logger()
@@ -20,7 +21,8 @@ log = structlog.get_logger()
 def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Settings) -> None:
     """Write what is new or changed of a shard, and its line in `retrieval.shard`, all or nothing.
 
-    Does nothing where that line is there. Raises UserError where an earlier stage's file is missing.
+    Does nothing where that line is there. Raises UserError where an earlier stage's file is missing, and
+    where the vectors are of other weights than those of earlier shards.
     """
     started = time.monotonic()
     store = ObjectStore(settings)
@@ -31,10 +33,13 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
     with reading(store, files.embeddings) as file:
         vectors = file.read()
         embed_seconds = seconds_spent(file)
+        digest = facts_of(file).get("digest")
 
     resampled = images.filter(pc.is_null(images["reason"]))
     if not resampled["id"].equals(vectors["id"]):
         raise ValueError(f"{files.embeddings} does not belong to {files.resampled}: delete both, and run again")
+    if digest is None:
+        raise UserError(f"{files.embeddings} does not tell the digest of its model: delete it, and run again")
     embedded = pc.is_valid(vectors["embedding"])
     rejections = _rejections("resample", None, images.filter(pc.is_valid(images["reason"])))
     lost = resampled.filter(pc.invert(embedded)).select(["uri", "etag"])
@@ -47,6 +52,7 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
         if loading.shard_is_loaded(connection, run):
             log.info("already upserted", shard=shard)
             return
+        schema.record_digest(connection, collection, digest)
         upserted = loading.load_vectors(
             connection, collection, resampled.filter(embedded), vectors.filter(embedded)["embedding"]
         )

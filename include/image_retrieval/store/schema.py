@@ -9,6 +9,7 @@ from alembic.config import Config
 from image_retrieval.collection import Collection
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.models.description import ModelDescription
+from image_retrieval.models.digest import require_digest
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import Connection, where
 from image_retrieval.store.sql import statement
@@ -30,23 +31,42 @@ def migrate(settings: Settings) -> None:
             raise Unavailable(f"{place} cannot be migrated: {reason[:300]}") from None
 
 
-def register_model(connection: Connection, collection: Collection, model: ModelDescription) -> None:
-    """Record the collection's model. Raises UserError where that name stands for another model already."""
+def register_model(connection: Connection, collection: Collection, model: ModelDescription) -> str | None:
+    """Record the collection's model.
+
+    Returns the digest of the files that its vectors were made with, None where there are no vectors yet. Raises
+    UserError where that name stands for another model already.
+    """
     row = {
         "source": collection.model.source,
         "revision": collection.model.revision,
         "family": model.family,
         "dimensions": model.dimensions,
         "use_cls_token": collection.model.use_cls_token,
+        "dtype": collection.model.dtype,
     }
     connection.execute(statement("view", "register_model"), {"name": collection.model.name, **row})
-    known = connection.execute(statement("view", "find_model"), {"name": collection.model.name}).fetchone()
-    if known is not None and known != row:
+    known = connection.execute(statement("view", "find_model"), {"name": collection.model.name}).fetchone() or {}
+    digest: str | None = known.pop("digest", None)
+    if known != row:
         changed = ", ".join(f"{key} {known[key]!r} → {row[key]!r}" for key in row if known[key] != row[key])
         raise UserError(
             f"model {collection.model.name!r} of collection {collection.name!r} has made vectors already and was "
             f"changed since ({changed}): they would not compare; give the changed model a new name"
         )
+    return digest
+
+
+def known_digest(connection: Connection, model: str) -> str | None:
+    """The digest of the files that a model's vectors were made with; None where it has none yet."""
+    row = connection.execute(statement("view", "find_model"), {"name": model}).fetchone()
+    return row["digest"] if row else None
+
+
+def record_digest(connection: Connection, collection: Collection, digest: str) -> None:
+    """Record what files the collection's model was loaded from. Raises UserError where it was others before."""
+    connection.execute(statement("view", "record_digest"), {"name": collection.model.name, "digest": digest})
+    require_digest(digest, known_digest(connection, collection.model.name), collection.model.source)
 
 
 def ensure_vector_table(connection: Connection, collection: Collection, dimensions: int) -> None:

@@ -7,9 +7,11 @@ from safetensors.torch import load_file, save_file
 
 from image_retrieval.cli import main
 from image_retrieval.exits import MISTAKE, OUTAGE
+from image_retrieval.models.digest import digest_of
 from image_retrieval.models.random_weights import save_random_dinov2
 
-FOUND = {"model", "revision", "dtype", "device", "backend", "dimensions", "load_seconds", "first_embedding_seconds"}
+FOUND = {"model", "revision", "digest", "dtype", "device", "backend", "dimensions", "size", "load_seconds"}
+FOUND |= {"first_embedding_seconds"}
 
 
 @pytest.fixture
@@ -29,6 +31,7 @@ def test_a_model_is_loaded_and_embeds_a_picture(random_model, capsys):
         "cpu",
         192,
     )
+    assert (found["digest"], found["size"]) == (digest_of(random_model), [224, 224])
     assert found["load_seconds"] > 0
     assert found["first_embedding_seconds"] > 0
 
@@ -41,6 +44,16 @@ def test_a_collection_says_which_model_and_the_command_line_comes_first(random_m
     assert json.loads(capsys.readouterr().out)["dtype"] == "float16"
     assert main(["healthcheck", "things", "--dtype", "float32"]) == 0
     assert json.loads(capsys.readouterr().out)["dtype"] == "float32"
+
+
+def test_a_collection_may_say_which_size(random_model, home, capsys):
+    options = f"model: {{name: m, source: {random_model}}}, resample: {{target_size: [96, 64]}}"
+    (home / "include").mkdir()
+    (home / "include" / "collections.yaml").write_text(
+        f"collections: {{things: {{source: s3://images/x/, {options}}}}}"
+    )
+    assert main(["healthcheck", "things"]) == 0
+    assert json.loads(capsys.readouterr().out)["size"] == [96, 64]
 
 
 @pytest.mark.parametrize("value", [float("nan"), 0.0], ids=["not finite", "of no length"])

@@ -54,3 +54,19 @@ def test_a_broken_config_is_told(tmp_path, text):
     (tmp_path / "config.json").write_text(text, encoding="latin-1")
     with pytest.raises(UserError, match=str(tmp_path)):
         describe(tmp_path)
+
+
+def test_newer_versions_of_transformers_put_the_preprocessor_elsewhere(tmp_path):
+    folder = write(tmp_path, {"model_type": "siglip", "vision_config": {"hidden_size": 8}})
+    own = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6], "size": {"height": 40, "width": 48}}
+    (folder / "processor_config.json").write_text(json.dumps({"image_processor": own, "processor_class": "x"}))
+    found = describe(folder)
+    assert (found.mean, found.size) == ((0.1, 0.2, 0.3), (48, 40))
+
+
+@pytest.mark.parametrize(
+    "preprocessor", [{"size": "large"}, {"size": [1, 2, 3]}, {"image_mean": 5}, {"rescale_factor": "x"}]
+)
+def test_a_preprocessor_file_that_makes_no_sense_is_told(tmp_path, preprocessor):
+    with pytest.raises(UserError, match=r"the config or preprocessor file of model [^\n]* is not as expected"):
+        describe(write(tmp_path, {"model_type": "vit", "hidden_size": 8}, preprocessor))

@@ -70,6 +70,7 @@ def resampled(folder: Path, **settings) -> list[dict]:
     files = shard_files(chosen.work_uri, "things", "run", 0)
     with writing(ObjectStore(chosen), files.manifest, MANIFEST) as out:
         out.write_table(pa.Table.from_pylist(rows, MANIFEST))
+        out.add_key_value_metadata({"width": "224", "height": "224"})
     resample_shard(collection, "run", 0, chosen)
     data = ObjectStore(chosen).read(files.resampled)
     return pq.read_table(io.BytesIO(data)).drop_columns("pixels").to_pylist()

@@ -26,12 +26,18 @@ DROP VIEW IF EXISTS images.{view};
 SELECT retrieval.show_vectors(%(view)s, %(vectors)s);
 
 -- name: register_model
-INSERT INTO retrieval.model (name, source, revision, family, dimensions, use_cls_token)
-VALUES (%(name)s, %(source)s, %(revision)s, %(family)s, %(dimensions)s, %(use_cls_token)s)
-ON CONFLICT (name) DO NOTHING;
+-- a model that was recorded before dtypes were gets the one that it runs with now
+INSERT INTO retrieval.model AS m (name, source, revision, family, dimensions, use_cls_token, dtype)
+VALUES (%(name)s, %(source)s, %(revision)s, %(family)s, %(dimensions)s, %(use_cls_token)s, %(dtype)s)
+ON CONFLICT (name) DO UPDATE SET dtype = excluded.dtype WHERE m.dtype IS NULL;
 
 -- name: find_model
-SELECT source, revision, family, dimensions, use_cls_token FROM retrieval.model WHERE name = %(name)s;
+SELECT source, revision, family, dimensions, use_cls_token, dtype, digest
+FROM retrieval.model WHERE name = %(name)s;
+
+-- name: record_digest
+-- by the first shard; whoever upserts another one at the same time waits here until that is in the table
+UPDATE retrieval.model SET digest = %(digest)s WHERE name = %(name)s AND digest IS NULL;
 
 -- name: find_collection
 SELECT model, dimensions FROM retrieval.collection WHERE name = %(name)s FOR UPDATE;

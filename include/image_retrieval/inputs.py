@@ -1,0 +1,84 @@
+"""A picture that a user gives: as a URL, as base64, as bytes, or as a file of this machine."""
+
+import base64
+import binascii
+import re
+import sys
+from pathlib import Path
+from typing import Literal
+
+from image_retrieval.errors import ImageRejected, Reason, UserError
+from image_retrieval.objectstore import ObjectStore, local_path
+from image_retrieval.settings import Settings
+
+ImageSrcType = Literal["image_url", "image_base64", "image_binary"]
+
+
+def image_bytes(image_src: str | bytes, image_src_type: ImageSrcType, settings: Settings) -> bytes:
+    """The bytes of a picture that may come from anywhere, within the settings' limits.
+
+    image_url: http(s):// (public addresses only, unless settings allow others) or s3://bucket/key, read with this
+    machine's own keys; never a file of this machine. image_base64: base64, or a data: URL of it. image_binary: the
+    bytes themselves. Raises ImageRejected (empty_file, too_large, not_found, access_denied, unreachable) and UserError.
+    """
+    if image_src_type == "image_binary":
+        data = image_src.encode() if isinstance(image_src, str) else image_src
+    else:
+        text = image_src if isinstance(image_src, str) else image_src.decode("ascii", errors="replace")
+        data = _from_url(text, settings) if image_src_type == "image_url" else _from_base64(text, settings)
+    return _checked(data, settings)
+
+
+def named_image(name: str, settings: Settings) -> bytes:
+    """The bytes of a picture that is named on a command line: a path, a URL, a data: URL, or `-` for standard input."""
+    if name == "-":
+        return _checked(sys.stdin.buffer.read(settings.max_image_bytes + 1), settings)
+    if name.startswith("data:"):
+        return image_bytes(name, "image_base64", settings)
+    if "://" in name and not name.startswith("file://"):
+        return image_bytes(name, "image_url", settings)
+    return _checked(_from_file(local_path(name) or Path(name), settings), settings)
+
+
+def _from_url(url: str, settings: Settings) -> bytes:
+    if re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+", url):
+        return ObjectStore(settings).read(url, limit=settings.max_image_bytes)
+    if not url.lower().startswith(("http://", "https://")):
+        raise UserError(f"{url[:80]!a} is no URL that is read: known are http://…, https://… and s3://bucket/key")
+    from image_retrieval.web import fetch
+
+    return fetch(url, settings)
+
+
+def _from_base64(text: str, settings: Settings) -> bytes:
+    if text.startswith("data:"):
+        head, _, text = text.partition(",")
+        if not head.endswith(";base64"):
+            raise UserError("a data: URL is data:image/…;base64,… and no other encoding")
+    if len(text) > 2 * settings.max_image_bytes + 4:  # base64 takes 4/3, and line ends
+        raise _too_large(len(text) * 3 // 4, settings)
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UserError(f"the picture is not base64: {error}") from None
+
+
+def _from_file(path: Path, settings: Settings) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(settings.max_image_bytes + 1)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _checked(data: bytes, settings: Settings) -> bytes:
+    if len(data) > settings.max_image_bytes:
+        raise _too_large(len(data), settings)
+    if not data:
+        raise ImageRejected(Reason.EMPTY_FILE)
+    return data
+
+
+def _too_large(size: int, settings: Settings) -> ImageRejected:
+    detail = f"{size} bytes and more are over the limit of {settings.max_image_bytes}"
+    return ImageRejected(Reason.TOO_LARGE, detail)

@@ -1,0 +1,200 @@
+"""Fetching from http(s) URLs that a user gives, without letting them reach into the network that this runs in."""
+
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+import httpcore
+
+from image_retrieval.errors import ImageRejected, Reason, UserError
+from image_retrieval.settings import Settings
+
+REDIRECTS = 5
+UNQUOTED = "%/:@!$&'()*+,;=?[]"  # beside letters, digits and -._~
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# what Python's is_global takes for global, and is not: protocol assignments, 6to4's relays, 6to4
+NOT_GLOBAL = [ipaddress.ip_network(network) for network in ("192.0.0.0/24", "192.88.99.0/24", "2002::/16")]
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+
+Resolve = Callable[[str, int], list[str]]
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a host, in the system's order of preference."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [str(address[0]) for *_, address in found]
+
+
+def is_public(text: str) -> bool:
+    """Whether an address belongs to the public internet; one that wraps an IPv4 address is judged by that."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped
+        if inner is None and address in NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is None and address not in GLOBAL_UNICAST:
+            return False
+        address = inner or address
+    return address.is_global and not address.is_multicast and not any(address in network for network in NOT_GLOBAL)
+
+
+def fetch(url: str, settings: Settings, *, resolve: Resolve = resolve) -> bytes:
+    """The bytes behind an http(s) URL, which ends, with its redirects, at public addresses only.
+
+    Each host is resolved once, and what is connected to are the very addresses that were looked at. Proxies of the
+    environment are not used. Seconds are those of the whole; only the system's resolver keeps its own time.
+    Raises UserError where the URL or an address is refused, ImageRejected where there is no picture to be had:
+    not_found, access_denied, too_large, unreachable.
+    """
+    network = _Network(settings, resolve)
+    with httpcore.ConnectionPool(network_backend=network, max_keepalive_connections=0) as pool:
+        for _ in range(1 + REDIRECTS):
+            answer = _get(pool, url, settings)
+            if isinstance(answer, bytes):
+                return answer
+            url = _redirected(url, answer)
+    raise ImageRejected(Reason.UNREACHABLE, f"{_shown(url)} is the end of more than {REDIRECTS} redirects")
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise ImageRejected(Reason.UNREACHABLE, f"{_shown(url)} leads to {location[:80]!a}, which is no URL") from None
+
+
+def _get(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes | str:
+    """The body, or the location of a redirect."""
+    shown, target = _shown(url), _target(url)
+    host = target.host if b":" not in target.host else b"[%b]" % target.host
+    headers: dict[str | bytes, str | bytes] = {
+        "Host": host if target.port is None else b"%b:%d" % (host, target.port),
+        "Accept": "image/*",
+        "Accept-Encoding": "identity",
+        "User-Agent": "image-retrieval",
+    }
+    timeouts = dict.fromkeys(("connect", "read", "write", "pool"), settings.url_seconds)
+    try:
+        with pool.stream("GET", target, headers=headers, extensions={"timeout": timeouts}) as response:
+            answered = {name.lower(): value for name, value in response.headers}
+            if response.status in (301, 302, 303, 307, 308) and b"location" in answered:
+                return answered[b"location"].decode("latin-1")
+            if response.status != 200:
+                raise ImageRejected(_reason(response.status), f"{shown} answers with status {response.status}")
+            body = bytearray()
+            for part in response.iter_stream():
+                body += part
+                if len(body) > settings.max_image_bytes:
+                    detail = f"{shown} has more than the limit of {settings.max_image_bytes} bytes"
+                    raise ImageRejected(Reason.TOO_LARGE, detail)
+            return bytes(body)
+    except httpcore.TimeoutException:
+        detail = f"{shown} was not here within {settings.url_seconds:g} seconds"
+        raise ImageRejected(Reason.UNREACHABLE, detail) from None
+    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+        told = str(error) or type(error).__name__
+        raise ImageRejected(Reason.UNREACHABLE, f"{shown} does not answer as it should: {told[:200]}") from None
+
+
+def _reason(status: int) -> Reason:
+    return {401: Reason.ACCESS_DENIED, 403: Reason.ACCESS_DENIED, 404: Reason.NOT_FOUND, 410: Reason.NOT_FOUND}.get(
+        status, Reason.UNREACHABLE
+    )
+
+
+def _target(url: str) -> httpcore.URL:
+    """A URL taken apart once, so that what is checked is what is asked for. Raises UserError."""
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").encode("idna"), parts.port
+    except ValueError:
+        raise UserError(f"{_shown(url)} is no URL: give http(s)://host/path") from None
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None:
+        raise UserError(f"{_shown(url)} is not taken: give http(s)://host/path, without user and password")
+    target = quote(parts.path or "/", safe=UNQUOTED) + (f"?{quote(parts.query, safe=UNQUOTED)}" if parts.query else "")
+    return httpcore.URL(scheme=parts.scheme.encode(), host=host, port=port, target=target.encode())
+
+
+def _shown(url: str) -> str:
+    """A URL without what may be a secret: user, password, query."""
+    head, _, rest = url.partition("://")
+    place = rest.partition("?")[0].partition("#")[0]
+    host, slash, path = place.partition("/")
+    return ascii(f"{head}://{host.rpartition('@')[2]}{slash}{path}"[:200])
+
+
+class _Network(httpcore.NetworkBackend):
+    """Connections to addresses that were looked at, which end when the time of the whole fetch is over."""
+
+    def __init__(self, settings: Settings, resolve: Resolve) -> None:
+        self._resolve, self._any, self._seconds = resolve, settings.allow_private_urls, settings.url_seconds
+        self._deadline = time.monotonic() + settings.url_seconds
+        self._system = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ARG002
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            addresses = self._resolve(host, port)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(f"host {host!r} is not known ({error})") from None
+        refused = [] if self._any else [address for address in addresses if not is_public(address)]
+        if refused:
+            raise UserError(
+                f"host {host!r} has the address {refused[0]}, which is not public: URLs may not reach into this "
+                "network, unless IMAGE_RETRIEVAL_ALLOW_PRIVATE_URLS=true"
+            )
+        failed: Exception = httpcore.ConnectError(f"host {host!r} has no address")
+        for address in addresses:
+            try:
+                left = _left(self._deadline)
+                stream = self._system.connect_tcp(address, port, left, local_address, socket_options)
+                return _Stream(stream, self._deadline)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failed = error
+        raise failed
+
+
+class _Stream(httpcore.NetworkStream):
+    """A stream whose every step takes no longer than is left of the whole."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
+        self._stream, self._deadline = stream, deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+        return self._stream.read(max_bytes, _left(self._deadline))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        self._stream.write(buffer, _left(self._deadline))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> httpcore.NetworkStream:
+        stream = self._stream.start_tls(ssl_context, server_hostname, _left(self._deadline))
+        return _Stream(stream, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(deadline: float) -> float:
+    """Seconds until then. Raises the client's own timeout where there are none."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise httpcore.ReadTimeout
+    return left
