@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file, save_file
 
+from image_retrieval.embedding.backends import load_engine
 from image_retrieval.errors import UserError
 from image_retrieval.models.digest import digest_of
 from image_retrieval.models.towers import image_tower
@@ -40,6 +41,7 @@ def change_weights(model):
     weights = load_file(model / "model.safetensors")
     save_file({name: values * 1.5 for name, values in weights.items()}, model / "model.safetensors", {"format": "pt"})
     image_tower.cache_clear()
+    load_engine.cache_clear()
 
 
 def embed_shard(entry, project, shard, run_id="run"):
