@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from image_retrieval import __version__
-from image_retrieval.cli import main, new_run_id
+from image_retrieval.cli import main
+from image_retrieval.commands.stages import new_run_id
 from image_retrieval.errors import Reason
 
 COLLECTIONS = """

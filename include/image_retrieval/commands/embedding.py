@@ -1,0 +1,67 @@
+"""Commands of the embedding pods, which need neither database nor collections file."""
+
+import argparse
+import signal
+from typing import Any, NoReturn
+
+import structlog
+
+from image_retrieval import __version__
+from image_retrieval.collection import find_collection
+from image_retrieval.commands.printing import print_json
+from image_retrieval.errors import UserError
+from image_retrieval.exits import TERMINATED
+from image_retrieval.settings import Settings
+
+log = structlog.get_logger()
+
+
+def embed(options: argparse.Namespace, settings: Settings) -> None:
+    """Turn packed shards into vectors: the program of the embedding pods."""
+    signal.signal(signal.SIGTERM, _end)  # process number 1 of a container has no handler of its own
+    files = [options.resampled, options.embeddings, *options.more]
+    if len(files) % 2:
+        raise UserError(f"{files[-1]} has no file to write its vectors to: give the two files of each shard")
+    pairs = list(zip(files[::2], files[1::2], strict=True))
+    log.info(
+        "embedding", input=options.resampled, shards=len(pairs), version=__version__
+    )  # before the slow imports: it lives
+    from image_retrieval.collection import ModelOptions
+    from image_retrieval.embedding.backends import load_engine
+    from image_retrieval.embedding.program import embed_shard
+    from image_retrieval.progress import stage_progress
+
+    model = ModelOptions(name="given", source=options.model, **_given(options))
+    with stage_progress(("embed",)) as show:
+        for resampled, embeddings in pairs:
+            embed_shard(
+                resampled,
+                embeddings,
+                model,
+                lambda: load_engine(model, settings, options.device or settings.device),
+                settings,
+                progress=lambda done: show("embed", done),
+            )
+
+
+def _end(*received: object) -> NoReturn:
+    raise SystemExit(TERMINATED)
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says of a model; what it leaves out is not there."""
+    names = ("revision", "dtype", "batch_size", "use_cls_token")
+    return {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+
+
+def healthcheck(options: argparse.Namespace, settings: Settings) -> None:
+    """Load a model, embed a drawn picture, and look at its vector."""
+    from image_retrieval.collection import ModelOptions
+    from image_retrieval.embedding.health import check_model
+
+    if options.collection is None:
+        model, size = ModelOptions(name="given", source=options.model, **_given(options)), None
+    else:
+        collection = find_collection(settings.collections_path, options.collection)
+        model, size = collection.model.model_copy(update=_given(options)), collection.resample.target_size
+    print_json(check_model(model, size, settings, options.device or settings.device))

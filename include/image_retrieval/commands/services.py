@@ -1,0 +1,69 @@
+"""Commands about where things run: the embedded services, the database, the collections file, the demo."""
+
+import argparse
+import os
+
+from image_retrieval.collection import find_collection, load_collections
+from image_retrieval.commands.printing import console, print_json, print_table
+from image_retrieval.errors import UserError
+from image_retrieval.settings import Settings, load_settings
+
+
+def control(options: argparse.Namespace, settings: Settings) -> None:
+    """Start, stop or show the embedded PostgreSQL and S3 store (and Airflow)."""
+    from image_retrieval.local import services
+
+    if options.action == "up":
+        services.up(settings.local_path, console.print)
+        if options.airflow:
+            from image_retrieval.local import airflow
+
+            airflow.up(load_settings(), console.print)
+            console.print(airflow.invitation(load_settings()))
+    elif options.action == "down":
+        services.down(settings.local_path, console.print)
+    for name, state in services.status(settings.local_path).items():
+        console.print(f"{name:<9} {state}")
+
+
+def migrate(options: argparse.Namespace, settings: Settings) -> None:
+    """Bring the database's schema to the newest version."""
+    from image_retrieval.store.schema import migrate
+
+    migrate(settings)
+
+
+def collections(options: argparse.Namespace, settings: Settings) -> None:
+    """List the collections, or show one with every default filled in."""
+    if options.action == "show":
+        if options.name is None:
+            raise UserError("collections show needs the name of a collection")
+        chosen = [find_collection(settings.collections_path, options.name)]
+    else:
+        chosen = list(load_collections(settings.collections_path).values())
+    if options.json or options.action == "show":
+        found = {entry.name: entry.model_dump(mode="json", exclude={"name"}) for entry in chosen}
+        print_json(found if options.action == "list" else found[options.name])
+        return
+    print_table(
+        ("collection", "source", "model", "schedule"),
+        [(entry.name, entry.source, entry.model.name, entry.schedule or "by hand") for entry in chosen],
+    )
+
+
+def psql(options: argparse.Namespace, settings: Settings) -> None:
+    """Open a psql prompt on the database."""
+    from image_retrieval.local.postgres import programs
+    from image_retrieval.store.connection import connect, psql_environment
+
+    with connect(settings):  # told in one line where it cannot be reached
+        pass
+    program = str(programs() / "psql")
+    os.execve(program, [program], {**os.environ, **psql_environment(settings)})
+
+
+def demo(options: argparse.Namespace, settings: Settings) -> int:
+    """Fill a bucket, run the daily DAG through Airflow's scheduler, search in SQL, stop what was started."""
+    from image_retrieval.local.demo import demo
+
+    return demo(settings, options.images.expanduser() if options.images else None, console)

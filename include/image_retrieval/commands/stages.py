@@ -1,0 +1,90 @@
+"""Commands that run the stages of a collection."""
+
+import argparse
+import uuid
+from datetime import UTC, datetime
+
+from image_retrieval.collection import find_collection
+from image_retrieval.commands.printing import print_json
+from image_retrieval.errors import UserError
+from image_retrieval.settings import Settings
+
+
+def new_run_id() -> str:
+    """A name that no other run has, in order of time."""
+    return f"cli__{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}_{uuid.uuid4().hex[:6]}"
+
+
+def plan(options: argparse.Namespace, settings: Settings) -> None:
+    """Compare the bucket with the table and cut what is due into shards."""
+    from dataclasses import asdict
+
+    from image_retrieval.pipeline.listing import list_images
+
+    collection = find_collection(settings.collections_path, options.collection)
+    run_id = options.run or new_run_id()
+    plan = list_images(
+        collection,
+        run_id,
+        settings,
+        full=options.full,
+        requeue=options.requeue,
+        shard_size=options.shard_size,
+        dry_run=options.dry_run,
+    )
+    print_json({"run": None if options.dry_run else run_id, **asdict(plan)})
+
+
+def _shards(options: argparse.Namespace, settings: Settings) -> list[int]:
+    if options.shard is not None:
+        return [options.shard]
+    from image_retrieval.store.connection import connect
+    from image_retrieval.store.reports import read_run
+
+    with connect(settings) as connection:
+        run = read_run(connection, options.collection, options.run)
+    if run is None:
+        raise UserError(f"collection {options.collection!r} has no run {options.run!r}: `list` makes one")
+    return list(range(run["shards"]))
+
+
+def resample(options: argparse.Namespace, settings: Settings) -> None:
+    """Resample the images of a run's shards into packed pixels."""
+    from image_retrieval.pipeline.resampling import resample_shard
+    from image_retrieval.progress import stage_progress
+
+    collection = find_collection(settings.collections_path, options.collection)
+    with stage_progress(("resample",)) as show:
+        for shard in _shards(options, settings):
+            resample_shard(collection, options.run, shard, settings, progress=lambda done: show("resample", done))
+
+
+def upsert(options: argparse.Namespace, settings: Settings) -> None:
+    """Load the vectors of a run's shards into the table."""
+    from image_retrieval.pipeline.upserting import upsert_shard
+
+    collection = find_collection(settings.collections_path, options.collection)
+    for shard in _shards(options, settings):
+        upsert_shard(collection, options.run, shard, settings)
+
+
+def run(options: argparse.Namespace, settings: Settings) -> int:
+    """Run all stages of a collection here, without Airflow."""
+    from image_retrieval.pipeline.running import run_collection
+    from image_retrieval.progress import stage_progress
+
+    collection = find_collection(settings.collections_path, options.collection)
+    with stage_progress(("resample", "embed")) as show:
+        report = run_collection(
+            collection,
+            options.run or new_run_id(),
+            settings,
+            device=options.device or settings.device,
+            full=options.full,
+            requeue=options.requeue,
+            shard_size=options.shard_size,
+            planned=lambda plan: show.expect(plan.new + plan.changed - plan.left_over),
+            progress=show,
+        )
+    print_json(report)
+    return 0 if report["state"] == "success" else 1
