@@ -1,5 +1,6 @@
 """What runs a model's network: torch as it is, torch compiled, or OpenVINO. The setting `backend` chooses."""
 
+import sys
 import warnings
 from functools import cache
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ def openvino_network(tower: ImageTower, dtype: str) -> Network:
 
     Raises UserError where the package is missing, and for a tower that is not on the CPU.
     """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it would report to OpenVINO's makers
     try:
         import openvino
     except ImportError:
