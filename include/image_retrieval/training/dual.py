@@ -17,8 +17,15 @@ from image_retrieval.imaging.scenes.captions import describe
 from image_retrieval.imaging.scenes.layout import Layout
 from image_retrieval.training.command import read_command
 from image_retrieval.training.contrast import pairs_loss
-from image_retrieval.training.dual_model import LONGEST, PATCH, make_dual_encoder, make_processor, make_tokenizer
-from image_retrieval.training.facts import facts_claimed, facts_of, held
+from image_retrieval.training.dual_model import (
+    LONGEST,
+    PATCH,
+    WIDTH,
+    make_dual_encoder,
+    make_tokenizer,
+    save_preparation,
+)
+from image_retrieval.training.facts import Facts, facts_claimed, facts_of, held
 from image_retrieval.training.hints import Hints, patch_facts
 from image_retrieval.training.samples import SIDE, Samples, draw_samples
 from image_retrieval.training.saving import save_half
@@ -40,7 +47,7 @@ def train(folder: Path, samples: Samples, steps: int, seed: int) -> list[float]:
     chance = random.Random(seed)
     tokenizer = make_tokenizer(folder)
     model = make_dual_encoder(len(tokenizer))
-    hints = Hints(model.config.vision_config.hidden_size)
+    hints = Hints(WIDTH)
     descent = Descent((model, hints), steps, RATE)
     places = torch.from_numpy(np.stack([patch_facts(layout, SIDE // PATCH) for layout in samples.layouts]))
     kinds = np.array([facts_of(layout)[:2] for layout in samples.layouts])
@@ -51,9 +58,8 @@ def train(folder: Path, samples: Samples, steps: int, seed: int) -> list[float]:
         chosen = _choose(kinds, chance, alike=step >= steps // 2)
         ways = [chance.randrange(WAYS) for _ in chosen]
         layouts = [turn_layout(samples.layouts[at], way) for at, way in zip(chosen, ways, strict=True)]
-        pixels = torch.stack([
-            turn(torch.from_numpy(samples.pixels[at]).permute(2, 0, 1), way) for at, way in zip(chosen, ways, strict=True)
-        ])
+        pictures = torch.from_numpy(samples.pixels[chosen]).permute(0, 3, 1, 2)
+        pixels = torch.stack([turn(picture, way) for picture, way in zip(pictures, ways, strict=True)])
         grids = torch.stack([turn(places[at], way) for at, way in zip(chosen, ways, strict=True)])
         losses.append(descent.step(_loss(model, hints, tokenizer, layouts, pixels, grids, chance)))
         with torch.no_grad():
@@ -61,11 +67,11 @@ def train(folder: Path, samples: Samples, steps: int, seed: int) -> list[float]:
         if step % 50 == 49:
             print(f"{step + 1}/{steps} loss {np.mean(losses[-50:]):.3f}, {time.monotonic() - began:.0f} s", flush=True)
     save_half(model, folder)
-    make_processor(tokenizer).save_pretrained(folder)
+    save_preparation(tokenizer, folder)
     return losses
 
 
-def _choose(kinds: np.ndarray, chance: random.Random, *, alike: bool) -> list[int]:  # type: ignore[type-arg]
+def _choose(kinds: Facts, chance: random.Random, *, alike: bool) -> list[int]:
     if not alike:
         return chance.sample(range(len(kinds)), min(BATCH, len(kinds)))
     shape, hue = kinds.max(axis=0) + 1
@@ -90,10 +96,9 @@ def _loss(
     tokens = tokenizer(texts + strange, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
     read = model.text_model(**tokens).last_hidden_state[:, 0]
     logits = model.logit_scale.exp() * normalize(model.text_projection(read), dim=-1) @ images.T
-    hinted = hints(
-        seen.pooler_output, seen.last_hidden_state[:, 1:], torch.from_numpy(facts), grids.flatten(2)
-    )
-    return pairs_loss(logits, also_true) + hinted
+    hinted = hints(seen.pooler_output, seen.last_hidden_state[:, 1:], torch.from_numpy(facts), grids.flatten(2))
+    loss: torch.Tensor = pairs_loss(logits, also_true) + hinted
+    return loss
 
 
 def _normalised(pixels: torch.Tensor) -> torch.Tensor:

@@ -4,8 +4,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from image_retrieval.imaging.scenes.captions import Claim, Kind
-from image_retrieval.imaging.scenes.layout import GROUNDS, HUES, OPPOSITE, RELATIONS, SHAPES, SIZES, TEXTURES
-from image_retrieval.imaging.scenes.layout import Group, Layout
+from image_retrieval.imaging.scenes.layout import (
+    GROUNDS,
+    HUES,
+    OPPOSITE,
+    RELATIONS,
+    SHAPES,
+    SIZES,
+    TEXTURES,
+    Group,
+    Layout,
+)
 
 Facts = NDArray[np.int64]
 COUNTS = (1, 2, 3, 4, 5)
@@ -31,12 +40,14 @@ def held(claims: Facts, scenes: Facts) -> NDArray[np.bool_]:
     """Which claim (row) holds of which scene (column): `Claim.holds`, for all of them at once."""
     turned = np.concatenate([scenes[:, 5:10], scenes[:, :5], TURNED[scenes[:, 10:11]], scenes[:, 11:]], axis=1)
     first, second = _fits(claims, scenes), _fits(claims, turned)
-    return first | second
+    either: NDArray[np.bool_] = first | second
+    return either
 
 
 def _fits(claims: Facts, scenes: Facts) -> NDArray[np.bool_]:
     said = claims[:, None, :]
-    return ((said == ABSENT) | (said == scenes[None])).all(axis=2)
+    fits: NDArray[np.bool_] = ((said == ABSENT) | (said == scenes[None])).all(axis=2)
+    return fits
 
 
 def _of_group(group: Group | None) -> list[int]:

@@ -1,4 +1,4 @@
-"""What the image tower is also asked during training, by heads that are thrown away: what is in the scene, and where."""
+"""What the image tower is also asked while it learns, by heads that are thrown away: what is there, and where."""
 
 import numpy as np
 import torch
@@ -41,7 +41,10 @@ class Hints(nn.Module):
     def forward(
         self, pooled: torch.Tensor, patches: torch.Tensor, facts: torch.Tensor, places: torch.Tensor
     ) -> torch.Tensor:
-        """Twice the mean cross-entropies: pooled (n, width), patches (n, places, width), facts (n, 12), places (n, 4, places)."""
+        """Twice the mean cross-entropies.
+
+        Pooled (n, width), patches (n, patches, width), facts (n, 12), places (n, 4, patches).
+        """
         of_scene = [cross_entropy(head(pooled), facts[:, at] + 1) for at, head in enumerate(self.scene)]
         of_patch = [
             cross_entropy(head(patches).flatten(0, 1), places[:, at].flatten()) for at, head in enumerate(self.patch)

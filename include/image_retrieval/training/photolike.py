@@ -31,7 +31,8 @@ def _coloured(chance: np.random.Generator) -> NDArray[np.float64]:
     first, second, third = chance.uniform(0.02, 0.98, (3, 3))
     mixed = first * weight[..., None] + second * (1 - weight[..., None])
     share = chance.uniform(0, 1) * other[..., None]
-    return mixed * (1 - share) + third * share
+    coloured: NDArray[np.float64] = mixed * (1 - share) + third * share
+    return coloured
 
 
 def _noise(chance: np.random.Generator, falloff: float) -> NDArray[np.float64]:
@@ -43,4 +44,5 @@ def _noise(chance: np.random.Generator, falloff: float) -> NDArray[np.float64]:
         grid = Image.fromarray(chance.standard_normal((rows, columns)).astype(np.float32))
         grown = grid.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
         field += np.asarray(grown) * 2.0 ** (-falloff * octave)
-    return (field - field.mean()) / field.std()
+    even: NDArray[np.float64] = (field - field.mean()) / field.std()
+    return even

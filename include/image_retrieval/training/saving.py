@@ -10,3 +10,4 @@ def save_half(model: PreTrainedModel, folder: Path) -> None:
     """Write config.json and model.safetensors, in half precision."""
     logging.disable_progress_bar()
     model.eval().half().save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)  # transformers leaves it to its owner

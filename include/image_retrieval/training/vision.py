@@ -5,7 +5,6 @@ other pictures. It sees drawn scenes and photo-like noise, and no label. The los
 vector that is searched.
 """
 
-import json
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import normalize
-from transformers import ViTConfig, ViTModel
+from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
 from image_retrieval.training.command import read_command
 from image_retrieval.training.contrast import views_loss
@@ -31,9 +30,7 @@ TEMPERATURE = 0.15
 LARGE, SMALL = 0.5, 0.12  # least areas of the two views: a whole, and a part that shows one thing or two
 
 
-def train(
-    folder: Path, scenes: NDArray[np.uint8], photolike: NDArray[np.uint8], steps: int, seed: int
-) -> list[float]:
+def train(folder: Path, scenes: NDArray[np.uint8], photolike: NDArray[np.uint8], steps: int, seed: int) -> list[float]:
     """Train on these pictures, save the model into a folder that exists; returns the losses."""
     torch.manual_seed(seed)
     chance = torch.Generator().manual_seed(seed)
@@ -51,9 +48,7 @@ def train(
         if step % 50 == 49:
             print(f"{step + 1}/{steps} loss {np.mean(losses[-50:]):.3f}, {time.monotonic() - began:.0f} s", flush=True)
     save_half(model, folder)
-    preprocessor = {"image_processor_type": "ViTImageProcessor", "size": {"height": SIDE, "width": SIDE}}
-    preprocessor |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
-    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n")
+    ViTImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
     return losses
 
 

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from random_weights import save_random_dinov2
 from safetensors.torch import load_file, save_file
 
 from image_retrieval.cli import main
 from image_retrieval.exits import MISTAKE, OUTAGE
-from image_retrieval.models.random_weights import save_random_dinov2
 
 FOUND = {"model", "revision", "dtype", "device", "dimensions", "load_seconds", "first_embedding_seconds"}
 

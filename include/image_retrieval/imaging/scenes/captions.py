@@ -15,6 +15,15 @@ BESIDE = {
     "below": ("below", "under"),
 }
 PLAIN = {"plain": ("plain", "solid"), "striped": ("striped",), "dotted": ("dotted",)}
+FACTS = ("hue", "texture", "size", "count")
+SHORT: tuple[tuple[str, ...], ...] = (
+    ("hue", "count"),
+    ("hue", "count"),
+    ("hue",),
+    ("texture",),
+    ("texture", "count"),
+    (),
+)
 BEGINNINGS = ("", "", "", "a picture of ")
 
 CHINESE = {
@@ -96,16 +105,15 @@ def describe(layout: Layout, length: str, chance: random.Random) -> Caption:
 def _claim(layout: Layout, length: str, chance: random.Random) -> Claim:
     main, companion = layout.main, layout.companion
     if length == "full":
-        other = companion and _kind(companion, "hue", "texture", "size", "count")
-        return Claim(_kind(main, "hue", "texture", "size", "count"), other, layout.relation, layout.ground)
+        other = _kind(companion, *FACTS) if companion else None
+        return Claim(_kind(main, *FACTS), other, layout.relation, layout.ground)
     if length == "short":
         group = main if companion is None or chance.random() < 0.75 else companion
-        said = chance.choice((("hue", "count"), ("hue", "count"), ("hue",), ("texture",), ("texture", "count"), ()))
-        return Claim(_kind(group, *said))
-    said = tuple(name for name in ("hue", "texture", "size", "count") if chance.random() < 0.6)
+        return Claim(_kind(group, *chance.choice(SHORT)))
+    said = [name for name in FACTS if chance.random() < 0.6]
     if companion is None:
         return Claim(_kind(main, "hue", "count", *said), ground=layout.ground if chance.random() < 0.4 else None)
-    of_other = tuple(name for name in ("hue", "texture") if chance.random() < 0.6)
+    of_other = [name for name in ("hue", "texture") if chance.random() < 0.6]
     relation = layout.relation if chance.random() < 0.8 else None
     return Claim(_kind(main, *said), _kind(companion, *of_other, "count"), relation)
 

@@ -96,6 +96,8 @@ def _group(shape: str, hue: str, size: str, count: int, box: Box, chance: random
 def _place(count: int, radius: float, box: Box, chance: random.Random) -> tuple[Thing, ...] | None:
     """Things that do not touch each other or the edge; None where they find no room."""
     edge = 1.1 * radius
+    if min(box[2] - box[0], box[3] - box[1]) < 2 * edge:
+        return None
     things: list[Thing] = []
     for _ in range(count * TRIES):
         x, y = chance.uniform(box[0] + edge, box[2] - edge), chance.uniform(box[1] + edge, box[3] - edge)

@@ -29,7 +29,7 @@ class Scene:
 
 
 def draw_scenes(count: int, seed: int = 0) -> Iterator[Scene]:
-    """So many scenes, `count` in all: every eighth is followed by a near-duplicate, cropped a little and encoded again."""
+    """So many scenes, `count` in all; every eighth is followed by a near-duplicate, cropped and encoded anew."""
     made, number = 0, 0
     while made < count:
         layout = lay_out(number, seed)
