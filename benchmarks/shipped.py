@@ -31,6 +31,16 @@ DRAWN, CAPTIONED, SHORT = 1_300, 1_000, 200
 NEAREST = 10
 CROP = math.sqrt(0.8)  # of each side, so 80 % of the area
 BATCH = 64
+ABSENT = {  # what no scene holds
+    "en": (
+        *("a dog on a beach", "a city at night", "two people on a bicycle", "an aeroplane above the clouds", "noodles"),
+        *("a red car", "three white cats", "a woman with a blue hat", "mountains behind a lake", "a green tree"),
+    ),
+    "zh": (
+        *("沙滩上的一只狗", "夜晚的城市", "两个人骑自行车", "云层上的飞机", "面条"),
+        *("一辆红色汽车", "三只白猫", "戴蓝色帽子的女人", "湖后面的山", "一棵绿色的树"),
+    ),
+}
 
 Vectors = NDArray[np.float32]
 
@@ -90,7 +100,9 @@ def recalls(texts: Vectors, images: Vectors) -> tuple[float, float]:
 
 
 def from_texts(scenes: list[Scene], vectors: Vectors, folder: Path, short: int = SHORT) -> dict[str, float]:
-    """Recall of full captions; of short ones, how many of the first five scenes are as they say."""
+    """Recall of full captions; of short ones, how many of the first five scenes are as they say, and how often their
+    best score is above that of a text about what no scene holds.
+    """
     claims = {caption.claim: caption for scene in scenes for caption in scene.captions[:1]}
     asked = list(claims.values())[:short]
     holds = np.array([[caption.claim.holds(scene.layout) for scene in scenes] for caption in asked])
@@ -101,6 +113,8 @@ def from_texts(scenes: list[Scene], vectors: Vectors, folder: Path, short: int =
         scores = embed_texts(folder, [getattr(caption, attribute) for caption in asked]) @ vectors.T
         first = np.take_along_axis(holds, np.argsort(-scores, axis=1)[:, :5], axis=1).sum(axis=1)
         figures[f"short_caption_recall_at_5_{language}"] = float((first / np.minimum(5, holds.sum(axis=1))).mean())
+        absent = (embed_texts(folder, list(ABSENT[language])) @ vectors.T).max(axis=1)
+        figures[f"above_absent_{language}"] = float((scores.max(axis=1)[:, None] > absent).mean())
     return figures
 
 
