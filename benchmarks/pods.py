@@ -94,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--model", default="s3://image-retrieval/models/dinov2-random/")
+    parser.add_argument("--model", default="s3://image-retrieval/models/scenes_vision/")
     options = parser.parse_args()
     os.environ["IMAGE_RETRIEVAL_RUNNER"] = "kubernetes"
     settings = load_settings()

@@ -14,10 +14,10 @@ import psycopg
 import pytest
 import yaml
 from psycopg import sql
+from random_weights import save_random_dinov2
 
 from image_retrieval.collection import Collection, find_collection
 from image_retrieval.local import services
-from image_retrieval.models.random_weights import save_random_dinov2
 from image_retrieval.objectstore import ObjectStore
 from image_retrieval.settings import Settings, load_settings
 

@@ -65,7 +65,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
 def test_the_stack_embeds_the_demo(stack):
     stack("scheduler", "python", "include/compose/fill_demo.py")
     program = ("scheduler", "python", "-m", "image_retrieval.cli")
-    assert json.loads(stack(*program, "healthcheck", "demo"))["dimensions"] == 192
+    assert json.loads(stack(*program, "healthcheck", "demo"))["dimensions"] == 128
     stack("scheduler", "airflow", "dags", "test", "image_embedding_demo")
     assert json.loads(stack(*program, "stats", "--json"))["demo"]["images"] > 0
 

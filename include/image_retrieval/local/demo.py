@@ -44,7 +44,7 @@ def fill(collection: Collection, pictures: Any, settings: Settings, console: Con
     """Put the pictures and the demo's model where the collection expects them."""
     began = time.monotonic()
     if ensure_model(collection.model.source, settings):
-        console.print(f"made model {collection.model.name} (random weights) in {collection.model.source}")
+        console.print(f"filled {collection.model.source} with the model that ships")
     written, removed = mirror(pictures, collection.source, settings)
     seconds = time.monotonic() - began
     console.print(f"filled {collection.source}: {written} written, {removed} removed, {seconds:.1f} s")

@@ -1,7 +1,6 @@
 """What the demo puts into the embedded store: pictures, and a model."""
 
 import hashlib
-import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +9,7 @@ from image_retrieval.batches import in_batches
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
 from image_retrieval.imaging.scenes import draw_scenes
+from image_retrieval.models.shipped import SHIPPED
 from image_retrieval.objectstore import ObjectStore
 from image_retrieval.settings import Settings
 
@@ -61,14 +61,9 @@ def mirror(pictures: Iterable[Picture], prefix: str, settings: Settings) -> tupl
 
 
 def ensure_model(source: str, settings: Settings) -> bool:
-    """Put the demo's model under its s3:// prefix, where it is missing; returns whether that was needed."""
-    store = ObjectStore(settings)
-    if any(page for page in store.pages(source)):
+    """Put the model that ships under the last name of an s3:// prefix there; returns whether that was needed."""
+    folder = SHIPPED / Path(source).name
+    if not folder.is_dir():  # a user's own
         return False
-    from image_retrieval.models.random_weights import save_random_dinov2
-
-    with tempfile.TemporaryDirectory() as folder:
-        save_random_dinov2(Path(folder))
-        for path in sorted(Path(folder).iterdir()):
-            store.upload(path, source + path.name)
-    return True
+    written, removed = mirror(((path.name, path.read_bytes()) for path in sorted(folder.iterdir())), source, settings)
+    return bool(written or removed)

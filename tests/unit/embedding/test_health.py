@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from random_weights import save_random_dinov2
 from safetensors.torch import load_file, save_file
 
 from image_retrieval.cli import main
 from image_retrieval.exits import MISTAKE, OUTAGE
 from image_retrieval.models.digest import digest_of
-from image_retrieval.models.random_weights import save_random_dinov2
 
 FOUND = {"model", "revision", "digest", "dtype", "device", "backend", "dimensions", "size", "load_seconds"}
 FOUND |= {"first_embedding_seconds"}

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from random_weights import save_random_dinov2
 
 from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding import parts, program
@@ -20,7 +21,6 @@ from image_retrieval.embedding.engine import Engine
 from image_retrieval.embedding.program import embed_shard
 from image_retrieval.errors import OutOfMemory, UserError
 from image_retrieval.exits import TERMINATED
-from image_retrieval.models.random_weights import save_random_dinov2
 from image_retrieval.models.towers import ImageTower
 from image_retrieval.settings import Settings
 from image_retrieval.shards import resampled_schema

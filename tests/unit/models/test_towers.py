@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from random_weights import save_random_dinov2
 from safetensors.torch import load_file, save_file
 
 from image_retrieval.collection import ModelOptions
 from image_retrieval.errors import UserError
-from image_retrieval.models.random_weights import save_random_dinov2
 from image_retrieval.models.towers import ImageTower, image_tower, load_image_tower
 from image_retrieval.settings import Settings
 from unit.models.families import SIDE, save

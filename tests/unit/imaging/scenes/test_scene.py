@@ -1,6 +1,6 @@
 import pytest
 
-from image_retrieval.imaging.scenes import HUES, NEAR_DUPLICATE_EVERY, SHAPES, draw_scenes
+from image_retrieval.imaging.scenes import NEAR_DUPLICATE_EVERY, draw_scenes
 from unit.imaging.pictures import opened, psnr
 
 SCENES = list(draw_scenes(20))
@@ -30,9 +30,7 @@ def test_the_key_tells_the_class_and_the_format():
     formats = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
     for scene in SCENES:
         kind, _, name = scene.key.partition("/")
-        hue, _, shape = kind.partition("-")
-        assert hue in HUES
-        assert shape in SHAPES
+        assert kind == f"{scene.layout.main.hue}-{scene.layout.main.shape}"
         assert opened(scene.data).format == formats[name.partition(".")[2]]
 
 
@@ -48,3 +46,18 @@ def test_a_near_duplicate_looks_like_its_original(near):
     small = [opened(scene.data).convert("RGB").resize((32, 32)).tobytes() for scene in (near, original)]
     assert near.data != original.data
     assert psnr(*small) > 20
+
+
+def test_a_near_duplicate_has_the_captions_of_its_original():
+    for near in NEAR:
+        original = next(scene for scene in SCENES if scene.key.startswith(near.key.removesuffix("_again.jpg") + "."))
+        assert (near.layout, near.captions) == (original.layout, original.captions)
+
+
+def test_captions_grow_and_the_longest_tells_everything():
+    for scene in SCENES:
+        claims = [caption.claim for caption in scene.captions]
+        assert [claim.ground for claim in claims[::2]] == [None, scene.layout.ground]
+        assert (claims[-1].other is None) == (scene.layout.companion is None)
+        assert len(scene.captions[0].english) < len(scene.captions[-1].english)
+        assert len(scene.captions[0].chinese) < len(scene.captions[-1].chinese)

@@ -1,4 +1,4 @@
-"""A small DINOv2-shaped model with seeded random weights: for the demo and for tests, it has learnt nothing.
+"""A small DINOv2-shaped model with seeded random weights, for tests that need no model that has learnt anything.
 
 Random patch features still tell pictures apart by colour and texture, enough to find a picture's own copies.
 """

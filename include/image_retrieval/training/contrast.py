@@ -1,0 +1,27 @@
+"""The contrastive losses."""
+
+import torch
+from torch.nn.functional import cross_entropy
+
+
+def pairs_loss(logits: torch.Tensor, also_true: torch.Tensor) -> torch.Tensor:
+    """The symmetric contrastive loss of CLIP (Radford et al. 2021), of texts (rows) and images (columns).
+
+    Text i was made of image i. `also_true` marks what holds of more images than its own: such pairs count neither way.
+    Rows beyond the number of images are texts that hold of none.
+    """
+    images = logits.shape[1]
+    own = torch.arange(images, device=logits.device)
+    masked = also_true.clone()
+    masked[own, own] = False
+    logits = logits.masked_fill(masked, float("-inf"))
+    return (cross_entropy(logits[:images], own) + cross_entropy(logits.T, own)) / 2
+
+
+def views_loss(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
+    """NT-Xent of SimCLR (Chen et al. 2020): vectors of length 1 (n, d) of two views of the same n pictures."""
+    vectors = torch.cat([first, second])
+    logits = vectors @ vectors.T / temperature
+    logits.fill_diagonal_(float("-inf"))
+    other = torch.arange(len(vectors), device=logits.device).roll(len(first))
+    return cross_entropy(logits, other)

@@ -1,0 +1,13 @@
+"""Saving a trained model as it ships."""
+
+from pathlib import Path
+
+from transformers import PreTrainedModel
+from transformers.utils import logging
+
+
+def save_half(model: PreTrainedModel, folder: Path) -> None:
+    """Write config.json and model.safetensors, in half precision."""
+    logging.disable_progress_bar()
+    model.eval().half().save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)  # transformers leaves it to its owner

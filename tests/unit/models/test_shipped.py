@@ -1,0 +1,35 @@
+"""The weights that ship, on fewer scenes than `python -m benchmarks.shipped` takes; neither training saw them."""
+
+import pytest
+
+from benchmarks.shipped import distinct, embed, from_texts, likeness, load
+from image_retrieval.imaging.scenes import draw_scenes
+from image_retrieval.models.shipped import DUAL, VISION
+
+LARGEST = 8_000_000  # bytes
+SCENES = list(draw_scenes(450, 2))
+
+
+@pytest.mark.parametrize("folder", [VISION, DUAL], ids=lambda folder: folder.name)
+def test_a_model_is_small_and_has_its_card(folder):
+    assert sum(path.stat().st_size for path in folder.iterdir()) < LARGEST
+    card = (folder / "README.md").read_text()
+    assert f"python -m image_retrieval.training.{folder.name.removeprefix('scenes_')} " in card
+
+
+def test_scenes_of_a_class_are_near_and_copies_nearest():
+    figures = likeness(SCENES, embed(load(VISION), [scene.data for scene in SCENES]))
+    assert figures["near_duplicates_first"] >= 0.95
+    assert figures["precision_at_10"] >= 0.1  # by chance 0.03: hues are told apart well, shapes hardly
+
+
+def test_captions_find_their_scenes_in_both_languages():
+    captioned = [SCENES[at] for at in distinct(SCENES, 300)]
+    vectors = embed(load(DUAL), [scene.data for scene in captioned])
+    figures = from_texts(captioned, vectors, DUAL, short=50)
+    for language in ("en", "zh"):
+        assert figures[f"recall_at_1_{language}"] >= 0.8
+        assert figures[f"recall_at_5_{language}"] >= 0.95
+        assert figures[f"short_caption_recall_at_5_{language}"] >= 0.15  # shapes are hardly told apart
+        assert figures[f"above_absent_{language}"] >= 0.95
+    assert abs(figures["recall_at_1_en"] - figures["recall_at_1_zh"]) <= 0.05
