@@ -1,21 +1,26 @@
 """What every test may use. The services are real, and start when the first test asks for them."""
 
+import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import structlog
 import yaml
 from psycopg import sql
 from random_weights import save_random_dinov2
 
+from image_retrieval.cli import main
 from image_retrieval.collection import Collection, find_collection
 from image_retrieval.local import services
 from image_retrieval.objectstore import ObjectStore
@@ -107,16 +112,20 @@ def store(project: Settings) -> ObjectStore:
 
 @pytest.fixture
 def command(project: Settings) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run image-retrieval in a process of its own."""
+    """Run image-retrieval as its console script does, in this process: importing torch takes seconds."""
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "image_retrieval.cli", *arguments],
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
+        output, errors, handler = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGTERM)
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+            try:
+                status = main(list(arguments))
+            finally:
+                signal.signal(signal.SIGTERM, handler)
+                structlog.reset_defaults()  # it would go on writing to `errors`
+        return subprocess.CompletedProcess(list(arguments), status, output.getvalue(), errors.getvalue())
 
     return run
 
