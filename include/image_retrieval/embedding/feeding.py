@@ -1,8 +1,8 @@
 """Packed pixels as full batches, read while the model works on those before."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from threading import local
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from image_retrieval.batches import in_order
 from image_retrieval.objectstore import ObjectStore
 from image_retrieval.shards import facts_of
 
@@ -52,7 +53,7 @@ def _with_pixels(file: pq.ParquetFile, group: int) -> int:
 def _row_groups(store: ObjectStore, uri: str, metadata: pq.FileMetaData, first: int) -> Generator[pa.Table]:
     """Ids and pixels of each row group, in order; the next ones are under way, each thread on a stream of its own."""
     own = local()
-    with ExitStack() as opened, ThreadPoolExecutor(READERS) as pool:
+    with ExitStack() as opened:
 
         def read(group: int) -> pa.Table:
             if not hasattr(own, "file"):
@@ -61,21 +62,7 @@ def _row_groups(store: ObjectStore, uri: str, metadata: pq.FileMetaData, first: 
             table = own.file.read_row_group(group, columns=["id", "pixels"], use_threads=False)
             return table.filter(table["pixels"].is_valid()) if table["pixels"].null_count else table  # it would copy
 
-        yield from _in_order(pool, read, iter(range(first, metadata.num_row_groups)))
-
-
-def _in_order(pool: ThreadPoolExecutor, read: Callable[[int], pa.Table], groups: Iterator[int]) -> Iterator[pa.Table]:
-    coming: deque[Future[pa.Table]] = deque()
-    try:
-        for group in groups:
-            coming.append(pool.submit(read, group))
-            if len(coming) > READERS:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
-    finally:
-        for future in coming:
-            future.cancel()
+        yield from in_order(read, range(first, metadata.num_row_groups), READERS)
 
 
 def _rebatched(

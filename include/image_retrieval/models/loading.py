@@ -29,6 +29,7 @@ def load_model(folder: Path, dtype: torch.dtype, *, without: tuple[str, ...] = (
     Raises UserError where it does not load, or where its weights are not complete.
     """
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # its report of what is missing: the part that matters is said below
     try:
         loaded, report = AutoModel.from_pretrained(
             str(folder),

@@ -2,16 +2,14 @@
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 import structlog
 
-from image_retrieval.batches import in_batches
+from image_retrieval.batches import in_batches, in_order
 from image_retrieval.collection import Collection
 from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging.decoders import Decoders
@@ -64,7 +62,7 @@ def resample_shard(
             with waiting.taken(row["size"]):
                 return _resampled_row(row, collection, settings, store, decoders)
 
-        for batch in in_batches(_in_order(work, rows, READERS_PER_CORE * settings.cores), ROWS_PER_GROUP):
+        for batch in in_batches(in_order(work, rows, READERS_PER_CORE * settings.cores), ROWS_PER_GROUP):
             out.write_table(pa.Table.from_pylist(batch, layout))
             done += len(batch)
             rejected += sum("reason" in row for row in batch)
@@ -98,22 +96,6 @@ class Budget:
             with self._changed:
                 self._taken -= size
                 self._changed.notify_all()
-
-
-def _in_order(work: Callable[[Row], Row], rows: list[Row], at_once: int) -> Iterator[Row]:
-    """Results in the order of the rows; no more than `at_once` are under way or wait, so memory is bounded."""
-    under_way: deque[Future[Row]] = deque()
-    with ThreadPoolExecutor(at_once) as pool:
-        try:
-            for row in rows:
-                under_way.append(pool.submit(work, row))
-                if len(under_way) == at_once:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            for future in under_way:
-                future.cancel()
 
 
 def _resampled_row(row: Row, collection: Collection, settings: Settings, store: ObjectStore, decoders: Decoders) -> Row:

@@ -27,18 +27,18 @@ from image_retrieval.training.dual_model import (
 )
 from image_retrieval.training.facts import Facts, facts_claimed, facts_of, held
 from image_retrieval.training.hints import Hints, patch_facts
+from image_retrieval.training.mirroring import mirror
 from image_retrieval.training.samples import SIDE, Samples, draw_samples
 from image_retrieval.training.saving import save_half
 from image_retrieval.training.steps import Descent
-from image_retrieval.training.turning import WAYS, turn, turn_layout
 
-SCENES = 12_000
-STEPS = 1_500
-BATCH = 128
-STRANGE = 24  # captions a batch that name what no scene holds
+SCENES = 20_000
+STEPS = 3_600
+BATCH = 96
+STRANGE = 16  # captions a batch that name what no scene holds
 LENGTHS = ("short", "middling", "full", "full")
 KINDS = 8  # hues and shapes in a batch of the second half: pictures that are hard to tell apart
-RATE = 1e-3
+RATE = 1.5e-3
 
 
 def train(folder: Path, samples: Samples, steps: int, seed: int) -> list[float]:
@@ -56,11 +56,10 @@ def train(folder: Path, samples: Samples, steps: int, seed: int) -> list[float]:
     model.train()
     for step in range(steps):
         chosen = _choose(kinds, chance, alike=step >= steps // 2)
-        ways = [chance.randrange(WAYS) for _ in chosen]
-        layouts = [turn_layout(samples.layouts[at], way) for at, way in zip(chosen, ways, strict=True)]
-        pictures = torch.from_numpy(samples.pixels[chosen]).permute(0, 3, 1, 2)
-        pixels = torch.stack([turn(picture, way) for picture, way in zip(pictures, ways, strict=True)])
-        grids = torch.stack([turn(places[at], way) for at, way in zip(chosen, ways, strict=True)])
+        layouts = [samples.layouts[at] for at in chosen]
+        pixels, grids = torch.from_numpy(samples.pixels[chosen]).permute(0, 3, 1, 2), places[chosen]
+        if chance.random() < 0.5:
+            layouts, pixels, grids = [mirror(layout) for layout in layouts], pixels.flip(-1), grids.flip(-1)
         losses.append(descent.step(_loss(model, hints, tokenizer, layouts, pixels, grids, chance)))
         with torch.no_grad():
             model.logit_scale.clamp_(max=np.log(100))

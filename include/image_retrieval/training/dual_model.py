@@ -10,9 +10,10 @@ from transformers import (
 )
 
 from image_retrieval.imaging.scenes.captions import words
+from image_retrieval.training.locality import begin_local
 from image_retrieval.training.samples import SIDE
 
-PATCH = 16
+PATCH = 14
 WIDTH = 128  # of the image tower, the text tower and the vectors
 LONGEST = 48  # tokens
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -47,4 +48,8 @@ def make_dual_encoder(words_known: int) -> ChineseCLIPModel:
         **{"vocab_size": words_known, "max_position_embeddings": LONGEST, "type_vocab_size": 1},
         **{"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "pad_token_id": 0},
     }
-    return ChineseCLIPModel(ChineseCLIPConfig(vision_config=vision, text_config=text, projection_dim=WIDTH))
+    model = ChineseCLIPModel(ChineseCLIPConfig(vision_config=vision, text_config=text, projection_dim=WIDTH))
+    seen = model.vision_model.embeddings
+    attentions = [layer.self_attn for layer in model.vision_model.encoder.layers]
+    begin_local(seen.position_embedding.weight, seen.patch_embedding, attentions)
+    return model

@@ -17,7 +17,7 @@ from image_retrieval.imaging.scenes.layout import (
 )
 
 Facts = NDArray[np.int64]
-COUNTS = (1, 2, 3, 4, 5)
+COUNTS = (1, 2, 3, 4)
 OF_KIND: tuple[tuple[object, ...], ...] = (SHAPES, HUES, TEXTURES, tuple(SIZES), COUNTS)
 COLUMNS: tuple[tuple[object, ...], ...] = (*OF_KIND, *OF_KIND, RELATIONS, GROUNDS)
 ABSENT = -1  # there is none, or it is not said

@@ -9,24 +9,24 @@ from PIL import Image
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
 
 BOXES = 4  # of so many crops the one with the most contrast is taken, as an empty one shows nothing to learn
-TINT = 0.16
-JPEG_SHARE, BLUR_SHARE, TURN_SHARE = 0.15, 0.35, 0.5
+TINT, SLIGHT_TINT = 0.16, 0.06
+JPEG_SHARE, BLUR_SHARE = 0.15, 0.35
 
 
 def view(pixels: torch.Tensor, least: float, chance: torch.Generator) -> torch.Tensor:
     """A view of each of float pictures (n, 3, side, side) of 0 to 1, of `least` to all of its area, as -1 to 1."""
-    turned = _turned(pixels, chance)
-    seen = _cropped(turned, least, chance)
-    seen = _encoded(_blurred(_lit(seen, chance), chance), chance)
-    return 2 * (seen + 0.015 * torch.randn(seen.shape, generator=chance)) - 1
+    seen = _cropped(pixels, least, chance)
+    seen = _encoded(_blurred(_lit(seen, TINT, chance), chance), chance)
+    return _noisy(seen, chance)
 
 
-def _turned(pixels: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
-    turned = pixels.clone()
-    for axis in (-1, -2):
-        some = torch.rand(len(pixels), generator=chance) < TURN_SHARE
-        turned[some] = turned[some].flip(axis)
-    return turned
+def lit(pixels: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
+    """The whole of each picture in a slightly other light, as -1 to 1."""
+    return _noisy(_lit(pixels, SLIGHT_TINT, chance), chance)
+
+
+def _noisy(pixels: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
+    return 2 * (pixels + 0.015 * torch.randn(pixels.shape, generator=chance)) - 1
 
 
 def _cropped(pixels: torch.Tensor, least: float, chance: torch.Generator) -> torch.Tensor:
@@ -64,7 +64,7 @@ def _contrast_in(
     ) / side**2
 
 
-def _lit(pixels: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
+def _lit(pixels: torch.Tensor, tint: float, chance: torch.Generator) -> torch.Tensor:
     """Another light: tint and brightness, and a slope of both across the picture."""
     count, _, side, _ = pixels.shape
 
@@ -73,7 +73,7 @@ def _lit(pixels: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
 
     across = torch.linspace(-1, 1, side)
     slope = about(0.08, 3) * across + about(0.08, 3) * across[:, None]
-    return (pixels * (1 + about(0.15, 1) + about(TINT, 3) + slope)).clamp(0, 1)
+    return (pixels * (1 + about(0.15, 1) + about(tint, 3) + slope)).clamp(0, 1)
 
 
 def _blurred(pixels: torch.Tensor, chance: torch.Generator) -> torch.Tensor:

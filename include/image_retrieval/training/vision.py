@@ -1,8 +1,9 @@
 """Trains the vision transformer that ships: `python -m image_retrieval.training.vision FOLDER [--seed 0]`.
 
-Self-supervised, after SimCLR (Chen et al. 2020): two views of a picture shall have like vectors, unlike those of all
-other pictures. It sees drawn scenes and photo-like noise, and no label. The loss is on the class token itself, the
-vector that is searched.
+Self-supervised, after SimCLR (Chen et al. 2020), with no names of shapes or hues. One half of the vector shall be alike
+for two drawings of the same things, elsewhere, in another number and pattern, on another ground; so shall the patches
+that show them (after Hénaff et al. 2021). The other half shall be alike for two views of one picture only. Photo-like
+noise has part in the second.
 """
 
 import time
@@ -11,40 +12,54 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import normalize
+from torch import nn
+from torch.nn.functional import cross_entropy, normalize
 from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
 from image_retrieval.training.command import read_command
-from image_retrieval.training.contrast import views_loss
+from image_retrieval.training.contrast import patches_loss, views_loss
+from image_retrieval.training.hints import main_patches
+from image_retrieval.training.locality import begin_local
 from image_retrieval.training.photolike import draw_photolike
-from image_retrieval.training.samples import SIDE, draw_samples
+from image_retrieval.training.samples import SIDE, Samples, draw_samples
 from image_retrieval.training.saving import save_half
 from image_retrieval.training.steps import Descent
-from image_retrieval.training.views import view
+from image_retrieval.training.views import lit, view
 
-SCENES, PHOTOLIKE = 8_000, 2_500
-OF_SCENES, OF_PHOTOLIKE = 56, 16  # a batch
-STEPS = 1_100
-RATE = 1e-3
-TEMPERATURE = 0.15
-LARGE, SMALL = 0.5, 0.12  # least areas of the two views: a whole, and a part that shows one thing or two
+PATCH, WIDTH = 14, 128
+THINGS, DRAWINGS, PHOTOLIKE = 5_000, 4, 2_500
+OF_THINGS, OF_SCENES, OF_PHOTOLIKE = 44, 8, 8  # a batch: pairs of drawings; pictures that are seen twice
+STEPS = 3_000
+RATE = 2e-3
+TEMPERATURE, OF_PATCHES = 0.1, 0.07
+LEAST = 0.6  # of a picture's area, in a view
 
 
-def train(folder: Path, scenes: NDArray[np.uint8], photolike: NDArray[np.uint8], steps: int, seed: int) -> list[float]:
-    """Train on these pictures, save the model into a folder that exists; returns the losses."""
+def train(folder: Path, drawings: list[Samples], photolike: NDArray[np.uint8], steps: int, seed: int) -> list[float]:
+    """Train, save the model into a folder that exists; returns the losses. Same place of a drawing: same things."""
     torch.manual_seed(seed)
     chance = torch.Generator().manual_seed(seed)
-    model = ViTModel(_config(), add_pooling_layer=False)
-    descent = Descent((model,), steps, RATE)
+    model, patch_head = _model(), nn.Linear(WIDTH, WIDTH // 2)
+    descent = Descent((model, patch_head), steps, RATE)
+    across = SIDE // PATCH
+    mains = [torch.from_numpy(np.stack([main_patches(of, across) for of in drawn.layouts])) for drawn in drawings]
     losses: list[float] = []
     began = time.monotonic()
     model.train()
     for step in range(steps):
-        pixels = torch.cat([_some(scenes, OF_SCENES, chance), _some(photolike, OF_PHOTOLIKE, chance)])
-        both = torch.cat([view(pixels, LARGE, chance), view(pixels, SMALL, chance)])
-        vectors = normalize(model(pixel_values=both).last_hidden_state[:, 0], dim=-1)
-        first, second = vectors.chunk(2)
-        losses.append(descent.step(views_loss(first, second, TEMPERATURE)))
+        which = torch.randperm(len(drawings), generator=chance)[:2].tolist()
+        things = torch.randperm(len(drawings[0].layouts), generator=chance)[:OF_THINGS]
+        one, other = (_pictures(drawings[of].pixels, things) for of in which)
+        main, other_main = (mains[of][things] for of in which)
+        if torch.rand(1, generator=chance) < 0.5:
+            one, main = one.flip(-1), main.flip(-1)
+        photos = _pictures(photolike, torch.randperm(len(photolike), generator=chance)[:OF_PHOTOLIKE])
+        again = torch.cat([one[:OF_SCENES], photos])
+        pixels = [lit(one, chance), lit(other, chance), view(again, LEAST, chance), view(photos, LEAST, chance)]
+        seen = model(pixel_values=torch.cat(pixels)).last_hidden_state
+        patches, shown = patch_head(seen[: 2 * len(things), 1:]), torch.cat([main, other_main]).flatten(1)
+        loss = _alike(seen[:, 0], len(things)) + 2 * patches_loss(patches, shown, OF_PATCHES)
+        losses.append(descent.step(loss))
         if step % 50 == 49:
             print(f"{step + 1}/{steps} loss {np.mean(losses[-50:]):.3f}, {time.monotonic() - began:.0f} s", flush=True)
     save_half(model, folder)
@@ -52,31 +67,47 @@ def train(folder: Path, scenes: NDArray[np.uint8], photolike: NDArray[np.uint8],
     return losses
 
 
-def _config() -> ViTConfig:
-    return ViTConfig(
-        hidden_size=128,
+def _alike(vectors: torch.Tensor, things: int) -> torch.Tensor:
+    """The losses of both halves of vectors: of drawings, of their others, of what is seen again, and of the photos."""
+    kinds, pictures = (normalize(half, dim=-1) for half in vectors.chunk(2, dim=-1))
+    one, other, again, photos = torch.split(pictures, [things, things, OF_SCENES + OF_PHOTOLIKE, OF_PHOTOLIKE])
+    first = torch.cat([one, photos, other])
+    own = torch.cat([torch.arange(OF_SCENES), things + torch.arange(OF_PHOTOLIKE)])
+    of_pictures = cross_entropy(again @ first.T / TEMPERATURE, own)
+    return views_loss(kinds[:things], kinds[things : 2 * things], TEMPERATURE) + of_pictures
+
+
+def _model() -> ViTModel:
+    config = ViTConfig(
+        hidden_size=WIDTH,
         num_hidden_layers=4,
         num_attention_heads=4,
         intermediate_size=384,
         image_size=SIDE,
-        patch_size=14,
+        patch_size=PATCH,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
+        initializer_range=0.08,
     )
+    model = ViTModel(config, add_pooling_layer=False)
+    seen = model.embeddings
+    attentions = [layer.attention for layer in model.layers]
+    begin_local(seen.position_embeddings[0], seen.patch_embeddings.projection, attentions)
+    return model
 
 
-def _some(pictures: NDArray[np.uint8], count: int, chance: torch.Generator) -> torch.Tensor:
-    chosen = torch.randperm(len(pictures), generator=chance)[:count].numpy()
-    return torch.from_numpy(pictures[chosen]).permute(0, 3, 1, 2) / 255
+def _pictures(pixels: NDArray[np.uint8], chosen: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(pixels[chosen.numpy()]).permute(0, 3, 1, 2) / 255
 
 
 def main() -> None:
     """Train from the seed, save, and say how long it took."""
     folder, seed = read_command(__doc__)
     began = time.monotonic()
-    scenes, photolike = draw_samples(SCENES, seed).pixels, draw_photolike(PHOTOLIKE, seed)
-    print(f"drew {SCENES} scenes and {PHOTOLIKE} others in {time.monotonic() - began:.0f} s", flush=True)
-    train(folder, scenes, photolike, STEPS, seed)
+    drawings = [draw_samples(THINGS, seed + again) for again in range(DRAWINGS)]
+    photolike = draw_photolike(PHOTOLIKE, seed)
+    print(f"drew {THINGS * DRAWINGS} scenes, {PHOTOLIKE} others in {time.monotonic() - began:.0f} s", flush=True)
+    train(folder, drawings, photolike, STEPS, seed)
     print(f"trained in {time.monotonic() - began:.0f} s: {folder}")
 
 

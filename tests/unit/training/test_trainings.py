@@ -17,8 +17,7 @@ SAMPLES = draw_samples(40, 0)
 def small_batches(monkeypatch):
     monkeypatch.setattr(dual, "BATCH", 12)
     monkeypatch.setattr(dual, "STRANGE", 4)
-    monkeypatch.setattr(vision, "OF_SCENES", 16)
-    monkeypatch.setattr(vision, "OF_PHOTOLIKE", 8)
+    monkeypatch.setattr(vision, "OF_THINGS", 16)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -39,7 +38,7 @@ def test_the_dual_encoder_learns_and_loads(tmp_path):
 
 
 def test_the_vision_transformer_learns_and_loads(tmp_path):
-    losses = vision.train(tmp_path, SAMPLES.pixels, draw_photolike(8, 0), 24, 0)
+    losses = vision.train(tmp_path, [SAMPLES, draw_samples(40, 1)], draw_photolike(8, 0), 24, 0)
     assert np.mean(losses[-6:]) < np.mean(losses[:6])
     assert embedded(tmp_path).shape == (3, 128)
 

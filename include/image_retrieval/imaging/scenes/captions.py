@@ -7,7 +7,7 @@ from image_retrieval.imaging.scenes.layout import OPPOSITE, Group, Layout
 
 PLURALS = {"circle": "circles", "square": "squares", "triangle": "triangles", "star": "stars"}
 PLURALS |= {"ring": "rings", "cross": "crosses"}
-NUMBERS = {1: ("a", "one"), 2: ("two", "2"), 3: ("three", "3"), 4: ("four", "4"), 5: ("five", "5")}
+NUMBERS = {1: ("a", "one"), 2: ("two", "2"), 3: ("three", "3"), 4: ("four", "4")}
 BESIDE = {
     "left": ("left of", "to the left of"),
     "right": ("right of", "to the right of"),
@@ -32,7 +32,7 @@ CHINESE = {
     **{"plain": "实心", "striped": "条纹", "dotted": "波点", "small": "小", "large": "大"},
     **{"white": "白色", "grey": "灰色", "beige": "米色", "pink": "粉色", "pale blue": "浅蓝色", "pale green": "浅绿色"},
 }
-CHINESE_NUMBERS = {1: ("一", "1"), 2: ("两", "2"), 3: ("三", "3"), 4: ("四", "4"), 5: ("五", "5")}
+CHINESE_NUMBERS = {1: ("一", "1"), 2: ("两", "2"), 3: ("三", "3"), 4: ("四", "4")}
 CHINESE_BESIDE = {
     "left": ("左边", "左侧"),
     "right": ("右边", "右侧"),

@@ -100,8 +100,10 @@ def _corners(shape: str, radius: float, turn: float) -> list[tuple[float, float]
         around = [(length, quarter * math.pi / 2 + angle) for quarter in range(4) for length, angle in spokes]
     else:
         count = {"triangle": 3, "square": 4, "star": 10}[shape]
+        first = math.pi / 4 if shape == "square" else -math.pi / 2  # upright
         around = [
-            (0.45 if shape == "star" and corner % 2 else 1.0, 2 * math.pi * corner / count) for corner in range(count)
+            (0.45 if shape == "star" and corner % 2 else 1.0, first + 2 * math.pi * corner / count)
+            for corner in range(count)
         ]
     return [
         (radius + length * radius * math.cos(turn + angle), radius + length * radius * math.sin(turn + angle))

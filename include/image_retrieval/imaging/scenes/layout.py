@@ -7,13 +7,14 @@ from dataclasses import dataclass
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross")
 HUES = ("red", "green", "blue", "yellow", "purple", "orange")
 TEXTURES = ("plain", "striped", "dotted")
-SIZES = {"small": (32, 40), "large": (54, 66)}  # radii in pixels
+SIZES = {"small": (42, 48), "large": (66, 78)}  # radii in pixels
 GROUNDS = ("white", "grey", "beige", "pink", "pale blue", "pale green")
 RELATIONS = ("left", "right", "above", "below")
 OPPOSITE = {"left": "right", "right": "left", "above": "below", "below": "above"}
-MOST = {"small": 5, "large": 3}  # things that have room
+MOST = {"small": 4, "large": 2}  # things that have room
 CANVASES = ((480, 360), (360, 480), (400, 400), (480, 320))
 COMPANION_SHARE = 0.5
+TILT = 0.2  # radians, to either side
 BORDER = 0.62  # where main things end and their companion begins, along the axis of their relation
 TRIES = 40  # of places for each thing, before all shrink
 Box = tuple[float, float, float, float]  # left, top, right, bottom
@@ -102,7 +103,7 @@ def _place(count: int, radius: float, box: Box, chance: random.Random) -> tuple[
     for _ in range(count * TRIES):
         x, y = chance.uniform(box[0] + edge, box[2] - edge), chance.uniform(box[1] + edge, box[3] - edge)
         if all(math.hypot(x - other.x, y - other.y) > 2.15 * radius for other in things):
-            things.append(Thing(x, y, radius, chance.uniform(0, 2 * math.pi)))
+            things.append(Thing(x, y, radius, chance.uniform(-TILT, TILT)))
             if len(things) == count:
                 return tuple(things)
     return None

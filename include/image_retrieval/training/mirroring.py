@@ -1,0 +1,12 @@
+"""A scene in the mirror, and what becomes of left and right."""
+
+from dataclasses import replace
+
+from image_retrieval.imaging.scenes.layout import OPPOSITE, Layout
+
+
+def mirror(layout: Layout) -> Layout:
+    """What a caption says of the picture mirrored left to right; the things' own places are left as they were."""
+    if layout.relation not in ("left", "right"):
+        return layout
+    return replace(layout, relation=OPPOSITE[layout.relation])
