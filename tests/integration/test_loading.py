@@ -116,7 +116,7 @@ def test_what_was_changed_behind_the_loading_is_repaired(project, collection, da
 
 
 def test_loading_again_writes_no_row(project, collection, database_url, ids):
-    part = shard(ids, {number: 1 for number in range(IMAGES)})
+    part = shard(ids, dict.fromkeys(range(IMAGES), 1))
     query = (
         f"SELECT i.id, i.xmin::text, v.xmin::text FROM retrieval.image AS i JOIN {VECTORS} AS v USING (id) ORDER BY id"
     )

@@ -1,19 +1,21 @@
 -- name: create_staging
-CREATE TEMPORARY TABLE staging (
+-- anew for each load: a transaction may hold several
+CREATE TEMPORARY TABLE IF NOT EXISTS staging (
     id            bigint NOT NULL,
     etag          text NOT NULL,
     size          bigint NOT NULL,
     last_modified timestamptz NOT NULL,
-    sha256        text NOT NULL,
-    width         integer NOT NULL,
-    height        integer NOT NULL,
-    format        text NOT NULL,
+    sha256        text,
+    width         integer,
+    height        integer,
+    format        text,
     mode          text,
     phash         bigint,
     captured_at   timestamp,
     resampled_uri text,
     digest        bigint NOT NULL
 ) ON COMMIT DROP;
+TRUNCATE staging;
 
 -- name: copy_staging
 COPY staging
@@ -35,12 +37,13 @@ FROM (
 COPY retrieval.{vectors} (id, etag, digest, embedding) FROM STDIN (FORMAT binary);
 
 -- name: create_incoming
-CREATE TEMPORARY TABLE incoming (
+CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     id        bigint NOT NULL,
     etag      text NOT NULL,
     digest    bigint NOT NULL,
     embedding halfvec({dimensions}) STORAGE PLAIN NOT NULL
 ) ON COMMIT DROP;
+TRUNCATE incoming;
 
 -- name: copy_incoming
 COPY incoming (id, etag, digest, embedding) FROM STDIN (FORMAT binary);
