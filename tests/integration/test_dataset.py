@@ -102,6 +102,17 @@ def test_an_image_that_is_given_in_two_files_counts_once(elsewhere, collection, 
     assert rows(database_url, f"SELECT count(*) FROM {VECTORS}") == [(IMAGES,)]
 
 
+def test_an_import_that_broke_off_leaves_no_trace(elsewhere, paths, collection, project, database_url):
+    def stop(count):
+        raise KeyboardInterrupt
+
+    uri = elsewhere()
+    with pytest.raises(KeyboardInterrupt):
+        import_collection(collection, uri, project, model="random", progress=stop)
+    assert rows(database_url, "SELECT to_regclass(%s), (SELECT count(*) FROM retrieval.image)", VECTORS) == [(None, 0)]
+    assert import_collection(collection, uri, project, model="random")["written"] == len(paths)
+
+
 def test_what_does_not_fit_is_refused_and_changes_nothing(
     elsewhere, collection, project, store, tmp_path, database_url
 ):
