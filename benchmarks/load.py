@@ -25,7 +25,7 @@ from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.local import services
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import connect
-from image_retrieval.store.copying import copy_blocks
+from image_retrieval.store.copying import copy_blocks, digests
 from image_retrieval.store.loading import load_vectors
 from image_retrieval.store.schema import ensure_vector_table
 from image_retrieval.store.sql import statement
@@ -145,7 +145,10 @@ def written(settings: Settings, table: str) -> int:
 
 def bare_copy(settings: Settings, collection: Collection, parts: list[Part]) -> float:
     """Stream what was put together before into the table, in one statement."""
-    columns = [table.select(["id", "etag"]).append_column("embedding", vectors) for table, vectors in parts]
+    columns = [
+        table.select(["id", "etag"]).append_column("digest", digests(vectors)).append_column("embedding", vectors)
+        for table, vectors in parts
+    ]
     prepared = list(copy_blocks(pa.concat_tables(columns)))
     copy = statement("loading", "copy_vectors", vectors=collection.vector_table)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from image_retrieval import __version__, logs
-from image_retrieval.commands import embedding, searching, services, stages
+from image_retrieval.commands import datasets, embedding, searching, services, stages
 from image_retrieval.errors import ImageRejected, OutOfMemory, Reason, Unavailable, UserError
 from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE
 from image_retrieval.settings import Settings, load_settings
@@ -122,6 +122,11 @@ def _parser() -> argparse.ArgumentParser:
     action.add_argument("--limit", type=_positive, metavar="N", help="list the first N in order of URI")
     action.add_argument("--by-reason", action="store_true", help="count instead of listing")
     action.add_argument("--requeue", action="store_true", help="let the next run try them again, also final ones")
+    for name, command in (("export", datasets.export), ("import", datasets.load)):
+        data_set = add(name, command, collection=True)
+        data_set.add_argument("uri", metavar="URI", help="a folder, as s3://, file:// or a path")
+        if name == "import":
+            data_set.add_argument("--model", metavar="NAME", help="what made the vectors, where they do not tell")
     add("stats", searching.stats, json_too=True)
     add("psql", services.psql)
     demo = add("demo", services.demo)

@@ -92,3 +92,36 @@ def test_two_who_load_the_same_images_at_once_both_end_well(project, collection,
     assert written == [2]
     found = rows(database_url, f"SELECT id, etag FROM {VECTORS} ORDER BY id")
     assert found == list(zip(ids[:4], ("v1", "v1", "v2", "v1"), strict=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE {} SET embedding = '[1,0,0]'",
+        "UPDATE {} SET etag = 'v7'",
+        "UPDATE {} SET digest = 7",
+        "DELETE FROM {}",
+        "UPDATE {} SET embedding = '[1,0,0]', digest = NULL",
+    ],
+)
+def test_what_was_changed_behind_the_loading_is_repaired(project, collection, database_url, ids, change):
+    part = shard(ids, {0: 1, 1: 1, 2: 1})
+    assert load(project, collection, *part) == 3
+    query = f"SELECT id, etag, digest, embedding::text FROM {VECTORS} ORDER BY id"
+    before = rows(database_url, query)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(change.format(VECTORS) + f" WHERE id = {ids[1]}")
+    assert load(project, collection, *part) == 1
+    assert rows(database_url, query) == before
+
+
+def test_loading_again_writes_no_row(project, collection, database_url, ids):
+    part = shard(ids, dict.fromkeys(range(IMAGES), 1))
+    query = (
+        f"SELECT i.id, i.xmin::text, v.xmin::text FROM retrieval.image AS i JOIN {VECTORS} AS v USING (id) ORDER BY id"
+    )
+    load(project, collection, *part)
+    before = rows(database_url, query)
+    assert len(before) == IMAGES
+    assert load(project, collection, *part) == 0
+    assert rows(database_url, query) == before

@@ -1,35 +1,56 @@
 """A database of a former schema version comes along with all that it holds."""
 
+import json
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
 import psycopg
+import pyarrow as pa
 import pytest
 from alembic import command
 from alembic.config import Config
 
 from image_retrieval.errors import UserError
+from image_retrieval.pipeline.listing import list_images
 from image_retrieval.store.connection import connect, newest_version
+from image_retrieval.store.loading import COLUMNS, load_vectors
 from image_retrieval.store.reports import collection_stats
 from image_retrieval.store.schema import migrate
-from integration.tables import rows
+from integration.pictures import put
+from integration.tables import VECTORS, rows
 
-FORMER = Path(__file__).with_name("former_schema.sql")
+FILLED = Path(__file__).with_name("filled")
+PARTS = {"source": "s3://images/", "model": "models/random", "a": "'e1'", "b": "'e2'", "c": "'e3'"}
+MIGRATIONS = files("image_retrieval.store") / "migrations"
+VERSIONS = sorted(entry.name[:4] for entry in (MIGRATIONS / "versions").iterdir() if entry.name.endswith(".py"))
 
 
 @pytest.fixture
-def former(project, database_url):
-    """The project's database at schema version 1, with what a run left there."""
+def at(project, database_url):
+    """Puts the project's database at a schema version, with what that version's code left there after a run."""
     config = Config(attributes={"database_url": database_url})
-    config.set_main_option("script_location", str(files("image_retrieval.store") / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA retrieval CASCADE")
         connection.execute("DROP SCHEMA images CASCADE")
-    command.upgrade(config, "0001")
-    with psycopg.connect(database_url) as connection:
-        connection.execute(FORMER.read_bytes())
-    return project
+
+    def at(version, **parts):
+        command.upgrade(config, version)
+        filled = (FILLED / f"{version}.sql").read_text()
+        for name, value in parts.items():
+            filled = filled.replace(PARTS[name], value)
+        with psycopg.connect(database_url) as connection:
+            connection.execute(filled)
+        return project
+
+    return at
+
+
+@pytest.fixture
+def former(at):
+    return at("0001")
 
 
 def columns(url, view):
@@ -87,3 +108,70 @@ def test_a_database_that_was_not_brought_along_is_told(former):
     told = rf"has version 0001 of the schema, and {newest_version()} is needed: run `image-retrieval migrate`"
     with pytest.raises(UserError, match=told), connect(former):
         pass
+
+
+def tables(url):
+    """The rows of every table, by its columns at this version."""
+    query = (
+        "SELECT table_name, string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position) "
+        "FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name) "
+        "WHERE table_schema = 'retrieval' AND table_type = 'BASE TABLE' AND table_name <> 'alembic_version' GROUP BY 1"
+    )
+    return {table: (names, contents(url, table, names)) for table, names in rows(url, query)}
+
+
+def contents(url, table, names):
+    return rows(url, f"SELECT ROW({names})::text FROM retrieval.{table} ORDER BY 1")
+
+
+@pytest.fixture
+def three_dimensions(random_model, tmp_path):
+    """A model's folder whose vectors have 3 components, as those of the filled tables."""
+    folder = tmp_path / "three"
+    folder.mkdir()
+    for file in random_model.glob("*.json"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 3}))
+    return folder
+
+
+# a version that others follow needs its file: what its code left in a database is what they bring along
+@pytest.mark.parametrize("version", sorted({*VERSIONS[:-1], *(file.stem for file in FILLED.glob("*.sql"))}))
+def test_each_version_comes_along(version, at, database_url, store, collection, change_collection, three_dimensions):
+    put(store, collection.source, {f"{name}.jpg": name.encode() for name in "abcd"})
+    etags = {entry.key[0]: f"'{entry.etag}'" for page in store.pages(collection.source) for entry in page}
+    model = {"name": "random", "source": str(three_dimensions)}
+    changed = change_collection(model=model, id_pattern=None)
+    facts = {name: etags[name] for name in "abc"}
+    project = at(version, source=collection.source, model=str(three_dimensions), **facts)
+    before, shown = tables(database_url), rows(database_url, "SELECT * FROM images.things")
+    assert {"image", "rejected", "run", "shard", "model", "collection", VECTORS.partition(".")[2]} <= set(before)
+    assert all(found for _, found in before.values())
+
+    migrate(project)
+    assert {table: (names, contents(database_url, table, names)) for table, (names, _) in before.items()} == before
+    assert [row[: len(shown[0])] for row in rows(database_url, "SELECT * FROM images.things")] == shown
+    query = "SELECT image_id, similarity FROM images.search('things', '[1,0,0]')"
+    assert rows(database_url, query) == [("a", 1.0)]
+
+    plan = list_images(changed, "next", project)  # a has its vector, b is rejected, c is queued or new, d is new
+    assert (plan.listed, plan.new, plan.changed, plan.gone) == (4, 2, 0, 0)
+    assert rows(database_url, query) == [("a", 1.0)]
+
+
+def test_vectors_of_a_former_schema_are_loaded_again_once(former, collection, database_url):
+    migrate(former)
+    facts = {"etag": "e1", "size": 9, "last_modified": datetime(2026, 1, 1, tzinfo=UTC), "sha256": "f00"}
+    facts |= {"width": 640, "height": 480, "format": "JPEG", "mode": "RGB", "phash": 1}
+    [(id,)] = rows(database_url, f"SELECT id FROM {VECTORS}")
+    images = pa.table({name: pa.array([(facts | {"id": id}).get(name)], kind) for name, kind in COLUMNS.items()})
+    vectors = pa.chunked_array([[[1.0, 0.0, 0.0]]], pa.list_(pa.float32(), 3))
+    written = []
+    for _ in range(2):
+        with connect(former) as connection:
+            written.append(load_vectors(connection, collection, images, vectors))
+    assert written == [1, 0]
+    with psycopg.connect(database_url) as connection:
+        connection.execute(f"UPDATE {VECTORS} SET embedding = '[0,1,0]'")
+    assert rows(database_url, f"SELECT digest FROM {VECTORS}") == [(None,)]

@@ -70,7 +70,7 @@ def list_images(
             return Plan(**known)
         digest = schema.register_model(connection, collection, model)
         schema.ensure_vector_table(connection, collection, model.dimensions)
-        listed = _copy_listing(connection, collection, store)
+        listed = copy_listing(connection, collection, store)
         gone = _mark_gone(connection, collection)
         restored = connection.execute(statement("listing", "restore"), run).rowcount
         if requeue:
@@ -96,7 +96,7 @@ def list_images(
     return plan
 
 
-def _copy_listing(connection: Connection, collection: Collection, store: ObjectStore) -> int:
+def copy_listing(connection: Connection, collection: Collection, store: ObjectStore) -> int:
     """Stream the bucket's pages into the temporary table `listed`; returns how many objects that took."""
     connection.execute(statement("listing", "create_listed"))
     count = 0
@@ -133,10 +133,15 @@ def _mark_gone(connection: Connection, collection: Collection) -> int:
     return gone
 
 
+def register_listed(connection: Connection, collection: Collection) -> None:
+    """Give each object of the temporary table `listed` that is new its row in `retrieval.image`, and so its id."""
+    for kind in ID_KINDS:
+        connection.execute(statement("listing", "register"), {"collection": collection.name, "kind": kind})
+
+
 def _find_due(connection: Connection, collection: Collection, full: bool) -> tuple[int, int]:
     key = {"collection": collection.name}
-    for kind in ID_KINDS:
-        connection.execute(statement("listing", "register"), {**key, "kind": kind})
+    register_listed(connection, collection)
     connection.execute(statement("listing", "regroup"), key)
     connection.execute(
         statement("listing", "find_due", vectors=collection.vector_table),

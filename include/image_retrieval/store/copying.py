@@ -1,4 +1,4 @@
-"""Arrow tables into PostgreSQL, and vectors out of it, by binary COPY.
+"""Arrow tables into PostgreSQL by binary COPY.
 
 The format is described in PostgreSQL's manual under COPY, "Binary Format"; that of a `halfvec` is what `halfvec_send`
 of pgvector's src/halfvec.c writes: dimensions (int16), an unused int16, and the values in half precision, all of it in
@@ -11,14 +11,12 @@ import numpy as np
 import pyarrow as pa
 from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg import sql
+from xxhash import xxh3_64_intdigest
 
 from image_retrieval.store.connection import Connection
 
 ROWS_AT_ONCE = 1024
-HEADER, TRAILER = 19, 2  # bytes before the first row and after the last
 Halfvecs = np.ndarray[tuple[int, ...], np.dtype[np.int16]]
-Ids = np.ndarray[tuple[int], np.dtype[np.int64]]
-Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 def copy_in(connection: Connection, copy: sql.Composed, table: pa.Table) -> None:
@@ -61,21 +59,8 @@ def halfvecs(vectors: pa.FixedSizeListArray) -> Halfvecs:
     return data
 
 
-def copy_out(connection: Connection, copy: sql.Composed, dimensions: int) -> tuple[Ids, Flags, Halfvecs]:
-    """What a statement `COPY (SELECT bigint, boolean, halfvec …) TO STDOUT (FORMAT binary)` sends, sorted.
-
-    None of it may be null. PostgreSQL would spill rows of this width to disk, so they are sorted here.
-    """
-    row = np.dtype(
-        [
-            ("columns", ">i2"),
-            *(("id_length", ">i4"), ("id", ">i8")),
-            *(("flag_length", ">i4"), ("flag", "?")),
-            *(("vector_length", ">i4"), ("vector", ">i2", (2 + dimensions,))),
-        ]
-    )
-    with connection.cursor().copy(copy) as stream:
-        data = b"".join(stream)
-    rows = np.frombuffer(data, row, (len(data) - HEADER - TRAILER) // row.itemsize, HEADER)
-    rows = rows[np.argsort(rows["id"])]
-    return rows["id"].astype(np.int64), rows["flag"], rows["vector"]
+def digests(vectors: pa.ChunkedArray) -> pa.Array:
+    """XXH3 of each list of float32, as PostgreSQL's bigint."""
+    dimensions = vectors.type.list_size
+    rows = vectors.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, dimensions)
+    return pa.array(np.fromiter(map(xxh3_64_intdigest, rows), np.uint64, len(rows)).view(np.int64))

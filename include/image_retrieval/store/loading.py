@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,7 +10,7 @@ import pyarrow.compute as pc
 from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.copying import Halfvecs, copy_in, copy_out, halfvecs
+from image_retrieval.store.copying import copy_in, digests
 from image_retrieval.store.sql import statement
 
 # of `staging`, as binary COPY wants them
@@ -44,33 +45,37 @@ def load_vectors(connection: Connection, collection: Collection, images: pa.Tabl
     Rows that are there already, unchanged, are compared and not written.
     """
     rows = images.select(list(COLUMNS)).cast(pa.schema(COLUMNS.items()))
-    rows = rows.append_column("embedding", vectors).sort_by("id")  # one order for all who load beside each other
+    rows = rows.append_column("digest", digests(vectors)).append_column("embedding", vectors)
+    if (np.diff(rows["id"].to_numpy()) < 0).any():
+        rows = rows.sort_by("id")  # one order for all who load beside each other
+    span = pc.min_max(rows["id"]).as_py()
     connection.execute(statement("loading", "create_staging"))
-    copy_in(connection, statement("loading", "copy_staging"), rows.select(list(COLUMNS)))
-    written = _load_vectors(connection, collection.vector_table, rows.select(["id", "etag", "embedding"]))
-    connection.execute(statement("loading", "update_images"))
-    connection.execute(statement("loading", "clear_rejected"))
+    copy_in(connection, statement("loading", "copy_staging"), rows.drop(["embedding"]))
+    vector_rows = rows.select(["id", "etag", "digest", "embedding"])
+    written = _load_vectors(connection, collection.vector_table, vector_rows, span)
+    connection.execute(statement("loading", "update_images"), span)
+    connection.execute(statement("loading", "clear_rejected"), span)
     return written
 
 
-def _load_vectors(connection: Connection, table: str, rows: pa.Table) -> int:
-    """Upsert rows of a vector table (id, etag, embedding) that are staged. Returns how many were written."""
-    dimensions = rows["embedding"].type.list_size
-    ids, same_etag, vectors = copy_out(connection, statement("loading", "known_vectors", vectors=table), dimensions)
-    known = pc.is_in(rows["id"], pa.array(ids))
-    ours = rows.filter(known)
-    same = same_etag & (_halfvecs(ours) == vectors).all(axis=1)
-    new, changed = rows.filter(pc.invert(known)), ours.filter(pa.array(~same))
+def _load_vectors(connection: Connection, table: str, rows: pa.Table, span: dict[str, int | None]) -> int:
+    """Upsert rows of a vector table (id, etag, digest, embedding) that are staged. Returns how many were written.
+
+    `span` is the least and the greatest of their ids.
+    """
+    known = connection.execute(statement("loading", "compare_vectors", vectors=table), span).fetchone() or {}
+    unchanged, changed = (pa.array(known[name], pa.int64()) for name in ("unchanged", "changed"))
+    if len(unchanged) == len(rows):
+        return 0
+    theirs = rows.filter(pc.is_in(rows["id"], changed))
+    if len(unchanged) or len(changed):
+        rows = rows.filter(pc.invert(pc.is_in(rows["id"], pa.concat_arrays([unchanged, changed]))))
     try:
         with connection.transaction():
-            copy_in(connection, statement("loading", "copy_vectors", vectors=table), new)
+            copy_in(connection, statement("loading", "copy_vectors", vectors=table), rows)
     except psycopg.errors.UniqueViolation:  # another run has loaded one of them meanwhile
-        return _merge_vectors(connection, table, pa.concat_tables([new, changed]))
-    return len(new) + _merge_vectors(connection, table, changed)
-
-
-def _halfvecs(rows: pa.Table) -> Halfvecs:
-    return halfvecs(rows["embedding"].combine_chunks())
+        return _merge_vectors(connection, table, pa.concat_tables([rows, theirs]))
+    return len(rows) + _merge_vectors(connection, table, theirs)
 
 
 def _merge_vectors(connection: Connection, table: str, rows: pa.Table) -> int:

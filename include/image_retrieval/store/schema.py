@@ -74,7 +74,7 @@ def ensure_vector_table(connection: Connection, collection: Collection, dimensio
     known = connection.execute(statement("view", "find_table"), {"table": f"retrieval.{collection.vector_table}"})
     if known.fetchone() is not None:
         return  # not even a lock: people are searching
-    for name in ("vector_table", "vector_storage", "vector_comments"):
+    for name in ("vector_table", "vector_storage", "vector_trigger", "vector_comments"):
         connection.execute(statement("view", name, vectors=collection.vector_table, dimensions=dimensions))
 
 

@@ -1,49 +1,59 @@
 -- name: create_staging
-CREATE TEMPORARY TABLE staging (
+-- anew for each load: a transaction may hold several
+CREATE TEMPORARY TABLE IF NOT EXISTS staging (
     id            bigint NOT NULL,
     etag          text NOT NULL,
     size          bigint NOT NULL,
     last_modified timestamptz NOT NULL,
-    sha256        text NOT NULL,
-    width         integer NOT NULL,
-    height        integer NOT NULL,
-    format        text NOT NULL,
+    sha256        text,
+    width         integer,
+    height        integer,
+    format        text,
     mode          text,
     phash         bigint,
     captured_at   timestamp,
-    resampled_uri text
+    resampled_uri text,
+    digest        bigint NOT NULL
 ) ON COMMIT DROP;
+TRUNCATE staging;
 
 -- name: copy_staging
 COPY staging
-    (id, etag, size, last_modified, sha256, width, height, format, mode, phash, captured_at, resampled_uri)
+    (id, etag, size, last_modified, sha256, width, height, format, mode, phash, captured_at, resampled_uri,
+     digest)
 FROM STDIN (FORMAT binary);
 
--- name: known_vectors
-COPY (
-    SELECT v.id, v.etag = s.etag, v.embedding
+-- name: compare_vectors
+-- the ids' range, here and below, keeps the planner from reading a whole table for one shard
+SELECT coalesce(array_agg(id) FILTER (WHERE same), '{{}}') AS unchanged,
+       coalesce(array_agg(id) FILTER (WHERE NOT same), '{{}}') AS changed
+FROM (
+    SELECT v.id, v.etag = s.etag AND v.digest IS NOT DISTINCT FROM s.digest AS same
     FROM staging AS s JOIN retrieval.{vectors} AS v ON v.id = s.id
-) TO STDOUT (FORMAT binary);
+    WHERE v.id BETWEEN %(min)s AND %(max)s
+) AS known;
 
 -- name: copy_vectors
-COPY retrieval.{vectors} (id, etag, embedding) FROM STDIN (FORMAT binary);
+COPY retrieval.{vectors} (id, etag, digest, embedding) FROM STDIN (FORMAT binary);
 
 -- name: create_incoming
-CREATE TEMPORARY TABLE incoming (
+CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     id        bigint NOT NULL,
     etag      text NOT NULL,
+    digest    bigint NOT NULL,
     embedding halfvec({dimensions}) STORAGE PLAIN NOT NULL
 ) ON COMMIT DROP;
+TRUNCATE incoming;
 
 -- name: copy_incoming
-COPY incoming (id, etag, embedding) FROM STDIN (FORMAT binary);
+COPY incoming (id, etag, digest, embedding) FROM STDIN (FORMAT binary);
 
 -- name: upsert_vectors
-INSERT INTO retrieval.{vectors} AS v (id, etag, embedding)
-SELECT id, etag, embedding FROM incoming ORDER BY id
+INSERT INTO retrieval.{vectors} AS v (id, etag, digest, embedding)
+SELECT id, etag, digest, embedding FROM incoming ORDER BY id
 ON CONFLICT (id) DO UPDATE
-SET etag = excluded.etag, embedding = excluded.embedding
-WHERE (v.etag, v.embedding) IS DISTINCT FROM (excluded.etag, excluded.embedding);
+SET etag = excluded.etag, digest = excluded.digest, embedding = excluded.embedding
+WHERE (v.etag, v.digest, v.embedding) IS DISTINCT FROM (excluded.etag, excluded.digest, excluded.embedding);
 
 -- name: update_images
 UPDATE retrieval.image AS i
@@ -51,7 +61,7 @@ SET etag = s.etag, size = s.size, last_modified = s.last_modified, sha256 = s.sh
     height = s.height, format = s.format, mode = s.mode, phash = s.phash, captured_at = s.captured_at,
     resampled_uri = s.resampled_uri, updated = now()
 FROM staging AS s
-WHERE i.id = s.id
+WHERE i.id = s.id AND i.id BETWEEN %(min)s AND %(max)s
   AND (i.etag, i.size, i.last_modified, i.sha256, i.width, i.height, i.format, i.mode, i.phash, i.captured_at,
        i.resampled_uri)
       IS DISTINCT FROM
@@ -62,7 +72,7 @@ WHERE i.id = s.id
 DELETE FROM retrieval.rejected AS r
 USING staging AS s
 JOIN retrieval.image AS i ON i.id = s.id
-WHERE r.collection = i.collection AND r.uri = i.uri;
+WHERE r.collection = i.collection AND r.uri = i.uri AND i.id BETWEEN %(min)s AND %(max)s;
 
 -- name: reject
 INSERT INTO retrieval.rejected AS r (collection, uri, etag, stage, model, reason, detail, final, run_id)

@@ -5,18 +5,25 @@ SELECT 1 AS found WHERE to_regclass(%(table)s) IS NOT NULL;
 CREATE TABLE retrieval.{vectors} (
     id        bigint PRIMARY KEY REFERENCES retrieval.image,
     etag      text NOT NULL,
-    embedding halfvec({dimensions}) NOT NULL
+    embedding halfvec({dimensions}) NOT NULL,
+    digest    bigint
 );
 
 -- name: vector_storage
 -- 1,024 halves are just over the TOAST threshold: kept in line, a scan reads them without a detour
 ALTER TABLE retrieval.{vectors} ALTER COLUMN embedding SET STORAGE PLAIN;
 
+-- name: vector_trigger
+CREATE TRIGGER forget_digest BEFORE UPDATE OF embedding ON retrieval.{vectors} FOR EACH ROW
+    WHEN (OLD.digest = NEW.digest AND OLD.embedding <> NEW.embedding)
+    EXECUTE FUNCTION retrieval.forget_digest();
+
 -- name: vector_comments
 COMMENT ON TABLE retrieval.{vectors} IS 'Vectors of one collection under one model, each of length 1.';
 COMMENT ON COLUMN retrieval.{vectors}.id IS 'Image, retrieval.image.id.';
 COMMENT ON COLUMN retrieval.{vectors}.etag IS 'Version of the object that the vector was made of.';
 COMMENT ON COLUMN retrieval.{vectors}.embedding IS 'The vector, of length 1, in half precision.';
+COMMENT ON COLUMN retrieval.{vectors}.digest IS 'XXH3 of the vector as it was loaded, in single precision; null where it is not known.';
 
 -- name: drop_view
 -- only where the vectors' length changes: a replaced view keeps its grants and what depends on it

@@ -1,0 +1,62 @@
+"""A collection as a data set: Parquet parts in one folder, and a manifest that tells what they are."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from image_retrieval.errors import UserError
+from image_retrieval.objectstore import ObjectStore
+
+NAME = "_manifest.json"  # readers of a folder of Parquet files pass over names that begin with _
+COLUMNS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("image_path", pa.string(), nullable=False),
+        pa.field("resampled_image_path", pa.string()),
+        pa.field("image_embedding", pa.list_(pa.float32()), nullable=False),
+        pa.field("group_id", pa.string()),
+        pa.field("intra_id", pa.string()),
+        pa.field("caption", pa.string()),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("format", pa.string()),
+        pa.field("attributes", pa.string(), nullable=False),  # JSON
+        pa.field("created_at", pa.timestamp("us", "UTC"), nullable=False),
+        pa.field("updated_at", pa.timestamp("us", "UTC"), nullable=False),
+        pa.field("captured_at", pa.timestamp("us")),
+        pa.field("sha256", pa.string()),
+        pa.field("phash", pa.int64()),
+    ]
+)
+
+
+def folder_of(uri: str) -> str:
+    """The folder of a data set, ending in `/`."""
+    return uri.rstrip("/") + "/"
+
+
+def read_manifest(store: ObjectStore, folder: str) -> dict[str, Any] | None:
+    """What a folder's manifest says; None where there is none. Raises UserError where it is no manifest."""
+    uri = folder + NAME
+    if not store.exists(uri):
+        return None
+    try:
+        manifest = json.loads(store.read(uri))
+        names = [str(part["file"]) for part in manifest["parts"]]
+        if any("/" in name for name in names) or not isinstance(manifest["complete"], bool):
+            raise ValueError
+        return {**manifest, "dimensions": int(manifest["dimensions"]), "model": {**manifest["model"]}}
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{uri} is no manifest of a data set: delete it, or choose another folder") from None
+
+
+def write_manifest(store: ObjectStore, folder: str, manifest: dict[str, Any]) -> None:
+    """Write the manifest, in place of the one that is there."""
+    store.write(folder + NAME, json.dumps(manifest, ensure_ascii=False, indent=2).encode())
+
+
+def now() -> str:
+    """The time, in UTC, as the manifest has it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

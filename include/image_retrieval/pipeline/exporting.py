@@ -1,0 +1,102 @@
+"""Export: what a collection's view shows, as Parquet parts."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import structlog
+from psycopg.rows import tuple_row
+
+from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
+from image_retrieval.objectstore import ObjectStore
+from image_retrieval.pipeline.dataset import COLUMNS, folder_of, now, read_manifest, write_manifest
+from image_retrieval.settings import Settings
+from image_retrieval.shards import VECTORS_PER_GROUP, reading, writing
+from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.sql import statement
+
+log = structlog.get_logger()
+ROWS_PER_PART = 100_000  # 400 MB of 1,024 dimensions
+SAME = ("collection", "model", "dimensions")
+
+
+def export_collection(
+    collection: Collection,
+    uri: str,
+    settings: Settings,
+    *,
+    rows_per_part: int = ROWS_PER_PART,
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, Any]:
+    """Write the searchable images of a collection, with their vectors, under a folder. Returns the manifest.
+
+    A part that is there is not written again, and a data set that is complete stays as it is. What one call writes is
+    one snapshot of the tables. Raises UserError where the collection has no view yet, and where something else lies in
+    the folder.
+    """
+    store, folder = ObjectStore(settings), folder_of(uri)
+    with connect(settings) as connection:
+        connection.commit()
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        manifest = _plan(connection, collection, store, folder, rows_per_part)
+        if manifest["complete"]:
+            log.info("already exported", uri=folder)
+            return manifest
+        vectors = f"vector_{collection.name}_{manifest['model']['name']}"
+        for part in manifest["parts"]:
+            if store.exists(folder + part["file"]):
+                with reading(store, folder + part["file"]) as file:
+                    part["rows"] = file.metadata.num_rows
+                continue
+            part["rows"] = 0
+            with writing(store, folder + part["file"], COLUMNS, compression="zstd") as writer:
+                for table in _tables(connection, vectors, part, manifest["dimensions"]):
+                    writer.write_table(table)
+                    part["rows"] += len(table)
+                    progress(len(table))
+    rows = sum(part["rows"] for part in manifest["parts"])
+    manifest |= {"complete": True, "rows": rows, "exported_at": now()}
+    write_manifest(store, folder, manifest)
+    return manifest
+
+
+def _plan(
+    connection: Connection, collection: Collection, store: ObjectStore, folder: str, rows_per_part: int
+) -> dict[str, Any]:
+    """The manifest that is there, or a new one, which cuts the images by their ids into parts."""
+    shown = connection.execute(statement("dataset", "find_shown"), {"name": collection.name}).fetchone()
+    if shown is None:
+        raise UserError(f"collection {collection.name!r} has no vectors yet: `image-retrieval run {collection.name}`")
+    model = {"name": shown["model"], "revision": shown["revision"], "digest": shown["digest"]}
+    what = {"collection": collection.name, "model": model, "dimensions": shown["dimensions"]}
+    known = read_manifest(store, folder)
+    if known is not None:
+        if {name: known.get(name) for name in SAME} != what:
+            raise UserError(f"{folder} holds a data set of another collection or model: choose another folder")
+        return known
+    if any(store.pages(folder, missing_ok=True)):
+        raise UserError(f"{folder} is not empty and has no manifest of a data set: choose another folder")
+    vectors = f"vector_{collection.name}_{shown['model']}"
+    spans = connection.execute(statement("dataset", "plan_parts", vectors=vectors), {"size": rows_per_part}).fetchall()
+    spans = spans or [{"first": 0, "last": -1}]  # a data set without rows is one, too
+    parts = [{"file": f"part-{number:05}.parquet", **span} for number, span in enumerate(spans)]
+    manifest = {**what, "complete": False, "parts": parts}
+    write_manifest(store, folder, manifest)
+    return manifest
+
+
+def _tables(connection: Connection, vectors: str, part: dict[str, Any], dimensions: int) -> Iterator[pa.Table]:
+    """The rows of a part, as many at a time as a row group has."""
+    row = np.dtype([("head", ">i2", 2), ("vector", ">f2", (dimensions,))])  # what halfvec_send writes
+    with connection.cursor("part", row_factory=tuple_row) as cursor:
+        cursor.execute(statement("dataset", "read_part", vectors=vectors), part, binary=True)
+        while rows := cursor.fetchmany(VECTORS_PER_GROUP):
+            columns = dict(zip(COLUMNS.names, zip(*rows, strict=True), strict=True))
+            values = np.frombuffer(b"".join(columns.pop("image_embedding")), row)["vector"].astype(np.float32)
+            offsets = np.arange(len(rows) + 1, dtype=np.int32) * dimensions
+            found = {"image_embedding": pa.ListArray.from_arrays(offsets, values.reshape(-1))}
+            found |= {name: pa.array(column, COLUMNS.field(name).type) for name, column in columns.items()}
+            yield pa.table([found[name] for name in COLUMNS.names], schema=COLUMNS)

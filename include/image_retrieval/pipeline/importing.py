@@ -1,0 +1,214 @@
+"""Import: vectors that were made elsewhere, from Parquet, into a collection."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
+from image_retrieval.models.description import describe
+from image_retrieval.models.source import model_folder
+from image_retrieval.objectstore import ObjectStore
+from image_retrieval.pipeline.dataset import folder_of, read_manifest
+from image_retrieval.pipeline.listing import copy_listing, register_listed
+from image_retrieval.settings import Settings
+from image_retrieval.shards import VECTORS_PER_GROUP, reading
+from image_retrieval.store import loading, schema
+from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.copying import copy_in
+from image_retrieval.store.sql import statement
+
+EXAMPLES = 10  # bad rows that are named; the others are counted
+UNIT = 2**-10  # how far from 1 half precision may leave a vector's length
+# columns that a data set may have, and what `retrieval.image` calls them
+FACTS = {
+    **{name: name for name in ("sha256", "width", "height", "format", "phash", "captured_at")},
+    "resampled_image_path": "resampled_uri",
+}
+Vectors = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+Flags = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+Bad = Callable[[str, Any], None]
+
+
+def import_collection(
+    collection: Collection,
+    uri: str,
+    settings: Settings,
+    *,
+    model: str | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, Any]:
+    """Load a data set's vectors into a collection, all or nothing; rows that cannot be used are left out and counted.
+
+    Returns counts of `rows`, `written`, `unchanged` and `rejected` (by reason), and `examples` of what was rejected.
+    `model` names the model that made them where the data set does not tell. Raises UserError where that is not the
+    collection's own, and where the data set as a whole does not fit.
+    """
+    store = ObjectStore(settings)
+    folder = folder_of(uri)
+    manifest = None if uri.endswith(".parquet") else read_manifest(store, folder)
+    description = describe(model_folder(collection.model.source, collection.model.revision, settings, weights=False))
+    _require_model(collection, manifest, model, description.dimensions, uri)
+    report: dict[str, Any] = {"rows": 0, "written": 0, "unchanged": 0, "rejected": Counter(), "examples": []}
+    with connect(settings) as connection:
+        connection.execute(statement("listing", "lock_collection"), {"collection": collection.name})
+        schema.register_model(connection, collection, description)
+        _record_digest(connection, collection, manifest, uri)
+        schema.ensure_vector_table(connection, collection, description.dimensions)
+        copy_listing(connection, collection, store)
+        connection.execute(statement("dataset", "index_listed"))
+        register_listed(connection, collection)
+        for place, first, batch in _batches(store, _files(store, uri, manifest)):
+
+            def bad(reason: str, rows: Any, place: str = place, first: int = first) -> None:
+                if len(rows):
+                    report["rejected"][reason] += len(rows)
+                room = EXAMPLES - len(report["examples"])
+                report["examples"] += [f"{place} row {first + int(row)}: {reason}" for row in rows[:room]]
+
+            images, vectors = _usable(connection, collection, batch, description.dimensions, bad)
+            written = loading.load_vectors(connection, collection, images, vectors) if len(images) else 0
+            report["rows"] += len(batch)
+            report["written"] += written
+            report["unchanged"] += len(images) - written
+            progress(len(batch))
+        if report["rows"] and not report["written"] + report["unchanged"]:
+            raise UserError(f"{uri} has no row that fits collection {collection.name!r}: {report['examples'][0]}")
+    with connect(settings) as connection:
+        schema.ensure_index(connection, collection, settings)
+        schema.show_in_view(connection, collection, description.dimensions, complete=False)
+    return {**report, "rejected": dict(report["rejected"])}
+
+
+def _require_model(
+    collection: Collection, manifest: dict[str, Any] | None, model: str | None, dimensions: int, uri: str
+) -> None:
+    told = model or (manifest["model"].get("name") if manifest is not None else None)
+    if told is None:
+        raise UserError(f"{uri} does not tell what model made its vectors: name it with --model")
+    if told != collection.model.name:
+        raise UserError(
+            f"the vectors of {uri} are of model {told!r}, and collection {collection.name!r} has "
+            f"{collection.model.name!r}: they would not compare"
+        )
+    if manifest is None:
+        return
+    if not manifest["complete"]:
+        raise UserError(f"{uri} is not complete: run the export that writes it again")
+    if manifest["dimensions"] != dimensions:
+        raise UserError(
+            f"the vectors of {uri} have {manifest['dimensions']} dimensions, and those of model "
+            f"{collection.model.name!r} {dimensions}: they would not compare"
+        )
+
+
+def _record_digest(connection: Connection, collection: Collection, manifest: dict[str, Any] | None, uri: str) -> None:
+    """Hold the collection's model to the digest that a data set tells."""
+    digest = manifest["model"].get("digest") if manifest is not None else None
+    if digest is None:
+        return
+    known = schema.known_digest(connection, collection.model.name)
+    if known not in (None, digest):
+        raise UserError(
+            f"the vectors of {uri} were made with other files of model {collection.model.name!r} (digest "
+            f"{str(digest)[:12]}…) than those of collection {collection.name!r} ({str(known)[:12]}…): "
+            "they would not compare"
+        )
+    schema.record_digest(connection, collection, digest)
+
+
+def _files(store: ObjectStore, uri: str, manifest: dict[str, Any] | None) -> list[str]:
+    """The Parquet files of a data set. Raises UserError where there is none."""
+    if uri.endswith(".parquet"):
+        return [uri]
+    if manifest is not None:
+        return [folder_of(uri) + part["file"] for part in manifest["parts"]]
+    found = [entry.uri for page in store.pages(folder_of(uri)) for entry in page if entry.key.endswith(".parquet")]
+    if not found:
+        raise UserError(f"{uri} has no Parquet file: give a folder of them, or one that ends in .parquet")
+    return sorted(found)
+
+
+def _batches(store: ObjectStore, files: list[str]) -> Iterator[tuple[str, int, pa.Table]]:
+    """Each file's rows in batches, with the file and the number of the first row in it, from 0."""
+    for uri in files:
+        try:
+            with reading(store, uri) as file:
+                names = set(file.schema_arrow.names)
+                missing = {"image_path", "image_embedding"} - names
+                if missing:
+                    raise UserError(f"{uri} has no column {', '.join(sorted(missing))}: see docs/dataset.md")
+                wanted = [name for name in ("image_path", "image_embedding", *FACTS) if name in names]
+                first = 0
+                for batch in file.iter_batches(VECTORS_PER_GROUP, columns=wanted):
+                    yield uri, first, pa.Table.from_batches([batch])
+                    first += len(batch)
+        except pa.ArrowInvalid as error:
+            raise UserError(f"{uri} cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from None
+
+
+def _usable(
+    connection: Connection, collection: Collection, batch: pa.Table, dimensions: int, bad: Bad
+) -> tuple[pa.Table, pa.ChunkedArray]:
+    """Of a batch, the images that can be loaded with what is known of them, and their vectors, of length 1."""
+    numbers, vectors = _vectors(batch["image_embedding"], dimensions, bad)
+    paths = np.asarray(batch["image_path"].cast(pa.string()).to_pylist(), object)[numbers]
+    told = np.array([path is not None and "\0" not in path for path in paths], bool)
+    bad("has no usable image_path", numbers[~told])
+    numbers, vectors, paths = numbers[told], vectors[told], paths[told]
+    _, firsts = np.unique(paths, return_index=True)
+    once = np.isin(np.arange(len(paths)), firsts)
+    offered = pa.table({"number": pa.array(np.arange(len(paths))[once]), "uri": pa.array(paths[once], pa.string())})
+    connection.execute(statement("dataset", "create_offered"))
+    copy_in(connection, statement("dataset", "copy_offered"), offered)
+    key = {"collection": collection.name}
+    rows = connection.execute(statement("dataset", "find_offered"), key).fetchall()
+    connection.execute(statement("dataset", "forget_offered"))
+    chosen = np.array([row["number"] for row in rows], np.int64)
+    lost = np.setdiff1d(np.arange(len(paths)), chosen)
+    bad(f"is no object of {collection.source}, or was given before", numbers[lost])
+    known = pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in loading.COLUMNS.items()})
+    images = _with_facts(known, batch.take(pa.array(numbers[chosen])))
+    values = pa.array(vectors[chosen].reshape(-1))
+    return images, pa.chunked_array([pa.FixedSizeListArray.from_arrays(values, dimensions)])
+
+
+def _with_facts(known: pa.Table, told: pa.Table) -> pa.Table:
+    """What is known of the images, and before it what the data set tells."""
+    for name in set(FACTS) & set(told.column_names):
+        position = known.column_names.index(FACTS[name])
+        kind = known.schema.field(position).type
+        try:
+            column = told[name].cast(kind)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise UserError(f"column {name} holds {told[name].type}, not {kind}: see docs/dataset.md") from None
+        known = known.set_column(position, FACTS[name], pc.coalesce(column, known[position]))
+    return known
+
+
+def _vectors(column: pa.ChunkedArray, dimensions: int, bad: Bad) -> tuple[Any, Vectors]:
+    """The rows whose vectors can be used, and these, of length 1."""
+    kind = column.type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+        raise UserError(f"column image_embedding holds {kind}, not lists of numbers: see docs/dataset.md")
+    try:
+        lists = column.cast(pa.list_(pa.float32())).combine_chunks()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise UserError(f"column image_embedding holds {kind}, not lists of numbers: see docs/dataset.md") from None
+    fits = pc.fill_null(pc.equal(pc.list_value_length(lists), dimensions), False).to_numpy(zero_copy_only=False)
+    bad(f"has not {dimensions} dimensions", np.flatnonzero(~fits))
+    numbers = np.flatnonzero(fits)
+    values = lists.take(pa.array(numbers)).flatten().to_numpy(zero_copy_only=False).reshape(-1, dimensions)
+    finite = np.isfinite(values).all(axis=1)
+    bad("is not finite", numbers[~finite])
+    numbers, values = numbers[finite], values[finite].astype(np.float32)
+    lengths = np.linalg.norm(values.astype(np.float64), axis=1)
+    long = lengths > 0
+    bad("has no length", numbers[~long])
+    numbers, values, lengths = numbers[long], values[long], lengths[long]
+    scale = np.where(np.abs(lengths - 1) > UNIT, lengths, 1.0)
+    return numbers, (values / scale[:, None]).astype(np.float32)

@@ -1,0 +1,61 @@
+-- name: find_shown
+SELECT c.model, c.dimensions, m.revision, m.digest
+FROM retrieval.collection AS c JOIN retrieval.model AS m ON m.name = c.model
+WHERE c.name = %(name)s;
+
+-- name: plan_parts
+SELECT min(id) AS first, max(id) AS last
+FROM (
+    SELECT v.id, (row_number() OVER (ORDER BY v.id) - 1) / %(size)s AS part
+    FROM retrieval.{vectors} AS v JOIN retrieval.image AS i ON i.id = v.id
+    WHERE i.deleted IS NULL
+) AS numbered
+GROUP BY part
+ORDER BY part;
+
+-- name: read_part
+-- the view's columns; the view itself does not show the ids that bound a part
+SELECT i.image_id,
+       i.uri AS image_path,
+       i.resampled_uri AS resampled_image_path,
+       halfvec_send(v.embedding) AS image_embedding,
+       i.group_id,
+       i.intra_id,
+       i.caption,
+       i.width,
+       i.height,
+       i.format,
+       i.attributes::text AS attributes,
+       i.first_seen AS created_at,
+       i.updated AS updated_at,
+       i.captured_at,
+       i.sha256,
+       i.phash
+FROM retrieval.{vectors} AS v
+JOIN retrieval.image AS i ON i.id = v.id
+WHERE i.deleted IS NULL AND v.id BETWEEN %(first)s AND %(last)s
+ORDER BY v.id;
+
+-- name: create_offered
+CREATE TEMPORARY TABLE IF NOT EXISTS offered (number bigint NOT NULL, uri text NOT NULL) ON COMMIT DROP;
+TRUNCATE offered;
+
+-- name: copy_offered
+COPY offered (number, uri) FROM STDIN (FORMAT binary);
+
+-- name: find_offered
+-- what is known of an image holds while its object is the same
+SELECT o.number, i.id, l.etag, l.size, l.last_modified, k.sha256, k.width, k.height, k.format, k.mode, k.phash,
+       k.captured_at, k.resampled_uri
+FROM offered AS o
+JOIN listed AS l ON l.uri = o.uri
+JOIN retrieval.image AS i ON i.collection = %(collection)s AND i.uri = l.uri
+LEFT JOIN retrieval.image AS k ON k.id = i.id AND k.etag = l.etag
+ORDER BY o.number;
+
+-- name: forget_offered
+-- an image that is offered again finds no match
+DELETE FROM listed AS l USING offered AS o WHERE l.uri = o.uri;
+
+-- name: index_listed
+CREATE INDEX ON listed (uri);
