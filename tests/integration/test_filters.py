@@ -209,7 +209,9 @@ def _stored(row):
     return {**{key: value for key, value in row.items() if key != "created_at"}, "first_seen": row["created_at"]}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60, deadline=None
+)
 @given(filter=FILTERS, k=st.integers(1, SMALL + 5), grouped=st.booleans(), indexed=st.booleans())
 def test_any_filter_finds_what_brute_force_finds(project, small, filter, k, grouped, indexed):
     query = small[7] + 0.1

@@ -125,8 +125,8 @@ def ensure_index(collection: Collection, settings: Settings) -> Plan:
             _build(connection, collection, facts, plan, new, settings)
             _note(connection, vectors, facts.rows, time.monotonic() - started)
             with connection.transaction():  # renaming locks out neither readers nor writers
-                connection.execute(statement("indexing", "rename_index", index=index, name=old))
-                connection.execute(statement("indexing", "rename_index", index=new, name=index))
+                connection.execute(statement("indexing", "rename_index", index=index, becomes=old))
+                connection.execute(statement("indexing", "rename_index", index=new, becomes=index))
             connection.execute(statement("indexing", "drop_index", index=old))
         connection.execute(statement("indexing", "analyse_vectors", vectors=vectors))
         connection.execute(statement("indexing", "analyse_images"))

@@ -45,7 +45,7 @@ WITH (m = 16, ef_construction = 64);
 SELECT phase, tuples_done FROM pg_stat_progress_create_index WHERE pid = %(pid)s;
 
 -- name: rename_index
-ALTER INDEX IF EXISTS retrieval.{index} RENAME TO {name};
+ALTER INDEX IF EXISTS retrieval.{index} RENAME TO {becomes};
 
 -- name: note_built
 INSERT INTO retrieval.vector_index (vectors, rows, seconds) VALUES (%(vectors)s, %(rows)s, %(seconds)s)
