@@ -165,9 +165,10 @@ def in_turns(ways: dict[str, Ask], asked: list[Any]) -> tuple[dict[str, list[flo
 
 
 def recall(found: list[list[str]], expected: list[list[str]]) -> float:
-    """Share of the expected images that were found."""
+    """Share of the expected images that were found; 1 where there are none."""
     hits = sum(len(set(a) & set(b)) for a, b in zip(found, expected, strict=True))
-    return round(hits / max(1, sum(map(len, expected))), 4)
+    wanted = sum(map(len, expected))
+    return round(hits / wanted, 4) if wanted else 1.0
 
 
 def milliseconds(seconds: list[float], percentile: int) -> float:
