@@ -6,7 +6,7 @@ from orchestration.configuration import DAG_DEFAULTS, declared_collections
 from orchestration.documentation import dag_page
 from orchestration.embedding import embed, embeds_in_pods
 from orchestration.orphans import remove_orphans
-from orchestration.tasks import index, list_images, report_task, resample, upsert
+from orchestration.tasks import index, list_images, recall, report_task, resample, upsert
 
 PARAMS = {
     "full": Param(False, type="boolean", title="Full re-scan", description="Embed every image again, changed or not."),
@@ -29,7 +29,7 @@ PARAMS = {
 
 
 def image_embedding(collection):
-    """List what is new, let each shard flow through its three stages on its own, index, report."""
+    """List what is new, let each shard flow through its three stages on its own, index, measure recall, report."""
     with DAG(
         dag_id=f"image_embedding_{collection.name}",
         schedule=collection.schedule,
@@ -48,7 +48,7 @@ def image_embedding(collection):
             )
 
         shards = shard.expand_kwargs(list_images(collection.name))
-        shards >> index(collection.name) >> report_task(collection.name)
+        shards >> index(collection.name) >> recall(collection.name) >> report_task(collection.name)
         if embeds_in_pods():
             shards >> remove_orphans(collection.name)
 

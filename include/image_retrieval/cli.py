@@ -1,6 +1,7 @@
 """image-retrieval: the stages, the searches and the embedded services from a terminal."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     query.add_argument("--image", metavar="IMAGE", help="a picture: a file, an http(s):// or s3:// URL, - for stdin")
     query.add_argument("--id", metavar="ID", help="search with an image of the collection")
     search.add_argument("-k", type=_positive, default=10, metavar="N", help="how many results (10)")
+    search.add_argument("--filter", type=_filter, metavar="JSON", help='such as \'{"width": {"gte": 500}}\'')
+    search.add_argument("--min-similarity", type=float, metavar="X", help="only results that are at least so similar")
+    search.add_argument("--grouped", action="store_true", help="only the best image of each group_id")
 
     rejected = add("rejected", searching.rejected, collection=True, json_too=True)
     rejected.add_argument(
@@ -155,6 +159,16 @@ def _natural(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
     return int(text)
+
+
+def _filter(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
+    return found
 
 
 def script() -> None:

@@ -89,6 +89,9 @@ class Collection(Strict):
     deletion_limit: float = Field(0.2, ge=0, le=1, description="share of images that may be gone at once")
     shard_size: int = Field(10_000, ge=1, le=1_000_000, description="images a shard")
     max_shards: int = Field(200, ge=1, le=1000, description="shards a run; what is left over the next run takes")
+    distance: Literal["cosine", "inner_product", "l2"] = Field("cosine", description="what vectors are compared by")
+    quantized: bool = Field(False, description="index the vectors' signs alone, and rank what it finds by the vectors")
+    recall_target: float = Field(0.99, gt=0, le=1, description="of searches through the index, 10 results each")
 
     @field_validator("glob", mode="before")
     @classmethod

@@ -74,7 +74,12 @@ class Settings(BaseSettings):
     allow_private_urls: bool = Field(False, description="http(s) URLs may reach addresses that are not public")
     max_attempts: int = Field(3, ge=1, description="tries of an image that fails for a passing reason, then final")
     index_from_rows: int = Field(10_000, ge=0, description="smaller vector tables are scanned exactly, without index")
-    index_memory_mb: int = Field(1024, ge=64, description="maintenance_work_mem while an index is built")
+    index_memory_mb: Annotated[int | None, BeforeValidator(lambda given: given or None)] = Field(
+        None,
+        ge=64,
+        description="most memory for building an index; unset: a quarter of the machine's where the database is local, "
+        "else 1024 or the server's maintenance_work_mem",
+    )
 
     log_format: Literal["text", "json"] = "text"
 

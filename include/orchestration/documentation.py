@@ -9,7 +9,8 @@ Keeps the view `images.{name}` in step with `{source}` ({glob}), embedded by mod
 
 1. **list_images** compares the bucket with the table and cuts what is new or changed into shards.
 2. Each **shard** flows on its own: *resample* (CPU), *embed* ({runner}), *upsert* (one transaction).
-3. **index** keeps the view and its HNSW index right; **report** closes `retrieval.run` and tells the asset
+3. **index** keeps the view and its HNSW index right; **recall** measures what searches find through it, and raises
+   `ef_search` where that is too little (`retrieval.recall`); **report** closes `retrieval.run` and tells the asset
    `images.{name}` what was done.
 
 Images that cannot be used are in `images.rejected('{name}')`, with the reason; no image fails a shard, no shard

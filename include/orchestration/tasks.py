@@ -89,6 +89,15 @@ def index(collection: str) -> None:
         index_vectors(entry, run_id, settings)
 
 
+@task(execution_timeout=timedelta(hours=2))
+def recall(collection: str) -> None:
+    """Compare searches through the index with exact ones, and raise `ef_search` until they find enough."""
+    from image_retrieval.pipeline.finishing import measure_recall
+
+    with _stage(collection) as (entry, _, settings):
+        measure_recall(entry, settings)
+
+
 def report_task(collection: str) -> Any:
     """The last task, which carries the collection's asset: what the run did, and whether all of it came through."""
     asset = Asset(name=f"images.{collection}", uri=f"x-image-retrieval://{collection}")

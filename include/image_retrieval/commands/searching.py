@@ -15,9 +15,10 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.store.search import search, similar_to
 
     collection = find_collection(settings.collections_path, options.collection)
+    more = {"filter": options.filter, "min_similarity": options.min_similarity, "grouped": options.grouped}
     if options.id is not None:
         with connect(settings) as connection:
-            results = similar_to(connection, collection.name, options.id, options.k)
+            results = similar_to(connection, collection.name, options.id, options.k, **more)
     else:
         from image_retrieval.inputs import named_image
         from image_retrieval.pipeline.querying import embed_image
@@ -27,7 +28,7 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
         with connect(settings) as connection:
             digest = known_digest(connection, collection.model.name)
             vector = embed_image(picture, collection, settings, digest=digest)
-            results = search(connection, collection.name, vector, options.k)
+            results = search(connection, collection.name, vector, options.k, **more)
     if options.json:
         print_json({"results": results})
         return

@@ -13,6 +13,8 @@ from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder, run_folder
 from image_retrieval.store import schema
 from image_retrieval.store.connection import connect
+from image_retrieval.store.indexing import ensure_index
+from image_retrieval.store.recall import ensure_recall
 from image_retrieval.store.reports import missing_shards, read_run
 from image_retrieval.store.sql import statement
 
@@ -33,14 +35,19 @@ def index_vectors(collection: Collection, run_id: str, settings: Settings) -> No
     started = time.monotonic()
     model = describe(model_folder(collection.model.source, collection.model.revision, settings, weights=False))
     key = {"collection": collection.name, "run_id": run_id}
+    plan = ensure_index(collection, settings)
     with connect(settings) as connection:
-        decision = schema.ensure_index(connection, collection, settings)
         run = read_run(connection, collection.name, run_id) or {}
         complete = not run.get("left_over") and not missing_shards(connection, collection.name, run_id)
         shown = schema.show_in_view(connection, collection, model.dimensions, complete=complete)
         seconds = time.monotonic() - started
         connection.execute(statement("report", "set_index_seconds"), {**key, "seconds": seconds})
-    log.info("indexed", decision=decision, view_shows=shown, seconds=round(seconds, 2))
+    log.info("indexed", decision=plan.reason, view_shows=shown, seconds=round(seconds, 2))
+
+
+def measure_recall(collection: Collection, settings: Settings) -> None:
+    """Measure how much of the exact answer searches find, and raise `ef_search` until that is as wanted."""
+    ensure_recall(collection, settings)
 
 
 def finish_run(collection: Collection, run_id: str, settings: Settings) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import structlog
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
-from image_retrieval.pipeline.finishing import finish_run, index_vectors
+from image_retrieval.pipeline.finishing import finish_run, index_vectors, measure_recall
 from image_retrieval.pipeline.listing import Plan, list_images
 from image_retrieval.pipeline.resampling import resample_shard
 from image_retrieval.pipeline.upserting import upsert_shard
@@ -30,7 +30,7 @@ def run_collection(
     planned: Callable[[Plan], None] = lambda plan: None,
     progress: Progress = lambda stage, done: None,
 ) -> dict[str, Any]:
-    """List, resample, embed, upsert, index, report. Returns the run's report.
+    """List, resample, embed, upsert, index, measure recall, report. Returns the run's report.
 
     `planned` hears what the listing found, `progress` each stage's images as they are done.
     """
@@ -47,6 +47,7 @@ def run_collection(
                 finish_run(collection, run_id, settings)  # as failed
             raise
         index_vectors(collection, run_id, settings)
+        measure_recall(collection, settings)
         return finish_run(collection, run_id, settings)
 
 

@@ -35,6 +35,15 @@ def connect(settings: Settings) -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def session(settings: Settings) -> Iterator[Connection]:
+    """A connection whose statements commit one by one, for what no transaction may hold. Raises as `connect`."""
+    with connect(settings) as connection:
+        connection.commit()
+        connection.autocommit = True
+        yield connection
+
+
 @cache
 def newest_version() -> str:
     """The schema's version that `migrate` brings a database to, four digits."""

@@ -96,24 +96,7 @@ def show_in_view(connection: Connection, collection: Collection, dimensions: int
         "source": collection.source,
         "model": collection.model.name,
         "dimensions": dimensions,
+        "distance": collection.distance,
     }
     connection.execute(statement("view", "register_collection"), row)
     return collection.model.name
-
-
-def ensure_index(connection: Connection, collection: Collection, settings: Settings) -> str:
-    """Build the HNSW index once the table is large enough to gain by it. Returns what was decided, in words."""
-    table, index = collection.vector_table, f"{collection.vector_table}_hnsw"
-    row = connection.execute(statement("view", "count_vectors", vectors=table)).fetchone()
-    rows = row["count"] if row else 0
-    connection.execute(statement("view", "analyse_vectors", vectors=table))
-    connection.execute(statement("view", "analyse_images"))
-    if rows < settings.index_from_rows:
-        return f"exact scan: {rows} vectors are fewer than {settings.index_from_rows}"
-    found = connection.execute(statement("view", "has_index"), {"index": f"retrieval.{index}"}).fetchone()
-    if found and found["exists"]:
-        return f"index {index} is there and was kept up by the inserts"
-    connection.execute("SELECT set_config('maintenance_work_mem', %s, true)", (f"{settings.index_memory_mb}MB",))
-    connection.execute(statement("view", "drop_index", index=index))
-    connection.execute(statement("view", "build_index", index=index, vectors=table))
-    return f"index {index} built over {rows} vectors"

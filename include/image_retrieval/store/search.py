@@ -4,20 +4,44 @@ from typing import Any
 
 import psycopg
 from pgvector import HalfVector
+from psycopg.types.json import Jsonb
 
 from image_retrieval.errors import UserError
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.sql import statement
 
-
-def search(connection: Connection, collection: str, query: Any, k: int) -> list[dict[str, Any]]:
-    """The k images most similar to a vector (dimensions,), best first. Raises UserError."""
-    return _results(connection, "search", {"collection": collection, "query": HalfVector(query), "k": k})
+Filter = dict[str, Any]
 
 
-def similar_to(connection: Connection, collection: str, image_id: str, k: int) -> list[dict[str, Any]]:
-    """The k images most similar to one of the collection, best first, itself left out. Raises UserError."""
-    return _results(connection, "similar_to", {"collection": collection, "image_id": image_id, "k": k})
+def search(
+    connection: Connection,
+    collection: str,
+    query: Any,
+    k: int,
+    filter: Filter | None = None,
+    min_similarity: float | None = None,
+    grouped: bool = False,
+) -> list[dict[str, Any]]:
+    """The k images most similar to a vector (dimensions,), best first: k wherever so many match.
+
+    docs/sql.md describes filters; `grouped` keeps the best image of each group_id. Raises UserError.
+    """
+    more = {"filter": Jsonb(filter or {}), "min_similarity": min_similarity, "grouped": grouped}
+    return _results(connection, "search", {"collection": collection, "query": HalfVector(query), "k": k, **more})
+
+
+def similar_to(
+    connection: Connection,
+    collection: str,
+    image_id: str,
+    k: int,
+    filter: Filter | None = None,
+    min_similarity: float | None = None,
+    grouped: bool = False,
+) -> list[dict[str, Any]]:
+    """The k images most similar to one of the collection, best first, itself left out; else as `search`."""
+    more = {"filter": Jsonb(filter or {}), "min_similarity": min_similarity, "grouped": grouped}
+    return _results(connection, "similar_to", {"collection": collection, "image_id": image_id, "k": k, **more})
 
 
 def _results(connection: Connection, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
@@ -26,3 +50,5 @@ def _results(connection: Connection, name: str, parameters: dict[str, Any]) -> l
     except psycopg.errors.RaiseException as error:
         hint = error.diag.message_hint
         raise UserError(f"{error.diag.message_primary}{f' ({hint})' if hint else ''}") from None
+    except (psycopg.errors.StatementTooComplex, psycopg.errors.UntranslatableCharacter) as error:
+        raise UserError(f"filter cannot be used: {error.diag.message_primary}") from None

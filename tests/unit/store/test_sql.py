@@ -74,9 +74,9 @@ def test_names_are_quoted_and_numbers_are_not():
 @example("{index}")
 @example("%(name)s")
 def test_no_name_breaks_out_of_its_quotes(name):
-    text = statement("view", "drop_index", index=name).as_string()
+    text = statement("indexing", "drop_index", index=name).as_string()
     quoted = name.replace('"', '""')
-    assert text == f'DROP INDEX IF EXISTS retrieval."{quoted}";'
+    assert text == f'DROP INDEX CONCURRENTLY IF EXISTS retrieval."{quoted}";'
 
 
 def test_a_missing_part_is_noticed():

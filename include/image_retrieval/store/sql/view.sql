@@ -50,26 +50,10 @@ UPDATE retrieval.model SET digest = %(digest)s WHERE name = %(name)s AND digest 
 SELECT model, dimensions FROM retrieval.collection WHERE name = %(name)s FOR UPDATE;
 
 -- name: register_collection
-INSERT INTO retrieval.collection (name, source, model, dimensions)
-VALUES (%(name)s, %(source)s, %(model)s, %(dimensions)s)
+INSERT INTO retrieval.collection (name, source, model, dimensions, distance)
+VALUES (%(name)s, %(source)s, %(model)s, %(dimensions)s, %(distance)s)
 ON CONFLICT (name) DO UPDATE
-SET source = excluded.source, model = excluded.model, dimensions = excluded.dimensions, updated_at = now()
-WHERE (collection.source, collection.model) IS DISTINCT FROM (excluded.source, excluded.model);
-
--- name: count_vectors
-SELECT count(*) FROM retrieval.{vectors};
-
--- name: has_index
-SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(%(index)s) AND indisvalid);
-
--- name: drop_index
-DROP INDEX IF EXISTS retrieval.{index};
-
--- name: build_index
-CREATE INDEX {index} ON retrieval.{vectors} USING hnsw (embedding halfvec_cosine_ops) WITH (m = 16, ef_construction = 64);
-
--- name: analyse_vectors
-ANALYZE retrieval.{vectors};
-
--- name: analyse_images
-ANALYZE retrieval.image;
+SET source = excluded.source, model = excluded.model, dimensions = excluded.dimensions, distance = excluded.distance,
+    updated_at = now()
+WHERE (collection.source, collection.model, collection.distance)
+      IS DISTINCT FROM (excluded.source, excluded.model, excluded.distance);

@@ -1,0 +1,212 @@
+"""The index of a vector table: what is best for the table, and how it comes about while people search and load.
+
+A search scans small tables exactly. Larger ones have an HNSW index (Malkov and Yashunin, 2016, as pgvector builds it)
+on the vectors in half precision, or on their signs alone. Loads keep it up by plain inserts. It is built anew beside
+the old one, and takes its name, where the table has outgrown it or much of it is dead.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import psycopg
+import structlog
+
+from image_retrieval.collection import Collection
+from image_retrieval.settings import Settings
+from image_retrieval.store.connection import Connection, session
+from image_retrieval.store.sql import statement
+
+OPERATOR_CLASSES = {"cosine": "halfvec_cosine_ops", "inner_product": "halfvec_ip_ops", "l2": "halfvec_l2_ops"}
+BIT_CLASS = "bit_hamming_ops"
+M = 16  # as in indexing.sql
+GROWN = 0.5  # inserted since the build, as a share of what it was built over
+DEAD = 0.2  # dead rows, as a share of all: scans pass them, and vacuum mends the graph around each of them
+MEMORY_MARGIN = 1.1
+LEAST_MEMORY_MB = 64
+WORKER_MEMORY_MB = 32  # PostgreSQL's plan_create_index_workers takes fewer workers where each had less
+REMOTE_MEMORY_MB = 1024
+SECONDS_BETWEEN_REPORTS = 5.0
+LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a decision rests on."""
+
+    rows: int
+    dead: int  # rows that vacuum has not removed yet
+    dimensions: int
+    index_class: str | None  # operator class of the index that is there and valid
+    built_rows: int | None  # what that index was built over; None where nobody noted it
+    wanted_class: str
+    least_rows: int  # smaller tables have no index
+    memory_limit_mb: int
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done, and why."""
+
+    action: Literal["scan", "keep", "build", "rebuild"]
+    reason: str
+    memory_mb: int = LEAST_MEMORY_MB
+    workers: int = 0
+
+
+def graph_bytes(rows: int, dimensions: int, operator_class: str) -> int:
+    """Memory that pgvector needs to build a graph without spilling.
+
+    Sizes are those of the structures in pgvector 0.8's src/hnsw.h, on 64 bits: 128 for HnswElementData; 8 for the list
+    of layers; 8 + 16 a neighbour for HnswNeighborArray, 2 m neighbours in the ground layer and m in each higher one,
+    of which an element has 1 / (m - 1) on average; and the value with its header.
+    """
+    value = 8 + (dimensions // 8 if operator_class == BIT_CLASS else 2 * dimensions)
+    neighbours = (8 + 16 * 2 * M) + (8 + 8 + 16 * M) / (M - 1)
+    return round(rows * (128 + 8 + neighbours + value))
+
+
+def plan_index(facts: Facts) -> Plan:
+    """What is best for a vector table."""
+    inserted = facts.rows - facts.built_rows if facts.built_rows is not None else 0
+    is_right = facts.index_class == facts.wanted_class
+    dead_share = facts.dead / max(1, facts.rows + facts.dead)
+    if not is_right and facts.rows < facts.least_rows:
+        return Plan("scan", f"exact scan: {facts.rows} vectors are fewer than {facts.least_rows}")
+    if is_right and dead_share > DEAD:
+        why = f"{dead_share:.0%} of its rows are dead"
+    elif is_right and inserted > GROWN * (facts.built_rows or 0):
+        why = f"{inserted} vectors came to the {facts.built_rows} that it was built over"
+    elif is_right:
+        return Plan("keep", f"the index is there and was kept up by the inserts: {facts.rows} vectors")
+    elif facts.index_class is not None:
+        why = f"it is one for {facts.index_class} and {facts.wanted_class} is wanted"
+    else:
+        why = "there is none"
+    needed = round(graph_bytes(facts.rows, facts.dimensions, facts.wanted_class) * MEMORY_MARGIN / 2**20)
+    memory = max(LEAST_MEMORY_MB, min(needed, facts.memory_limit_mb))
+    workers = max(0, min(facts.workers, memory // WORKER_MEMORY_MB - 1))
+    fits = f"in {memory} MB" if needed <= memory else f"which needs {needed} MB and has {memory}: it will be slow"
+    reason = f"an index is built over {facts.rows} vectors, since {why}: {fits}, with {workers} parallel workers"
+    return Plan("rebuild" if facts.index_class else "build", reason, memory, workers)
+
+
+def ensure_index(collection: Collection, settings: Settings) -> Plan:
+    """Decide what the collection's vector table needs, and do it. Returns the plan.
+
+    One at a time for each table; what a killed build left is removed. Readers and writers are never kept waiting.
+    """
+    vectors = collection.vector_table
+    index, new, old = (f"{vectors}_hnsw{suffix}" for suffix in ("", "2", "1"))
+    with session(settings) as connection, _locked(connection, vectors):
+        leftovers = connection.execute(
+            statement("indexing", "find_leftovers"), {"vectors": vectors, "names": [new, old]}
+        )
+        for row in leftovers.fetchall():
+            log.warning("removing what a broken build left", index=row["index"])
+            connection.execute(statement("indexing", "drop_index", index=row["index"]))
+        facts = _read_facts(connection, collection, settings)
+        plan = plan_index(facts)
+        log.info("index", plan=plan.reason)
+        if plan.action == "scan":
+            connection.execute(statement("indexing", "drop_index", index=index))
+        elif plan.action == "keep":
+            if facts.built_rows is None:
+                _note(connection, vectors, facts.rows, 0)
+        else:
+            started = time.monotonic()
+            _build(connection, collection, facts, plan, new, settings)
+            _note(connection, vectors, facts.rows, time.monotonic() - started)
+            with connection.transaction():  # renaming locks out neither readers nor writers
+                connection.execute(statement("indexing", "rename_index", index=index, becomes=old))
+                connection.execute(statement("indexing", "rename_index", index=new, becomes=index))
+            connection.execute(statement("indexing", "drop_index", index=old))
+        connection.execute(statement("indexing", "analyse_vectors", vectors=vectors))
+        connection.execute(statement("indexing", "analyse_images"))
+    return plan
+
+
+@contextmanager
+def _locked(connection: Connection, vectors: str) -> Iterator[None]:
+    """Alone with the index of a table until the session ends."""
+    told = False
+    while True:
+        row = connection.execute(statement("indexing", "try_lock"), {"vectors": vectors}).fetchone()
+        if row and row["locked"]:
+            break
+        if not told:
+            log.info("another task is at this index: waiting", vectors=vectors)
+            told = True
+        time.sleep(1)
+    yield
+
+
+def _read_facts(connection: Connection, collection: Collection, settings: Settings) -> Facts:
+    vectors = collection.vector_table
+    parameters = {"vectors": vectors, "index": f"{vectors}_hnsw"}
+    row = connection.execute(statement("indexing", "read_facts", vectors=vectors), parameters).fetchone() or {}
+    server_memory, server_workers = row.pop("server_memory_mb"), row.pop("server_workers")
+    memory, workers = max(REMOTE_MEMORY_MB, server_memory), server_workers
+    if connection.info.host in LOCAL_HOSTS:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**22  # a quarter, in MB
+        workers = len(os.sched_getaffinity(0)) - 1
+    return Facts(
+        **row,
+        wanted_class=BIT_CLASS if collection.quantized else OPERATOR_CLASSES[collection.distance],
+        least_rows=settings.index_from_rows,
+        memory_limit_mb=settings.index_memory_mb or memory,
+        workers=workers,
+    )
+
+
+def _note(connection: Connection, vectors: str, rows: int, seconds: float) -> None:
+    connection.execute(statement("indexing", "note_built"), {"vectors": vectors, "rows": rows, "seconds": seconds})
+
+
+def _build(
+    connection: Connection, collection: Collection, facts: Facts, plan: Plan, index: str, settings: Settings
+) -> None:
+    vectors, kind, dimensions = collection.vector_table, facts.wanted_class, facts.dimensions
+    if kind == BIT_CLASS:
+        build = statement("indexing", "build_bit_index", index=index, vectors=vectors, dimensions=dimensions)
+    else:
+        build = statement("indexing", "build_index", index=index, vectors=vectors, operator_class=kind)
+    limits = {"memory_mb": plan.memory_mb, "workers": plan.workers}
+    with _progress(connection.info.backend_pid, facts.rows, settings):
+        try:
+            connection.execute(statement("indexing", "prepare_session"), limits)
+            connection.execute(build)
+        except psycopg.errors.DiskFull:
+            # parallel workers share the graph in /dev/shm, which containers often have little of
+            log.warning("the server's shared memory is too small for parallel workers: building without them")
+            connection.execute(statement("indexing", "drop_index", index=index))
+            connection.execute(statement("indexing", "prepare_session"), {**limits, "workers": 0})
+            connection.execute(build)
+
+
+@contextmanager
+def _progress(pid: int, rows: int, settings: Settings) -> Iterator[None]:
+    """Log every few seconds how far a build has come."""
+    done = threading.Event()
+
+    def report() -> None:
+        with session(settings) as connection:
+            while not done.wait(SECONDS_BETWEEN_REPORTS):
+                row = connection.execute(statement("indexing", "read_progress"), {"pid": pid}).fetchone()
+                if row:
+                    log.info("index build", phase=row["phase"], done=f"{min(1, row['tuples_done'] / rows):.0%}")
+
+    thread = threading.Thread(target=report, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -1,0 +1,110 @@
+"""How much of the exact answer searches through an index find, and what they need to find enough."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import structlog
+from pgvector import HalfVector
+
+from image_retrieval.collection import Collection
+from image_retrieval.settings import Settings
+from image_retrieval.store.connection import Connection, session
+from image_retrieval.store.sql import statement
+
+K = 10
+QUERIES = 100
+NOISE = 0.3  # length of what is added to a vector of length 1: the cosine between them is 0.96 then
+EF_SEARCH = (150, 200, 300, 400, 600, 800, 1000)  # pgvector takes 1,000 at most
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Recall@10 of a collection's searches, measured with its `ef_search`."""
+
+    recall: float
+    ef_search: int
+
+
+def ensure_recall(collection: Collection, settings: Settings, seed: int | None = None) -> Recall | None:
+    """Measure recall@10, record it, and raise the collection's `ef_search` until its target holds.
+
+    Each measurement is a row of `retrieval.recall`. A target that no `ef_search` reaches is warned of. Returns what was
+    measured last, None where the view is another model's or there is no index: searches are exact then.
+    """
+    names = {"collection": collection.name, "model": collection.model.name}
+    with session(settings) as connection:
+        has_index = connection.execute(
+            statement("recall", "has_index"), {"vectors": collection.vector_table}
+        ).fetchone()
+        known = connection.execute(statement("recall", "read_ef_search"), names).fetchone()
+        if not has_index or not has_index["found"] or not known:
+            log.info("recall is 1: searches are exact")
+            return None
+        counted = connection.execute(statement("recall", "count_vectors", vectors=collection.vector_table)).fetchone()
+        queries = sample_queries(connection, collection.name, np.random.default_rng(seed))
+        exact = [_answer(connection, collection.name, *query, ef=0) for query in queries]
+        for ef_search in (known["ef_search"], *(ef for ef in EF_SEARCH if ef > known["ef_search"])):
+            recall = _measure(connection, collection.name, queries, exact, ef_search)
+            row = {
+                "ef_search": ef_search,
+                "queries": len(queries),
+                "recall": recall,
+                "target": collection.recall_target,
+            }
+            connection.execute(statement("recall", "write_recall"), {**names, **row, **(counted or {})})
+            log.info("recall", **row)
+            if recall >= collection.recall_target:
+                break
+        connection.execute(statement("recall", "set_ef_search"), {**names, "ef_search": ef_search})
+    if recall < collection.recall_target:
+        log.warning(
+            "recall stays below its target: searches miss some of the nearest images",
+            **row,
+            advice="without `quantized` it is higher; else a lower recall_target says what is accepted",
+        )
+    return Recall(recall, ef_search)
+
+
+def sample_queries(
+    connection: Connection, collection: str, chance: np.random.Generator
+) -> list[tuple[str, "np.ndarray[Any, Any]"]]:
+    """Queries near stored vectors, as those of new pictures are, each with the image that it was made from.
+
+    A stored vector itself would be too easy: a search that has come to it finds its neighbours along its own links.
+    """
+    found = connection.execute(statement("recall", "sample", view=collection), {"queries": QUERIES}).fetchall()
+    queries = []
+    for row in found:
+        vector = np.asarray(row["embedding"].to_list(), np.float32)
+        noise = chance.standard_normal(len(vector)).astype(np.float32)
+        length = float(np.linalg.norm(vector))
+        queries.append((row["image_id"], vector + NOISE * length * noise / np.linalg.norm(noise)))
+    return queries
+
+
+def _answer(
+    connection: Connection, collection: str, image_id: str, query: "np.ndarray[Any, Any]", *, ef: int
+) -> dict[str, float]:
+    """The nearest images and their similarities; without the image that the query was made from."""
+    asked = {"collection": collection, "query": HalfVector(query), "k": K + 1, "ef": ef}
+    rows = connection.execute(statement("recall", "nearest"), asked).fetchall()
+    return dict([(row["image_id"], row["similarity"]) for row in rows if row["image_id"] != image_id][:K])
+
+
+def _measure(
+    connection: Connection,
+    collection: str,
+    queries: list[tuple[str, "np.ndarray[Any, Any]"]],
+    exact: list[dict[str, float]],
+    ef_search: int,
+) -> float:
+    """Share of the exact answers that is found; what is just as near as the last of them counts as well."""
+    found = 0
+    for query, expected in zip(queries, exact, strict=True):
+        answer = _answer(connection, collection, *query, ef=ef_search)
+        least = min(expected.values(), default=0.0)
+        found += min(len(expected), sum(1 for similarity in answer.values() if similarity >= least))
+    return found / max(1, sum(len(expected) for expected in exact))

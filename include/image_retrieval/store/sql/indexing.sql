@@ -1,0 +1,58 @@
+-- name: try_lock
+-- asked again and again: who waits inside a statement would be waited for by CREATE INDEX CONCURRENTLY
+SELECT pg_try_advisory_lock(hashtextextended('image_retrieval:index:' || %(vectors)s, 0)) AS locked;
+
+-- name: prepare_session
+-- a build whose client is gone ends, too; nobody else's limit holds for it
+SELECT set_config('client_connection_check_interval', '10s', false), set_config('statement_timeout', '0', false),
+       set_config('maintenance_work_mem', %(memory_mb)s::text || 'MB', false),
+       set_config('max_parallel_maintenance_workers', %(workers)s::text, false);
+
+-- name: read_facts
+-- index: the valid one that searches use
+SELECT (SELECT count(*) FROM retrieval.{vectors}) AS rows,
+       pg_stat_get_dead_tuples(t.oid) AS dead,
+       (SELECT a.atttypmod FROM pg_attribute AS a WHERE a.attrelid = t.oid AND a.attname = 'embedding') AS dimensions,
+       (SELECT o.opcname
+        FROM pg_index AS i JOIN pg_opclass AS o ON o.oid = i.indclass[0]
+        WHERE i.indexrelid = to_regclass('retrieval.' || quote_ident(%(index)s)) AND i.indisvalid) AS index_class,
+       (SELECT b.rows FROM retrieval.vector_index AS b WHERE b.vectors = %(vectors)s) AS built_rows,
+       (SELECT setting::bigint / 1024 FROM pg_settings WHERE name = 'maintenance_work_mem') AS server_memory_mb,
+       (SELECT setting::integer FROM pg_settings WHERE name = 'max_parallel_maintenance_workers') AS server_workers
+FROM pg_class AS t
+WHERE t.oid = to_regclass('retrieval.' || quote_ident(%(vectors)s));
+
+-- name: find_leftovers
+-- what a build that was killed left, or a swap
+SELECT c.relname AS index
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE i.indrelid = to_regclass('retrieval.' || quote_ident(%(vectors)s))
+  AND (NOT i.indisvalid OR c.relname = ANY (%(names)s));
+
+-- name: drop_index
+DROP INDEX CONCURRENTLY IF EXISTS retrieval.{index};
+
+-- name: build_index
+CREATE INDEX CONCURRENTLY {index} ON retrieval.{vectors} USING hnsw (embedding {operator_class})
+WITH (m = 16, ef_construction = 64);
+
+-- name: build_bit_index
+CREATE INDEX CONCURRENTLY {index} ON retrieval.{vectors}
+USING hnsw ((binary_quantize(embedding)::bit({dimensions})) bit_hamming_ops)
+WITH (m = 16, ef_construction = 64);
+
+-- name: read_progress
+SELECT phase, tuples_done FROM pg_stat_progress_create_index WHERE pid = %(pid)s;
+
+-- name: rename_index
+ALTER INDEX IF EXISTS retrieval.{index} RENAME TO {becomes};
+
+-- name: note_built
+INSERT INTO retrieval.vector_index (vectors, rows, seconds) VALUES (%(vectors)s, %(rows)s, %(seconds)s)
+ON CONFLICT (vectors) DO UPDATE SET rows = excluded.rows, seconds = excluded.seconds, built_at = now();
+
+-- name: analyse_vectors
+ANALYZE retrieval.{vectors};
+
+-- name: analyse_images
+ANALYZE retrieval.image;

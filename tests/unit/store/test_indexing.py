@@ -1,0 +1,91 @@
+"""The index planner decides by what the table holds and what the server has."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_retrieval.store.indexing import BIT_CLASS, Facts, graph_bytes, plan_index
+
+COSINE = "halfvec_cosine_ops"
+FACTS = Facts(
+    rows=1_000_000,
+    dead=0,
+    dimensions=1024,
+    index_class=None,
+    built_rows=None,
+    wanted_class=COSINE,
+    least_rows=10_000,
+    memory_limit_mb=8192,
+    workers=3,
+)
+INDEXED = replace(FACTS, index_class=COSINE, built_rows=1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("facts", "action", "told"),
+    [
+        (replace(FACTS, rows=9_999), "scan", "9999 vectors are fewer than 10000"),
+        (replace(FACTS, rows=0), "scan", "exact scan"),
+        (FACTS, "build", "there is none"),
+        (INDEXED, "keep", "kept up by the inserts"),
+        (replace(INDEXED, rows=5_000), "keep", "kept up"),
+        (replace(INDEXED, rows=1_400_000), "keep", "kept up"),
+        (replace(INDEXED, rows=1_600_000), "rebuild", "600000 vectors came to the 1000000"),
+        (replace(INDEXED, dead=400_000), "rebuild", "29% of its rows are dead"),
+        (replace(INDEXED, dead=100_000), "keep", "kept up"),
+        (replace(INDEXED, built_rows=None), "keep", "kept up"),
+        (replace(INDEXED, wanted_class="halfvec_l2_ops"), "rebuild", "for halfvec_cosine_ops and halfvec_l2_ops"),
+        (replace(INDEXED, wanted_class=BIT_CLASS), "rebuild", BIT_CLASS),
+        (replace(INDEXED, wanted_class=BIT_CLASS, rows=9), "scan", "fewer"),
+    ],
+)
+def test_the_plan_follows_the_facts(facts, action, told):
+    plan = plan_index(facts)
+    assert plan.action == action
+    assert told in plan.reason
+    assert "\n" not in plan.reason
+
+
+def test_memory_is_what_the_graph_needs_where_there_is_so_much():
+    plan = plan_index(FACTS)
+    assert graph_bytes(1_000_000, 1024, COSINE) / 2**20 == pytest.approx(2600, rel=0.02)
+    assert plan.memory_mb == pytest.approx(1.1 * 2600, rel=0.02)
+    assert plan.workers == 3
+    assert "will be slow" not in plan.reason
+
+
+def test_a_graph_that_does_not_fit_is_told():
+    plan = plan_index(replace(FACTS, memory_limit_mb=1024))
+    assert plan.memory_mb == 1024
+    assert "and has 1024: it will be slow" in plan.reason
+
+
+def test_signs_alone_need_a_quarter_of_the_memory():
+    assert graph_bytes(1000, 1024, BIT_CLASS) < 0.32 * graph_bytes(1000, 1024, COSINE)
+
+
+@given(
+    st.builds(
+        Facts,
+        rows=st.integers(0, 10**9),
+        dead=st.integers(0, 10**9),
+        dimensions=st.integers(1, 4000),
+        index_class=st.sampled_from([None, COSINE, BIT_CLASS]),
+        built_rows=st.none() | st.integers(0, 10**9),
+        wanted_class=st.sampled_from([COSINE, BIT_CLASS]),
+        least_rows=st.integers(0, 10**6),
+        memory_limit_mb=st.integers(64, 10**6),
+        workers=st.integers(0, 64),
+    )
+)
+def test_any_facts_have_a_plan_within_what_the_server_has(facts):
+    plan = plan_index(facts)
+    assert 64 <= plan.memory_mb <= max(64, facts.memory_limit_mb)
+    assert 0 <= plan.workers <= facts.workers
+    assert (plan.workers + 1) * 32 <= plan.memory_mb or plan.workers == 0
+    if plan.action == "keep":
+        assert facts.index_class == facts.wanted_class
+    if plan.action == "build":
+        assert facts.index_class is None
