@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from image_retrieval import __version__, logs
-from image_retrieval.commands import embedding, searching, services, stages
+from image_retrieval.commands import embedding, searching, services, serving, stages
 from image_retrieval.errors import ImageRejected, OutOfMemory, Reason, Unavailable, UserError
 from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE
 from image_retrieval.settings import Settings, load_settings
@@ -124,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     action.add_argument("--requeue", action="store_true", help="let the next run try them again, also final ones")
     add("stats", searching.stats, json_too=True)
     add("psql", services.psql)
+    serve = add("serve", serving.serve)
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    serve.add_argument("--port", type=_positive, default=8090, metavar="N", help="port to listen on (8090)")
     demo = add("demo", services.demo)
     demo.add_argument("--images", type=Path, metavar="FOLDER", help="your own images instead of drawn scenes")
     return parser
