@@ -105,7 +105,15 @@ def _parser() -> argparse.ArgumentParser:
     query = search.add_mutually_exclusive_group(required=True)
     query.add_argument("--image", metavar="IMAGE", help="a picture: a file, an http(s):// or s3:// URL, - for stdin")
     query.add_argument("--id", metavar="ID", help="search with an image of the collection")
+    query.add_argument("--text", metavar="WORDS", help="search by words, where the collection's model reads texts")
     search.add_argument("-k", type=_positive, default=10, metavar="N", help="how many results (10)")
+
+    embed_text = add("embed-text", searching.embed_text, collection=True)
+    embed_text.add_argument("text", metavar="TEXT")
+    match = add("match", searching.match, json_too=True)
+    match.add_argument("a", metavar="A", help="a picture: a file, an http(s):// or s3:// URL, - for stdin")
+    match.add_argument("b", metavar="B", help="the other one")
+    match.add_argument("--collection", metavar="COLLECTION", help="whose model compares; the first one, if left out")
 
     rejected = add("rejected", searching.rejected, collection=True, json_too=True)
     rejected.add_argument(

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from image_retrieval.errors import UserError
 from image_retrieval.service.app import make_app
 from image_retrieval.service.errors import Refused, problem
+from image_retrieval.service.listening import Listener
 from image_retrieval.settings import Settings
 
 HEADER = APIKeyHeader(
@@ -41,11 +42,14 @@ def serve(settings: Settings, host: str, port: int) -> None:
     """Serve until asked to end. Raises UserError where others could reach it without a token."""
     require_token(settings, host)
     app = app_alone(settings)
+    listener = Listener(app.state.service)
+    listener.start()
     try:
         uvicorn.run(
             app, host=host, port=port, log_config=None, access_log=False, timeout_keep_alive=30, server_header=False
         )
     finally:
+        listener.close()
         app.state.service.close()
 
 

@@ -89,9 +89,9 @@ def unknown_collection(connection: Connection, name: str) -> Refused:
 
 
 def known_models(connection: Connection, settings: Settings) -> dict[str, ModelOptions]:
-    """Models that a new collection may take: those of the collections that there are, by name."""
+    """Models that a new collection may take: those of the collections that there are, by name, in their order."""
     collections = [*listed_collections(settings).values(), *made_collections(connection).values()]
-    return {collection.model.name: collection.model for collection in reversed(collections)}
+    return {collection.model.name: collection.model for collection in collections}
 
 
 def new_collection(settings: Settings, name: str, model: ModelOptions, options: dict[str, Any]) -> Collection:

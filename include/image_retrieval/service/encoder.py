@@ -103,7 +103,7 @@ class Encoder:
 
 
 class _Line:
-    """Those who wait for one model. While it computes others queue up, and are the next batch: none waits for others."""
+    """Those who wait for one model. While it computes others queue up, and are the next batch: none waits for more."""
 
     def __init__(self, process: ModelProcess, settings: Settings, metrics: Metrics) -> None:
         self.process, self._settings, self._metrics = process, settings, metrics

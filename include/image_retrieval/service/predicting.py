@@ -1,7 +1,7 @@
 """Calls of the older wire protocol, turned into those of this service.
 
-A database is a collection whose pictures come through the API; `feature_dim_dict` chooses the model by the length of its
-vectors. Answers have `success`, `info`, `error_code` and `error_msg`, as hosted services answer; a call that failed is
+A database is a collection whose pictures come through the API; `feature_dim_dict` chooses the model by the length of
+its vectors. Answers have `success`, `info`, `error_code` and `error_msg`, as hosted services answer; a call that failed is
 answered with status 200 and `success` false, as their client scripts expect.
 """
 
@@ -13,6 +13,8 @@ import psycopg
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from image_retrieval.errors import ImageRejected, UserError
+from image_retrieval.models.description import describe
+from image_retrieval.models.source import model_folder
 from image_retrieval.pipeline.registering import delete_image
 from image_retrieval.service.catalog import Shown, known_models, shown_collection
 from image_retrieval.service.errors import Refused, refusal_of
@@ -226,9 +228,12 @@ def _db_search(service: Service, asked: Asked) -> Answer:
 
 def _lengths(connection: Connection, service: Service) -> dict[str, int]:
     """How long the vectors of each model are that a database may take."""
-    rows = connection.execute(statement("service", "list_shown")).fetchall()
-    known = known_models(connection, service.settings)
-    return {row["model"]: row["dimensions"] for row in rows if row["model"] in known}
+    models = known_models(connection, service.settings)
+    folders = {
+        name: model_folder(model.source, model.revision, service.settings, weights=False)
+        for name, model in models.items()
+    }
+    return {name: describe(folder).dimensions for name, folder in folders.items()}
 
 
 def _database(connection: Connection, service: Service, named: Named) -> Shown:

@@ -106,23 +106,28 @@ class Service:
 
     def text_vector(self, text: str, shown: Shown) -> Vector:
         """The vector (dimensions,) of a text, made, or remembered here or in the database."""
-        if not shown.reads_texts:
-            told = f"model {shown.model.name!r} of collection {shown.name!r} reads no texts"
-            raise Refused(422, "no_text_side", told, "search by pictures, or a collection with a dual encoder")
         known = self._memory.get((shown.model, text))
         if known is not None:
             self.metrics.remembered.labels("text", "memory").inc()
             return known
-        with self.transaction() as connection:
-            vector = queries.find_query(connection, shown.model.name, text)
-        if vector is None:
-            self.facts(shown)
-            vector = self.encoder.text(shown.model, text)
-            with self.transaction() as connection:
-                queries.keep_query(connection, shown.model.name, text, vector)
-        else:
-            self.metrics.remembered.labels("text", "database").inc()
+        vector = self.kept_text_vector(text, shown)
         self._memory.put((shown.model, text), vector)
+        return vector
+
+    def kept_text_vector(self, text: str, shown: Shown) -> Vector:
+        """The vector (dimensions,) of a text, which is in the database from then on. Raises UserError, Refused."""
+        if not shown.reads_texts:
+            told = f"model {shown.model.name!r} of collection {shown.name!r} reads no texts"
+            raise Refused(422, "no_text_side", told, "search by pictures, or a collection with a dual encoder")
+        with self.transaction() as connection:
+            known = queries.find_query(connection, shown.model.name, text)
+        if known is not None:
+            self.metrics.remembered.labels("text", "database").inc()
+            return known
+        self.facts(shown)
+        vector = self.encoder.text(shown.model, text)
+        with self.transaction() as connection:
+            queries.keep_query(connection, shown.model.name, text, vector)
         return vector
 
 

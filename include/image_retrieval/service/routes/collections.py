@@ -58,7 +58,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
 def make(service: Service, connection: Connection, form: CollectionForm) -> Shown:
     """Make a collection. Raises Refused (409, 422)."""
     models = known_models(connection, service.settings)
-    name = form.model or next(reversed(models), None)
+    name = form.model or next(iter(models), None)
     if name not in models:
         raise Refused(422, "unknown_model", f"there is no model {name!r}", f"there are: {', '.join(models)}")
     options = {"resample": {"keep": True}, "id_pattern": form.id_pattern}
