@@ -1,8 +1,8 @@
 """Calls of the older wire protocol, turned into those of this service.
 
 A database is a collection whose pictures come through the API; `feature_dim_dict` chooses the model by the length of
-its vectors. Answers have `success`, `info`, `error_code` and `error_msg`, as hosted services answer; a call that failed is
-answered with status 200 and `success` false, as their client scripts expect.
+its vectors. Answers have `success`, `info`, `error_code` and `error_msg`, as hosted services answer; a call that failed
+is answered with status 200 and `success` false, as their client scripts expect.
 """
 
 import re

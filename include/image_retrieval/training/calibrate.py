@@ -1,7 +1,8 @@
 """Fit a model's scores on held-out scenes: `python -m image_retrieval.training.calibrate FOLDER`.
 
-Writes calibration.json beside the weights. Pairs are drawn scenes of a seed that no training, demo or measurement takes,
-and short, middling and full captions of them; what is right is known: two scenes of one class, a caption that holds.
+Writes calibration.json beside the weights. Pairs are drawn scenes of a seed that no training, demo or measurement
+takes, and short, middling and full captions of them; what is right is known: two scenes of one class, a caption that
+holds.
 """
 
 import argparse
@@ -54,7 +55,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A logistic function of the cosine, and what it shows, at a score of 0.5 and more, of the pairs it was fitted on."""
+    """A logistic function of the cosine, and what of the fitted pairs it shows at a score of 0.5 and more."""
 
     slope: float
     middle: float
@@ -64,19 +65,19 @@ class Fitted:
 
 
 def fit(cosines: Vectors, right: Right, absent: Vectors, source: str) -> Fitted:
-    """Fit scores to pairs: a query a row, an image a column; `absent`: the best cosine of each query without an answer.
+    """Fit scores to pairs: a query a row, an image a column; `absent`: the best cosine of queries without an answer.
 
-    Slope and middle are the maximum likelihood of Platt's smoothed targets (Probabilistic outputs for support vector
-    machines, 1999). Where 0.5 would then show too much that is wrong, the middle is moved up until RIGHT and QUIET hold.
-    Raises UserError where right pairs are no more alike than wrong ones.
+    Slope and middle are the maximum likelihood of Platt's smoothed targets (Probabilistic outputs for support
+    vector machines, 1999). Where 0.5 would then show too much that is wrong, the middle is moved up until RIGHT and
+    QUIET hold. Raises UserError where right pairs are no more alike than wrong ones.
     """
     slope, middle = _platt(cosines.ravel().astype(np.float64), right.ravel())
     if not slope > 0:
         raise UserError("right pairs are no more alike than wrong ones: there is nothing to calibrate")
     first = np.argsort(-cosines, axis=1)[:, :SHOWN]
-    best, good = (np.take_along_axis(values, first, axis=1).ravel() for values in (cosines, right))
+    best: NDArray[np.float64] = np.take_along_axis(cosines, first, axis=1).ravel().astype(np.float64)
     order = np.argsort(-best)
-    best, good = best[order], good[order]
+    best, good = best[order], np.take_along_axis(right, first, axis=1).ravel()[order]
     enough = np.flatnonzero(np.cumsum(good) >= RIGHT * np.arange(1, len(good) + 1))
     middle = max(middle, float(best[enough[-1]]) if len(enough) else float(best[0]) + 1e-3)
     if len(absent):
@@ -162,9 +163,8 @@ def main() -> None:
     found = {direction: asdict(fitted) for direction, fitted in calibrate(arguments.folder).items()}
     (arguments.folder / FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     for direction, fitted in found.items():
-        print(
-            f"{direction:<14} middle {fitted['middle']:.3f}, shown {fitted['shown']}, right {100 * fitted['right']:.1f} %"
-        )
+        shown = f"shown {fitted['shown']}, right {100 * fitted['right']:.1f} %"
+        print(f"{direction:<14} middle {fitted['middle']:.3f}, {shown}")
 
 
 if __name__ == "__main__":
