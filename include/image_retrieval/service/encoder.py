@@ -126,8 +126,9 @@ class _Line:
 
     def close(self) -> None:
         self._closed.set()
-        self.process.close()
+        self.process.end()
         self._thread.join(5)
+        self.process.close()
 
     def _work(self) -> None:
         while not self._closed.is_set():
@@ -174,7 +175,7 @@ class _Line:
         self._metrics.model_seconds.labels(kind).observe(time.monotonic() - started)
         for task, vector in zip(tasks, vectors, strict=True):
             if np.isfinite(vector).all():
-                task.answer.set_result(vector)
+                task.answer.set_result(vector.copy())  # not a view that keeps the whole batch
             else:
                 _fail([task], ImageRejected(Reason.NOT_FINITE, "the model's vector is not finite"))
 

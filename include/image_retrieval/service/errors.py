@@ -53,6 +53,8 @@ def refusal_of(error: Exception) -> Refused:
             return Refused(422, "invalid_request", _first(error))
         case HTTPException():
             return Refused(error.status_code, _word(error.status_code), str(error.detail))
+        case RecursionError():
+            return Refused(400, "invalid", "the request is nested too deeply")
         case UnicodeEncodeError() | psycopg.DataError():
             return Refused(400, "invalid", "a text holds what is no text: lone surrogates or NUL characters")
         case psycopg.errors.InsufficientPrivilege() | psycopg.errors.ReadOnlySqlTransaction():
@@ -90,7 +92,7 @@ def tell_errors(app: FastAPI) -> None:
             answer.headers.update(error.headers)
         return answer
 
-    for kind in (Refused, ImageRejected, UserError, RequestValidationError, HTTPException, UnicodeEncodeError):
+    for kind in (Refused, ImageRejected, UserError, RequestValidationError, HTTPException, UnicodeEncodeError, RecursionError):
         app.add_exception_handler(kind, told)
     app.add_exception_handler(psycopg.Error, told)
     app.add_exception_handler(Exception, told)

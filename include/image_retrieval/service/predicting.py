@@ -6,6 +6,7 @@ is answered with status 200 and `success` false, as their client scripts expect.
 """
 
 import re
+import threading
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -27,6 +28,7 @@ from image_retrieval.store.connection import Connection
 from image_retrieval.store.sql import statement
 
 Answer = dict[str, Any]
+COUNTING = threading.Lock()  # else two who register at once would get one intra_id
 PAGE = 1000  # images that one answer names at most
 Id = Annotated[Word, BeforeValidator(lambda given: str(given) if isinstance(given, int) else given)]
 
@@ -182,14 +184,22 @@ def _delete(service: Service, named: Named) -> Answer:
 
 
 def _db_set(service: Service, given: Given) -> Answer:
+    if given.intra_id is None:
+        with COUNTING:
+            return _put(service, given, _next_intra_id(service, given))
+    return _put(service, given, given.intra_id)
+
+
+def _next_intra_id(service: Service, given: Given) -> str:
+    with service.transaction() as connection:
+        key = {"collection": _database(connection, service, given).name, "group_id": given.group_id}
+        row = connection.execute(statement("service", "next_intra_id"), key).fetchone() or {}
+    return str(row["intra_id"])
+
+
+def _put(service: Service, given: Given, intra_id: str) -> Answer:
     with service.transaction() as connection:
         shown = _database(connection, service, given)
-        intra_id = given.intra_id
-        if intra_id is None:
-            row = connection.execute(
-                statement("service", "next_intra_id"), {"collection": shown.name, "group_id": given.group_id}
-            ).fetchone()
-            intra_id = str(row["intra_id"]) if row else "0"
     form = ReplaceForm(base64=given.image, url=given.url, group_id=given.group_id, intra_id=intra_id)
     info = images.put(service, shown, _image_id(given.group_id, intra_id), form)
     return {"group_id": info.group_id, "intra_id": info.intra_id, "image_path": info.image_path}

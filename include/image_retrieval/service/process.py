@@ -35,6 +35,7 @@ class ModelProcess:
         self._model, self._settings, self._command = model, settings, [*worker, model.model_dump_json()]
         self._process: subprocess.Popen[bytes] | None = None
         self._facts: dict[str, Any] = {}
+        self._ended = False
 
     @property
     def pid(self) -> int | None:
@@ -79,13 +80,17 @@ class ModelProcess:
         return np.frombuffer(vectors, np.float32).reshape(found["shape"])
 
     def _start(self) -> None:
+        if self._ended:
+            raise Unavailable("the service is ending")
         environment = {
             **os.environ,
             **self._settings.environment(),
             "PYTHONPATH": PACKAGES,
             "IMAGE_RETRIEVAL_TOKEN": "",
         }
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, process_group=0
+        )  # a group of its own: Ctrl-C is for the service, which ends it
         try:
             with self._limited(LOAD_SECONDS) as process:
                 self._facts = json.loads(read_message(_pipes(process)[1]))
@@ -108,8 +113,16 @@ class ModelProcess:
         finally:
             timer.cancel()
 
+    def end(self) -> None:
+        """End the process for good; any thread may."""
+        self._ended = True
+        process = self._process
+        if process is not None:
+            process.kill()
+            process.wait()
+
     def close(self) -> int | None:
-        """End the process; returns its exit status."""
+        """End the process, until the next batch; returns its exit status."""
         process, self._process = self._process, None
         if process is None:
             return None

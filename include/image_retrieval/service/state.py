@@ -39,7 +39,7 @@ class Service:
         self._decoders: dict[ResampleOptions, Decoders] = {}
         self._facts: dict[ModelOptions, dict[str, Any]] = {}
         self._ends = ExitStack()
-        self._lock = threading.RLock()
+        self._opening, self._decoding = threading.Lock(), threading.Lock()
 
     @cached_property
     def _pool(self) -> ConnectionPool[Connection]:
@@ -51,7 +51,7 @@ class Service:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection with one transaction, committed where the block ends well."""
-        with self._lock:
+        with self._opening:
             pool = self._pool
         with pool.connection() as connection:
             yield connection
@@ -76,7 +76,7 @@ class Service:
         """A picture as the collection's model reads it, and its resampled file where one is to be kept."""
         size = shown.collection.resample.target_size or tuple(self.facts(shown)["size"])
         options = shown.collection.resample.of_size(size).model_copy(update={"keep": keep})
-        with self._lock:
+        with self._decoding:
             if options not in self._decoders:
                 self._decoders[options] = self._ends.enter_context(Decoders(options, self.settings))
         return self._decoders[options].resample(data)

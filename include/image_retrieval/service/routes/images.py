@@ -105,13 +105,13 @@ def put(service: Service, shown: Shown, image_id: str, form: ReplaceForm) -> Ima
     groups = (form.group_id, form.intra_id)
     with service.transaction() as connection:
         image_id = register_image(connection, shown.collection, image_id, picture, groups, service.settings)
-        _describe(connection, shown, image_id, form)
+        _describe(connection, shown, image_id, form, but=("group_id", "intra_id"))  # which an id_pattern may decide
         return _image(connection, shown, image_id)
 
 
-def _describe(connection: Connection, shown: Shown, image_id: str, facts: Facts) -> None:
+def _describe(connection: Connection, shown: Shown, image_id: str, facts: Facts, but: tuple[str, ...] = ()) -> None:
     row = facts.model_dump(include=set(Facts.model_fields))
-    given = sorted(facts.model_fields_set & set(Facts.model_fields))
+    given = sorted((facts.model_fields_set & set(Facts.model_fields)).difference(but))
     key = {"collection": shown.name, "image_id": image_id, "given": given}
     row["attributes"] = Jsonb(row["attributes"])
     connection.execute(statement("service", "describe_image"), {**row, **key})

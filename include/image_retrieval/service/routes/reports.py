@@ -15,7 +15,7 @@ from image_retrieval.store.sql import statement
 Name = Annotated[str, Path(max_length=100)]
 Limit = Annotated[int, Query(ge=1, le=500)]
 ALIKE_BITS = 6  # of 64 that perceptual hashes of the same picture may differ in
-SCANNED = 20_000  # images whose neighbours are looked at for duplicates
+SCANNED = 2_000  # images, in order of their id, whose neighbours are looked at for the same picture
 
 
 def router(service: Service, writing: list[Any]) -> APIRouter:
@@ -50,6 +50,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
             if tier == "bytes":
                 query = statement("service", "same_bytes", view=name)
                 return {"groups": connection.execute(query, {"limit": limit}).fetchall()}
+            connection.execute("SET LOCAL statement_timeout = '20s'")
             query = statement("service", "same_picture", view=name)
             bounds = {"bits": ALIKE_BITS, "scanned": SCANNED, "limit": limit}
             return {"pairs": connection.execute(query, bounds).fetchall()}

@@ -40,12 +40,10 @@ FROM images.{view} WHERE image_id = %(image_id)s;
 SELECT image_id, image_path, resampled_image_path, group_id, intra_id, caption, width, height, format, attributes,
        created_at, updated_at, captured_at, sha256
 FROM images.{view}
-WHERE (%(after)s::text IS NULL OR image_id > %(after)s) AND (%(group_id)s::text IS NULL OR group_id = %(group_id)s)
-ORDER BY image_id
+WHERE (%(after)s::text IS NULL OR image_id COLLATE "C" > %(after)s)
+  AND (%(group_id)s::text IS NULL OR group_id = %(group_id)s)
+ORDER BY image_id COLLATE "C"
 LIMIT %(limit)s;
-
--- name: list_groups
-SELECT DISTINCT group_id FROM images.{view} WHERE group_id IS NOT NULL ORDER BY group_id LIMIT %(limit)s;
 
 -- name: next_intra_id
 SELECT (coalesce(max(intra_id::bigint), -1) + 1)::text AS intra_id
@@ -98,9 +96,6 @@ LIMIT %(limit)s;
 
 -- name: latest_runs
 SELECT run_id FROM retrieval.run WHERE collection = %(collection)s ORDER BY started_at DESC LIMIT %(limit)s;
-
--- name: count_rejected
-SELECT count(*) AS count FROM retrieval.rejected WHERE collection = %(collection)s;
 
 -- name: find_query
 UPDATE retrieval.query SET uses = uses + 1, used_at = now()
