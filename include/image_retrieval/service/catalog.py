@@ -77,7 +77,13 @@ def shown_collection(connection: Connection, settings: Settings, name: str) -> S
     )
     collection = listed or made.get(name) or Collection(name=name, source=row["source"], model=model)
     return Shown(
-        collection, model, row["family"], row["dimensions"], row["digest"], row["calibration"], made=name in made
+        collection.model_copy(update={"model": model}),  # collections.yaml may name the next one already
+        model,
+        row["family"],
+        row["dimensions"],
+        row["digest"],
+        row["calibration"],
+        made=name in made,
     )
 
 

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from image_retrieval.errors import ImageRejected, Unavailable, UserError
 
 log = structlog.get_logger()
+UNREAD = (401, 408, 413, 429, 503)  # may be answered before the whole request is here
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -78,6 +79,8 @@ def problem(refused: Refused) -> JSONResponse:
         hint=refused.hint,
     )
     headers = {"Retry-After": str(refused.wait)} if refused.wait else {}
+    if refused.status in UNREAD:  # else the server would go on taking a body that nobody reads
+        headers["Connection"] = "close"
     if refused.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(shown.model_dump(exclude_none=True), refused.status, headers, MEDIA_TYPE)
@@ -92,7 +95,15 @@ def tell_errors(app: FastAPI) -> None:
             answer.headers.update(error.headers)
         return answer
 
-    for kind in (Refused, ImageRejected, UserError, RequestValidationError, HTTPException, UnicodeEncodeError, RecursionError):
+    for kind in (
+        Refused,
+        ImageRejected,
+        UserError,
+        RequestValidationError,
+        HTTPException,
+        UnicodeEncodeError,
+        RecursionError,
+    ):
         app.add_exception_handler(kind, told)
     app.add_exception_handler(psycopg.Error, told)
     app.add_exception_handler(Exception, told)

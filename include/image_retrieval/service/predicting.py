@@ -56,6 +56,10 @@ class Database(BaseModel):
     feature_distance_dict: dict[str, str] = Field({}, max_length=1)
 
 
+class Nothing(BaseModel):
+    """No parameters."""
+
+
 class Named(BaseModel):
     """A database."""
 
@@ -156,7 +160,7 @@ def _add(service: Service, database: Database) -> Answer:
     return {"add": True, "database_name": database.database_name}
 
 
-def _list(service: Service, _: BaseModel) -> Answer:
+def _list(service: Service, _: Nothing) -> Answer:
     with service.transaction() as connection:
         rows = connection.execute(statement("service", "list_shown")).fetchall()
     return {
@@ -280,7 +284,7 @@ def _members(connection: Connection, shown: Shown, group: Group) -> list[dict[st
 FUNCTIONS: dict[str, tuple[type[BaseModel], Callable[[Service, Any], Answer]]] = {
     "init": (Base, _init),
     "add": (Database, _add),
-    "list": (BaseModel, _list),
+    "list": (Nothing, _list),
     "get": (Named, _get),
     "delete": (Named, _delete),
     "db_set": (Given, _db_set),

