@@ -1,9 +1,14 @@
 """Texts that SQL searches by."""
 
+import json
 import time
 
 import psycopg
 import pytest
+import structlog
+
+from image_retrieval.cli import main
+from integration.pictures import SCENES, half_size_copy
 
 SEARCH = "SELECT image_id, similarity FROM images.search_text('things', %s, 5)"
 
@@ -53,6 +58,35 @@ def test_a_text_that_nobody_embeds_is_told(sql):
         sql.execute("DELETE FROM retrieval.collection WHERE name = 'lonely'")
         sql.execute("DELETE FROM retrieval.model WHERE name = 'no'")
         sql.execute("DROP VIEW images.lonely")
+
+
+@pytest.fixture
+def command(served, monkeypatch, capsys):
+    """Run image-retrieval with the service's settings; returns the JSON that it prints."""
+
+    def run(*arguments):
+        for name, value in served.environment().items():
+            monkeypatch.setenv(name, value)
+        assert main(list(arguments)) == 0
+        out = capsys.readouterr().out
+        return json.loads(out) if out else None
+
+    yield run
+    structlog.reset_defaults()
+
+
+def test_the_command_line_searches_by_words_and_compares(command, sql, tmp_path):
+    assert command("embed-text", "things", "five blue stars") is None
+    rows = sql.execute(SEARCH, ["five blue stars"]).fetchall()
+    found = command("search", "things", "--text", "five blue stars", "-k", "5", "--json")["results"]
+    assert [row["image_id"] for row in found] == [row[0] for row in rows]
+    first, *_, last = SCENES.values()
+    paths = [tmp_path / name for name in ("first", "copy", "last")]
+    for path, data in zip(paths, (first, half_size_copy(first), last), strict=True):
+        path.write_bytes(data)
+    copy, other = (command("match", str(paths[0]), str(path), "--json") for path in paths[1:])
+    assert copy["similarity"] > 0.95 > other["similarity"]
+    assert not copy["calibrated"]
 
 
 def test_a_collection_that_is_none_is_told(sql):
