@@ -49,7 +49,7 @@ def read_calibration(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")).items())
         for direction in DIRECTIONS:
             calibration_of(found, direction)
     except (ValueError, TypeError, AttributeError, KeyError) as error:

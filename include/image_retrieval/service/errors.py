@@ -110,7 +110,7 @@ def tell_errors(app: FastAPI) -> None:
 
 
 def _word(status: int) -> str:
-    return HTTPStatus(status).name.lower()
+    return "content_too_large" if status == 413 else HTTPStatus(status).name.lower()  # its name depends on Python's age
 
 
 def _first(error: RequestValidationError) -> str:
