@@ -1,12 +1,12 @@
 """The OpenAPI document against the service: whatever fits or does not fit it, the service does not fail."""
 
 from contextlib import suppress
-from unittest import SkipTest
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
+from schemathesis.core.control import SkipTest
 from schemathesis.generation import GenerationMode
 
 from integration.service.conftest import TOKEN
