@@ -63,7 +63,7 @@ lock: .venv/uv  ## write the lock files anew
 		requirements.txt -o requirements.lock  # upgrade: not the build of torch that is locked, but that of UV_FIND_LINKS
 	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock
 	$(UV) pip compile -q --custom-compile-command "make lock" -c requirements.lock requirements-dev.txt -o requirements-dev.lock
-	$(UV) pip compile -q --custom-compile-command "make lock" -c requirements.lock --extra imaging --extra store --extra orchestration \
+	$(UV) pip compile -q --custom-compile-command "make lock" -c requirements.lock --extra imaging --extra store --extra service --extra orchestration \
 		pyproject.toml -o requirements-airflow.lock
 	env -u UV_FIND_LINKS $(UV) pip compile -q --custom-compile-command "make lock" -c requirements.lock --extra embedding \
 		--python-platform x86_64-manylinux_2_28 pyproject.toml -o requirements-embedding.lock  # with CUDA's libraries

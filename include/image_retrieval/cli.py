@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from image_retrieval import __version__, logs
-from image_retrieval.commands import datasets, embedding, searching, services, stages
+from image_retrieval.commands import datasets, embedding, searching, services, serving, stages
 from image_retrieval.errors import ImageRejected, OutOfMemory, Reason, Unavailable, UserError
 from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE
 from image_retrieval.settings import Settings, load_settings
@@ -106,10 +106,18 @@ def _parser() -> argparse.ArgumentParser:
     query = search.add_mutually_exclusive_group(required=True)
     query.add_argument("--image", metavar="IMAGE", help="a picture: a file, an http(s):// or s3:// URL, - for stdin")
     query.add_argument("--id", metavar="ID", help="search with an image of the collection")
+    query.add_argument("--text", metavar="WORDS", help="search by words, where the collection's model reads texts")
     search.add_argument("-k", type=_positive, default=10, metavar="N", help="how many results (10)")
     search.add_argument("--filter", type=_filter, metavar="JSON", help='such as \'{"width": {"gte": 500}}\'')
     search.add_argument("--min-similarity", type=float, metavar="X", help="only results that are at least so similar")
     search.add_argument("--grouped", action="store_true", help="only the best image of each group_id")
+
+    embed_text = add("embed-text", searching.embed_text, collection=True)
+    embed_text.add_argument("text", metavar="TEXT")
+    match = add("match", searching.match, json_too=True)
+    match.add_argument("a", metavar="A", help="a picture: a file, an http(s):// or s3:// URL, - for stdin")
+    match.add_argument("b", metavar="B", help="the other one")
+    match.add_argument("--collection", metavar="COLLECTION", help="whose model compares; the first one, if left out")
 
     rejected = add("rejected", searching.rejected, collection=True, json_too=True)
     rejected.add_argument(
@@ -133,6 +141,9 @@ def _parser() -> argparse.ArgumentParser:
             data_set.add_argument("--model", metavar="NAME", help="what made the vectors, where they do not tell")
     add("stats", searching.stats, json_too=True)
     add("psql", services.psql)
+    serve = add("serve", serving.serve)
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    serve.add_argument("--port", type=_positive, default=8090, metavar="N", help="port to listen on (8090)")
     demo = add("demo", services.demo)
     demo.add_argument("--images", type=Path, metavar="FOLDER", help="your own images instead of drawn scenes")
     return parser

@@ -185,30 +185,35 @@ class ObjectStore:
 
     def exists(self, uri: str) -> bool:
         """Whether there is such an object; since objects are written whole, whether it is whole."""
+        return self.stat(uri) is not None
+
+    def stat(self, uri: str) -> StoredObject | None:
+        """What a listing would tell of one object, its whole URI as the key; None where there is none."""
         path = local_path(uri)
         if path is not None:
-            return path.is_file()
-        return self._size(uri) is not None
-
-    def _size(self, uri: str) -> int | None:
+            if not path.is_file():
+                return None
+            status = path.stat()
+            modified = datetime.fromtimestamp(status.st_mtime, UTC)
+            return StoredObject(uri, uri, file_etag(path), status.st_size, modified)
         bucket, key = split_s3(uri)
         try:
             with self._explained(uri):
-                return self._s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
+                found = self._s3.head_object(Bucket=bucket, Key=key)
         except ImageRejected as error:
             if error.reason is Reason.NOT_FOUND:
                 return None
             raise
+        return StoredObject(uri, uri, found["ETag"].strip('"'), found["ContentLength"], found["LastModified"])
 
     def open(self, uri: str) -> IO[bytes]:
         """A seekable stream that fetches only the ranges that are read. Raises UserError where there is none."""
         path = local_path(uri)
-        size = None if path is not None else self._size(uri)
-        if size is None and not (path and path.is_file()):
+        found = self.stat(uri)
+        if found is None:
             raise UserError(f"{uri} does not exist: run the stage that writes it, or the whole run, again")
         if path is not None:
             return path.open("rb")
-        assert size is not None
         bucket, key = split_s3(uri)
 
         def fetch(start: int, stop: int) -> bytes:
@@ -216,7 +221,7 @@ class ObjectStore:
                 part = self._s3.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
                 return bytes(part["Body"].read())
 
-        return io.BufferedReader(_RangeReader(size, fetch), buffer_size=2**20)
+        return io.BufferedReader(_RangeReader(found.size, fetch), buffer_size=2**20)
 
     def delete(self, uris: list[str]) -> None:
         """Delete objects; those that are not there do not matter."""

@@ -81,6 +81,17 @@ class Settings(BaseSettings):
         "else 1024 or the server's maintenance_work_mem",
     )
 
+    token: SecretStr = Field(SecretStr(""), description="what clients of `image-retrieval serve` must send")
+    service_source_uri: str = Field(
+        "s3://images/collections/", description="pictures of collections that are made through the API lie under it"
+    )
+    service_max_bytes: int = Field(32 * 2**20, ge=1024, description="larger requests to the service are refused")
+    service_rate: float = Field(100, gt=0, description="requests a second that one client may send to the service")
+    service_concurrency: int = Field(64, ge=1, description="requests that the service works on at once")
+    service_queue: int = Field(256, ge=1, description="pictures and texts that may wait for a model of the service")
+    service_batch: int = Field(32, ge=1, description="pictures or texts that a model of the service takes at once")
+    service_seconds: float = Field(30, gt=0, description="a request must be here, and its vectors made, within this")
+
     log_format: Literal["text", "json"] = "text"
 
     def __hash__(self) -> int:  # some values have none

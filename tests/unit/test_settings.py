@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from image_retrieval.errors import UserError
 from image_retrieval.settings import PREFIX, Settings, load_settings, services_file
 
-SECRETS = ("database_url", "s3_access_key_id", "s3_secret_access_key")
+SECRETS = ("database_url", "s3_access_key_id", "s3_secret_access_key", "token")
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 PATHS = st.sampled_from(["somewhere", "../elsewhere", "/at/the/root", "with a space", "ünïcode"]).map(Path)
 

@@ -1,16 +1,20 @@
 """Commands that ask the tables: searches, the ledger of rejected images, counts."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from image_retrieval.collection import find_collection
+from image_retrieval.collection import Collection, find_collection, load_collections
 from image_retrieval.commands.printing import console, print_json, print_table
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
 
+if TYPE_CHECKING:
+    from image_retrieval.pipeline.querying import Vector
+    from image_retrieval.store.connection import Connection
+
 
 def search(options: argparse.Namespace, settings: Settings) -> None:
-    """Find the images of a collection that are most similar to a picture."""
+    """Find the images of a collection that are most similar to a picture, or that fit a text best."""
     from image_retrieval.store.connection import connect
     from image_retrieval.store.search import search, similar_to
 
@@ -19,6 +23,10 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
     if options.id is not None:
         with connect(settings) as connection:
             results = similar_to(connection, collection.name, options.id, options.k, **more)
+    elif options.text is not None:
+        with connect(settings) as connection:
+            vector = _text_vector(connection, collection, options.text, settings)
+            results = search(connection, collection.name, vector, options.k, **more)
     else:
         from image_retrieval.inputs import named_image
         from image_retrieval.pipeline.querying import embed_image
@@ -34,6 +42,52 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
         return
     rows = [(f"{row['similarity']:.4f}", row["image_id"], row["image_path"]) for row in results]
     print_table(("similarity", "image_id", "image_path"), rows)
+
+
+def embed_text(options: argparse.Namespace, settings: Settings) -> None:
+    """Embed a text with a collection's model, so that images.search_text can answer from it in SQL."""
+    from image_retrieval.store.connection import connect
+
+    collection = find_collection(settings.collections_path, options.collection)
+    with connect(settings) as connection:
+        _text_vector(connection, collection, options.text, settings)
+
+
+def _text_vector(connection: "Connection", collection: Collection, text: str, settings: Settings) -> "Vector":
+    """A text's vector, of the table where it is there, else made and put there."""
+    from image_retrieval.pipeline.querying import embed_text
+    from image_retrieval.store.queries import find_query, keep_query
+    from image_retrieval.store.schema import known_digest
+
+    known = find_query(connection, collection.model.name, text)
+    if known is not None:
+        return known
+    digest = known_digest(connection, collection.model.name)
+    if digest is None:
+        raise UserError(f"collection {collection.name!r} has no vectors yet: `image-retrieval run {collection.name}`")
+    vector = embed_text(text, collection, settings, digest=digest)
+    keep_query(connection, collection.model.name, text, vector)
+    return vector
+
+
+def match(options: argparse.Namespace, settings: Settings) -> None:
+    """Compare two pictures by the model of a collection, by default that of the first one."""
+    from image_retrieval.inputs import named_image
+    from image_retrieval.models.calibration import IMAGES, calibration_of, read_calibration
+    from image_retrieval.models.source import model_folder
+    from image_retrieval.pipeline.querying import embed_image
+
+    name = options.collection or next(iter(load_collections(settings.collections_path)))
+    collection = find_collection(settings.collections_path, name)
+    a, b = (embed_image(named_image(given, settings), collection, settings) for given in (options.a, options.b))
+    similarity = float(a @ b)
+    folder = model_folder(collection.model.source, collection.model.revision, settings)
+    calibration = calibration_of(read_calibration(folder), IMAGES)
+    score = calibration.score(similarity) if calibration else similarity
+    if options.json:
+        print_json({"similarity": similarity, "score": score, "calibrated": calibration is not None})
+        return
+    print_table(("similarity", "score"), [(f"{similarity:.4f}", f"{score:.4f}" if calibration else "not calibrated")])
 
 
 def rejected(options: argparse.Namespace, settings: Settings) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from image_retrieval.errors import UserError
+from image_retrieval.models.calibration import read_calibration
 from image_retrieval.models.preprocessing import Channels, normalisation, wanted_size
 
 Family = Literal["vision_transformer", "dual_encoder", "pooled_backbone"]
@@ -66,7 +67,10 @@ FAMILIES: dict[str, tuple[Family, Callable[[Config], Any], tuple[Channels, Chann
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """Family, length of the vectors, width and height of the pictures, and how their 8-bit values are normalised."""
+    """Family, length of the vectors, width and height of the pictures, and how their 8-bit values are normalised.
+
+    `calibration` is what models/calibration.py reads, where the model brings it.
+    """
 
     family: Family
     model_type: str
@@ -75,6 +79,7 @@ class ModelDescription:
     scale: float
     mean: Channels
     std: Channels
+    calibration: dict[str, Any] | None = None
 
 
 def describe(folder: Path) -> ModelDescription:
@@ -94,7 +99,8 @@ def describe(folder: Path) -> ModelDescription:
         raise UserError(f"the config or preprocessor file of model {folder} is not as expected ({told})") from None
     if not isinstance(dimensions, int):
         raise UserError(f"{folder / 'config.json'} does not tell the length of the model's vectors")
-    return ModelDescription(family, model_type, dimensions, size, scale, mean, std)
+    calibration = read_calibration(folder)
+    return ModelDescription(family, model_type, dimensions, size, scale, mean, std, calibration)
 
 
 def _preprocessor(folder: Path) -> Config:

@@ -9,7 +9,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.objectstore import ObjectStore, StoredObject
 from image_retrieval.settings import Settings
 
-CONFIG_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
+CONFIG_FILES = ("config.json", "preprocessor_config.json", "processor_config.json", "calibration.json")
 WEIGHTS = "*.safetensors"
 WANTED = (*CONFIG_FILES, WEIGHTS, "*.json", "*.txt", "spiece.model")  # with the files of every kind of tokenizer
 

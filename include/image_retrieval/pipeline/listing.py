@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -105,13 +106,16 @@ def copy_listing(connection: Connection, collection: Collection, store: ObjectSt
         for page in store.pages(collection.source):
             for entry in page:
                 if collection.takes(entry.key):
-                    copy.write_row(_listed_row(entry, collection))
+                    copy.write_row(listed_row(entry, collection))
                     count += 1
     connection.execute(statement("listing", "analyse_listed"))
     return count
 
 
-def _listed_row(entry: StoredObject, collection: Collection) -> tuple[object, ...]:
+def listed_row(
+    entry: StoredObject, collection: Collection
+) -> tuple[str, str, str, str, int, datetime, str | None, str | None]:
+    """An object as a row of the temporary table `listed`."""
     short_id = str(PurePosixPath(entry.key).with_suffix(""))
     groups = collection.groups(entry.key)
     return entry.uri, entry.key, short_id, entry.etag, entry.size, entry.last_modified, *groups

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from pgvector.psycopg import register_vector
 from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool
 
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.settings import Settings
@@ -23,14 +24,7 @@ def connect(settings: Settings) -> Iterator[Connection]:
     Raises UserError where the database cannot be reached or its schema is older than this library needs.
     """
     with _opened(settings) as connection:
-        found = _schema_version(connection)
-        if found is None:
-            raise UserError(f"{where(settings)} has no tables of image-retrieval yet: run `image-retrieval migrate`")
-        if found < newest_version():
-            raise UserError(
-                f"{where(settings)} has version {found} of the schema, and {newest_version()} is needed: "
-                "run `image-retrieval migrate`"
-            )
+        _require_schema(connection, settings)
         register_vector(connection)
         yield connection
 
@@ -42,6 +36,39 @@ def session(settings: Settings) -> Iterator[Connection]:
         connection.commit()
         connection.autocommit = True
         yield connection
+
+
+def connection_pool(settings: Settings, size: int) -> ConnectionPool[Connection]:
+    """An open pool of up to `size` connections like those of `connect`, for many short transactions.
+
+    Nothing is connected yet. Who takes a connection waits up to five seconds, then psycopg.OperationalError is raised.
+    """
+
+    def configure(connection: Connection) -> None:
+        _require_schema(connection, settings)
+        register_vector(connection)
+        connection.commit()
+
+    return ConnectionPool(
+        settings.database(),
+        kwargs={"row_factory": dict_row, "application_name": "image-retrieval", "connect_timeout": 5},
+        configure=configure,
+        min_size=1,
+        max_size=size,
+        timeout=5,
+        open=True,
+    )
+
+
+def _require_schema(connection: Connection, settings: Settings) -> None:
+    found = _schema_version(connection)
+    if found is None:
+        raise UserError(f"{where(settings)} has no tables of image-retrieval yet: run `image-retrieval migrate`")
+    if found < newest_version():
+        raise UserError(
+            f"{where(settings)} has version {found} of the schema, and {newest_version()} is needed: "
+            "run `image-retrieval migrate`"
+        )
 
 
 @cache

@@ -5,6 +5,7 @@ from importlib.resources import as_file, files
 import psycopg
 from alembic import command
 from alembic.config import Config
+from psycopg.types.json import Jsonb
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import Unavailable, UserError
@@ -45,7 +46,8 @@ def register_model(connection: Connection, collection: Collection, model: ModelD
         "use_cls_token": collection.model.use_cls_token,
         "dtype": collection.model.dtype,
     }
-    connection.execute(statement("view", "register_model"), {"name": collection.model.name, **row})
+    calibration = {"calibration": Jsonb(model.calibration) if model.calibration else None}
+    connection.execute(statement("view", "register_model"), {"name": collection.model.name, **row, **calibration})
     known = connection.execute(statement("view", "find_model"), {"name": collection.model.name}).fetchone() or {}
     digest: str | None = known.pop("digest", None)
     if known != row:

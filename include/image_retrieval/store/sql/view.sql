@@ -34,9 +34,10 @@ SELECT retrieval.show_vectors(%(view)s, %(vectors)s);
 
 -- name: register_model
 -- a model that was recorded before dtypes were gets the one that it runs with now
-INSERT INTO retrieval.model AS m (name, source, revision, family, dimensions, use_cls_token, dtype)
-VALUES (%(name)s, %(source)s, %(revision)s, %(family)s, %(dimensions)s, %(use_cls_token)s, %(dtype)s)
-ON CONFLICT (name) DO UPDATE SET dtype = excluded.dtype WHERE m.dtype IS NULL;
+INSERT INTO retrieval.model AS m (name, source, revision, family, dimensions, use_cls_token, dtype, calibration)
+VALUES (%(name)s, %(source)s, %(revision)s, %(family)s, %(dimensions)s, %(use_cls_token)s, %(dtype)s, %(calibration)s)
+ON CONFLICT (name) DO UPDATE SET dtype = coalesce(m.dtype, excluded.dtype), calibration = excluded.calibration
+WHERE m.dtype IS NULL OR m.calibration IS DISTINCT FROM excluded.calibration;
 
 -- name: find_model
 SELECT source, revision, family, dimensions, use_cls_token, dtype, digest

@@ -1,0 +1,12 @@
+"""Commands of the search service."""
+
+import argparse
+
+from image_retrieval.settings import Settings
+
+
+def serve(options: argparse.Namespace, settings: Settings) -> None:
+    """Serve the search API over HTTP, until asked to end."""
+    from image_retrieval.service.alone import serve
+
+    serve(settings, options.host, options.port)

@@ -1,0 +1,70 @@
+"""From a cosine to a score of 0 to 1 that means the same for every model, where a model brings the figures for it.
+
+A model's folder may hold `calibration.json`: per direction `slope` and `middle` of a logistic function, as Platt fitted
+them to the scores of classifiers (Probabilistic outputs for support vector machines, 1999).
+"""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from image_retrieval.errors import UserError
+
+FILE = "calibration.json"
+IMAGES = "image_image"
+DIRECTIONS = (IMAGES, "text_image_en", "text_image_zh")
+CUTOFF = 0.5  # score under which results are not shown, unless asked for
+CJK = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A score of 0.5 is reached at the cosine `middle`, and `slope`, above 0, tells how steeply."""
+
+    slope: float
+    middle: float
+
+    def score(self, cosine: float) -> float:
+        """The score, 0 to 1, of a cosine."""
+        return 1 / (1 + math.exp(min(700.0, self.slope * (self.middle - cosine))))
+
+    def cosine(self, score: float) -> float:
+        """The cosine at which a score between 0 and 1 is reached; below any cosine for 0, above any for 1."""
+        if score <= 0 or score >= 1:
+            return -math.inf if score <= 0 else math.inf
+        return self.middle + math.log(score / (1 - score)) / self.slope
+
+
+def text_direction(text: str) -> str:
+    """The direction of a search by this text: Chinese where it has a Chinese character, else English."""
+    return "text_image_zh" if CJK.search(text) else "text_image_en"
+
+
+def read_calibration(folder: Path) -> dict[str, Any] | None:
+    """What the folder's calibration.json holds; None where there is none. Raises UserError where it is broken."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        found: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")).items())
+        for direction in DIRECTIONS:
+            calibration_of(found, direction)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise UserError(
+            f"{path} is no calibration ({type(error).__name__}: {error}): make it anew, or delete it"
+        ) from None
+    return found
+
+
+def calibration_of(found: dict[str, Any] | None, direction: str | None) -> Calibration | None:
+    """The calibration of a direction among those of a model; None where there is none."""
+    entry = (found or {}).get(direction or "")
+    if entry is None:
+        return None
+    slope, middle = float(entry["slope"]), float(entry["middle"])
+    if not (math.isfinite(middle) and 0 < slope < math.inf):
+        raise ValueError(f"{direction} has slope {slope} and middle {middle}")
+    return Calibration(slope, middle)

@@ -1,0 +1,142 @@
+"""One image at a time, without a run: object and row as the next listing would find and leave them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
+from image_retrieval.imaging.resample import Resampled
+from image_retrieval.models.description import describe
+from image_retrieval.models.source import model_folder
+from image_retrieval.objectstore import ObjectStore, StoredObject
+from image_retrieval.pipeline.listing import ID_KINDS, listed_row
+from image_retrieval.pipeline.resampling import resampled_uri
+from image_retrieval.settings import Settings
+from image_retrieval.shards import collection_folder
+from image_retrieval.store import loading, schema
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.sql import statement
+
+SUFFIXES = {  # of the formats that imaging/formats.py accepts
+    **{"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "AVIF": "avif", "HEIF": "heic", "GIF": "gif"},
+    **{"BMP": "bmp", "TIFF": "tif", "JPEG2000": "jp2", "ICO": "ico", "PPM": "ppm", "QOI": "qoi", "DDS": "dds"},
+    "TGA": "tga",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture's bytes, what decoding found, its resampled file (empty where none is kept), vector, model's digest."""
+
+    data: bytes
+    found: Resampled
+    file: bytes
+    vector: Any
+    digest: str
+
+
+def register_image(
+    connection: Connection,
+    collection: Collection,
+    image_id: str,
+    picture: Picture,
+    groups: tuple[str | None, str | None],
+    settings: Settings,
+) -> str:
+    """Write a picture's object, row and vector, in place of what is there under its id. Returns the id.
+
+    `groups` are group_id and intra_id where the collection's id_pattern finds none. Listings and other changes of the
+    collection wait until the transaction ends, or make this wait, for five seconds. Raises UserError.
+    """
+    _lock(connection, collection)
+    key = {"collection": collection.name}
+    known = connection.execute(statement("service", "find_object"), {**key, "image_id": image_id}).fetchone()
+    uri = known["uri"] if known else f"{collection.source}{image_id}.{SUFFIXES[picture.found.format]}"
+    if not collection.takes(uri.removeprefix(collection.source)):
+        raise UserError(f"{uri} matches none of the globs of collection {collection.name!r}: a listing would miss it")
+    schema.record_digest(connection, collection, picture.digest)
+    store = ObjectStore(settings)
+    store.write(uri, picture.data)
+    entry = store.stat(uri)
+    if entry is None:
+        raise UserError(f"{uri} was written and is gone: something else deletes objects under {collection.source}")
+    row = _registered(connection, collection, entry, groups)
+    kept = None
+    if picture.file:
+        kept = resampled_uri(collection, row["image_id"], settings)
+        store.write(kept, picture.file)
+    found = picture.found
+    facts = {
+        name: getattr(found, name) for name in ("sha256", "width", "height", "format", "mode", "phash", "captured_at")
+    }
+    version = {"etag": entry.etag, "size": entry.size, "last_modified": entry.last_modified}
+    images = pa.Table.from_pylist(
+        [{"id": row["id"], **version, **facts, "resampled_uri": kept}], pa.schema(loading.COLUMNS.items())
+    )
+    values = pa.array(picture.vector, pa.float32())
+    vectors = pa.FixedSizeListArray.from_arrays(values, len(values))
+    loading.load_vectors(connection, collection, images, pa.chunked_array([vectors]))
+    return str(row["image_id"])
+
+
+def delete_image(connection: Connection, collection: Collection, image_id: str, settings: Settings) -> bool:
+    """Delete an image's object, and mark its row as a listing would that misses it. Returns whether there was one."""
+    _lock(connection, collection)
+    key = {"collection": collection.name, "image_id": image_id}
+    row = connection.execute(statement("service", "mark_deleted"), key).fetchone()
+    if row is None:
+        return False
+    connection.execute(statement("service", "forget_rejection"), {**key, "uri": row["uri"]})
+    ObjectStore(settings).delete([row["uri"]])
+    return True
+
+
+def make_collection(connection: Connection, collection: Collection, settings: Settings) -> None:
+    """Give a collection its model's row, its vector table and its view, all empty."""
+    _lock(connection, collection)
+    folder = model_folder(collection.model.source, collection.model.revision, settings, weights=False)
+    model = describe(folder)
+    schema.register_model(connection, collection, model)
+    schema.ensure_vector_table(connection, collection, model.dimensions)
+    schema.show_in_view(connection, collection, model.dimensions, complete=True)
+
+
+def drop_collection(connection: Connection, collection: Collection, settings: Settings) -> None:
+    """Delete a collection's view, vectors, rows, and all objects under its source."""
+    _lock(connection, collection)
+    connection.execute(statement("view", "drop_view", view=collection.name))
+    connection.execute(statement("service", "drop_vectors", vectors=collection.vector_table))
+    connection.execute(statement("service", "forget_collection"), {"name": collection.name})
+    store = ObjectStore(settings)
+    store.delete_under(collection.source)
+    store.delete_under(f"{settings.work_uri.rstrip('/')}/resampled/{collection.name}/")
+    store.delete_under(collection_folder(settings.work_uri, collection.name))
+
+
+def _lock(connection: Connection, collection: Collection) -> None:
+    connection.execute("SET LOCAL lock_timeout = '5s'")
+    connection.execute(statement("listing", "lock_collection"), {"collection": collection.name})
+
+
+def _registered(
+    connection: Connection, collection: Collection, entry: StoredObject, groups: tuple[str | None, str | None]
+) -> dict[str, Any]:
+    """The object's row in `retrieval.image`, made or brought up to date by the statements of a listing."""
+    listed = StoredObject(
+        entry.uri, entry.uri.removeprefix(collection.source), entry.etag, entry.size, entry.last_modified
+    )
+    *facts, group_id, intra_id = listed_row(listed, collection)
+    key = {"collection": collection.name}
+    connection.execute(statement("listing", "create_listed"))
+    with connection.cursor().copy(statement("listing", "copy_listed")) as copy:
+        copy.set_types(["text", "text", "text", "text", "int8", "timestamptz", "text", "text"])
+        copy.write_row((*facts, group_id or groups[0], intra_id or groups[1]))
+    for kind in ID_KINDS:
+        connection.execute(statement("listing", "register"), {**key, "kind": kind})
+    connection.execute(statement("listing", "restore"), key)
+    connection.execute(statement("listing", "regroup"), key)
+    row = connection.execute(statement("service", "find_registered"), {**key, "uri": entry.uri}).fetchone()
+    assert row is not None
+    return row

@@ -1,0 +1,111 @@
+"""Which collections there are: those of collections.yaml, and those that were made through the API."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from image_retrieval.collection import Collection, ModelOptions, load_collections
+from image_retrieval.models.calibration import Calibration, calibration_of
+from image_retrieval.service.errors import Refused
+from image_retrieval.settings import Settings
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.sql import statement
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A collection that has a view, and the model whose vectors that view shows; `made`: through the API."""
+
+    collection: Collection
+    model: ModelOptions
+    family: str
+    dimensions: int
+    digest: str | None
+    calibrations: dict[str, Any] | None
+    made: bool
+
+    @property
+    def name(self) -> str:
+        """The collection's name."""
+        return self.collection.name
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether its model has a text side."""
+        return self.family == "dual_encoder"
+
+    def calibration(self, direction: str | None) -> Calibration | None:
+        """How a cosine becomes a score in a direction; None where the model does not tell."""
+        return calibration_of(self.calibrations, direction)
+
+
+def listed_collections(settings: Settings) -> Mapping[str, Collection]:
+    """Those of collections.yaml, read again where the file has changed. Raises UserError."""
+    path = settings.collections_path
+    changed = path.stat().st_mtime_ns if path.is_file() else 0
+    return _load(path, changed)
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path, changed: int) -> dict[str, Collection]:  # noqa: ARG001
+    return load_collections(path)
+
+
+def made_collections(connection: Connection) -> dict[str, Collection]:
+    """Those that were made through the API."""
+    rows = connection.execute(statement("service", "made_collections")).fetchall()
+    return {row["name"]: Collection(name=row["name"], **row["definition"]) for row in rows}
+
+
+def shown_collection(connection: Connection, settings: Settings, name: str) -> Shown:
+    """A collection that can be searched. Raises Refused (404)."""
+    row = connection.execute(statement("service", "find_shown"), {"name": name}).fetchone()
+    if row is None:
+        raise unknown_collection(connection, name)
+    listed = listed_collections(settings).get(name)
+    made = {} if listed else made_collections(connection)
+    model = ModelOptions(
+        name=row["model"],
+        source=row["model_source"],
+        revision=row["revision"],
+        dtype=row["dtype"] or (listed.model.dtype if listed else "float32"),
+        use_cls_token=row["use_cls_token"],
+    )
+    collection = listed or made.get(name) or Collection(name=name, source=row["source"], model=model)
+    return Shown(
+        collection.model_copy(update={"model": model}),  # collections.yaml may name the next one already
+        model,
+        row["family"],
+        row["dimensions"],
+        row["digest"],
+        row["calibration"],
+        made=name in made,
+    )
+
+
+def unknown_collection(connection: Connection, name: str) -> Refused:
+    """The refusal that tells which collections there are."""
+    names = [row["name"] for row in connection.execute(statement("service", "list_shown"))]
+    there = ", ".join(names[:20]) or "none"
+    return Refused(404, "unknown_collection", f"there is no collection {name[:80]!r}", f"there are: {there}")
+
+
+def known_models(connection: Connection, settings: Settings) -> dict[str, ModelOptions]:
+    """Models that a new collection may take: those of the collections that there are, by name, in their order."""
+    collections = [*listed_collections(settings).values(), *made_collections(connection).values()]
+    return {collection.model.name: collection.model for collection in collections}
+
+
+def new_collection(settings: Settings, name: str, model: ModelOptions, options: dict[str, Any]) -> Collection:
+    """A collection whose pictures lie under the setting `service_source_uri`. Raises Refused (422)."""
+    source = f"{settings.service_source_uri.rstrip('/')}/{name}/"
+    try:
+        return Collection(name=name, source=source, model=model, schedule=None, **options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise Refused(422, "invalid_request", f"{place}: {first['msg']}") from None

@@ -1,0 +1,125 @@
+"""How the service refuses: problem details of RFC 9457, `application/problem+json`."""
+
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from image_retrieval.errors import ImageRejected, Unavailable, UserError
+
+log = structlog.get_logger()
+UNREAD = (401, 408, 413, 429, 503)  # may be answered before the whole request is here
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """The form of every error."""
+
+    type: str = "about:blank"
+    title: str = Field(description="the status in words")
+    status: int
+    code: str = Field(description="a word for programs")
+    detail: str = Field(description="what is wrong, and where")
+    hint: str | None = Field(None, description="what to do about it")
+
+
+class Refused(Exception):
+    """A request that is not served, with the status that it is answered with."""
+
+    def __init__(self, status: int, code: str, detail: str, hint: str | None = None, wait: int | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail, self.hint, self.wait = status, code, detail, hint, wait
+
+
+def refusal_of(error: Exception) -> Refused:
+    """What an exception means for the client; what is not foreseen becomes a 500 that says nothing of the inside."""
+    match error:
+        case Refused():
+            return error
+        case ImageRejected():
+            return Refused(
+                422, str(error.reason), error.detail or str(error.reason), "docs/rejected.md explains the code"
+            )
+        case Unavailable():
+            return Refused(503, "unavailable", str(error), wait=5)
+        case UserError():
+            return Refused(400, "invalid", str(error))
+        case RequestValidationError():
+            return Refused(422, "invalid_request", _first(error))
+        case HTTPException():
+            return Refused(error.status_code, _word(error.status_code), str(error.detail))
+        case RecursionError():
+            return Refused(400, "invalid", "the request is nested too deeply")
+        case UnicodeEncodeError() | psycopg.DataError():
+            return Refused(400, "invalid", "a text holds what is no text: lone surrogates or NUL characters")
+        case psycopg.errors.InsufficientPrivilege() | psycopg.errors.ReadOnlySqlTransaction():
+            return Refused(403, "forbidden", "the service's own database role may not do this")
+        case psycopg.errors.LockNotAvailable():
+            return Refused(503, "busy", "a run lists this collection right now", "try again in a moment", wait=5)
+        case psycopg.OperationalError():
+            return Refused(503, "unavailable", "the database does not answer in time", wait=5)
+        case _:
+            log.error("failed", error=type(error).__name__, exc_info=error)
+            return Refused(500, "internal_error", "the service failed; its log tells more")
+
+
+def problem(refused: Refused) -> JSONResponse:
+    """The answer that tells it."""
+    shown = Problem(
+        title=HTTPStatus(refused.status).phrase,
+        status=refused.status,
+        code=refused.code,
+        detail=refused.detail.encode(errors="replace").decode(),
+        hint=refused.hint,
+    )
+    headers = {"Retry-After": str(refused.wait)} if refused.wait else {}
+    if refused.status in UNREAD:  # else the server would go on taking a body that nobody reads
+        headers["Connection"] = "close"
+    if refused.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(shown.model_dump(exclude_none=True), refused.status, headers, MEDIA_TYPE)
+
+
+def tell_errors(app: FastAPI) -> None:
+    """Let every error of this app be answered in the one form."""
+
+    def told(_: Request, error: Exception) -> JSONResponse:
+        answer = problem(refusal_of(error))
+        if isinstance(error, HTTPException) and error.headers:
+            answer.headers.update(error.headers)
+        return answer
+
+    for kind in (
+        Refused,
+        ImageRejected,
+        UserError,
+        RequestValidationError,
+        HTTPException,
+        UnicodeEncodeError,
+        RecursionError,
+    ):
+        app.add_exception_handler(kind, told)
+    app.add_exception_handler(psycopg.Error, told)
+    app.add_exception_handler(Exception, told)
+
+
+def _word(status: int) -> str:
+    return "content_too_large" if status == 413 else HTTPStatus(status).name.lower()  # its name depends on Python's age
+
+
+def _first(error: RequestValidationError) -> str:
+    """The first thing that is wrong, without what was sent: that may be a picture."""
+    found: Any = error.errors()[0]
+    place = ".".join(str(part) for part in found["loc"])
+    return f"{place}: {found['msg']}"
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "an error"}
+}

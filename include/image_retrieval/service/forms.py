@@ -1,0 +1,232 @@
+"""What the API takes and gives, checked before anything is done with it."""
+
+import math
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from image_retrieval.collection import Name, ResampleChoice
+
+
+def _plain_text(value: str) -> str:
+    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ValueError("holds what is no text: NUL characters or lone surrogates")
+    return value
+
+
+def _image_id(value: str) -> str:
+    parts = _plain_text(value).split("/")
+    if any(part in ("", ".", "..") for part in parts) or re.search(r"[\x00-\x1f\x7f\\]", value):
+        raise ValueError("is a key such as shoes/red_1: no empty, . or .. part, no backslash, no control character")
+    if len(value.encode()) > 500:
+        raise ValueError("has more than 500 bytes")
+    return value
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("is no finite number")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_plain_text)]
+Word = Annotated[str, Field(max_length=500), AfterValidator(_plain_text)]
+ImageId = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_image_id)]
+Weight = Annotated[float, Field(ge=-10, le=10), AfterValidator(_finite)]
+Filter = Annotated[dict[str, Any], Field(max_length=50, description="as in images.search: docs/sql.md")]
+Limit = Annotated[int, Field(ge=1, le=500)]
+
+
+class Form(BaseModel):
+    """A part of a request: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Picture(Form):
+    """A picture: its bytes in base64 (or as a data: URL), an http(s) URL, or an image of the collection."""
+
+    base64: str | None = Field(None, min_length=1)
+    url: Annotated[str, Field(max_length=2000), AfterValidator(_plain_text)] | None = None
+    image_id: Word | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Picture":
+        if sum(given is not None for given in (self.base64, self.url, self.image_id)) != 1:
+            raise ValueError("give one of base64, url and image_id")
+        return self
+
+
+class WeighedPicture(Picture):
+    """A picture, and how much it counts; a negative weight: less like it."""
+
+    weight: Weight = 1.0
+
+
+class WeighedText(Form):
+    """A text, and how much it counts; a negative weight: less of it."""
+
+    text: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain_text)]
+    weight: Weight = 1.0
+
+
+class Paged(Form):
+    """Which results are wanted."""
+
+    k: Limit = Field(10, description="how many results")
+    offset: int = Field(0, ge=0, le=500, description="results to leave out at the beginning: for the next page")
+    filter: Filter = {}
+    grouped: bool = Field(False, description="only the best image of each group")
+    min_score: float | None = Field(
+        None, ge=-1, le=1, description="nothing under this score; left out: 0.5 where scores are calibrated, else all"
+    )
+
+
+class SearchForm(Paged):
+    """Pictures and texts that results should be like, or, with a negative weight, unlike."""
+
+    collection: Word
+    images: list[WeighedPicture] = Field([], max_length=16)
+    texts: list[WeighedText] = Field([], max_length=16)
+
+    @model_validator(mode="after")
+    def _has_something(self) -> "SearchForm":
+        if not (any(term.weight > 0 for term in self.images) or any(term.weight > 0 for term in self.texts)):
+            raise ValueError("give at least one of images and texts with a weight above 0")
+        return self
+
+
+class SimilarForm(Paged):
+    """An image of the collection that results should be like; itself left out."""
+
+    collection: Word
+    image_id: Word
+
+
+class MatchForm(Form):
+    """Two pictures to compare, by the model of a collection."""
+
+    collection: Word
+    a: Picture
+    b: Picture
+
+
+class Result(BaseModel):
+    """One found image."""
+
+    image_id: str
+    score: float = Field(description="0 to 1 where calibrated, else the similarity")
+    similarity: float = Field(description="1 - cosine distance")
+    image_path: str
+    resampled_image_path: str | None
+    group_id: str | None
+    intra_id: str | None
+    caption: str | None
+    width: int | None
+    height: int | None
+    attributes: dict[str, Any] | None
+
+
+class Results(BaseModel):
+    """What was found, best first. No result is an answer: nothing reaches `min_score`."""
+
+    collection: str
+    results: list[Result]
+    more: bool = Field(description="whether a next page has results")
+    calibration: str | None = Field(description="direction that scores are calibrated for; null: plain similarities")
+    min_score: float | None = Field(description="what was not shown is under this score")
+
+
+class Match(BaseModel):
+    """How alike two pictures are."""
+
+    similarity: float = Field(description="1 - cosine distance")
+    score: float = Field(description="0 to 1 where calibrated, else the similarity")
+    calibrated: bool
+
+
+class CollectionForm(Form):
+    """A collection to be made. Its pictures come through the API and lie under `SERVICE_SOURCE_URI`."""
+
+    name: Name
+    model: Name | None = Field(None, description="one that another collection has; left out: that of the first one")
+    resample: ResampleChoice = ResampleChoice()
+    id_pattern: Annotated[str, Field(max_length=500)] | None = None
+
+
+class CollectionInfo(BaseModel):
+    """A collection, its model, and what it may be asked."""
+
+    name: str
+    source: str
+    model: str
+    dimensions: int
+    reads_texts: bool
+    calibrated: bool = Field(description="whether its scores are, in one direction at least")
+    made: bool = Field(description="made through the API; false: an entry of collections.yaml")
+
+
+class Facts(Form):
+    """What is said of an image; what is left out stays as it is."""
+
+    group_id: Word | None = None
+    intra_id: Word | None = None
+    caption: Annotated[str, Field(max_length=5000), AfterValidator(_plain_text)] | None = None
+    attributes: dict[str, Any] = Field({}, max_length=200)
+
+
+class ReplaceForm(Facts):
+    """A picture, as base64 or as an http(s) URL, and what is said of it."""
+
+    base64: str | None = Field(None, min_length=1)
+    url: Annotated[str, Field(max_length=2000), AfterValidator(_plain_text)] | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "ReplaceForm":
+        if (self.base64 is None) == (self.url is None):
+            raise ValueError("give one of base64 and url")
+        return self
+
+
+class RegisterForm(ReplaceForm):
+    """A picture for a collection; without `image_id` it gets `<group_id>/<intra_id>`, or a name of its own."""
+
+    image_id: ImageId | None = None
+
+
+class ImageInfo(BaseModel):
+    """An image of a collection."""
+
+    image_id: str
+    image_path: str
+    resampled_image_path: str | None
+    group_id: str | None
+    intra_id: str | None
+    caption: str | None
+    width: int | None
+    height: int | None
+    format: str | None
+    attributes: dict[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+    captured_at: datetime | None
+    sha256: str | None
+
+
+class Images(BaseModel):
+    """Images in order of their id; `after`: what the next page is asked with, null where there is none."""
+
+    images: list[ImageInfo]
+    after: str | None
+
+
+class RequeueForm(Form):
+    """Which rejected images the next run tries again; all of them where nothing is given."""
+
+    reason: Word | None = None
+    uri: Word | None = None
+
+
+Tier = Literal["bytes", "picture"]

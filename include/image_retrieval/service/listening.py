@@ -1,0 +1,63 @@
+"""Texts that SQL asks to have embedded: `CALL images.embed_text(…)` notifies, this embeds and writes the row."""
+
+import json
+import threading
+from contextlib import suppress
+
+import psycopg
+import structlog
+from psycopg.rows import dict_row
+
+from image_retrieval.errors import ImageRejected, UserError
+from image_retrieval.service.catalog import shown_collection
+from image_retrieval.service.errors import Refused
+from image_retrieval.service.state import Service
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.sql import statement
+
+log = structlog.get_logger()
+AGAIN_SECONDS = 5  # after a lost connection
+LOOK_SECONDS = 1  # how often it looks whether it is to end
+
+
+class Listener:
+    """A thread with a connection of its own, from `start` to `close`."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="listener", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End listening."""
+        self._ended.set()
+        self._thread.join(2 * LOOK_SECONDS)
+
+    def _work(self) -> None:
+        while not self._ended.is_set():
+            try:
+                url = self._service.settings.database()
+                with Connection.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=5) as connection:
+                    connection.execute(statement("service", "listen"))
+                    while not self._ended.is_set():
+                        for notice in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
+                            self._embed(notice.payload)
+            except psycopg.Error as error:
+                log.warning("listening again", error=type(error).__name__, seconds=AGAIN_SECONDS)
+                self._ended.wait(AGAIN_SECONDS)
+
+    def _embed(self, payload: str) -> None:
+        """Embed what a notification names; who sent it waits for the row, and gives up where none comes."""
+        with suppress(ValueError, KeyError, TypeError):
+            asked = json.loads(payload)
+            collection, text = str(asked["collection"]), str(asked["text"])
+            try:
+                with self._service.transaction() as connection:
+                    shown = shown_collection(connection, self._service.settings, collection)
+                self._service.kept_text_vector(text, shown)
+            except (Refused, UserError, ImageRejected, psycopg.Error) as error:
+                log.warning("text not embedded", collection=collection, error=str(error))

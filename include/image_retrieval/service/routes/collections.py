@@ -1,0 +1,97 @@
+"""Collections: list, show, make, drop."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from psycopg.types.json import Jsonb
+
+from image_retrieval.pipeline import registering
+from image_retrieval.service.catalog import (
+    Shown,
+    known_models,
+    listed_collections,
+    made_collections,
+    new_collection,
+    shown_collection,
+)
+from image_retrieval.service.errors import Refused
+from image_retrieval.service.forms import CollectionForm, CollectionInfo
+from image_retrieval.service.state import Service
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.sql import statement
+
+Name = Annotated[str, Path(max_length=100)]
+
+
+def router(service: Service, writing: list[Any]) -> APIRouter:
+    """The routes of one service; those that change something have the dependencies `writing`."""
+    routes = APIRouter(prefix="/api/collections", tags=["collections"])
+
+    @routes.get("")
+    def list_collections() -> list[CollectionInfo]:
+        """All collections that can be searched."""
+        with service.transaction() as connection:
+            names = [row["name"] for row in connection.execute(statement("service", "list_shown")).fetchall()]
+            return [_info(shown_collection(connection, service.settings, name)) for name in names]
+
+    @routes.get("/{name}")
+    def show_collection(name: Name) -> CollectionInfo:
+        """One collection."""
+        with service.transaction() as connection:
+            return _info(shown_collection(connection, service.settings, name))
+
+    @routes.post("", status_code=201, dependencies=writing)
+    def create_collection(form: CollectionForm) -> CollectionInfo:
+        """Make an empty collection, whose pictures come through this API."""
+        with service.transaction() as connection:
+            return _info(make(service, connection, form))
+
+    @routes.delete("/{name}", status_code=204, dependencies=writing)
+    def drop_collection(name: Name) -> None:
+        """Drop a collection that was made through this API, with its pictures and vectors."""
+        with service.transaction() as connection:
+            drop(service, connection, name)
+
+    return routes
+
+
+def make(service: Service, connection: Connection, form: CollectionForm) -> Shown:
+    """Make a collection. Raises Refused (409, 422)."""
+    models = known_models(connection, service.settings)
+    name = form.model or next(iter(models), None)
+    if name not in models:
+        raise Refused(422, "unknown_model", f"there is no model {name!r}", f"there are: {', '.join(models)}")
+    options = {"resample": {"keep": True}, "id_pattern": form.id_pattern}
+    collection = new_collection(service.settings, form.name, models[name], options)
+    others = [*listed_collections(service.settings).values(), *made_collections(connection).values()]
+    if any(collection.name == other.name or collection.vector_table == other.vector_table for other in others):
+        raise Refused(
+            409, "exists", f"there is a collection {form.name!r} already, or one with its vector table's name"
+        )
+    definition = collection.model_dump(mode="json", exclude={"name"})
+    row = {"name": collection.name, "definition": Jsonb(definition)}
+    if connection.execute(statement("service", "make_collection"), row).rowcount == 0:
+        raise Refused(409, "exists", f"there is a collection {form.name!r} already")
+    registering.make_collection(connection, collection, service.settings)
+    return shown_collection(connection, service.settings, collection.name)
+
+
+def drop(service: Service, connection: Connection, name: str) -> None:
+    """Drop a collection that was made through the API. Raises Refused (404, 409)."""
+    shown = shown_collection(connection, service.settings, name)
+    if not shown.made:
+        told = f"collection {name!r} is kept by an entry of collections.yaml"
+        raise Refused(409, "not_made_here", told, "take the entry out, and drop its view and tables in SQL")
+    registering.drop_collection(connection, shown.collection, service.settings)
+
+
+def _info(shown: Shown) -> CollectionInfo:
+    return CollectionInfo(
+        name=shown.name,
+        source=shown.collection.source,
+        model=shown.model.name,
+        dimensions=shown.dimensions,
+        reads_texts=shown.reads_texts,
+        calibrated=bool(shown.calibrations),
+        made=shown.made,
+    )

@@ -1,0 +1,46 @@
+"""For those who run the service: whether it works, and its metrics."""
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from image_retrieval.imaging.scenes import draw_scenes
+from image_retrieval.service.catalog import shown_collection
+from image_retrieval.service.errors import Refused
+from image_retrieval.service.state import Service
+from image_retrieval.store.sql import statement
+
+
+def router(service: Service) -> APIRouter:
+    """The routes of one service."""
+    routes = APIRouter(tags=["operation"])
+
+    @routes.get("/api/health")
+    def health(collection: Annotated[str | None, Query(max_length=100)] = None) -> dict[str, Any]:
+        """Decode and embed a drawn picture with a collection's model (that of the first one), and ask the database."""
+        started = time.monotonic()
+        with service.transaction() as connection:
+            names = [row["name"] for row in connection.execute(statement("service", "list_shown")).fetchall()]
+            if not names:
+                told = "no collection can be searched yet"
+                raise Refused(503, "no_collection", told, "run a DAG, or `image-retrieval run`", wait=60)
+            shown = shown_collection(connection, service.settings, collection or names[0])
+        (scene,) = draw_scenes(1)
+        found, _ = service.resampled(scene.data, shown, keep=False)
+        vector = service.pixels_vector(found, shown)
+        return {
+            "collection": shown.name,
+            "model": shown.model.name,
+            "dimensions": len(vector),
+            "seconds": round(time.monotonic() - started, 4),
+        }
+
+    @routes.get("/metrics", response_class=Response)
+    def metrics() -> Response:
+        """Counts and times, as Prometheus reads them."""
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return routes

@@ -1,0 +1,80 @@
+"""What the tables say of collections: rejected images, duplicates, counts, runs."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+
+from image_retrieval.service.catalog import shown_collection
+from image_retrieval.service.forms import RequeueForm, Tier
+from image_retrieval.service.state import Service
+from image_retrieval.store import ledger
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.reports import collection_stats, read_run
+from image_retrieval.store.sql import statement
+
+Name = Annotated[str, Path(max_length=100)]
+Limit = Annotated[int, Query(ge=1, le=500)]
+ALIKE_BITS = 6  # of 64 that perceptual hashes of the same picture may differ in
+SCANNED = 2_000  # images, in order of their id, whose neighbours are looked at for the same picture
+
+
+def router(service: Service, writing: list[Any]) -> APIRouter:
+    """The routes of one service; those that change something have the dependencies `writing`."""
+    routes = APIRouter(prefix="/api", tags=["reports"])
+
+    @routes.get("/collections/{name}/rejected")
+    def rejected(
+        name: Name,
+        reason: Annotated[str | None, Query(max_length=100)] = None,
+        final: bool | None = None,
+        limit: Limit = 50,
+    ) -> dict[str, Any]:
+        """Images that could not be used, and why; and how many there are of each reason."""
+        with service.transaction() as connection:
+            which = _which(service, connection, name, reason, None, final)
+            counts = ledger.count_by_reason(connection, ledger.Rejected(name))
+            return {"rejected": ledger.list_rejected(connection, which, limit), "by_reason": counts}
+
+    @routes.post("/collections/{name}/rejected/requeue", dependencies=writing)
+    def requeue(name: Name, form: RequeueForm) -> dict[str, int]:
+        """Let the next run try rejected images again."""
+        with service.transaction() as connection:
+            which = _which(service, connection, name, form.reason, form.uri, None)
+            return {"requeued": ledger.requeue(connection, which)}
+
+    @routes.get("/collections/{name}/duplicates")
+    def duplicates(name: Name, tier: Tier = "bytes", limit: Limit = 50) -> dict[str, Any]:
+        """Images of the same bytes, or pairs of the same picture in another size, quality or format."""
+        with service.transaction() as connection:
+            shown_collection(connection, service.settings, name)
+            if tier == "bytes":
+                query = statement("service", "same_bytes", view=name)
+                return {"groups": connection.execute(query, {"limit": limit}).fetchall()}
+            connection.execute("SET LOCAL statement_timeout = '20s'")
+            query = statement("service", "same_picture", view=name)
+            bounds = {"bits": ALIKE_BITS, "scanned": SCANNED, "limit": limit}
+            return {"pairs": connection.execute(query, bounds).fetchall()}
+
+    @routes.get("/collections/{name}/runs")
+    def runs(name: Name, limit: Annotated[int, Query(ge=1, le=50)] = 10) -> dict[str, Any]:
+        """The last runs, with their counts and seconds."""
+        with service.transaction() as connection:
+            shown_collection(connection, service.settings, name)
+            query = statement("service", "latest_runs")
+            rows = connection.execute(query, {"collection": name, "limit": limit}).fetchall()
+            return {"runs": [read_run(connection, name, row["run_id"]) for row in rows]}
+
+    @routes.get("/stats")
+    def stats() -> dict[str, Any]:
+        """Per collection: images, deleted, rejected, vectors, dimensions, model, and its last run."""
+        with service.transaction() as connection:
+            return collection_stats(connection)
+
+    return routes
+
+
+def _which(
+    service: Service, connection: Connection, name: str, reason: str | None, uri: str | None, final: bool | None
+) -> ledger.Rejected:
+    shown_collection(connection, service.settings, name)
+    return ledger.Rejected(name, reason, uri, final)

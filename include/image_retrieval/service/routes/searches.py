@@ -1,0 +1,29 @@
+"""Searches and comparisons."""
+
+from fastapi import APIRouter
+
+from image_retrieval.service import searching
+from image_retrieval.service.forms import Match, MatchForm, Results, SearchForm, SimilarForm
+from image_retrieval.service.state import Service
+
+
+def router(service: Service) -> APIRouter:
+    """The routes of one service."""
+    routes = APIRouter(prefix="/api", tags=["search"])
+
+    @routes.post("/search")
+    def search(form: SearchForm) -> Results:
+        """Search by pictures, by texts, or by both; a negative weight means less of it."""
+        return searching.search(service, form)
+
+    @routes.post("/similar")
+    def similar(form: SimilarForm) -> Results:
+        """The images most like one that the collection holds."""
+        return searching.similar(service, form)
+
+    @routes.post("/match")
+    def match(form: MatchForm) -> Match:
+        """How alike two pictures are."""
+        return searching.match(service, form)
+
+    return routes

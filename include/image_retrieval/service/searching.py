@@ -1,0 +1,127 @@
+"""Searches: terms to one vector, that vector to images with scores."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from image_retrieval.models.calibration import CUTOFF, IMAGES, text_direction
+from image_retrieval.service.catalog import Shown, shown_collection
+from image_retrieval.service.encoder import Vector
+from image_retrieval.service.errors import Refused
+from image_retrieval.service.forms import (
+    Match,
+    MatchForm,
+    Paged,
+    Picture,
+    Result,
+    Results,
+    SearchForm,
+    SimilarForm,
+)
+from image_retrieval.service.state import Service
+from image_retrieval.store import search as store
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.queries import find_vector
+
+LEAST_LENGTH = 1e-3  # of a sum of unit vectors: below it rounding decides its direction
+
+
+def search(service: Service, form: SearchForm) -> Results:
+    """The images that fit the terms best. Raises Refused, UserError, ImageRejected."""
+    shown = _shown(service, form.collection)
+    query = _sum(
+        [_weighed(service.text_vector(term.text, shown), term.weight) for term in form.texts]
+        + [_weighed(_picture(service, shown, term), term.weight) for term in form.images]
+    )
+    with service.transaction() as connection:
+        return _page(connection, shown, query, form, _direction(form))
+
+
+def similar(service: Service, form: SimilarForm) -> Results:
+    """The images most like one of the collection, itself left out. Raises Refused, UserError."""
+    with service.transaction() as connection:
+        shown = shown_collection(connection, service.settings, form.collection)
+        query = _stored(connection, shown, form.image_id)
+        return _page(connection, shown, query, form, IMAGES, without=form.image_id)
+
+
+def match(service: Service, form: MatchForm) -> Match:
+    """How alike two pictures are. Raises Refused, UserError, ImageRejected."""
+    shown = _shown(service, form.collection)
+    return compare(shown, _picture(service, shown, form.a), _picture(service, shown, form.b))
+
+
+def compare(shown: Shown, a: Vector, b: Vector) -> Match:
+    """How alike two vectors of images are."""
+    similarity = float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+    calibration = shown.calibration(IMAGES)
+    score = calibration.score(similarity) if calibration else similarity
+    return Match(similarity=similarity, score=score, calibrated=calibration is not None)
+
+
+def _shown(service: Service, name: str) -> Shown:
+    with service.transaction() as connection:
+        return shown_collection(connection, service.settings, name)
+
+
+def _weighed(vector: Vector, weight: float) -> Vector:
+    return np.float32(weight / np.linalg.norm(vector)) * vector
+
+
+def _picture(service: Service, shown: Shown, picture: Picture) -> Vector:
+    if picture.image_id is not None:
+        with service.transaction() as connection:
+            return _stored(connection, shown, picture.image_id)
+    return service.image_vector(service.picture_bytes(picture.base64, picture.url), shown)
+
+
+def _stored(connection: Connection, shown: Shown, image_id: str) -> Vector:
+    vector = find_vector(connection, shown.name, image_id)
+    if vector is None:
+        raise Refused(404, "unknown_image", f"collection {shown.name!r} has no image {image_id!r}")
+    return vector
+
+
+def _sum(weighed: list[Vector]) -> Vector:
+    """The sum of weighed unit vectors, itself of length 1. Raises Refused (422) where they cancel each other out."""
+    total: Vector = np.sum(weighed, axis=0)
+    length = float(np.linalg.norm(total))
+    if length < LEAST_LENGTH:
+        raise Refused(422, "empty_query", "the terms cancel each other out", "change a weight, or leave a term out")
+    return total / np.float32(length)
+
+
+def _direction(form: SearchForm) -> str | None:
+    """What the scores are calibrated as: by pictures, or by texts of one language; None for a mixture."""
+    directions = {IMAGES for _ in form.images} | {text_direction(term.text) for term in form.texts if term.weight > 0}
+    if len(directions) != 1 or (form.images and form.texts):
+        return None
+    return directions.pop()
+
+
+def _page(
+    connection: Connection, shown: Shown, query: Vector, form: Paged, direction: str | None, without: str | None = None
+) -> Results:
+    calibration = shown.calibration(direction)
+    least = CUTOFF if form.min_score is None and calibration else form.min_score
+    nearest = calibration.cosine(least) if calibration and least is not None else least
+    wanted = form.offset + form.k + 1  # one more tells whether there is a next page
+    rows: list[dict[str, Any]] = []
+    if nearest is None or nearest < math.inf:
+        bound = None if nearest in (None, -math.inf) else nearest
+        rows = store.search(
+            connection, shown.name, query, wanted + (without is not None), form.filter, bound, form.grouped
+        )
+    rows = [row for row in rows if row["image_id"] != without][:wanted]
+    page = rows[form.offset : form.offset + form.k]
+    return Results(
+        collection=shown.name,
+        results=[
+            Result(**row, score=calibration.score(row["similarity"]) if calibration else row["similarity"])
+            for row in page
+        ],
+        more=len(rows) == wanted,
+        calibration=direction if calibration else None,
+        min_score=least,
+    )

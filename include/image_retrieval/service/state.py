@@ -1,0 +1,139 @@
+"""What the requests of one service share, each part started by the first request that needs it."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from typing import Any
+
+from psycopg_pool import ConnectionPool
+
+from image_retrieval.collection import Collection, ModelOptions, ResampleOptions
+from image_retrieval.imaging.decoders import Decoders
+from image_retrieval.imaging.resample import Resampled
+from image_retrieval.inputs import image_bytes
+from image_retrieval.models.digest import require_digest
+from image_retrieval.objectstore import ObjectStore
+from image_retrieval.service.catalog import Shown
+from image_retrieval.service.encoder import Encoder, Memory, Vector
+from image_retrieval.service.errors import Refused
+from image_retrieval.service.metrics import Metrics
+from image_retrieval.settings import Settings
+from image_retrieval.store import queries
+from image_retrieval.store.connection import Connection, connect, connection_pool
+
+CONNECTIONS = 16
+
+
+class Service:
+    """Database connections, decoding processes, models and memory of a service; for any number of threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = ObjectStore(settings)
+        self.metrics = Metrics()
+        self.encoder = Encoder(settings, self.metrics)
+        self.metrics.watch_memory(self.encoder.pids)
+        self._memory = Memory()
+        self._decoders: dict[ResampleOptions, Decoders] = {}
+        self._facts: dict[ModelOptions, dict[str, Any]] = {}
+        self._ends = ExitStack()
+        self._opening, self._decoding = threading.Lock(), threading.Lock()
+
+    @cached_property
+    def _pool(self) -> ConnectionPool[Connection]:
+        with connect(self.settings):  # whatever is wrong is told here in words
+            pool = connection_pool(self.settings, CONNECTIONS)
+        self._ends.callback(pool.close)
+        return pool
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection with one transaction, committed where the block ends well."""
+        with self._opening:
+            pool = self._pool
+        with pool.connection() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """End all that was started."""
+        self.encoder.close()
+        self._ends.close()
+
+    def picture_bytes(self, base64: str | None, url: str | None) -> bytes:
+        """The bytes of a picture that a client gives. Raises ImageRejected, UserError and Refused.
+
+        Objects of the store are read with this service's own keys, so a client may not name them.
+        """
+        if base64 is not None:
+            return image_bytes(base64, "image_base64", self.settings)
+        if url is None or not url.lower().startswith(("http://", "https://")):
+            raise Refused(422, "invalid_url", "a URL of a picture begins with http:// or https://")
+        return image_bytes(url, "image_url", self.settings)
+
+    def resampled(self, data: bytes, shown: Shown, *, keep: bool) -> tuple[Resampled, bytes]:
+        """A picture as the collection's model reads it, and its resampled file where one is to be kept."""
+        size = shown.collection.resample.target_size or tuple(self.facts(shown)["size"])
+        options = shown.collection.resample.of_size(size).model_copy(update={"keep": keep})
+        with self._decoding:
+            if options not in self._decoders:
+                self._decoders[options] = self._ends.enter_context(Decoders(options, self.settings))
+        return self._decoders[options].resample(data)
+
+    def facts(self, shown: Shown) -> dict[str, Any]:
+        """`digest`, `size` and `dimensions` of a collection's model. Raises UserError where its files have changed."""
+        if shown.model not in self._facts:
+            self._facts[shown.model] = self.encoder.facts(shown.model)
+        facts = self._facts[shown.model]
+        require_digest(facts["digest"], shown.digest, shown.model.source)
+        return facts
+
+    def pixels_vector(self, found: Resampled, shown: Shown) -> Vector:
+        """The vector of a resampled picture."""
+        return self.encoder.image(shown.model, found.pixels, shown_size(found, shown.collection, self.facts(shown)))
+
+    def image_vector(self, data: bytes, shown: Shown) -> Vector:
+        """The vector (dimensions,) of a picture's bytes, made or remembered. Raises as the steps do."""
+        key = (shown.model, shown.collection.resample, hashlib.sha256(data).digest())
+        known = self._memory.get(key)
+        if known is not None:
+            self.metrics.remembered.labels("image", "memory").inc()
+            return known
+        vector = self.pixels_vector(self.resampled(data, shown, keep=False)[0], shown)
+        self._memory.put(key, vector)
+        return vector
+
+    def text_vector(self, text: str, shown: Shown) -> Vector:
+        """The vector (dimensions,) of a text, made, or remembered here or in the database."""
+        known = self._memory.get((shown.model, text))
+        if known is not None:
+            self.metrics.remembered.labels("text", "memory").inc()
+            return known
+        vector = self.kept_text_vector(text, shown)
+        self._memory.put((shown.model, text), vector)
+        return vector
+
+    def kept_text_vector(self, text: str, shown: Shown) -> Vector:
+        """The vector (dimensions,) of a text, which is in the database from then on. Raises UserError, Refused."""
+        if not shown.reads_texts:
+            told = f"model {shown.model.name!r} of collection {shown.name!r} reads no texts"
+            raise Refused(422, "no_text_side", told, "search by pictures, or a collection with a dual encoder")
+        with self.transaction() as connection:
+            known = queries.find_query(connection, shown.model.name, text)
+        if known is not None:
+            self.metrics.remembered.labels("text", "database").inc()
+            return known
+        self.facts(shown)
+        vector = self.encoder.text(shown.model, text)
+        with self.transaction() as connection:
+            queries.keep_query(connection, shown.model.name, text, vector)
+        return vector
+
+
+def shown_size(found: Resampled, collection: Collection, facts: dict[str, Any]) -> tuple[int, int]:
+    """Width and height that pictures of a collection are resampled to."""
+    width, height = collection.resample.target_size or facts["size"]
+    if len(found.pixels) != width * height * 3:
+        raise ValueError(f"{len(found.pixels)} bytes are no {width}×{height} pixels")
+    return width, height

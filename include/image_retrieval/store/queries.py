@@ -1,0 +1,28 @@
+"""Texts that were searched for, and their vectors."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pgvector import HalfVector
+
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.sql import statement
+
+
+def find_query(connection: Connection, model: str, text: str) -> NDArray[np.float32] | None:
+    """The vector (dimensions,) of a text under a model, counted as used; None where it is not there."""
+    row = connection.execute(statement("service", "find_query"), {"model": model, "text": text}).fetchone()
+    return np.array(row["embedding"].to_list(), np.float32) if row else None
+
+
+def keep_query(connection: Connection, model: str, text: str, vector: Any) -> None:
+    """Keep the vector of a text under a model, for SQL and for later."""
+    row = {"model": model, "text": text, "embedding": HalfVector(vector)}
+    connection.execute(statement("service", "keep_query"), row)
+
+
+def find_vector(connection: Connection, collection: str, image_id: str) -> NDArray[np.float32] | None:
+    """The vector (dimensions,) of an image that a collection's view shows; None where it shows none of that id."""
+    row = connection.execute(statement("service", "find_vector", view=collection), {"image_id": image_id}).fetchone()
+    return np.array(row["embedding"].to_list(), np.float32) if row else None

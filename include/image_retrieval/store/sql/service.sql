@@ -1,0 +1,110 @@
+-- name: find_shown
+SELECT c.name, c.source, c.dimensions, c.model, m.source AS model_source, m.revision, m.dtype, m.use_cls_token,
+       m.digest, m.family, m.calibration
+FROM retrieval.collection AS c
+JOIN retrieval.model AS m ON m.name = c.model
+WHERE c.name = %(name)s;
+
+-- name: list_shown
+SELECT c.name, c.source, c.dimensions, c.model, m.family, m.calibration IS NOT NULL AS calibrated,
+       c.created_at, c.updated_at
+FROM retrieval.collection AS c
+JOIN retrieval.model AS m ON m.name = c.model
+ORDER BY c.name;
+
+-- name: made_collections
+SELECT name, definition FROM retrieval.made_collection ORDER BY name;
+
+-- name: make_collection
+INSERT INTO retrieval.made_collection (name, definition) VALUES (%(name)s, %(definition)s)
+ON CONFLICT (name) DO NOTHING;
+
+-- name: forget_collection
+WITH images AS (DELETE FROM retrieval.image WHERE collection = %(name)s),
+     rejected AS (DELETE FROM retrieval.rejected WHERE collection = %(name)s),
+     shown AS (DELETE FROM retrieval.collection WHERE name = %(name)s)
+DELETE FROM retrieval.made_collection WHERE name = %(name)s;
+
+-- name: drop_vectors
+DROP TABLE IF EXISTS retrieval.{vectors};
+
+-- name: find_vector
+SELECT embedding FROM images.{view} WHERE image_id = %(image_id)s;
+
+-- name: find_image
+SELECT image_id, image_path, resampled_image_path, group_id, intra_id, caption, width, height, format, attributes,
+       created_at, updated_at, captured_at, sha256
+FROM images.{view} WHERE image_id = %(image_id)s;
+
+-- name: list_images
+SELECT image_id, image_path, resampled_image_path, group_id, intra_id, caption, width, height, format, attributes,
+       created_at, updated_at, captured_at, sha256
+FROM images.{view}
+WHERE (%(after)s::text IS NULL OR image_id COLLATE "C" > %(after)s)
+  AND (%(group_id)s::text IS NULL OR group_id = %(group_id)s)
+ORDER BY image_id COLLATE "C"
+LIMIT %(limit)s;
+
+-- name: next_intra_id
+SELECT (coalesce(max(intra_id::bigint), -1) + 1)::text AS intra_id
+FROM retrieval.image
+WHERE collection = %(collection)s AND group_id = %(group_id)s AND intra_id ~ '^[0-9]{{1,15}}$';
+
+-- name: find_object
+SELECT uri, deleted IS NOT NULL AS deleted FROM retrieval.image
+WHERE collection = %(collection)s AND image_id = %(image_id)s;
+
+-- name: find_registered
+SELECT id, image_id FROM retrieval.image WHERE collection = %(collection)s AND uri = %(uri)s;
+
+-- name: mark_deleted
+UPDATE retrieval.image SET deleted = now(), updated = now()
+WHERE collection = %(collection)s AND image_id = %(image_id)s AND deleted IS NULL
+RETURNING uri;
+
+-- name: forget_rejection
+DELETE FROM retrieval.rejected WHERE collection = %(collection)s AND uri = %(uri)s;
+
+-- name: describe_image
+UPDATE retrieval.image
+SET group_id   = CASE WHEN 'group_id' = ANY (%(given)s) THEN %(group_id)s ELSE group_id END,
+    intra_id   = CASE WHEN 'intra_id' = ANY (%(given)s) THEN %(intra_id)s ELSE intra_id END,
+    caption    = CASE WHEN 'caption' = ANY (%(given)s) THEN %(caption)s ELSE caption END,
+    attributes = CASE WHEN 'attributes' = ANY (%(given)s) THEN %(attributes)s ELSE attributes END,
+    updated = now()
+WHERE collection = %(collection)s AND image_id = %(image_id)s AND deleted IS NULL;
+
+-- name: same_bytes
+SELECT sha256, array_agg(image_id ORDER BY image_id) AS image_ids
+FROM images.{view}
+GROUP BY sha256
+HAVING count(*) > 1
+ORDER BY count(*) DESC, sha256
+LIMIT %(limit)s;
+
+-- name: same_picture
+-- of each image the nearest by their vectors, told by their perceptual hashes: a comparison of every pair would grow with the square
+SELECT a.image_id AS a, b.image_id AS b, 1 - (a.embedding <=> b.embedding) AS similarity,
+       images.phash_distance(a.phash, b.phash) AS bits
+FROM (SELECT image_id, embedding, phash FROM images.{view} ORDER BY image_id LIMIT %(scanned)s) AS a
+CROSS JOIN LATERAL (
+    SELECT image_id, embedding, phash FROM images.{view} ORDER BY embedding <=> a.embedding LIMIT 5
+) AS b
+WHERE a.image_id < b.image_id AND images.phash_distance(a.phash, b.phash) <= %(bits)s
+ORDER BY bits, similarity DESC, a.image_id, b.image_id
+LIMIT %(limit)s;
+
+-- name: latest_runs
+SELECT run_id FROM retrieval.run WHERE collection = %(collection)s ORDER BY started_at DESC LIMIT %(limit)s;
+
+-- name: find_query
+UPDATE retrieval.query SET uses = uses + 1, used_at = now()
+WHERE model = %(model)s AND md5(text) = md5(%(text)s) AND text = %(text)s
+RETURNING embedding;
+
+-- name: keep_query
+INSERT INTO retrieval.query (model, text, embedding) VALUES (%(model)s, %(text)s, %(embedding)s)
+ON CONFLICT (model, md5(text)) DO UPDATE SET uses = retrieval.query.uses + 1, used_at = now();
+
+-- name: listen
+LISTEN image_retrieval_embed_text;

@@ -1,0 +1,115 @@
+"""A running service over a collection of drawn scenes, under the dual encoder that ships: one for all tests here."""
+
+import base64
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import uvicorn
+import yaml
+from psycopg import sql
+from pydantic import SecretStr
+
+from image_retrieval.collection import Collection, find_collection
+from image_retrieval.local import services
+from image_retrieval.models.shipped import DUAL
+from image_retrieval.objectstore import ObjectStore
+from image_retrieval.pipeline.running import run_collection
+from image_retrieval.service.alone import app_alone
+from image_retrieval.service.listening import Listener
+from image_retrieval.settings import Settings
+from integration.pictures import BAD, SCENES, put
+
+TOKEN = "a-token-of-the-tests-only"
+DATABASE = f"service_{os.getpid()}"
+
+
+@pytest.fixture(scope="session")
+def served(services_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a project with one collection, `things`, which has vectors and rejected images."""
+    home = tmp_path_factory.mktemp("service")
+    entry = {
+        "source": f"s3://images/{DATABASE}/",
+        "model": {"name": "dual", "source": str(DUAL)},
+        "id_pattern": "^(?P<group_id>[a-z]+-[a-z]+)/(?P<intra_id>.+)",
+        "schedule": None,
+    }
+    (home / "collections.yaml").write_text(yaml.safe_dump({"collections": {"things": entry}}))
+    with psycopg.connect(services.database_url(services_folder, "postgres"), autocommit=True) as admin:
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        admin.execute(statement.format(sql.Identifier(DATABASE), sql.Identifier(services.DATABASE)))
+    settings = Settings(
+        _env_file=services_folder / "services.env",
+        home=home,
+        collections_file=Path("collections.yaml"),
+        database_url=SecretStr(services.database_url(services_folder, DATABASE)),
+        work_uri=f"s3://image-retrieval/{DATABASE}/",
+        service_source_uri=f"s3://images/{DATABASE}-made/",
+        token=SecretStr(TOKEN),
+        service_rate=10_000,
+        service_seconds=300,  # a busy machine loads a model slowly
+        service_max_bytes=4 * 2**20,
+        processes=1,
+    )
+    collection = find_collection(settings.collections_path, "things")
+    put(ObjectStore(settings), collection.source, SCENES | {key: data for key, (data, _) in BAD.items()})
+    run_collection(collection, "run", settings)
+    yield settings
+    with psycopg.connect(services.database_url(services_folder, "postgres"), autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(DATABASE)))
+
+
+@pytest.fixture(scope="session")
+def things(served: Settings) -> Collection:
+    return find_collection(served.collections_path, "things")
+
+
+@pytest.fixture(scope="session")
+def address(served: Settings) -> Iterator[str]:
+    """Where the service listens."""
+    app = app_alone(served)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_config=None, access_log=False))
+    listener = Listener(app.state.service)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    listener.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+    listener.close()
+    app.state.service.close()
+
+
+@pytest.fixture(scope="session")
+def client(address: str) -> Iterator[httpx.Client]:
+    """A client that has the token."""
+    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=400) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def ask(client: httpx.Client) -> Callable[..., Any]:
+    """Post a form about the collection that must be answered; returns the answer."""
+
+    def post(path: str, **form: Any) -> Any:
+        answer = client.post(f"/api/{path}", json={"collection": "things", **form})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    return post
+
+
+def as_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

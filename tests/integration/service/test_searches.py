@@ -1,0 +1,141 @@
+"""Searches through the API, on real vectors."""
+
+import psycopg
+import pytest
+
+from integration.pictures import SCENES, half_size_copy
+from integration.service.conftest import as_base64
+
+FIRST = next(iter(SCENES))
+FIRST_ID = FIRST.rpartition(".")[0]
+
+
+def ids(answer):
+    return [row["image_id"] for row in answer["results"]]
+
+
+def test_a_picture_finds_itself(ask):
+    for key, data in list(SCENES.items())[:3]:
+        found = ask("search", images=[{"base64": as_base64(data)}], k=3)
+        assert found["results"][0]["image_path"].endswith(key)
+        assert found["results"][0]["similarity"] > 0.99
+        assert (found["calibration"], found["min_score"]) == (None, None)
+
+
+@pytest.mark.parametrize("text", ["two red circles", "两个红色圆形"])
+def test_a_text_gives_the_same_results_from_model_and_memory(ask, text):
+    first = ask("search", texts=[{"text": text}], k=5)
+    assert len(first["results"]) == 5
+    assert ask("search", texts=[{"text": text}], k=5) == first
+
+
+def test_pages_follow_each_other(ask):
+    whole = ask("search", texts=[{"text": "a star"}], k=9)
+    pages = [ask("search", texts=[{"text": "a star"}], k=3, offset=offset) for offset in (0, 3, 6)]
+    assert [name for page in pages for name in ids(page)] == ids(whole)
+    assert pages[0]["more"]
+    assert not ask("search", texts=[{"text": "a star"}], k=100)["more"]
+
+
+def test_similar_leaves_the_image_itself_out(ask):
+    found = ids(ask("similar", image_id=FIRST_ID, k=5))
+    assert FIRST_ID not in found
+    assert len(found) == 5
+    assert found == ids(ask("search", images=[{"image_id": FIRST_ID}], k=6))[1:]
+
+
+def test_a_minus_term_turns_results_away_from_it(ask):
+    plain = ask("search", images=[{"image_id": FIRST_ID}], k=1)["results"][0]
+    minus = ask("search", images=[{"image_id": FIRST_ID}], texts=[{"text": "circles", "weight": -0.5}], k=24)
+    same = next(row for row in minus["results"] if row["image_id"] == plain["image_id"])
+    assert same["similarity"] < plain["similarity"]
+
+
+def test_filters_and_groups_hold(ask):
+    group = FIRST.partition("/")[0]
+    only = ask("search", texts=[{"text": "a star"}], k=24, filter={"group_id": group})
+    assert {row["group_id"] for row in only["results"]} == {group}
+    grouped = ask("search", texts=[{"text": "a star"}], k=24, grouped=True)
+    groups = [row["group_id"] for row in grouped["results"]]
+    assert len(groups) == len(set(groups)) == len({key.partition("/")[0] for key in SCENES})
+
+
+def test_a_copy_matches_its_original(ask):
+    first, *_, second = SCENES.values()
+    copy = ask("match", a={"base64": as_base64(first)}, b={"base64": as_base64(half_size_copy(first))})
+    other = ask("match", a={"base64": as_base64(first)}, b={"base64": as_base64(second)})
+    assert copy["similarity"] > 0.95 > other["similarity"]
+    assert copy["score"] == copy["similarity"]
+    assert not copy["calibrated"]
+
+
+def test_under_the_cutoff_nothing_is_shown(ask, served):
+    def calibrate(value):
+        with psycopg.connect(served.database()) as connection:
+            connection.execute("UPDATE retrieval.model SET calibration = %s::jsonb WHERE name = 'dual'", [value])
+
+    calibrate('{"image_image": {"slope": 50, "middle": 0.9}, "text_image_en": {"slope": 50, "middle": 0.999}}')
+    try:
+        found = ask("similar", image_id=FIRST_ID, k=24)
+        assert found["calibration"] == "image_image"
+        assert found["min_score"] == 0.5
+        assert all(row["score"] >= 0.5 and row["similarity"] >= 0.899 for row in found["results"])
+        assert ask("search", texts=[{"text": "a dog on a beach"}])["results"] == []
+        assert len(ask("search", texts=[{"text": "a dog on a beach"}], min_score=0)["results"]) == 10
+        assert ask("search", texts=[{"text": "沙滩上的一只狗"}])["calibration"] is None
+        assert ask("search", texts=[{"text": "a star"}], images=[{"image_id": FIRST_ID}])["calibration"] is None
+        match = ask("match", a={"image_id": FIRST_ID}, b={"image_id": FIRST_ID})
+        assert match["calibrated"]
+        assert match["score"] == pytest.approx(1, abs=0.01)
+    finally:
+        calibrate(None)
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "code"),
+    [
+        ({"collection": "nothings"}, 404, "unknown_collection"),
+        ({"images": [{"image_id": "nowhere"}]}, 404, "unknown_image"),
+        ({"images": [{}]}, 422, "invalid_request"),
+        ({"texts": []}, 422, "invalid_request"),
+        ({"texts": [{"text": "a", "weight": -1}]}, 422, "invalid_request"),
+        ({"texts": [{"text": "a"}, {"text": "a", "weight": -1}]}, 422, "empty_query"),
+        ({"filter": {"colour": "red"}}, 400, "invalid"),
+        ({"images": [{"base64": "no base64!"}]}, 400, "invalid"),
+        ({"images": [{"base64": as_base64(b"no picture at all")}]}, 422, "unsupported_format"),
+        ({"k": 0}, 422, "invalid_request"),
+        ({"unknown": 1}, 422, "invalid_request"),
+    ],
+)
+def test_a_mistake_is_told_in_the_one_form(client, form, status, code):
+    asked = {"collection": "things", **({} if "images" in form else {"texts": [{"text": "a star"}]}), **form}
+    answer = client.post("/api/search", json=asked)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"]
+
+
+def test_health_embeds_and_metrics_count_it(client):
+    answer = client.get("/api/health")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["dimensions"] == 128
+    metrics = client.get("/metrics").text
+    assert 'image_retrieval_requests_total{method="GET",route="/api/health",status="200"}' in metrics
+    assert 'image_retrieval_batch_size_count{kind="image"}' in metrics
+    memory = next(line for line in metrics.splitlines() if line.startswith("image_retrieval_models_memory_bytes "))
+    assert float(memory.split()[1]) > 2**20
+
+
+def test_reports_tell_what_the_tables_hold(client):
+    rejected = client.get("/api/collections/things/rejected").json()
+    assert {row["reason"] for row in rejected["rejected"]} == {row["reason"] for row in rejected["by_reason"]}
+    assert len(rejected["rejected"]) == 3
+    one = client.get("/api/collections/things/rejected", params={"reason": "empty_file"}).json()
+    assert [row["reason"] for row in one["rejected"]] == ["empty_file"]
+    again = client.post("/api/collections/things/rejected/requeue", json={"reason": "empty_file"}).json()
+    assert again == {"requeued": 1}
+    assert client.get("/api/stats").json()["things"]["images"] >= len(SCENES)
+    assert client.get("/api/collections/things/runs").json()["runs"][0]["state"] == "success"
+    pairs = client.get("/api/collections/things/duplicates", params={"tier": "picture"}).json()["pairs"]
+    assert any({pair["a"], pair["b"]} == {pair["a"], pair["a"] + "_again"} for pair in pairs)
+    assert client.get("/api/collections/things/duplicates").json() == {"groups": []}

@@ -1,0 +1,94 @@
+"""Texts that SQL searches by."""
+
+import json
+import time
+
+import psycopg
+import pytest
+import structlog
+
+from image_retrieval.cli import main
+from integration.pictures import SCENES, half_size_copy
+
+SEARCH = "SELECT image_id, similarity FROM images.search_text('things', %s, 5)"
+
+
+@pytest.fixture
+def sql(served):
+    """A connection as psql's: each statement on its own."""
+    with psycopg.connect(served.database(), autocommit=True) as connection:
+        yield connection
+
+
+def test_a_text_that_was_searched_for_is_there_for_sql(ask, sql):
+    found = ask("search", texts=[{"text": "a green ring"}], k=5)["results"]
+    rows = sql.execute(SEARCH, ["a green ring"]).fetchall()
+    assert [row[0] for row in rows] == [row["image_id"] for row in found]
+    assert [row[1] for row in rows] == pytest.approx([row["similarity"] for row in found], abs=1e-3)
+
+
+def test_a_text_that_is_not_there_is_told_with_the_way_to_have_it(sql):
+    with pytest.raises(psycopg.errors.RaiseException) as told:
+        sql.execute(SEARCH, ["it's never been asked for"])
+    hint = told.value.diag.message_hint
+    assert "CALL images.embed_text('things', 'it''s never been asked for')" in hint
+    assert "image-retrieval embed-text things" in hint
+
+
+def test_the_service_embeds_what_sql_asks_for(address, ask, sql):
+    ask("search", texts=[{"text": "warm"}])  # the model is loaded
+    started = time.monotonic()
+    sql.execute("CALL images.embed_text('things', '三个绿色星形', 60)")
+    print(f"embedded in {time.monotonic() - started:.3f} s")
+    assert len(sql.execute(SEARCH, ["三个绿色星形"]).fetchall()) == 5
+    sql.execute("CALL images.embed_text('things', '三个绿色星形', 0)")  # is there already
+
+
+def test_a_text_that_nobody_embeds_is_told(sql):
+    sql.execute("CREATE OR REPLACE VIEW images.lonely AS SELECT * FROM images.things")
+    sql.execute(
+        "INSERT INTO retrieval.model (name, source, family, dimensions, use_cls_token) "
+        "VALUES ('no', 'no/', 'x', 128, true)"
+    )
+    sql.execute("INSERT INTO retrieval.collection (name, source, model, dimensions) VALUES ('lonely', 'x', 'no', 128)")
+    try:
+        with pytest.raises(psycopg.errors.RaiseException, match="not embedded within"):
+            sql.execute("CALL images.embed_text('lonely', 'a star', 0.3)")
+    finally:
+        sql.execute("DELETE FROM retrieval.collection WHERE name = 'lonely'")
+        sql.execute("DELETE FROM retrieval.model WHERE name = 'no'")
+        sql.execute("DROP VIEW images.lonely")
+
+
+@pytest.fixture
+def command(served, monkeypatch, capsys):
+    """Run image-retrieval with the service's settings; returns the JSON that it prints."""
+
+    def run(*arguments):
+        for name, value in served.environment().items():
+            monkeypatch.setenv(name, value)
+        assert main(list(arguments)) == 0
+        out = capsys.readouterr().out
+        return json.loads(out) if out else None
+
+    yield run
+    structlog.reset_defaults()
+
+
+def test_the_command_line_searches_by_words_and_compares(command, sql, tmp_path):
+    assert command("embed-text", "things", "five blue stars") is None
+    rows = sql.execute(SEARCH, ["five blue stars"]).fetchall()
+    found = command("search", "things", "--text", "five blue stars", "-k", "5", "--json")["results"]
+    assert [row["image_id"] for row in found] == [row[0] for row in rows]
+    first, *_, last = SCENES.values()
+    paths = [tmp_path / name for name in ("first", "copy", "last")]
+    for path, data in zip(paths, (first, half_size_copy(first), last), strict=True):
+        path.write_bytes(data)
+    copy, other = (command("match", str(paths[0]), str(path), "--json") for path in paths[1:])
+    assert copy["similarity"] > 0.95 > other["similarity"]
+    assert not copy["calibrated"]
+
+
+def test_a_collection_that_is_none_is_told(sql):
+    with pytest.raises(psycopg.errors.RaiseException, match="unknown collection"):
+        sql.execute("CALL images.embed_text('nothings', 'a star')")

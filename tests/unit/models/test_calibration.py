@@ -1,0 +1,66 @@
+"""From cosines to scores and back."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_retrieval.errors import UserError
+from image_retrieval.models.calibration import Calibration, calibration_of, read_calibration, text_direction
+
+COSINES = st.floats(-1, 1)
+
+
+@given(COSINES, COSINES, st.floats(0.1, 1000), COSINES)
+def test_scores_keep_the_order_and_stay_within_0_and_1(a, b, slope, middle):
+    calibration = Calibration(slope, middle)
+    assert 0 <= calibration.score(a) <= 1
+    assert a > b or calibration.score(a) <= calibration.score(b)
+    assert calibration.score(middle) == 0.5
+
+
+@given(st.floats(0.01, 0.99), st.floats(1, 100), COSINES)
+def test_the_cosine_of_a_score_has_that_score(score, slope, middle):
+    calibration = Calibration(slope, middle)
+    assert calibration.score(calibration.cosine(score)) == pytest.approx(score)
+
+
+def test_the_ends_are_beyond_every_cosine():
+    calibration = Calibration(10, 0.5)
+    assert calibration.cosine(0) < -1
+    assert calibration.cosine(1) > 1
+
+
+@pytest.mark.parametrize(
+    ("text", "direction"),
+    [
+        ("two red circles", "text_image_en"),
+        ("两个红色圆形", "text_image_zh"),
+        ("a 圆", "text_image_zh"),
+        ("été", "text_image_en"),
+    ],
+)
+def test_a_text_tells_its_language(text, direction):
+    assert text_direction(text) == direction
+
+
+def test_a_model_without_a_calibration_has_none(tmp_path):
+    assert read_calibration(tmp_path) is None
+    assert calibration_of(None, "image_image") is None
+    assert calibration_of({"image_image": {"slope": 2, "middle": 0.5}}, "text_image_en") is None
+
+
+def test_a_calibration_is_read(tmp_path):
+    given = {"image_image": {"slope": 20, "middle": 0.5, "shown": 10, "right": 1.0, "source": "pairs"}}
+    (tmp_path / "calibration.json").write_text(json.dumps(given))
+    assert calibration_of(read_calibration(tmp_path), "image_image") == Calibration(20, 0.5)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"image_image": {}}', '{"image_image": {"slope": -1, "middle": 0}}', "NaN"]
+)
+def test_a_broken_one_is_told(tmp_path, text):
+    (tmp_path / "calibration.json").write_text(text)
+    with pytest.raises(UserError, match=r"calibration\.json is no calibration"):
+        read_calibration(tmp_path)
