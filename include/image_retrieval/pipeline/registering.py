@@ -108,7 +108,8 @@ def drop_collection(connection: Connection, collection: Collection, settings: Se
     _lock(connection, collection)
     connection.execute(statement("view", "drop_view", view=collection.name))
     connection.execute(statement("service", "drop_vectors", vectors=collection.vector_table))
-    connection.execute(statement("service", "forget_collection"), {"name": collection.name})
+    names = {"name": collection.name, "vectors": collection.vector_table}
+    connection.execute(statement("service", "forget_collection"), names)
     store = ObjectStore(settings)
     store.delete_under(collection.source)
     store.delete_under(f"{settings.work_uri.rstrip('/')}/resampled/{collection.name}/")

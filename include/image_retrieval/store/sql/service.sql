@@ -22,6 +22,8 @@ ON CONFLICT (name) DO NOTHING;
 -- name: forget_collection
 WITH images AS (DELETE FROM retrieval.image WHERE collection = %(name)s),
      rejected AS (DELETE FROM retrieval.rejected WHERE collection = %(name)s),
+     built AS (DELETE FROM retrieval.vector_index WHERE vectors = %(vectors)s),
+     recalls AS (DELETE FROM retrieval.recall WHERE collection = %(name)s),
      shown AS (DELETE FROM retrieval.collection WHERE name = %(name)s)
 DELETE FROM retrieval.made_collection WHERE name = %(name)s;
 
