@@ -44,7 +44,7 @@ def fill(project, collection, rows, facts=None):
                 row["attributes"] = json.dumps(row["attributes"])
                 copy.write_row(["things", *(row.get(name) for name in columns.split(", "))])
         ids = connection.execute("SELECT id FROM retrieval.image ORDER BY image_id::integer").fetchall()
-        with connection.cursor().copy("COPY retrieval.vector_things_random FROM STDIN") as copy:
+        with connection.cursor().copy("COPY retrieval.vector_things_random (id, etag, embedding) FROM STDIN") as copy:
             for row, vector in zip(ids, vectors, strict=True):
                 copy.write_row([row["id"], "e", str(vector.tolist())])
         connection.execute("SELECT retrieval.show_vectors('things', 'vector_things_random')")
@@ -404,7 +404,7 @@ def test_a_simple_filter_may_use_an_index(project, small):
             ({"attributes": {"colour": "red"}}, "image_attributes_idx"),
         ):
             [made] = connection.execute("SELECT * FROM retrieval.condition_of(%s, '{}')", (Jsonb(filter),))
-            condition = made["condition"].replace("$1", "%s::text[]")
-            query = f"EXPLAIN SELECT FROM images.things WHERE {condition}"
+            condition = made["condition"].replace("$1", "(%s::text[])")
+            query = f"EXPLAIN SELECT FROM retrieval.image WHERE {condition}"
             plan = connection.execute(query.encode(), [made["given"]] * query.count("%s")).fetchall()
-            assert any(name in row["QUERY PLAN"] for row in plan)
+            assert any(name in row["QUERY PLAN"] for row in plan), plan

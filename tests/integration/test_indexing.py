@@ -124,7 +124,7 @@ def test_the_estimate_of_a_graph_is_what_pgvector_needs(filled, database_url):
         connection.execute("SET max_parallel_maintenance_workers = 0; SET maintenance_work_mem = '1MB'")
         connection.execute(
             "CREATE INDEX ON retrieval.vector_things_random USING hnsw (embedding halfvec_cosine_ops) "
-            "WITH (m = 16, ef_construction = 16)"
+            "WITH (m = 16, ef_construction = 32)"
         )
     [fitted] = [int(notice.split()[-2]) for notice in notices if "no longer fits" in notice]
     assert graph_bytes(fitted, 16, "halfvec_cosine_ops") == pytest.approx(2**20, rel=0.1)

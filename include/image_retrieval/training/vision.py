@@ -29,17 +29,36 @@ from image_retrieval.training.views import lit, view
 PATCH, WIDTH = 14, 128
 THINGS, DRAWINGS, PHOTOLIKE = 5_000, 4, 2_500
 OF_THINGS, OF_SCENES, OF_PHOTOLIKE = 44, 8, 8  # a batch: pairs of drawings; pictures that are seen twice
-STEPS = 3_000
+CYCLES = (3_000, 2_300)  # steps
 RATE = 2e-3
 TEMPERATURE, OF_PATCHES = 0.1, 0.07
 LEAST = 0.6  # of a picture's area, in a view
 
 
-def train(folder: Path, drawings: list[Samples], photolike: NDArray[np.uint8], steps: int, seed: int) -> list[float]:
-    """Train, save the model into a folder that exists; returns the losses. Same place of a drawing: same things."""
+def train(
+    folder: Path, drawings: list[Samples], photolike: NDArray[np.uint8], cycles: tuple[int, ...], seed: int
+) -> list[float]:
+    """Train, save the model into a folder that exists; returns the losses. Same place of a drawing: same things.
+
+    `cycles` are numbers of steps; in each the rate falls (warm restarts: Loshchilov and Hutter 2017).
+    """
     torch.manual_seed(seed)
+    model = _model()
+    losses: list[float] = []
+    for number, steps in enumerate(cycles):
+        losses += descend(model, drawings, photolike, steps, seed + number)
+        model.half().float()  # as it is saved
+    save_half(model, folder)
+    ViTImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
+    return losses
+
+
+def descend(
+    model: ViTModel, drawings: list[Samples], photolike: NDArray[np.uint8], steps: int, seed: int
+) -> list[float]:
+    """One cycle; returns the losses."""
     chance = torch.Generator().manual_seed(seed)
-    model, patch_head = _model(), nn.Linear(WIDTH, WIDTH // 2)
+    patch_head = nn.Linear(WIDTH, WIDTH // 2)
     descent = Descent((model, patch_head), steps, RATE)
     across = SIDE // PATCH
     mains = [torch.from_numpy(np.stack([main_patches(of, across) for of in drawn.layouts])) for drawn in drawings]
@@ -62,8 +81,6 @@ def train(folder: Path, drawings: list[Samples], photolike: NDArray[np.uint8], s
         losses.append(descent.step(loss))
         if step % 50 == 49:
             print(f"{step + 1}/{steps} loss {np.mean(losses[-50:]):.3f}, {time.monotonic() - began:.0f} s", flush=True)
-    save_half(model, folder)
-    ViTImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
     return losses
 
 
@@ -107,7 +124,7 @@ def main() -> None:
     drawings = [draw_samples(THINGS, seed + again) for again in range(DRAWINGS)]
     photolike = draw_photolike(PHOTOLIKE, seed)
     print(f"drew {THINGS * DRAWINGS} scenes, {PHOTOLIKE} others in {time.monotonic() - began:.0f} s", flush=True)
-    train(folder, drawings, photolike, STEPS, seed)
+    train(folder, drawings, photolike, CYCLES, seed)
     print(f"trained in {time.monotonic() - began:.0f} s: {folder}")
 
 

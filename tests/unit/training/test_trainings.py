@@ -38,7 +38,7 @@ def test_the_dual_encoder_learns_and_loads(tmp_path):
 
 
 def test_the_vision_transformer_learns_and_loads(tmp_path):
-    losses = vision.train(tmp_path, [SAMPLES, draw_samples(40, 1)], draw_photolike(8, 0), 24, 0)
+    losses = vision.train(tmp_path, [SAMPLES, draw_samples(40, 1)], draw_photolike(8, 0), (16, 8), 0)
     assert np.mean(losses[-6:]) < np.mean(losses[:6])
     assert embedded(tmp_path).shape == (3, 128)
 

@@ -63,7 +63,7 @@ BEGIN
         BEGIN
             RETURN (
                 SELECT array_agg((image_id, %3$s, image_path, resampled_image_path, group_id, intra_id, caption, width, height,
-                                  attributes)::retrieval.result ORDER BY distance, image_id)
+                                  attributes)::retrieval.result ORDER BY distance + 0, image_id)  -- + 0: the indexs order is not exact
                 FROM (SELECT *, embedding %4$s query AS distance FROM images.%2$I ORDER BY embedding %4$s query LIMIT k) AS found);
         END
         $body$;
