@@ -23,7 +23,7 @@ def test_things_lie_inside_the_picture_and_do_not_touch(layout):
 def test_small_things_are_smaller_than_large_ones(layout):
     for group in filter(None, (layout.main, layout.companion)):
         for thing in group.things:
-            assert thing.radius <= 40 if group.size == "small" else thing.radius > 42
+            assert thing.radius <= 48 if group.size == "small" else thing.radius > 50
 
 
 @given(LAYOUTS)
