@@ -24,6 +24,7 @@ from image_retrieval.store import queries
 from image_retrieval.store.connection import Connection, connect, connection_pool
 
 CONNECTIONS = 16
+PREVIEW = ResampleOptions(target_size=(448, 448), suffix=".jpg", fit="stretch", keep=True)
 
 
 class Service:
@@ -76,10 +77,17 @@ class Service:
         """A picture as the collection's model reads it, and its resampled file where one is to be kept."""
         size = shown.collection.resample.target_size or tuple(self.facts(shown)["size"])
         options = shown.collection.resample.of_size(size).model_copy(update={"keep": keep})
+        return self._decoders_of(options).resample(data)
+
+    def preview(self, data: bytes) -> bytes:
+        """A JPEG of a picture, stretched into a square: whoever shows it knows its width and height."""
+        return self._decoders_of(PREVIEW).resample(data)[1]
+
+    def _decoders_of(self, options: ResampleOptions) -> Decoders:
         with self._decoding:
             if options not in self._decoders:
                 self._decoders[options] = self._ends.enter_context(Decoders(options, self.settings))
-        return self._decoders[options].resample(data)
+            return self._decoders[options]
 
     def facts(self, shown: Shown) -> dict[str, Any]:
         """`digest`, `size` and `dimensions` of a collection's model. Raises UserError where its files have changed."""
