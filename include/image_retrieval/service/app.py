@@ -48,9 +48,7 @@ def make_app(
     app.include_router(predict.router(service), dependencies=[*reading, *writing])
     app.include_router(page.router(), dependencies=[] if open_page else reading)
     if documented:
-        app.add_api_route(
-            "/openapi.json", lambda: _document(app), include_in_schema=False, dependencies=reading
-        )
+        app.add_api_route("/openapi.json", lambda: _document(app), include_in_schema=False, dependencies=reading)
     app.add_middleware(Guard, settings=settings, metrics=service.metrics)
     return app
 

@@ -58,7 +58,8 @@ export function writeState(state, silently = false) {
 export function tellAirflow() {
   if (!embedded) return;
   try {
-    window.parent.history.replaceState(window.parent.history.state, "", location.hash);
+    const { history, location: airflow } = window.parent;
+    history.replaceState(history.state, "", airflow.pathname + airflow.search + location.hash);
   } catch {
     // another site's frame: its address is its own
   }

@@ -85,7 +85,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
 
     @routes.get("/pictures/{image_id:path}", response_class=Response)
     def picture(name: Name, image_id: Id, original: bool = False, preview: bool = False) -> Response:
-        """An image's resampled picture; its original; or a preview of it, a JPEG stretched into a square."""
+        """An image's resampled picture; its original; or a preview, a small JPEG of that."""
         with service.transaction() as connection:
             found = _image(connection, _shown(service, connection, name), image_id)
         uri = (None if original or preview else found.resampled_image_path) or found.image_path
