@@ -20,9 +20,9 @@ def search_app() -> FastAPI:
 async def _serving(app: FastAPI) -> AsyncIterator[None]:
     from image_retrieval.service.app import make_app
     from image_retrieval.service.listening import Listener
-    from orchestration.configuration import task_settings
+    from orchestration.configuration import server_settings
 
-    settings = await asyncio.to_thread(task_settings)
+    settings = await asyncio.to_thread(server_settings)
     service = make_app(settings, may_read=_may_read, may_write=_may_write)
     listener = Listener(service.state.service)
     app.mount("", service)
