@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def token_of(airflow_settings: Settings) -> Callable[[str], str]:
     """A token of Airflow's own for a user of this role: viewer, user, op, admin."""
     known = {name: value or "" for name, value in dotenv_values(airflow_settings.local_path / "airflow.env").items()}
 
+    @cache
     def issue(role: str) -> str:
         command = [sys.executable, "-c", PRINT_TOKEN, role]
         done = subprocess.run(command, env=os.environ | known, capture_output=True, text=True, check=True)

@@ -62,6 +62,16 @@ def test_chinese_finds_what_english_finds(frame):
     assert [one.split("/")[0] for one in _ids(frame, 3)] == ["red-circle"] * 3
 
 
+def test_of_two_searches_the_last_one_is_shown(frame):
+    frame.locator("#text").fill("a green star")
+    frame.locator("#text").press("Enter")
+    frame.locator("#text").fill(ENGLISH)
+    frame.locator("#text").press("Enter")
+    frame.locator("#results:not(.waiting) .score").first.wait_for()
+    frame.locator(".chip .name", has_text=ENGLISH).wait_for()
+    assert _ids(frame, 1)[0].startswith("red-circle")
+
+
 def test_less_of_something_turns_the_results(frame, page, shots):
     _search(frame, "circles")
     before = _ids(frame, 20)

@@ -24,7 +24,8 @@ let writing = false;
 let stop = new AbortController();
 /** @type {(() => Promise<void>) | null} */
 let more = null;
-let loading = false;
+/** @type {AbortSignal | null} */
+let loading = null; // of the search whose next page is under way
 
 /** @param {Partial<State>} changed */
 function change(changed) {
@@ -109,12 +110,12 @@ async function showImages(signal) {
 
 /** @param {AbortSignal} signal */
 async function next(signal) {
-  if (!more || loading) return;
-  loading = true;
+  if (!more || loading === signal) return;
+  loading = signal;
   try {
     await more();
   } finally {
-    loading = false;
+    if (loading === signal) loading = null;
   }
   const end = byId("end").getBoundingClientRect();
   if (more && !signal.aborted && end.top < innerHeight + 400) await next(signal);
