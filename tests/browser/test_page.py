@@ -146,9 +146,12 @@ def test_arrows_move_in_the_gallery(frame, page):
     frame.locator(".picture").first.focus()
     page.keyboard.press("ArrowRight")
     assert frame.locator(".picture").nth(1).evaluate("picture => picture === document.activeElement")
+    top = "() => document.activeElement.getBoundingClientRect().top + scrollY"
+    first_row = frame.locator("body").evaluate(top)
     page.keyboard.press("ArrowDown")
+    assert frame.locator("body").evaluate(top) > first_row + 50
     page.keyboard.press("ArrowUp")
-    assert frame.locator(".picture").nth(1).evaluate("picture => picture === document.activeElement")
+    assert abs(frame.locator("body").evaluate(top) - first_row) < 5
 
 
 def test_filters_narrow_the_results(frame):
