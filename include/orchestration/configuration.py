@@ -1,6 +1,7 @@
 """Settings and collections as the DAG processor and the tasks see them."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -46,12 +47,23 @@ def declared_collection(name: str) -> Collection:
 
 def task_settings() -> Settings:
     """The settings of a running task: Airflow's connections, where they exist, come before the environment."""
+    return _settings(Connection.get)
+
+
+def server_settings() -> Settings:
+    """The same in the API server, which looks for connections in Airflow's database itself."""
+    from airflow.models.connection import Connection as StoredConnection
+
+    return _settings(StoredConnection.get_connection_from_secrets)
+
+
+def _settings(get: Callable[[str], Any]) -> Settings:
     settings = load_settings()
     changes: dict[str, Any] = {}
-    postgres = _connection(POSTGRES_CONNECTION)
+    postgres = _found(get, POSTGRES_CONNECTION)
     if postgres is not None:
         changes["database_url"] = SecretStr(postgres.get_uri().replace("postgres://", "postgresql://", 1))
-    s3 = _connection(S3_CONNECTION)
+    s3 = _found(get, S3_CONNECTION)
     if s3 is not None:
         extra = json.loads(s3.extra or "{}")
         changes |= {
@@ -63,9 +75,8 @@ def task_settings() -> Settings:
     return settings.model_copy(update=changes)
 
 
-def _connection(name: str) -> Connection | None:
+def _found(get: Callable[[str], Any], name: str) -> Any:
     try:
-        found: Connection = Connection.get(name)
-        return found
+        return get(name)
     except AirflowNotFoundException:
         return None

@@ -14,6 +14,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.service.app import make_app
 from image_retrieval.service.errors import Refused, problem
 from image_retrieval.service.listening import Listener
+from image_retrieval.service.routes.page import PATHS
 from image_retrieval.settings import Settings
 
 HEADER = APIKeyHeader(
@@ -30,7 +31,7 @@ def app_alone(settings: Settings) -> FastAPI:
         if token and not is_token(given, token):
             raise _unauthorised()
 
-    app = make_app(settings, may_read=authorised, may_write=authorised, documented=True)
+    app = make_app(settings, may_read=authorised, may_write=authorised, open_page=True, documented=True)
     if token:
         app.add_middleware(TokenGate, token=token)
     else:  # else a page of another site could reach this one under a name of its own
@@ -74,14 +75,15 @@ def is_token(given: str | None, token: str) -> bool:
 
 
 class TokenGate:
-    """Refuses who has no token before anything of the request's body is read."""
+    """Refuses who has no token before anything of the request's body is read; the page's files are open."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app, self._token = app, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = dict(scope.get("headers", ())).get(b"authorization", b"").decode("latin-1")
-        if scope["type"] == "http" and not is_token(given, self._token):
+        is_open = scope["type"] != "http" or (scope["method"] in ("GET", "HEAD") and scope["path"] in PATHS)
+        if not is_open and not is_token(given, self._token):
             await problem(_unauthorised())(scope, receive, send)
         else:
             await self._app(scope, receive, send)

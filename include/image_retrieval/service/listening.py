@@ -46,7 +46,7 @@ class Listener:
                     while not self._ended.is_set():
                         for notice in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
                             self._embed(notice.payload)
-            except psycopg.Error as error:
+            except (psycopg.Error, UserError) as error:
                 log.warning("listening again", error=type(error).__name__, seconds=AGAIN_SECONDS)
                 self._ended.wait(AGAIN_SECONDS)
 

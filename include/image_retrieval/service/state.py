@@ -1,12 +1,14 @@
 """What the requests of one service share, each part started by the first request that needs it."""
 
 import hashlib
+import io
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any
 
+from PIL import Image
 from psycopg_pool import ConnectionPool
 
 from image_retrieval.collection import Collection, ModelOptions, ResampleOptions
@@ -24,6 +26,7 @@ from image_retrieval.store import queries
 from image_retrieval.store.connection import Connection, connect, connection_pool
 
 CONNECTIONS = 16
+PREVIEW = ResampleOptions(target_size=(448, 448), fit="stretch", keep=False)
 
 
 class Service:
@@ -76,10 +79,22 @@ class Service:
         """A picture as the collection's model reads it, and its resampled file where one is to be kept."""
         size = shown.collection.resample.target_size or tuple(self.facts(shown)["size"])
         options = shown.collection.resample.of_size(size).model_copy(update={"keep": keep})
+        return self._decoders_of(options).resample(data)
+
+    def preview(self, data: bytes) -> bytes:
+        """A JPEG of a picture, in its own proportions. Raises ImageRejected."""
+        found, _ = self._decoders_of(PREVIEW).resample(data)
+        longest = max(found.width, found.height)
+        size = [max(1, round(PREVIEW.target_size[0] * side / longest)) for side in (found.width, found.height)]
+        file = io.BytesIO()
+        Image.frombytes("RGB", PREVIEW.target_size, found.pixels).resize(size).save(file, "JPEG", quality=85)
+        return file.getvalue()
+
+    def _decoders_of(self, options: ResampleOptions) -> Decoders:
         with self._decoding:
             if options not in self._decoders:
                 self._decoders[options] = self._ends.enter_context(Decoders(options, self.settings))
-        return self._decoders[options].resample(data)
+            return self._decoders[options]
 
     def facts(self, shown: Shown) -> dict[str, Any]:
         """`digest`, `size` and `dimensions` of a collection's model. Raises UserError where its files have changed."""

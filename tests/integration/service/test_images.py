@@ -1,6 +1,9 @@
 """Collections and images through the API, in step with what runs do."""
 
+import io
+
 import pytest
+from PIL import Image
 
 from image_retrieval.objectstore import ObjectStore
 from image_retrieval.pipeline.running import run_collection
@@ -95,3 +98,12 @@ def test_a_collection_that_cannot_be_is_refused(client, form, status, code):
 def test_a_collection_of_the_file_is_not_dropped(client):
     answer = client.delete("/api/collections/things")
     assert (answer.status_code, answer.json()["code"]) == (409, "not_made_here")
+
+
+def test_a_preview_is_small_and_keeps_the_proportions(client):
+    for image in done(client.get("/api/collections/things/images"))["images"][:6]:
+        answer = client.get(f"/api/collections/things/pictures/{image['image_id']}", params={"preview": True})
+        assert answer.headers["content-type"] == "image/jpeg"
+        with Image.open(io.BytesIO(answer.content)) as preview:
+            assert max(preview.size) == 448
+            assert abs(preview.width / preview.height - image["width"] / image["height"]) < 0.01

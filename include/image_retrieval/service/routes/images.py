@@ -84,12 +84,14 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
                 raise _unknown(shown, image_id)
 
     @routes.get("/pictures/{image_id:path}", response_class=Response)
-    def picture(name: Name, image_id: Id, original: bool = False) -> Response:
-        """An image's resampled picture, or its original."""
+    def picture(name: Name, image_id: Id, original: bool = False, preview: bool = False) -> Response:
+        """An image's resampled picture; its original; or a preview, a small JPEG of that."""
         with service.transaction() as connection:
             found = _image(connection, _shown(service, connection, name), image_id)
-        uri = found.image_path if original or found.resampled_image_path is None else found.resampled_image_path
+        uri = (None if original or preview else found.resampled_image_path) or found.image_path
         data = service.store.read(uri, limit=service.settings.max_image_bytes)
+        if preview:
+            return Response(service.preview(data), media_type="image/jpeg", headers=INERT)
         kind = SHOWN_BY_BROWSERS.get(uri.rpartition(".")[2].lower(), "application/octet-stream")
         return Response(data, media_type=kind, headers=INERT)
 

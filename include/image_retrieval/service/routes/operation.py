@@ -14,8 +14,8 @@ from image_retrieval.service.state import Service
 from image_retrieval.store.sql import statement
 
 
-def router(service: Service) -> APIRouter:
-    """The routes of one service."""
+def router(service: Service, writing: list[Any]) -> APIRouter:
+    """The routes of one service; `writing` are the dependencies of those that change something."""
     routes = APIRouter(tags=["operation"])
 
     @routes.get("/api/health")
@@ -37,6 +37,10 @@ def router(service: Service) -> APIRouter:
             "dimensions": len(vector),
             "seconds": round(time.monotonic() - started, 4),
         }
+
+    @routes.get("/api/rights/write", status_code=204, dependencies=writing)
+    def may_write() -> None:
+        """Answered where the client may change something, refused as a change would be where not."""
 
     @routes.get("/metrics", response_class=Response)
     def metrics() -> Response:

@@ -1,0 +1,52 @@
+/** Elements, made without any markup: texts are set as texts, so nothing that a bucket or a user names is read as HTML. */
+
+/**
+ * @param {string} id
+ * @returns {any} the element of the document that has this id
+ */
+export const byId = (id) => document.getElementById(id);
+
+/**
+ * @param {string} name of the element
+ * @param {Record<string, any>} [given] `class`, `text`, handlers `onclick` …, `data-…`, `aria-…` and other attributes;
+ *   what is null, undefined or false is left out
+ * @param {...(Node | string | null)} children
+ * @returns {any}
+ */
+export function make(name, given = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(given)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key === "text") element.textContent = value;
+    else if (key === "class") element.className = value;
+    else if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else element.setAttribute(key, value === true ? "" : String(value));
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+/** @param {string} text is told to everybody, screen readers among them */
+export function say(text) {
+  byId("status").textContent = text;
+}
+
+/** @param {unknown} error is shown, or nothing any more where it is null */
+export function showError(error) {
+  const place = byId("alert");
+  place.replaceChildren();
+  if (error === null || /** @type {any} */ (error)?.name === "AbortError") return;
+  const { message, hint } = /** @type {any} */ (error);
+  place.append(make("p", { text: message }), hint ? make("p", { class: "hint", text: hint }) : "");
+}
+
+const NUMBERS = new Intl.NumberFormat("en");
+/** @param {number} value */
+export const count = (value) => NUMBERS.format(value);
+
+/**
+ * @param {number} value
+ * @param {string} one
+ * @param {string} [many]
+ */
+export const counted = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;

@@ -1,0 +1,69 @@
+/** The form of filters: some fields, and JSON for all the rest that a search understands. */
+
+import { byId, showError } from "./dom.js";
+
+/** @typedef {import("./state.js").State} State */
+
+/** @param {(changed: Pick<State, "filter" | "grouped">) => void} onChange */
+export function listenToFilters(onChange) {
+  const form = byId("filters");
+  byId("filters-button").addEventListener("click", () => open(form.hidden));
+  form.addEventListener("submit", (/** @type {Event} */ event) => {
+    event.preventDefault();
+    const filter = read(form.elements);
+    if (filter) onChange({ filter, grouped: form.elements.grouped.checked });
+  });
+  form.addEventListener("reset", () => onChange({ filter: {}, grouped: false }));
+}
+
+/** @param {boolean} shown */
+function open(shown) {
+  byId("filters").hidden = !shown;
+  byId("filters-button").setAttribute("aria-expanded", String(shown));
+}
+
+/**
+ * @param {any} fields
+ * @returns {Record<string, any> | null} null where it is told what is wrong
+ */
+function read(fields) {
+  /** @type {Record<string, any>} */
+  const filter = {};
+  if (fields.format.value) filter.format = fields.format.value;
+  if (fields.from.value) filter.width = { gte: Number(fields.from.value) };
+  if (fields.to.value) filter.width = { ...filter.width, lte: Number(fields.to.value) };
+  if (fields.group.value) filter.group_id = fields.group.value;
+  const rest = fields.json.value.trim();
+  try {
+    return { ...filter, ...(rest ? JSON.parse(rest) : {}) };
+  } catch (error) {
+    showError({ message: `the JSON of the filter: ${/** @type {Error} */ (error).message}`, hint: 'such as {"height": {"lt": 500}}' });
+    fields.json.focus();
+    return null;
+  }
+}
+
+/** @param {State} state is shown in the form */
+export function showFilters({ filter, grouped }) {
+  const fields = byId("filters").elements;
+  const { format, width, group_id: group, ...rest } = filter;
+  const choices = [...fields.format.options].map((option) => option.value);
+  const plain = choices.includes(format) ? format : undefined;
+  const range = typeof width === "object" && width !== null && Object.keys(width).every((key) => ["gte", "lte"].includes(key));
+  fields.format.value = plain ?? "";
+  fields.from.value = (range && width.gte) ?? "";
+  fields.to.value = (range && width.lte) ?? "";
+  if (!range) fields.from.value = fields.to.value = "";
+  fields.group.value = typeof group === "string" ? group : "";
+  fields.grouped.checked = grouped;
+  const others = {
+    ...(format !== undefined && plain === undefined ? { format } : {}),
+    ...(width !== undefined && !range ? { width } : {}),
+    ...(group !== undefined && typeof group !== "string" ? { group_id: group } : {}),
+    ...rest,
+  };
+  fields.json.value = Object.keys(others).length ? JSON.stringify(others) : "";
+  const used = Object.keys(filter).length + Number(grouped);
+  byId("filters-button").textContent = used ? `Filters (${used})` : "Filters";
+  byId("filters-button").classList.toggle("used", used > 0);
+}

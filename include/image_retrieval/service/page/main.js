@@ -1,0 +1,291 @@
+/** The page: what the address says is asked of the service and shown; whatever a user does changes the address. */
+
+import { ask, collectionPath, mayWrite } from "./api.js";
+import { byId, counted, make, say, showError } from "./dom.js";
+import { listenToFilters, showFilters } from "./filters.js";
+import { makeGallery, watchEnd } from "./gallery.js";
+import { countRejected, duplicatesReport, rejectedReport, runsReport } from "./reports.js";
+import { readState, tellAirflow, writeState } from "./state.js";
+import { givenPicture, listenToSearchBar, showChips } from "./terms.js";
+import { listenToViewer, view } from "./viewer.js";
+import "./theme.js";
+
+/** @typedef {import("./state.js").State} State */
+/** @typedef {import("./state.js").Term} Term */
+
+const PAGE = 40;
+const FURTHEST = 500; // where the service's pages end
+const SLOW = 1500; // milliseconds after which it is told that a model is being loaded
+
+/** @type {any[]} */
+let collections = [];
+let state = readState();
+let writing = false;
+let stop = new AbortController();
+/** @type {(() => Promise<void>) | null} */
+let more = null;
+/** @type {AbortSignal | null} */
+let loading = null; // of the search whose next page is under way
+
+/** @param {Partial<State>} changed */
+function change(changed) {
+  state = { ...state, ...changed };
+  writeState(state);
+  show();
+}
+
+/** @param {Term[]} terms */
+const search = (terms) => change({ terms, tab: "images", all: false });
+const searchFrom = (/** @type {string} */ id) => search([{ kind: "image", value: id, less: false }]);
+
+/** Show the state. */
+function show() {
+  stop.abort();
+  stop = new AbortController();
+  more = null;
+  showError(null);
+  const info = collections.find(({ name }) => name === state.collection);
+  byId("collection").value = state.collection;
+  byId("search").hidden = state.tab !== "images";
+  byId("text").placeholder = info.reads_texts ? "Describe what you look for · 说说你要找什么" : "This collection knows pictures only: drop or pick one";
+  byId("text").disabled = !info.reads_texts;
+  for (const tab of document.querySelectorAll("[role=tab]")) {
+    const chosen = /** @type {HTMLElement} */ (tab).dataset.tab === state.tab;
+    tab.setAttribute("aria-selected", String(chosen));
+    /** @type {HTMLElement} */ (tab).tabIndex = chosen ? 0 : -1;
+    if (chosen) byId("panel").setAttribute("aria-labelledby", tab.id);
+  }
+  showChips(state.collection, state.terms, search);
+  showFilters(state);
+  const done = { images: showImages, duplicates: showDuplicates, rejected: showRejected, runs: showRuns }[state.tab];
+  (done ?? showImages)(stop.signal).catch((/** @type {unknown} */ error) => failed(error));
+}
+
+/** @param {unknown} error */
+function failed(error) {
+  if (/** @type {any} */ (error).name === "AbortError") return;
+  say("");
+  showError(error);
+}
+
+/** @param {AbortSignal} signal */
+async function showImages(signal) {
+  const gallery = makeGallery(state.collection, {
+    search: searchFrom,
+    refine: (id, less) => search([...state.terms, { kind: "image", value: id, less }]),
+    view: (at) => view(state.collection, gallery.images, at, searchFrom),
+    group: (group_id) => change({ filter: { ...state.filter, group_id } }),
+  });
+  const pages = state.terms.some(({ less }) => !less) ? found(signal) : browsed(signal);
+  byId("results").classList.add("waiting");
+  const late = setTimeout(() => say("Loading the model, which takes a moment the first time …"), SLOW);
+  say("Searching …");
+  let first = true;
+  more = async () => {
+    const { value } = await pages.next();
+    clearTimeout(late);
+    if (signal.aborted) return;
+    if (first) byId("results").replaceChildren(gallery.element);
+    first = false;
+    byId("results").classList.remove("waiting");
+    if (!value) {
+      more = null;
+      return;
+    }
+    gallery.add(value.images, value.calibrated);
+    tellFound(gallery.images.length, value);
+    if (!value.more) more = null;
+  };
+  try {
+    await next(signal);
+  } catch (error) {
+    clearTimeout(late);
+    if (!signal.aborted) {
+      byId("results").replaceChildren();
+      byId("results").classList.remove("waiting");
+    }
+    throw error;
+  }
+}
+
+/** @param {AbortSignal} signal */
+async function next(signal) {
+  if (!more || loading === signal) return;
+  loading = signal;
+  try {
+    await more();
+  } finally {
+    if (loading === signal) loading = null;
+  }
+  const end = byId("end").getBoundingClientRect();
+  if (more && !signal.aborted && end.top < innerHeight + 400) await next(signal);
+}
+
+/**
+ * @param {number} shown
+ * @param {any} page
+ */
+function tellFound(shown, page) {
+  const searched = state.terms.some(({ less }) => !less);
+  if (shown) {
+    const these = counted(shown, "image");
+    const rest = page.more ? ", more below" : "";
+    say(searched ? `${these}, best first${rest}` : `${these} of the collection${rest}`);
+    return;
+  }
+  say(searched ? "Nothing relevant was found." : "There is no image.");
+  const anyway = page.cutoff === null || state.all
+    ? null
+    : make("button", { type: "button", class: "main", text: "Show the nearest anyway", onclick: () => change({ all: true }) });
+  byId("results").replaceChildren(
+    make(
+      "div",
+      { class: "empty" },
+      make("p", { class: "big", text: searched ? "Nothing relevant" : "No image is here yet" }),
+      make("p", { class: "hint", text: searched ? "No image comes near enough. Say it in other words, or change the filters." : "The collection's next run brings what is in its bucket." }),
+      anyway,
+    ),
+  );
+}
+
+/** @param {AbortSignal} signal */
+async function* found(signal) {
+  const terms = state.terms;
+  const { collection, filter, grouped } = state;
+  const common = { collection, k: PAGE, filter, grouped, ...(state.all ? { min_score: -1 } : {}) };
+  const alone = terms.length === 1 && terms[0].kind === "image";
+  for (let offset = 0; offset <= FURTHEST; offset += PAGE) {
+    const answer = alone
+      ? await ask("api/similar", { ...common, offset, image_id: terms[0].value }, signal)
+      : await ask("api/search", { ...common, offset, ...weighed(terms) }, signal);
+    const last = offset + PAGE > FURTHEST;
+    yield { images: answer.results, more: answer.more && !last, calibrated: answer.calibration !== null, cutoff: answer.min_score };
+    if (!answer.more) return;
+  }
+}
+
+/** @param {Term[]} terms as the service takes them */
+function weighed(terms) {
+  const weight = (/** @type {Term} */ { less }) => (less ? -0.5 : 1);
+  const texts = terms.filter(({ kind }) => kind === "text").map((term) => ({ text: term.value, weight: weight(term) }));
+  const images = terms
+    .filter(({ kind }) => kind !== "text")
+    .map((term) => ({ weight: weight(term), ...(term.kind === "file" ? { base64: givenPicture(term.value)?.base64 } : { image_id: term.value }) }));
+  return { texts, images };
+}
+
+/** @param {AbortSignal} signal */
+async function* browsed(signal) {
+  const group = typeof state.filter.group_id === "string" ? { group_id: state.filter.group_id } : {};
+  const path = `${collectionPath(state.collection)}/images?`;
+  let after = null;
+  do {
+    const asked = new URLSearchParams({ limit: String(PAGE), ...group, ...(after === null ? {} : { after }) });
+    const answer = await ask(path + asked, undefined, signal);
+    after = answer.after;
+    yield { images: answer.images, more: after !== null, calibrated: false, cutoff: null };
+  } while (after !== null);
+}
+
+/** @param {AbortSignal} signal */
+async function showDuplicates(signal) {
+  say("Comparing …");
+  byId("results").replaceChildren();
+  const { element, found: number } = await duplicatesReport(state.collection, signal, searchFrom);
+  byId("results").replaceChildren(element);
+  setCount("duplicates", number);
+}
+
+/** @param {AbortSignal} signal */
+async function showRejected(signal) {
+  const again = () => {
+    if (state.tab === "rejected") showRejected(stop.signal).catch(failed);
+  };
+  byId("results").replaceChildren(await rejectedReport(state.collection, writing, signal, again));
+}
+
+/** @param {AbortSignal} signal */
+async function showRuns(signal) {
+  byId("results").replaceChildren(await runsReport(state.collection, signal));
+}
+
+/**
+ * @param {string} tab
+ * @param {number | null} number
+ */
+function setCount(tab, number) {
+  const badge = byId(`tab-${tab}`).querySelector(".count");
+  badge.textContent = number === null ? "" : new Intl.NumberFormat("en").format(number);
+}
+
+/** The numbers on the tabs. */
+async function showCounts() {
+  const { collection } = state;
+  setCount("duplicates", null);
+  const [stats, rejected] = await Promise.all([ask("api/stats"), countRejected(collection)]);
+  if (collection !== state.collection) return;
+  setCount("images", stats[collection]?.images ?? null);
+  setCount("rejected", rejected);
+}
+
+function listen() {
+  byId("collection").addEventListener("change", (/** @type {any} */ event) => {
+    change({ collection: event.target.value, terms: state.terms.filter(({ kind }) => kind !== "image") });
+    showCounts().catch(failed);
+  });
+  const tabs = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[role=tab]")]);
+  tabs.forEach((tab, at) => {
+    tab.addEventListener("click", () => change({ tab: tab.dataset.tab }));
+    tab.addEventListener("keydown", ({ key }) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
+      if (!step) return;
+      const other = tabs[(at + step + tabs.length) % tabs.length];
+      other.focus();
+      other.click();
+    });
+  });
+  listenToSearchBar({
+    onSearch: (terms, also) => search(also ? [...state.terms, ...terms] : terms),
+    onClear: () => search([]),
+  });
+  listenToFilters(change);
+  listenToViewer();
+  watchEnd(() => next(stop.signal).catch(failed));
+  addEventListener("popstate", () => {
+    if (!location.hash) return;
+    take();
+    tellAirflow();
+    show();
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key !== "/" || /** @type {HTMLElement} */ (event.target).matches("input, select")) return;
+    event.preventDefault();
+    byId("text").focus();
+  });
+}
+
+/** Take the state from the address, without what is not there: collections, pictures of another tab. */
+function take() {
+  state = readState();
+  if (!collections.some(({ name }) => name === state.collection)) state.collection = collections[0].name;
+  state.terms = state.terms.filter(({ kind, value }) => kind !== "file" || givenPicture(value));
+  if (!document.querySelector(`[data-tab="${CSS.escape(state.tab)}"]`)) state.tab = "images";
+}
+
+async function start() {
+  collections = await ask("api/collections");
+  if (!collections.length) {
+    say("No collection can be searched yet: run a DAG first.");
+    return;
+  }
+  byId("collection").replaceChildren(...collections.map(({ name }) => make("option", { text: name, value: name })));
+  take();
+  writeState(state, true);
+  listen();
+  show();
+  writing = await mayWrite();
+  if (state.tab === "rejected") show();
+  await showCounts();
+}
+
+start().catch(failed);

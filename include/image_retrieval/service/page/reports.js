@@ -1,0 +1,157 @@
+/** What the tables say of a collection: duplicates, rejected images, runs. */
+
+import { ask, collectionPath, showPicture } from "./api.js";
+import { count, counted, make, say, showError } from "./dom.js";
+
+const MOST = 500; // rows that the service gives at once
+
+/**
+ * @param {string} collection
+ * @returns {Promise<number>}
+ */
+export async function countRejected(collection) {
+  const { by_reason: reasons } = await ask(`${collectionPath(collection)}/rejected?limit=1`);
+  return total(reasons);
+}
+
+/** @param {{final: number, not_final: number}[]} reasons */
+const total = (reasons) => reasons.reduce((sum, { final, not_final: open }) => sum + final + open, 0);
+
+/**
+ * @param {string} collection
+ * @param {boolean} writing whether this user may change something
+ * @param {AbortSignal} signal
+ * @param {() => void} onChange
+ */
+export async function rejectedReport(collection, writing, signal, onChange) {
+  const { rejected, by_reason: reasons } = await ask(`${collectionPath(collection)}/rejected?limit=${MOST}`, undefined, signal);
+  const all = total(reasons);
+  say(all ? `${counted(all, "image")} could not be used.` : "Every image could be used.");
+  if (!all) return make("div", { class: "empty" }, make("p", { class: "big", text: "Nothing was rejected." }));
+  const again = (/** @type {object} */ which, /** @type {string} */ what) =>
+    make("button", {
+      type: "button",
+      class: "plain",
+      text: "Re-queue",
+      "aria-label": `Re-queue ${what}`,
+      disabled: !writing,
+      title: writing ? "The next run tries again" : "This needs the right to edit DAGs",
+      onclick: () => requeue(collection, which, onChange),
+    });
+  const summary = reasons.map((/** @type {any} */ { reason, final, not_final: open }) =>
+    make(
+      "li",
+      { class: "reason" },
+      make("strong", { text: count(final + open) }),
+      make("span", { text: words(reason) }),
+      again({ reason }, `all that are ${words(reason)}`),
+    ));
+  const rows = rejected.map((/** @type {any} */ row) => [
+    make("span", { class: "key", text: keyOf(row.uri), title: row.uri }),
+    make("span", { class: "tag", text: words(row.reason), title: row.reason }),
+    row.detail ?? "",
+    row.final ? "given up" : `${counted(row.attempts, "attempt")} so far`,
+    moment(row.updated_at),
+    again({ uri: row.uri }, keyOf(row.uri)),
+  ]);
+  return make(
+    "div",
+    { class: "report" },
+    make("ul", { class: "reasons", "aria-label": "Reasons" }, ...summary),
+    table(["Image", "Reason", "What was found", "State", "Last tried", "Try again"], rows),
+    all > rejected.length ? make("p", { class: "hint", text: `The first ${count(rejected.length)} are shown.` }) : null,
+  );
+}
+
+/**
+ * @param {string} collection
+ * @param {object} which
+ * @param {() => void} onChange
+ */
+async function requeue(collection, which, onChange) {
+  try {
+    const { requeued } = await ask(`${collectionPath(collection)}/rejected/requeue`, which);
+    onChange();
+    say(`The next run tries ${counted(requeued, "image")} again.`);
+  } catch (error) {
+    showError(error);
+  }
+}
+
+/**
+ * @param {string} collection
+ * @param {AbortSignal} signal
+ * @param {(id: string) => void} onSearch
+ */
+export async function duplicatesReport(collection, signal, onSearch) {
+  const path = `${collectionPath(collection)}/duplicates?limit=200`;
+  const [{ groups }, { pairs }] = await Promise.all([
+    ask(`${path}&tier=bytes`, undefined, signal),
+    ask(`${path}&tier=picture`, undefined, signal),
+  ]);
+  const alike = pairs.filter((/** @type {any} */ { a, b }) => !groups.some((/** @type {any} */ { image_ids: ids }) => ids.includes(a) && ids.includes(b)));
+  say(`${counted(groups.length, "group")} of the same file, ${counted(alike.length, "pair")} of the same picture.`);
+  const figure = (/** @type {string} */ id) => {
+    const image = make("img", { alt: "", loading: "lazy" });
+    showPicture(image, collection, id, "preview");
+    return make("button", { type: "button", class: "twin", title: "Search from this image", onclick: () => onSearch(id) }, image, make("span", { text: id }));
+  };
+  const part = (/** @type {string} */ title, /** @type {string} */ none, /** @type {any[]} */ items) =>
+    make("section", {}, make("h2", { text: title }), items.length ? make("ul", { class: "twins" }, ...items) : make("p", { class: "hint", text: none }));
+  return {
+    found: groups.length + alike.length,
+    element: make(
+      "div",
+      { class: "report" },
+      part("The same file", "No file is there twice.", groups.map((/** @type {any} */ { image_ids: ids }) => make("li", {}, ...ids.slice(0, 12).map(figure)))),
+      part(
+        "The same picture in another size, quality or format",
+        "No picture is there twice.",
+        alike.map((/** @type {any} */ { a, b, bits, similarity }) =>
+          make("li", {}, figure(a), figure(b), make("p", { class: "hint", text: `similarity ${similarity.toFixed(3)}, ${counted(bits, "bit")} of 64 differ` }))),
+      ),
+    ),
+  };
+}
+
+/**
+ * @param {string} collection
+ * @param {AbortSignal} signal
+ */
+export async function runsReport(collection, signal) {
+  const { runs } = await ask(`${collectionPath(collection)}/runs?limit=20`, undefined, signal);
+  say(`The last ${counted(runs.length, "run")}.`);
+  const rows = runs.map((/** @type {any} */ run) => [
+    make("span", { class: "key", text: run.run_id, title: run.run_id }),
+    make("span", { class: `tag ${run.state}`, text: run.state }),
+    moment(run.started_at),
+    run.finished_at ? `${count(Math.round((Date.parse(run.finished_at) - Date.parse(run.started_at)) / 1000))} s` : "",
+    ...[run.listed, run.new, run.changed, run.gone, run.embedded, run.rejected].map((value) => make("span", { class: "number", text: count(value ?? 0) })),
+  ]);
+  return make("div", { class: "report" }, table(["Run", "State", "Started", "Took", "Listed", "New", "Changed", "Gone", "Embedded", "Rejected"], rows));
+}
+
+/**
+ * @param {string[]} titles
+ * @param {(Node | string)[][]} rows
+ */
+function table(titles, rows) {
+  return make(
+    "div",
+    { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" },
+    make(
+      "table",
+      {},
+      make("thead", {}, make("tr", {}, ...titles.map((text) => make("th", { scope: "col", text })))),
+      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell, at) => make("td", { "data-title": titles[at] }, cell))))),
+    ),
+  );
+}
+
+/** @param {string} reason */
+const words = (reason) => reason.replaceAll("_", " ");
+/** @param {string} uri */
+const keyOf = (uri) => uri.split("/").slice(3).join("/") || uri;
+const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+/** @param {string} text */
+const moment = (text) => MOMENT.format(new Date(text));

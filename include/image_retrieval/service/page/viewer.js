@@ -1,0 +1,61 @@
+/** One image as large as the window: its original, and what is known of it. */
+
+import { showPicture } from "./api.js";
+import { byId } from "./dom.js";
+
+/** @typedef {import("./gallery.js").Image} Image */
+
+/** @type {{collection: string, images: Image[], at: number, onSearch: (id: string) => void}} */
+let shown;
+
+/**
+ * @param {string} collection
+ * @param {Image[]} images
+ * @param {number} at which of them
+ * @param {(id: string) => void} onSearch
+ */
+export function view(collection, images, at, onSearch) {
+  shown = { collection, images, at, onSearch };
+  show();
+  byId("viewer").showModal();
+}
+
+function show() {
+  const { collection, images, at } = shown;
+  const { image_id: id, width, height, group_id: group, caption } = images[at];
+  const dialog = byId("viewer");
+  const [picture, link] = [dialog.querySelector("img"), dialog.querySelector("a")];
+  dialog.querySelector("h2").textContent = id;
+  dialog.querySelector(".facts").textContent = [caption, width && `${width} × ${height}`, group].filter(Boolean).join(" · ");
+  picture.alt = caption ?? id;
+  picture.removeAttribute("src");
+  picture.onerror = () => {
+    picture.onerror = null; // no browser shows TIFF and some others: the preview is a JPEG
+    showPicture(picture, collection, id, "preview");
+  };
+  showPicture(picture, collection, id, "original");
+  link.download = id.split("/").at(-1);
+  showPicture(link, collection, id, "original");
+  for (const button of dialog.querySelectorAll("[data-step]")) button.disabled = !images[at + Number(button.dataset.step)];
+}
+
+/** @param {number} step */
+function go(step) {
+  if (!shown.images[shown.at + step]) return;
+  shown.at += step;
+  show();
+}
+
+export function listenToViewer() {
+  const dialog = byId("viewer");
+  dialog.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "ArrowRight") go(1);
+    if (event.key === "ArrowLeft") go(-1);
+  });
+  dialog.addEventListener("click", (/** @type {any} */ event) => {
+    const { step, do: what } = event.target.dataset;
+    if (step) go(Number(step));
+    if (what === "close" || what === "search" || event.target === dialog) dialog.close();
+    if (what === "search") shown.onSearch(shown.images[shown.at].image_id);
+  });
+}

@@ -1,0 +1,57 @@
+"""The search service in Airflow's API server, behind Airflow's own login and rights."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+
+
+def search_app() -> FastAPI:
+    """An application that becomes the service when it starts.
+
+    Every process of Airflow loads plugins, and only the API server starts them: the others import nothing heavy.
+    """
+    return FastAPI(lifespan=_serving, docs_url=None, redoc_url=None, openapi_url=None)
+
+
+@asynccontextmanager
+async def _serving(app: FastAPI) -> AsyncIterator[None]:
+    from image_retrieval.service.app import make_app
+    from image_retrieval.service.listening import Listener
+    from orchestration.configuration import server_settings
+
+    settings = await asyncio.to_thread(server_settings)
+    service = make_app(settings, may_read=_may_read, may_write=_may_write)
+    listener = Listener(service.state.service)
+    app.mount("", service)
+    listener.start()
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(listener.close)
+        await asyncio.to_thread(service.state.service.close)
+
+
+async def _user(request: Request) -> Any:
+    """Who is logged in, by a bearer's token or the UI's cookie. Raises HTTPException (401)."""
+    from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
+
+    return await get_user(request, None, await bearer_scheme(request))
+
+
+async def _may_read(request: Request) -> None:
+    """Whoever is logged in."""
+    await _user(request)
+
+
+async def _may_write(request: Request) -> None:
+    """Who may edit DAGs, all of them: Airflow knows no narrower right that would fit a collection without a DAG."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    from image_retrieval.service.errors import Refused
+
+    user = await _user(request)
+    if not await asyncio.to_thread(get_auth_manager().is_authorized_dag, method="PUT", user=user):
+        raise Refused(403, "forbidden", "this needs the right to edit DAGs", "ask whoever administers Airflow")

@@ -1,0 +1,95 @@
+"""Who may do what where the service stands in Airflow: every route without a login, and every change as a viewer."""
+
+import json
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from image_retrieval.service.app import make_app
+from image_retrieval.settings import Settings
+
+READING = {"/api/search", "/api/similar", "/api/match"}  # posted, and nothing is changed
+
+
+def _nobody() -> None: ...
+
+
+ROUTES = sorted(
+    (method, route.path)
+    for route in make_app(Settings(), may_read=_nobody, may_write=_nobody).routes
+    if isinstance(route, APIRoute)
+    for method in route.methods
+)
+CHANGES = [(method, path) for method, path in ROUTES if method != "GET" and path not in READING]
+
+
+def _at(path: str) -> str:
+    return "/image-search" + path.replace("{image_id:path}", "red-circle/0000").replace("{name}", "demo")
+
+
+def test_there_are_routes_of_each_kind():
+    assert ("GET", "/") in ROUTES
+    assert ("DELETE", "/api/collections/{name}") in CHANGES
+    assert ("POST", "/api/predict/{name}") in CHANGES
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_nobody_is_served_without_a_login(base, method, path):
+    assert httpx.request(method, base + _at(path), timeout=60).status_code == 401
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": "Bearer nonsense"}, {"Cookie": "_token=nonsense"}])
+def test_a_made_up_token_is_refused(base, headers):
+    assert httpx.get(f"{base}/image-search/api/collections", headers=headers, timeout=60).status_code in (401, 403)
+
+
+@pytest.fixture(scope="module")
+def viewer(client_of):
+    with client_of("viewer") as client:
+        yield client
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+def test_a_viewer_changes_nothing(viewer, method, path):
+    answer = viewer.request(method, _at(path).removeprefix("/image-search"), json={"name": "mine", "base64": "AA=="})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+def test_naming_a_dag_of_ones_own_gives_no_right(viewer):
+    assert viewer.get("/api/rights/write", params={"dag_id": "image_embedding_demo"}).status_code == 403
+
+
+def test_a_viewer_searches(viewer):
+    found = viewer.post("/api/search", json={"collection": "demo", "texts": [{"text": "two red circles"}]})
+    assert found.status_code == 200, found.text
+    assert found.json()["results"][0]["group_id"] == "red-circle"
+
+
+def test_who_may_edit_dags_may_change_something(client_of):
+    with client_of("user") as user:
+        assert user.get("/api/rights/write").status_code == 204
+        requeued = user.post("/api/collections/demo/rejected/requeue", json={"reason": "no_such_reason"})
+    assert (requeued.status_code, requeued.json()) == (200, {"requeued": 0})
+
+
+def test_the_page_runs_nothing_but_its_own_modules(viewer):
+    policy = viewer.get("/").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert viewer.get("/page/main.js").headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_api_server_imports_no_torch(airflow_settings):
+    import psutil
+
+    from image_retrieval.local import services
+
+    record = json.loads((airflow_settings.local_path / "services.json").read_text())["airflow"]
+    assert services.is_up(airflow_settings.local_path, "airflow")
+    processes = [psutil.Process(record["pid"]), *psutil.Process(record["pid"]).children(recursive=True)]
+    servers = [process for process in processes if "api_server" in " ".join(process.cmdline()).replace("-", "_")]
+    assert servers
+    for process in servers:
+        assert not [mapped.path for mapped in process.memory_maps() if "libtorch" in mapped.path]
