@@ -32,6 +32,7 @@ OF_THINGS, OF_SCENES, OF_PHOTOLIKE = 44, 8, 8  # a batch: pairs of drawings; pic
 CYCLES = (3_000, 2_300)  # steps
 RATE = 2e-3
 TEMPERATURE, OF_PATCHES = 0.1, 0.07
+OF_KINDS = 0.5  # by which the first half is weighed down, so that both are about as long
 LEAST = 0.6  # of a picture's area, in a view
 
 
@@ -48,6 +49,9 @@ def train(
     for number, steps in enumerate(cycles):
         losses += descend(model, drawings, photolike, steps, seed + number)
         model.half().float()  # as it is saved
+    with torch.no_grad():
+        for last in (model.layernorm.weight, model.layernorm.bias):
+            last[: WIDTH // 2] *= OF_KINDS
     save_half(model, folder)
     ViTImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
     return losses

@@ -19,8 +19,8 @@ def test_a_model_is_small_and_has_its_card(folder):
 
 def test_scenes_of_a_class_are_near_and_copies_nearest():
     figures = likeness(SCENES, embed(load(VISION), [scene.data for scene in SCENES]))
-    assert figures["near_duplicates_first"] >= 0.95
-    assert figures["precision_at_10"] >= 0.1  # by chance 0.03: hues are told apart well, shapes hardly
+    assert figures["near_duplicates_first"] >= 0.98
+    assert figures["precision_at_10"] >= 0.7  # a class has hardly more than ten here
 
 
 def test_captions_find_their_scenes_in_both_languages():
@@ -28,8 +28,8 @@ def test_captions_find_their_scenes_in_both_languages():
     vectors = embed(load(DUAL), [scene.data for scene in captioned])
     figures = from_texts(captioned, vectors, DUAL, short=50)
     for language in ("en", "zh"):
-        assert figures[f"recall_at_1_{language}"] >= 0.8
-        assert figures[f"recall_at_5_{language}"] >= 0.95
-        assert figures[f"short_caption_recall_at_5_{language}"] >= 0.15  # shapes are hardly told apart
+        assert figures[f"recall_at_1_{language}"] >= 0.95
+        assert figures[f"recall_at_5_{language}"] >= 0.99
+        assert figures[f"short_caption_recall_at_5_{language}"] >= 0.8
         assert figures[f"above_absent_{language}"] >= 0.95
-    assert abs(figures["recall_at_1_en"] - figures["recall_at_1_zh"]) <= 0.05
+    assert abs(figures["recall_at_1_en"] - figures["recall_at_1_zh"]) <= 0.03
