@@ -17,7 +17,6 @@ SAMPLES = draw_samples(40, 0)
 def small_batches(monkeypatch):
     monkeypatch.setattr(dual, "BATCH", 12)
     monkeypatch.setattr(dual, "STRANGE", 4)
-    monkeypatch.setattr(vision, "OF_THINGS", 16)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -38,7 +37,8 @@ def test_the_dual_encoder_learns_and_loads(tmp_path):
 
 
 def test_the_vision_transformer_learns_and_loads(tmp_path):
-    drawings, cycles = [SAMPLES, draw_samples(40, 1)], (vision.Cycle(16, 2e-3, 40, 8), vision.Cycle(8, 2e-3, 40, 8, True))
+    drawings = [SAMPLES, draw_samples(40, 1)]
+    cycles = (vision.Cycle(16, 2e-3, 16, 4), vision.Cycle(8, 2e-3, 16, 4, leaves=True))
     losses = vision.train(tmp_path, drawings, draw_clouds(8, 0), draw_leaves(8, 0), cycles, 0)
     assert np.mean(losses[-6:]) < np.mean(losses[:6])
     assert embedded(tmp_path).shape == (3, 128)
