@@ -60,10 +60,11 @@ class MadeUp(ObjectStore):
 
 FILL = (
     """
-    INSERT INTO retrieval.image (collection, image_id, uri, etag, size, last_modified, sha256, width, height, format, mode,
-        phash, resampled_uri, group_id, intra_id, deleted)
-    SELECT 'benchmark', key, %(source)s || key || '.jpg', lpad(to_hex(i), 32, '0'), 70000, %(seen)s, lpad(to_hex(i), 64, '0'),
-        1200, 900, 'JPEG', 'RGB', i, 's3://image-retrieval/resampled/benchmark/' || key || '_resample.png',
+    INSERT INTO retrieval.image (collection, image_id, uri, etag, size, last_modified, sha256, width, height, format,
+        mode, phash, resampled_uri, group_id, intra_id, deleted)
+    SELECT 'benchmark', key, %(source)s || key || '.jpg', lpad(to_hex(i), 32, '0'), 70000, %(seen)s,
+        lpad(to_hex(i), 64, '0'), 1200, 900, 'JPEG', 'RGB', i,
+        's3://image-retrieval/resampled/benchmark/' || key || '_resample.png',
         lpad((i / 1000)::text, 5, '0'), lpad(i::text, 9, '0') || '.jpg', CASE WHEN i %% 400 = 300 THEN now() END
     FROM generate_series(0, %(objects)s - 1) AS i,
          LATERAL (SELECT lpad((i / 1000)::text, 5, '0') || '/' || lpad(i::text, 9, '0') AS key) AS named

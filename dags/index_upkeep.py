@@ -20,6 +20,7 @@ with DAG(dag_id="index_upkeep", schedule="@daily", tags=["image-retrieval"], doc
 
     @task_group
     def upkeep(collection):
+        """One collection, step by step."""
         remove_deleted(collection) >> keep_index(collection) >> refresh_duplicates(collection)
 
     upkeep.expand(collection=list_collections())

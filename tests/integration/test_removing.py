@@ -138,7 +138,9 @@ def test_orphans_of_every_kind_are_counted_and_ours_removed(run, store, collecti
     names = list(FEW)
     store.delete([collection.source + names[0]])
     put(store, collection.source, {"later.jpg": FEW[names[1]]})
-    picture = rows(database_url, "SELECT resampled_uri FROM retrieval.image WHERE uri = %s", collection.source + names[2])
+    picture = rows(
+        database_url, "SELECT resampled_uri FROM retrieval.image WHERE uri = %s", collection.source + names[2]
+    )
     store.delete([picture[0][0]])
     put(store, folder, {"x/y_resample.png": b"orphan", "z_resample.webp": b"former suffix", "notes.txt": b"not ours"})
     found = find_orphans(collection, project, remove=True)
@@ -164,7 +166,10 @@ def test_more_than_a_batch_goes(project, at_once, collection, database_url):
 def test_a_shard_whose_image_was_removed_is_loaded_without_it(project, at_once, collection, database_url):
     with connect(project) as connection:
         ensure_vector_table(connection, collection, 3)
-    query = "INSERT INTO retrieval.image (collection, image_id, uri) SELECT 'things', i, i FROM generate_series(1, 3) i RETURNING id"
+    query = (
+        "INSERT INTO retrieval.image (collection, image_id, uri) "
+        "SELECT 'things', i, i FROM generate_series(1, 3) AS i RETURNING id"
+    )
     ids = [id for (id,) in rows(database_url, query)]
     rows(database_url, "UPDATE retrieval.image SET deleted = now() WHERE image_id = '2' RETURNING 1")
     part = shard(ids, dict.fromkeys(range(3), 1))

@@ -98,7 +98,9 @@ def find_orphans(collection: Collection, settings: Settings, *, remove: bool = F
     return orphans
 
 
-def _remove_pictures(found: list[dict[str, str]], collection: Collection, settings: Settings, store: ObjectStore) -> None:
+def _remove_pictures(
+    found: list[dict[str, str]], collection: Collection, settings: Settings, store: ObjectStore
+) -> None:
     """Delete those of these pictures that still belong to no image: one may have come back since they were found."""
     with session(settings) as connection, _alone(connection, collection), connection.transaction():
         connection.execute(statement("removing", "create_pictures"))

@@ -42,7 +42,7 @@ def shard_is_loaded(connection: Connection, run: dict[str, Any]) -> bool:
 def load_vectors(connection: Connection, collection: Collection, images: pa.Table, vectors: pa.ChunkedArray) -> int:
     """Upsert images (the columns above) with their vectors (lists of float32). Returns how many vectors were written.
 
-    Rows that are there already, unchanged, are compared and not written. Images that were removed meanwhile are left out.
+    Rows that are there already, unchanged, are compared and not written; images removed meanwhile are left out.
     """
     rows = images.select(list(COLUMNS)).cast(pa.schema(COLUMNS.items()))
     rows = rows.append_column("digest", digests(vectors)).append_column("embedding", vectors)
