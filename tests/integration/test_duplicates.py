@@ -98,7 +98,7 @@ def test_only_what_is_new_or_changed_is_compared(add, project, collection, datab
     assert find_duplicates(stricter, project) == {"compared": 3, "picture": 0, "scene": 0}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10, deadline=None)
 @given(
     parts=st.lists(
         st.lists(st.tuples(st.integers(0, 9), st.integers(0, 17), st.sampled_from([0, 0b1, -1])), max_size=5),
