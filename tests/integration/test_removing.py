@@ -151,6 +151,15 @@ def test_orphans_of_every_kind_are_counted_and_ours_removed(run, store, collecti
     assert len(under(store, collection.source)) == 6
 
 
+def test_a_picture_whose_image_is_still_being_embedded_is_no_orphan(run, store, collection, project, database_url):
+    """It is written before its row says so."""
+    put(store, collection.source, {"x../y.jpg": FEW[next(iter(FEW))], "z.jpg": FEW[next(iter(FEW))]})
+    run()
+    rows(database_url, "UPDATE retrieval.image SET resampled_uri = NULL RETURNING 1")
+    assert find_orphans(collection, project, remove=True).pictures == 0
+    assert len(under(store, pictures_folder(collection, project))) == 2
+
+
 def test_more_than_a_batch_goes(project, at_once, collection, database_url):
     with connect(project) as connection:
         ensure_vector_table(connection, collection, 3)

@@ -28,6 +28,11 @@ def resampled_uri(collection: Collection, image_id: str, settings: Settings) -> 
     return f"{pictures_folder(collection, settings)}{name}_resample{collection.resample.suffix}"
 
 
+def unescaped(name: str) -> str:
+    """The image_id that `resampled_uri` made this part of a URI of."""
+    return name.replace("%2E%2E/", "../")
+
+
 def pictures_folder(collection: Collection, settings: Settings) -> str:
     """The folder of a collection's resampled pictures, ending in `/`."""
     return f"{settings.work_uri.rstrip('/')}/resampled/{collection.name}/"

@@ -31,16 +31,17 @@ DELETE FROM retrieval.{vectors} WHERE id = ANY (%(ids)s);
 DELETE FROM retrieval.image WHERE id = ANY (%(ids)s);
 
 -- name: create_pictures
-CREATE TEMPORARY TABLE pictures (uri text NOT NULL, image_id text) ON COMMIT DROP;
+-- name and image_id: as the picture's key has it, and as it was before `../` in it was escaped
+CREATE TEMPORARY TABLE pictures (uri text NOT NULL, name text, image_id text) ON COMMIT DROP;
 
 -- name: copy_pictures
-COPY pictures (uri, image_id) FROM STDIN;
+COPY pictures (uri, name, image_id) FROM STDIN;
 
 -- name: find_orphaned_pictures
-SELECT p.uri, p.image_id
+SELECT p.uri, p.name, p.image_id
 FROM pictures AS p
-WHERE NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.image_id = p.image_id)
-  AND NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.image_id = replace(p.image_id, '%%2E%%2E/', '../'))
+WHERE NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.image_id = p.name)
+  AND NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.image_id = p.image_id)
   AND NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.resampled_uri = p.uri)
 ORDER BY p.uri;
 
