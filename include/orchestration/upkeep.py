@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from airflow.sdk import get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from image_retrieval.collection import Collection
 from image_retrieval.settings import Settings
@@ -24,7 +25,10 @@ def _step(name: str) -> Iterator[tuple[Collection, Settings]]:
     get_current_context()["label"] = name  # type: ignore[typeddict-unknown-key]
     with told_in_one_line(), structlog.contextvars.bound_contextvars(collection=name):
         settings = task_settings()
-        yield kept_collections(settings)[name], settings
+        collection = kept_collections(settings).get(name)
+        if collection is None:
+            raise AirflowSkipException("the collection was dropped meanwhile")
+        yield collection, settings
 
 
 @task(execution_timeout=timedelta(minutes=10))

@@ -151,7 +151,7 @@ function verdictButtons(collection, pair, writing) {
     }));
   const show = () => {
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.verdict === pair.verdict));
-    told.textContent = pair.verdict && pair.decided_by ? `said ${pair.decided_by}` : "";
+    told.textContent = pair.verdict && pair.decided_by ? `by ${pair.decided_by}` : "";
   };
   show();
   return make("p", { class: "verdict" }, ...buttons, told);
