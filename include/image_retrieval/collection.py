@@ -153,9 +153,16 @@ class Collection(Strict):
 
     def groups(self, key: str) -> tuple[str | None, str | None]:
         """`group_id` and `intra_id` that the pattern finds in a key, relative to the source."""
-        found = re.search(self.id_pattern, key) if self.id_pattern else None
-        names = found.groupdict() if found else {}
+        found = _compiled(self.id_pattern).search(key) if self.id_pattern else None
+        if found is None:
+            return None, None
+        names = found.groupdict()
         return names.get("group_id"), names.get("intra_id")
+
+
+@lru_cache(maxsize=64)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
 
 
 @lru_cache(maxsize=64)
