@@ -111,7 +111,6 @@ def compare(
     connection.execute(statement("listing", "find_differences", vectors=collection.vector_table), {**key, **model})
     gone = _mark_gone(connection, collection, listed)
     if not full:
-        connection.execute(statement("listing", "keep_differences"))
         connection.execute(statement("listing", "narrow_listed"))
     restored = connection.execute(statement("listing", "restore"), key).rowcount
     new, changed = _find_due(connection, collection, full)

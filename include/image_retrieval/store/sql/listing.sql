@@ -27,7 +27,7 @@ ANALYZE listed;
 -- name: find_differences
 -- One pass over objects, images and vectors: whatever is not as it was. All that follows looks at these alone.
 CREATE TEMPORARY TABLE difference ON COMMIT DROP AS
-SELECT i.id, l.uri, i.deleted IS NOT NULL AS was_deleted
+SELECT i.id, i.deleted IS NOT NULL AS was_deleted, l.*
 FROM listed AS l
 FULL JOIN (SELECT * FROM retrieval.image WHERE collection = %(collection)s) AS i ON i.uri = l.uri
 LEFT JOIN retrieval.{vectors} AS v ON v.id = i.id
@@ -52,13 +52,10 @@ SET deleted = now(), updated = now()
 FROM difference AS d
 WHERE i.id = d.id AND d.uri IS NULL;
 
--- name: keep_differences
-CREATE TEMPORARY TABLE different ON COMMIT DROP AS
-SELECT l.* FROM listed AS l JOIN difference AS d ON d.uri = l.uri;
-
 -- name: narrow_listed
 TRUNCATE listed;
-INSERT INTO listed SELECT * FROM different;
+INSERT INTO listed
+SELECT uri, key, short_id, etag, size, last_modified, group_id, intra_id FROM difference WHERE uri IS NOT NULL;
 ANALYZE listed;
 
 -- name: forget_rejected
