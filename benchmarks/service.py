@@ -180,13 +180,14 @@ def over_sql(url: str, settings: Settings, times: int) -> dict[str, float]:
     return {"text_api_ms": statistics.median(api), "sql_ms": statistics.median(sql), "over_sql_ms": between}
 
 
-def end_to_end(client: httpx.Client, settings: Settings, times: int) -> dict[str, float]:
+def end_to_end(url: str, settings: Settings, times: int) -> dict[str, float]:
     """Medians of a search by a new picture, and of decoding, model and SQL in this process, in turns."""
     collection = find_collection(settings.collections_path, COLLECTION)
     tower = image_tower(collection.model, settings, settings.device)
     width, height = collection.resample.target_size or tower.size
     options = collection.resample.of_size((width, height)).model_copy(update={"keep": False})
     limits = Limits.of(settings)
+    client = Client(url)
     api, bare = [], []
     with connection_pool(settings, 1) as pool:
         for number in range(times + WARM):
@@ -200,8 +201,14 @@ def end_to_end(client: httpx.Client, settings: Settings, times: int) -> dict[str
                     search(connection, COLLECTION, vector, K + 1)
 
             bare.append(milliseconds(parts))
-            given = [{"base64": picture(number)}]
-            api.append(milliseconds(lambda given=given: ask(client, images=given, min_score=-1)))
+            form = {"collection": COLLECTION, "k": K, "images": [{"base64": picture(number)}], "min_score": -1}
+
+            def request(body: str = json.dumps(form)) -> None:
+                status, answer = client.ask(body)
+                assert status == 200, answer
+
+            api.append(milliseconds(request))
+    client.close()
     one, other = statistics.median(api[WARM:]), statistics.median(bare[WARM:])
     return {"image_api_ms": one, "parts_ms": other, "image_ratio": one / other}
 
@@ -291,7 +298,7 @@ def main() -> None:
     with project(scenes) as settings:
         with serving(settings) as url, client_of(url) as client:
             figures |= over_sql(url, settings, arguments.times)
-            figures |= end_to_end(client, settings, arguments.times)
+            figures |= end_to_end(url, settings, arguments.times)
             figures |= captions_found(client, scenes)
             figures |= asked_by_sql(settings, 20)
         figures |= model_alone(settings)

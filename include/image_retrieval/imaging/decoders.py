@@ -4,7 +4,6 @@ import json
 import queue
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from image_retrieval.collection import ResampleOptions
+from image_retrieval.deadlines import ended_after
 from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging.resample import Resampled
 from image_retrieval.imaging.worker import read_message, write_message
@@ -86,7 +86,7 @@ class Decoders:
                 raise ImageRejected(Reason.DECODER_CRASHED, str(error)) from None
 
     def _resample(self, data: bytes) -> tuple[Resampled, bytes]:
-        with self._borrowed() as process, _time_limit(process, self._seconds) as too_late:
+        with self._borrowed() as process, ended_after(self._seconds, process.kill) as too_late:
             try:
                 facts, pixels, file = _ask(process, data)
             except (EOFError, BrokenPipeError):
@@ -112,26 +112,6 @@ def _ready(process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
     except EOFError:
         raise RuntimeError(f"a decoding process does not start: it ended with {process.wait()}") from None
     return process
-
-
-@contextmanager
-def _time_limit(process: subprocess.Popen[bytes], seconds: float) -> Iterator[threading.Event]:
-    """Kill the process where the block takes longer; the event tells whether that happened."""
-    too_late = threading.Event()
-
-    def end() -> None:
-        too_late.set()
-        process.kill()
-
-    timer = threading.Timer(seconds, end)
-    timer.start()
-    try:
-        yield too_late
-    finally:
-        timer.cancel()
-        timer.join()
-        if too_late.is_set():
-            process.wait()
 
 
 def _ask(process: subprocess.Popen[bytes], data: bytes) -> tuple[dict[str, Any], bytes, bytes]:

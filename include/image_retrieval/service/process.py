@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from image_retrieval.collection import ModelOptions
+from image_retrieval.deadlines import ended_after
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.imaging.worker import read_message, write_message
 from image_retrieval.settings import Settings
@@ -21,6 +21,9 @@ from image_retrieval.settings import Settings
 WORKER = (sys.executable, "-m", "image_retrieval.service.worker")
 PACKAGES = str(Path(__file__).parents[2])
 LOAD_SECONDS = 600  # a model may have to be fetched first
+# of torch's threads between two steps of a model, about 1 ms: with none each step has to wake them, and with the usual
+# 300,000 they spin on cores that decoders and other requests need
+SPINS = "50000"
 Vectors = NDArray[np.float32]
 
 
@@ -83,7 +86,7 @@ class ModelProcess:
         if self._ended:
             raise Unavailable("the service is ending")
         environment = {
-            "OMP_WAIT_POLICY": "PASSIVE",  # torch's threads else spin on cores that decoders and other requests need
+            "GOMP_SPINCOUNT": SPINS,
             **os.environ,
             **self._settings.environment(),
             "PYTHONPATH": PACKAGES,
@@ -107,12 +110,8 @@ class ModelProcess:
     def _limited(self, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
         """The process, which is killed where the block takes longer."""
         assert self._process is not None
-        timer = threading.Timer(seconds, self._process.kill)
-        timer.start()
-        try:
+        with ended_after(seconds, self._process.kill):
             yield self._process
-        finally:
-            timer.cancel()
 
     def end(self) -> None:
         """End the process for good; any thread may."""

@@ -1,0 +1,46 @@
+"""Ending what takes too long: one thread watches any number of blocks, where a timer each would start one each."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_due: dict[threading.Event, tuple[float, Callable[[], object]]] = {}
+_changed = threading.Condition()
+_watch = threading.Thread()
+_wakes = math.inf
+
+
+@contextmanager
+def ended_after(seconds: float, end: Callable[[], object]) -> Iterator[threading.Event]:
+    """Call `end`, in another thread, where the block takes longer; the event tells whether that happened.
+
+    `end` must not block. It is never called once the block is over.
+    """
+    global _watch
+    late, due = threading.Event(), time.monotonic() + seconds
+    with _changed:
+        _due[late] = due, end
+        if not _watch.is_alive():  # never started, or left behind by a fork
+            _watch = threading.Thread(target=_end_the_late, name="deadlines", daemon=True)
+            _watch.start()
+        elif due < _wakes:
+            _changed.notify()
+    try:
+        yield late
+    finally:
+        with _changed:
+            _due.pop(late, None)
+
+
+def _end_the_late() -> None:
+    global _wakes
+    with _changed:
+        while True:
+            now = time.monotonic()
+            for late in [late for late, (due, _) in _due.items() if due <= now]:
+                late.set()
+                _due.pop(late)[1]()
+            _wakes = min((due for due, _ in _due.values()), default=math.inf)
+            _changed.wait(None if _wakes == math.inf else _wakes - now)
