@@ -213,9 +213,19 @@ $$;
 COMMENT ON FUNCTION retrieval.view_of(text, text) IS
     'The view of a collection''s vectors under a model, null: the one that is shown; an error that lists the collections where it is none.';
 
-CREATE OR REPLACE FUNCTION retrieval.view_of(collection text) RETURNS regclass
-LANGUAGE sql STABLE
-RETURN retrieval.view_of(collection, NULL);
+CREATE OR REPLACE FUNCTION retrieval.embedding_of(collection text, image_id text) RETURNS halfvec
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    found halfvec;
+BEGIN
+    EXECUTE format('SELECT embedding FROM %s WHERE image_id = $1', retrieval.view_of($1, NULL)) INTO found USING $2;
+    IF found IS NULL THEN
+        RAISE EXCEPTION 'collection % has no image %', quote_literal($1), quote_literal($2)
+            USING HINT = 'image_id is the object''s key under the collection''s source, without its extension.';
+    END IF;
+    RETURN found;
+END
+$$;
 
 
 -- As before, but of one model.
