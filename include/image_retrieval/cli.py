@@ -152,6 +152,8 @@ def _parser() -> argparse.ArgumentParser:
     action.add_argument("--limit", type=_positive, metavar="N", help="list the first N in order of URI")
     action.add_argument("--by-reason", action="store_true", help="count instead of listing")
     action.add_argument("--requeue", action="store_true", help="let the next run try them again, also final ones")
+    upkeep = add("upkeep", stages.upkeep, collection=True)
+    upkeep.add_argument("--dry-run", action="store_true", help="only count what would be removed, and orphans")
     for name, command in (("export", datasets.export), ("import", datasets.load)):
         data_set = add(name, command, collection=True)
         data_set.add_argument("uri", metavar="URI", help="a folder, as s3://, file:// or a path")

@@ -1,6 +1,7 @@
 """What a user writes in include/collections.yaml, checked."""
 
 import re
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,23}$")]
 Size = Annotated[int, Field(ge=1, le=4096)]
 Channel = Annotated[int, Field(ge=0, le=255)]
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
+RESERVED = ("duplicates",)  # views of schema images that are no collection's
 ID_GROUPS = {"group_id", "intra_id"}
 
 
@@ -92,6 +94,14 @@ class Collection(Strict):
     distance: Literal["cosine", "inner_product", "l2"] = Field("cosine", description="what vectors are compared by")
     quantized: bool = Field(False, description="index the vectors' signs alone, and rank what it finds by the vectors")
     recall_target: float = Field(0.99, gt=0, le=1, description="of searches through the index, 10 results each")
+    scene_similarity: float = Field(0.95, gt=0, le=1, description="cosine from which on two images show the same scene")
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, value: str) -> str:
+        if value in RESERVED:
+            raise ValueError(f"{value!r} is not allowed: images.{value} is another view")
+        return value
 
     @field_validator("glob", mode="before")
     @classmethod
@@ -138,14 +148,38 @@ class Collection(Strict):
 
     def takes(self, key: str) -> bool:
         """Whether a key (relative to the source) matches one of the globs, in any case."""
-        path = PurePosixPath(key.lower())
-        return any(path.match(pattern.lower()) for pattern in self.glob)
+        key = key.lower()
+        suffixes, others = _split(self.glob)
+        if key.endswith(suffixes):
+            return True
+        if key.endswith(("/", "/.")):  # a path leaves these out
+            others = self.glob
+        return bool(others) and any(PurePosixPath(key).match(pattern.lower()) for pattern in others)
 
     def groups(self, key: str) -> tuple[str | None, str | None]:
         """`group_id` and `intra_id` that the pattern finds in a key, relative to the source."""
-        found = re.search(self.id_pattern, key) if self.id_pattern else None
-        names = found.groupdict() if found else {}
+        found = _compiled(self.id_pattern).search(key) if self.id_pattern else None
+        if found is None:
+            return None, None
+        names = found.groupdict()
         return names.get("group_id"), names.get("intra_id")
+
+
+@lru_cache(maxsize=64)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+@lru_cache(maxsize=64)
+def _split(globs: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The endings, in lower case, that globs such as `*.jpg` take, and the other globs.
+
+    Listings ask of every object: endings are compared in a hundredth of the time that paths take.
+    """
+    plain = {glob for glob in globs if re.fullmatch(r"\*\.[^*?\[\]/]+", glob)}
+    return tuple(glob.lower().removeprefix("*") for glob in globs if glob in plain), tuple(
+        glob for glob in globs if glob not in plain
+    )
 
 
 def _describe(error: Any) -> str:

@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     allow_private_urls: bool = Field(False, description="http(s) URLs may reach addresses that are not public")
     max_attempts: int = Field(3, ge=1, description="tries of an image that fails for a passing reason, then final")
     keep_vectors_days: float = Field(7, ge=0, description="vectors that a switch put aside are kept so long")
+    deleted_grace_days: float = Field(
+        30, ge=0, description="the upkeep removes rows, vectors and resampled pictures of images deleted so long ago"
+    )
     index_from_rows: int = Field(10_000, ge=0, description="smaller vector tables are scanned exactly, without index")
     index_memory_mb: Annotated[int | None, BeforeValidator(lambda given: given or None)] = Field(
         None,

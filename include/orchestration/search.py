@@ -53,5 +53,6 @@ async def _may_write(request: Request) -> None:
     from image_retrieval.service.errors import Refused
 
     user = await _user(request)
+    request.state.user = user.get_name()
     if not await asyncio.to_thread(get_auth_manager().is_authorized_dag, method="PUT", user=user):
         raise Refused(403, "forbidden", "this needs the right to edit DAGs", "ask whoever administers Airflow")

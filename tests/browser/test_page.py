@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from image_retrieval.collection import find_collection
 from image_retrieval.imaging.scenes import draw_scenes
 from image_retrieval.local import airflow
+from image_retrieval.store.duplicates import find_duplicates
 
 ENGLISH, CHINESE = "two red circles", "两个红色圆形"
 
@@ -192,6 +194,32 @@ def test_copies_and_runs_are_told(frame, page, shots):
     frame.get_by_role("tab", name="Runs").click()
     frame.locator(".tag.success").wait_for()
     page.screenshot(path=shots / "page-runs.png")
+
+
+def test_a_verdict_on_a_pair_stays_until_it_is_taken_back(frame, page, airflow_settings, shots):
+    find_duplicates(find_collection(airflow_settings.collections_path, "demo"), airflow_settings)
+    frame.get_by_role("tab", name="Duplicates").click()
+    pair = frame.get_by_role("button", name=re.compile("^different: ")).first
+    name = pair.get_attribute("aria-label")
+    pair.click()
+    frame.get_by_role("status").filter(has_text=": different.").wait_for()
+    page.screenshot(path=shots / "page-verdict.png")
+    frame.get_by_role("tab", name="Runs").click()
+    frame.locator(".tag.success").wait_for()
+    frame.get_by_role("tab", name="Duplicates").click()
+    chosen = frame.get_by_role("button", name=name, exact=True, pressed=True)
+    chosen.locator("..").get_by_text("by admin").wait_for()
+    chosen.click()
+    frame.get_by_role("status").filter(has_text="not decided").wait_for()
+    assert frame.get_by_role("button", name=name, exact=True, pressed=True).count() == 0
+
+
+def test_a_viewer_cannot_decide(open_as, airflow_settings):
+    find_duplicates(find_collection(airflow_settings.collections_path, "demo"), airflow_settings)
+    frame = _frame(open_as("viewer"))
+    frame.get_by_role("tab", name="Duplicates").click()
+    frame.locator(".verdict button:disabled").first.wait_for()
+    assert frame.locator(".verdict button:not(:disabled)").count() == 0
 
 
 def test_dark_as_airflow_is(open_as, shots):

@@ -73,7 +73,8 @@ def described(tmp_path_factory):
 
 def test_dag_files_are_read_without_database_and_network(described):
     assert described["errors"] == {}
-    assert {"image_embedding_demo", "image_embedding_photos", "model_switch"} <= described["dags"].keys()
+    names = {"image_embedding_demo", "image_embedding_photos", "index_upkeep", "model_switch"}
+    assert names <= described["dags"].keys()
 
 
 def test_every_dag_holds_to_the_policy(described):
@@ -93,6 +94,15 @@ def test_a_shard_flows_through_its_stages_on_its_own(described):
     assert tasks["shard.upsert"]["upstream"] == ["list_images", "shard.embed"]
     assert (tasks["shard.resample"]["pool"], tasks["shard.embed"]["pool"]) == ("resample", "gpu")
     assert all(tasks[f"shard.{stage}"]["map_index"] for stage in ("resample", "embed", "upsert"))
+
+
+def test_the_upkeep_takes_its_steps_in_order_for_each_collection(described):
+    dag = described["dags"]["index_upkeep"]
+    tasks = dag["tasks"]
+    assert dag["schedule"] == "@daily"
+    assert tasks["upkeep.keep_index"]["upstream"] == ["list_collections", "upkeep.remove_deleted"]
+    assert tasks["upkeep.refresh_duplicates"]["upstream"] == ["list_collections", "upkeep.keep_index"]
+    assert all(task["map_index"] for name, task in tasks.items() if name != "list_collections")
 
 
 def test_only_the_kubernetes_runner_loads_its_client(described, tmp_path):
@@ -240,3 +250,20 @@ def test_a_mistake_fails_the_task_in_one_line(dags_test, change_collection):
     told = done.stdout + done.stderr
     assert "bucket 'no-such-bucket' does not exist" in told
     assert "botocore" not in told
+
+
+@pytest.mark.slow
+def test_airflow_keeps_up_every_collection_with_vectors(
+    dags_test, store, collection, project, database_url, monkeypatch
+):
+    done = dags_test("index_upkeep")  # none has any yet
+    assert done.returncode == 0, done.stdout[-3000:]
+    put(store, collection.source, SCENES)
+    run_collection(collection, "run", project)
+    store.delete([collection.source + next(iter(SCENES))])
+    run_collection(collection, "again", project)
+    monkeypatch.setenv("IMAGE_RETRIEVAL_DELETED_GRACE_DAYS", "0")
+    done = dags_test("index_upkeep")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert rows(database_url, "SELECT count(*) FROM retrieval.image") == [(len(SCENES) - 1,)]
+    assert rows(database_url, "SELECT count(*) FROM retrieval.compared") == [(len(SCENES) - 1,)]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pgvector.psycopg import register_vector
 from psycopg.types.json import Jsonb
@@ -160,6 +160,7 @@ def any_of(values):
     return st.lists(values, max_size=3).map(lambda items: {"any": items})
 
 
+TAGS = st.sampled_from(["0", "1", "all"])
 GROUPS = st.sampled_from(["g0", "g1", "g2", "g9", "'; --"])
 MATCHES = st.sampled_from(["red", "two red", "circles two", "ring blue", "红色", "红色 两", "一个 BLUE", "的%"]).map(
     lambda words: {"match": words}
@@ -180,7 +181,7 @@ LEAVES = st.fixed_dictionaries(
                 "colour": st.sampled_from(["red", "green"]) | any_of(st.sampled_from(["red", "blue"])),
                 "price": ranges(NUMBERS) | NUMBERS,
                 "sold": ranges(DAYS),
-                "tags": st.sampled_from(["all", "1"]) | st.lists(st.sampled_from(["0", "1", "all"]), max_size=2),
+                "tags": st.sampled_from(["all", "1"]) | any_of(TAGS) | st.lists(TAGS, max_size=2),
                 "nothing'": NUMBERS,
             },
         ),
@@ -213,6 +214,8 @@ def _stored(row):
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60, deadline=None
 )
 @given(filter=FILTERS, k=st.integers(1, SMALL + 5), grouped=st.booleans(), indexed=st.booleans())
+@example(filter={"attributes": {"tags": "all"}}, k=SMALL, grouped=False, indexed=True)
+@example(filter={"attributes": {"tags": {"any": ["0", "1"]}}}, k=SMALL, grouped=False, indexed=True)
 def test_any_filter_finds_what_brute_force_finds(project, small, filter, k, grouped, indexed):
     query = small[7] + 0.1
     rows = {number: {"image_id": str(number), **facts(number)} for number in range(SMALL)}

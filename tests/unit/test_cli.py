@@ -57,6 +57,7 @@ def refusal(capsys):
         (["collections", "show", "gloves"], ["unknown collection 'gloves'", "shoes, hats"]),
         (["list"], ["required: COLLECTION", "image-retrieval list --help"]),
         (["run"], ["required: COLLECTION"]),
+        (["upkeep"], ["required: COLLECTION", "image-retrieval upkeep --help"]),
         (["run", "gloves"], ["unknown collection 'gloves'", "shoes, hats"]),
         (["run", "shoes", "--shard-size", "0"], ["--shard-size: '0' is not a number from 1"]),
         (["run", "shoes", "--shard-size", "many"], ["--shard-size: 'many' is not a number from 1"]),

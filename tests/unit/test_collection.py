@@ -1,5 +1,5 @@
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
@@ -243,6 +243,27 @@ def test_a_glob_is_refused_at_once_or_works_with_any_key(glob, key):
     except ValidationError:
         return
     assert checked.takes(key) in (True, False)
+
+
+@given(
+    st.lists(
+        st.sampled_from(["*.jpg", "*.PNG", "*.a?", "*.[jb]*", "b/*.jpg", "./*.jpg", "**.jpg", ".jpg"]), max_size=4
+    ),
+    st.text("abAB./jpgJPGpn", max_size=10),
+)
+@example(["*.jpg"], "a.jpg/")
+@example(["*.jpg"], "a.jpg/.")
+@example(["*.jpg"], "/.jpg")
+def test_a_key_is_taken_as_the_globs_match_its_path(globs, key):
+    expected = any(PurePosixPath(key.lower()).match(glob.lower()) for glob in globs)
+    assert collection(glob=globs).takes(key) is expected
+
+
+def test_a_name_that_is_another_view_is_refused(tmp_path):
+    file = tmp_path / "collections.yaml"
+    file.write_text(yaml.safe_dump({"collections": {"duplicates": ENTRY}}))
+    with pytest.raises(UserError, match=r"duplicates.name: 'duplicates' is not allowed: images.duplicates is another"):
+        load_collections(file)
 
 
 @pytest.mark.parametrize(

@@ -88,3 +88,19 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         )
     print_json(report)
     return 0 if report["state"] == "success" else 1
+
+
+def upkeep(options: argparse.Namespace, settings: Settings) -> None:
+    """Remove what is left of images deleted long ago, count orphans, keep index and duplicates right."""
+    from image_retrieval.pipeline.upkeep import keep_index, kept_collections, refresh_duplicates, remove_deleted
+
+    name = options.collection
+    collection = kept_collections(settings).get(name)
+    if collection is None:
+        find_collection(settings.collections_path, name)  # which tells of a name that is wrong
+        raise UserError(f"collection {name!r} has no vectors yet: `image-retrieval run {name}`")
+    report = remove_deleted(collection, settings, dry_run=options.dry_run)
+    if not options.dry_run:
+        report |= keep_index(collection, settings)
+        report["duplicates"] = refresh_duplicates(collection, settings)
+    print_json(report)

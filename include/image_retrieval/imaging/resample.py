@@ -8,7 +8,7 @@ from typing import TypeVar
 import pyvips
 from PIL import Image
 
-from image_retrieval.collection import ResampleOptions
+from image_retrieval.collection import ResampleChoice, ResampleOptions
 from image_retrieval.imaging import simd
 from image_retrieval.imaging.colour import to_srgb
 from image_retrieval.imaging.decode import Limits, Picture, decode
@@ -151,6 +151,21 @@ def _resized(picture: Picture, size: tuple[int, int], options: ResampleOptions, 
 def _hashed(picture: Picture) -> Image.Image:
     whole = simd.resize(picture.image, (HASHED_SIDE, HASHED_SIDE), "box", (0, 0, *picture.covered))
     return upright(to_srgb(whole, picture.profile), picture.orientation)
+
+
+def hash_of_resampled(file: bytes, width: int, height: int, choice: ResampleChoice) -> int | None:
+    """Perceptual hash of an image of that size, in pixels, from its resampled file.
+
+    None where that was cropped: it shows a part only.
+    """
+    with Image.open(io.BytesIO(file)) as opened:
+        image = opened.convert("RGB")
+    if choice.fit == "crop":
+        return None
+    across, down = place(width, height, choice.of_size(image.size)).size
+    left, upper = (image.width - across) // 2, (image.height - down) // 2
+    box = (left, upper, left + across, upper + down)
+    return perceptual_hash(simd.resize(image, (HASHED_SIDE, HASHED_SIDE), "box", box))
 
 
 def encode(pixels: bytes, options: ResampleOptions) -> bytes:

@@ -1,6 +1,7 @@
 """List: what is in the bucket and not in the table, cut into shards."""
 
 import math
+import re
 import time
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -23,6 +24,7 @@ from image_retrieval.store.sql import statement
 
 log = structlog.get_logger()
 ID_KINDS = (1, 2, 3)  # see the statement `register`
+PLAIN_KEY = re.compile(r"((?:[^/.][^/]*/)*[^/.][^/]*)\.[^/.]+")  # no part begins with a dot or is empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +77,21 @@ def list_images(
         collection = models.current(connection, declared)
         also = _other_model(connection, collection)
         manifests = [_of_model(connection, entry, settings) for entry in (collection, also) if entry]
-        listed = copy_listing(connection, collection, store)
-        gone = _mark_gone(connection, collection)
-        restored = connection.execute(statement("listing", "restore"), run).rowcount
-        if requeue:
-            ledger.requeue(connection, ledger.Rejected(collection.name))
-        new, changed = _find_due(connection, collection, full)
+        found = compare(connection, collection, store, full=full, requeue=requeue)
+        due = found["new"] + found["changed"]
         size = shard_size or collection.shard_size
         if full:  # takes everything, in larger shards if need be: what it left would not be due at the next run
-            size = max(size, math.ceil((new + changed) / collection.max_shards))
-        shards = min(collection.max_shards, math.ceil((new + changed) / size))
-        plan = Plan(listed, new, changed, restored, gone, shards, max(0, new + changed - shards * size))
+            size = max(size, math.ceil(due / collection.max_shards))
+        shards = min(collection.max_shards, math.ceil(due / size))
+        plan = Plan(**found, shards=shards, left_over=max(0, due - shards * size))
         if dry_run:
             connection.rollback()
         else:
             store.delete_under(run_folder(settings.work_uri, collection.name, run_id))
+            rows = statement("listing", "read_due")
             for number, facts in enumerate(manifests):
-                due = statement("listing", "read_due")
-                write_manifests(
-                    connection, due, MANIFEST, run, settings, range(number * shards, (number + 1) * shards), size, facts
-                )
+                numbers = range(number * shards, (number + 1) * shards)
+                write_manifests(connection, rows, MANIFEST, run, settings, numbers, size, facts)
             plan = replace(plan, shards=shards * len(manifests))
             connection.execute(statement("listing", "forget_run"), run)
             row = {**run, **asdict(plan), "model": collection.model.name, "also": also.model.name if also else None}
@@ -102,6 +99,28 @@ def list_images(
             connection.execute(statement("listing", "write_run"), {**row, "switch": None, "seconds": seconds})
     log.info("would do" if dry_run else "listed", **asdict(plan), seconds=round(time.monotonic() - started, 2))
     return plan
+
+
+def compare(
+    connection: Connection, collection: Collection, store: ObjectStore, *, full: bool = False, requeue: bool = False
+) -> dict[str, int]:
+    """Bring `retrieval.image` in step with the bucket, and put what is to be embedded into the temporary table `due`.
+
+    Returns the counts of a Plan that this finds. Raises UserError where too much is gone.
+    """
+    key = {"collection": collection.name}
+    model = {"model": collection.model.name}
+    connection.execute(statement("listing", "prepare_session"))
+    listed = copy_listing(connection, collection, store)
+    if requeue:
+        ledger.requeue(connection, ledger.Rejected(collection.name))
+    connection.execute(statement("listing", "find_differences", vectors=collection.vector_table), {**key, **model})
+    gone = _mark_gone(connection, collection, listed)
+    if not full:
+        connection.execute(statement("listing", "narrow_listed"))
+    restored = connection.execute(statement("listing", "restore"), key).rowcount
+    new, changed = _find_due(connection, collection, full)
+    return {"listed": listed, "new": new, "changed": changed, "restored": restored, "gone": gone}
 
 
 def copy_listing(connection: Connection, collection: Collection, store: ObjectStore) -> int:
@@ -123,15 +142,19 @@ def listed_row(
     entry: StoredObject, collection: Collection
 ) -> tuple[str, str, str, str, int, datetime, str | None, str | None]:
     """An object as a row of the temporary table `listed`."""
-    short_id = str(PurePosixPath(entry.key).with_suffix(""))
     groups = collection.groups(entry.key)
-    return entry.uri, entry.key, short_id, entry.etag, entry.size, entry.last_modified, *groups
+    return entry.uri, entry.key, _without_suffix(entry.key), entry.etag, entry.size, entry.last_modified, *groups
 
 
-def _mark_gone(connection: Connection, collection: Collection) -> int:
-    key = {"collection": collection.name}
-    counts = connection.execute(statement("listing", "count_gone"), key).fetchone() or {}
-    gone, known = int(counts["gone"]), int(counts["known"])
+def _without_suffix(key: str) -> str:
+    plain = PLAIN_KEY.fullmatch(key)  # a tenth of the time that a path takes
+    return plain[1] if plain else str(PurePosixPath(key).with_suffix(""))
+
+
+def _mark_gone(connection: Connection, collection: Collection, listed: int) -> int:
+    counts = connection.execute(statement("listing", "count_differences")).fetchone() or {}
+    gone = int(counts["gone"])
+    known = listed - int(counts["added"]) + gone
     allowed = math.ceil(round(collection.deletion_limit * known, 6))
     if gone > allowed:
         raise UserError(
@@ -139,8 +162,8 @@ def _mark_gone(connection: Connection, collection: Collection) -> int:
             f"its deletion_limit of {collection.deletion_limit:.0%}: nothing was changed; "
             "correct `source` or `glob`, or raise `deletion_limit` for one run"
         )
-    connection.execute(statement("listing", "mark_gone"), key)
-    connection.execute(statement("listing", "forget_rejected"), key)
+    connection.execute(statement("listing", "mark_gone"))
+    connection.execute(statement("listing", "forget_rejected"), {"collection": collection.name})
     return gone
 
 

@@ -12,7 +12,7 @@ from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objectstore import ObjectStore, StoredObject
 from image_retrieval.pipeline.listing import ID_KINDS, listed_row
-from image_retrieval.pipeline.resampling import resampled_uri
+from image_retrieval.pipeline.resampling import pictures_folder, resampled_uri
 from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder
 from image_retrieval.store import loading, models, schema
@@ -114,7 +114,7 @@ def drop_collection(connection: Connection, collection: Collection, settings: Se
     connection.execute(statement("service", "forget_collection"), {"name": collection.name})
     store = ObjectStore(settings)
     store.delete_under(collection.source)
-    store.delete_under(f"{settings.work_uri.rstrip('/')}/resampled/{collection.name}/")
+    store.delete_under(pictures_folder(collection, settings))
     store.delete_under(collection_folder(settings.work_uri, collection.name))
 
 

@@ -24,8 +24,18 @@ READERS_PER_CORE = 4  # threads that fetch, wait for a decoder, and store: so th
 
 def resampled_uri(collection: Collection, image_id: str, settings: Settings) -> str:
     """Where an image's resampled picture lies, beside the others of its collection."""
-    folder = f"{settings.work_uri.rstrip('/')}/resampled/{collection.name}"
-    return f"{folder}/{image_id.replace('../', '%2E%2E/')}_resample{collection.resample.suffix}"
+    name = image_id.replace("../", "%2E%2E/")
+    return f"{pictures_folder(collection, settings)}{name}_resample{collection.resample.suffix}"
+
+
+def unescaped(name: str) -> str:
+    """The image_id that `resampled_uri` made this part of a URI of."""
+    return name.replace("%2E%2E/", "../")
+
+
+def pictures_folder(collection: Collection, settings: Settings) -> str:
+    """The folder of a collection's resampled pictures, ending in `/`."""
+    return f"{settings.work_uri.rstrip('/')}/resampled/{collection.name}/"
 
 
 def resample_shard(

@@ -27,7 +27,7 @@ def app_alone(settings: Settings) -> FastAPI:
     """The application behind the settings' token; without one, for this machine only: only its own names are served."""
     token = settings.token.get_secret_value()
 
-    def authorised(given: str | None = Depends(HEADER)) -> None:
+    async def authorised(given: str | None = Depends(HEADER)) -> None:  # async: another would take a thread
         if token and not is_token(given, token):
             raise _unauthorised()
 

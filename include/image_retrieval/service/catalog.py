@@ -13,6 +13,7 @@ from image_retrieval.models.calibration import Calibration, calibration_of
 from image_retrieval.service.errors import Refused
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.reports import made_collections
 from image_retrieval.store.sql import statement
 
 
@@ -53,12 +54,6 @@ def listed_collections(settings: Settings) -> Mapping[str, Collection]:
 @lru_cache(maxsize=4)
 def _load(path: Path, changed: int) -> dict[str, Collection]:  # noqa: ARG001
     return load_collections(path)
-
-
-def made_collections(connection: Connection) -> dict[str, Collection]:
-    """Those that were made through the API."""
-    rows = connection.execute(statement("service", "made_collections")).fetchall()
-    return {row["name"]: Collection(name=row["name"], **row["definition"]) for row in rows}
 
 
 def shown_collection(connection: Connection, settings: Settings, name: str) -> Shown:

@@ -229,4 +229,12 @@ class RequeueForm(Form):
     uri: Word | None = None
 
 
-Tier = Literal["bytes", "picture"]
+class VerdictForm(Form):
+    """What somebody says of two images of a collection."""
+
+    a: Word
+    b: Word
+    verdict: Literal["duplicate", "different"] | None = Field(description="null: take back what was said")
+
+
+Tier = Literal["bytes", "picture", "scene"]

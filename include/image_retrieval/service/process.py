@@ -83,6 +83,7 @@ class ModelProcess:
         if self._ended:
             raise Unavailable("the service is ending")
         environment = {
+            "OMP_WAIT_POLICY": "PASSIVE",  # torch's threads else spin on cores that decoders and other requests need
             **os.environ,
             **self._settings.environment(),
             "PYTHONPATH": PACKAGES,

@@ -44,7 +44,8 @@ def load_vectors(
 ) -> int:
     """Upsert images (the columns above) with their vectors (lists of float32). Returns how many vectors were written.
 
-    Rows that are there already, unchanged, are compared and not written. Without `facts` only vectors are upserted.
+    Rows that are there already, unchanged, are compared and not written; images removed meanwhile are left out. Without
+    `facts` only vectors are upserted.
     """
     rows = images.select(list(COLUMNS)).cast(pa.schema(COLUMNS.items()))
     rows = rows.append_column("digest", digests(vectors)).append_column("embedding", vectors)
@@ -53,6 +54,10 @@ def load_vectors(
     span = pc.min_max(rows["id"]).as_py()
     connection.execute(statement("loading", "create_staging"))
     copy_in(connection, statement("loading", "copy_staging"), rows.drop(["embedding"]))
+    connection.execute(statement("loading", "allow_removals"), {"collection": collection.name})
+    removed = [row["id"] for row in connection.execute(statement("loading", "forget_removed"), span)]
+    if removed:
+        rows = rows.filter(pc.invert(pc.is_in(rows["id"], pa.array(removed, pa.int64()))))
     vector_rows = rows.select(["id", "etag", "digest", "embedding"])
     written = _load_vectors(connection, collection.vector_table, vector_rows, span)
     if facts:

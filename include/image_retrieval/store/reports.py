@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from image_retrieval.collection import Collection
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.sql import statement
 
@@ -33,3 +34,9 @@ def collection_stats(connection: Connection) -> dict[str, Any]:
         last_run = read_run(connection, name, latest["run_id"]) if latest else None
         stats[name] = {**(counts or {}), "dimensions": row["dimensions"], "model": row["model"], "last_run": last_run}
     return stats
+
+
+def made_collections(connection: Connection) -> dict[str, Collection]:
+    """Those that were made through the API."""
+    rows = connection.execute(statement("service", "made_collections")).fetchall()
+    return {row["name"]: Collection(name=row["name"], **row["definition"]) for row in rows}

@@ -130,7 +130,10 @@ def calibrate(folder: Path, count: int = SCENES) -> dict[str, Fitted]:
     kinds = np.array([scene.key.partition("/")[0] for scene in scenes])
     others = ~np.eye(len(scenes), dtype=bool)  # itself left out: every row loses one
     alike = (kinds[:, None] == kinds[None])[others].reshape(len(scenes), -1)
-    found = {IMAGES: fit(among[others].reshape(len(scenes), -1), alike, np.empty(0, np.float32), source)}
+    elsewhere = np.where(kinds[:, None] == kinds[None], np.float32(-1), among).max(
+        axis=1
+    )  # no scene of its class there
+    found = {IMAGES: fit(among[others].reshape(len(scenes), -1), alike, elsewhere, source)}
     if describe(folder).family == "dual_encoder":
         texts = load_text_tower(folder, dtype="float32", device="cpu")
         captions = [caption for scene in scenes for caption in scene.captions]

@@ -1,4 +1,8 @@
-"""Pictures with something of a photograph's statistics, of random numbers alone: textures, lights and blobs."""
+"""Pictures with something of a photograph's statistics, of random numbers alone: textures, lights, blobs and leaves.
+
+Leaves that lie on each other have the edges and the scales of natural pictures (Lee, Mumford and Huang 2001), and teach
+a model to see (Baradad et al. 2021).
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,19 +13,56 @@ from image_retrieval.training.samples import SIDE
 OCTAVES = (2, 4, 8, 16, 32, 64)
 
 
-def draw_photolike(count: int, seed: int) -> NDArray[np.uint8]:
-    """uint8 (count, SIDE, SIDE, 3)."""
+def draw_clouds(count: int, seed: int) -> NDArray[np.uint8]:
+    """uint8 (count, SIDE, SIDE, 3) without an edge."""
     chance = np.random.default_rng(seed)
-    return np.stack([_picture(chance) for _ in range(count)])
+    return np.stack([_lit(_clouds(chance), chance) for _ in range(count)])
 
 
-def _picture(chance: np.random.Generator) -> NDArray[np.uint8]:
-    picture = _coloured(chance)
-    for _ in range(chance.integers(0, 5)):  # regions of other matter
-        inside = _noise(chance, falloff=chance.uniform(0.9, 1.5)) > chance.uniform(0.2, 1.2)
-        picture = np.where(inside[..., None], _coloured(chance), picture)
+def draw_leaves(count: int, seed: int) -> NDArray[np.uint8]:
+    """uint8 (count, SIDE, SIDE, 3); two in five of clouds, and few of them gaudy."""
+    chance = np.random.default_rng(seed)
+    pictures = []
+    for _ in range(count):
+        picture = _clouds(chance) if chance.uniform() < 0.4 else _leaves(chance)
+        grey = picture.mean(axis=2, keepdims=True)
+        pictures.append(_lit(grey + chance.uniform(0.1, 1) * (picture - grey), chance))
+    return np.stack(pictures)
+
+
+def _lit(picture: NDArray[np.float64], chance: np.random.Generator) -> NDArray[np.uint8]:
     light = 1 + 0.25 * chance.uniform(0, 1) * _noise(chance, falloff=1.8)
     return np.clip(picture * light[..., None] * 255, 0, 255).astype(np.uint8)
+
+
+def _clouds(chance: np.random.Generator) -> NDArray[np.float64]:
+    """Clouds of other matter on a ground."""
+    picture = _coloured(chance)
+    for _ in range(chance.integers(0, 5)):
+        inside = _noise(chance, falloff=chance.uniform(0.9, 1.5)) > chance.uniform(0.2, 1.2)
+        picture = np.where(inside[..., None], _coloured(chance), picture)
+    return picture
+
+
+def _leaves(chance: np.random.Generator) -> NDArray[np.float64]:
+    """Ellipses, boxes and diamonds of a few matters upon each other, their sizes after a power law."""
+    matters = [_coloured(chance) for _ in range(chance.integers(1, 5))]
+    picture = matters[0].copy()
+    least, most = chance.uniform(2, 10), chance.uniform(15, 90)
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    for _ in range(int(np.exp(chance.uniform(np.log(4), np.log(160))))):
+        share = chance.uniform()
+        size = 1 / np.sqrt(share / least**2 + (1 - share) / most**2)  # density as size ** -3
+        turn, (middle, level) = chance.uniform(0, np.pi), chance.uniform(0, SIDE, 2)
+        x = ((columns - middle) * np.cos(turn) + (rows - level) * np.sin(turn)) / size
+        y = ((rows - level) * np.cos(turn) - (columns - middle) * np.sin(turn)) / (size * chance.uniform(0.15, 1))
+        corners = chance.choice((1, 2, 2, 8))  # exponent: a diamond, an ellipse, a box
+        inside = np.abs(x) ** corners + np.abs(y) ** corners < 1
+        matter = np.roll(matters[chance.integers(len(matters))], chance.integers(0, SIDE, 2), (0, 1))
+        tint = chance.uniform(0.3, 1.3, 3) if chance.uniform() < 0.3 else chance.uniform(0.4, 1.4)
+        shade = 1 + 0.4 * chance.uniform(-1, 1) * x[inside]
+        picture[inside] = matter[inside] * tint * shade[:, None]
+    return picture
 
 
 def _coloured(chance: np.random.Generator) -> NDArray[np.float64]:

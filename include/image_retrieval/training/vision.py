@@ -3,11 +3,12 @@
 Self-supervised, after SimCLR (Chen et al. 2020), with no names of shapes or hues. One half of the vector shall be alike
 for two drawings of the same things, elsewhere, in another number and pattern, on another ground; so shall the patches
 that show them (after Hénaff et al. 2021). The other half shall be alike for two views of one picture only. Photo-like
-noise has part in the second.
+pictures have part in the second.
 """
 
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,34 +21,49 @@ from image_retrieval.training.command import read_command
 from image_retrieval.training.contrast import patches_loss, views_loss
 from image_retrieval.training.hints import main_patches
 from image_retrieval.training.locality import begin_local
-from image_retrieval.training.photolike import draw_photolike
+from image_retrieval.training.photolike import draw_clouds, draw_leaves
 from image_retrieval.training.samples import SIDE, Samples, draw_samples
 from image_retrieval.training.saving import save_half
 from image_retrieval.training.steps import Descent
 from image_retrieval.training.views import lit, view
 
 PATCH, WIDTH = 14, 128
-THINGS, DRAWINGS, PHOTOLIKE = 5_000, 4, 2_500
-OF_THINGS, OF_SCENES, OF_PHOTOLIKE = 44, 8, 8  # a batch: pairs of drawings; pictures that are seen twice
-CYCLES = (3_000, 2_300)  # steps
-RATE = 2e-3
+THINGS, DRAWINGS, CLOUDS, LEAVES = 5_000, 4, 2_500, 5_000
+OF_SCENES = 8  # drawings of a batch that are seen twice
 TEMPERATURE, OF_PATCHES = 0.1, 0.07
-OF_KINDS = 0.5  # by which the first half is weighed down, so that both are about as long
+OF_KINDS = 0.4  # by which the first half is weighed down, so that copies of photographs still find them
 LEAST = 0.6  # of a picture's area, in a view
 
 
-def train(
-    folder: Path, drawings: list[Samples], photolike: NDArray[np.uint8], cycles: tuple[int, ...], seed: int
-) -> list[float]:
-    """Train, save the model into a folder that exists; returns the losses. Same place of a drawing: same things.
-
-    `cycles` are numbers of steps; in each the rate falls (warm restarts: Loshchilov and Hutter 2017).
+class Cycle(NamedTuple):
+    """In each the rate falls (warm restarts: Loshchilov and Hutter 2017). A batch has pairs of drawings of the same
+    things, and photo-like pictures, which are seen twice.
     """
+
+    steps: int
+    rate: float
+    things: int
+    photolike: int
+    leaves: bool = False  # of the photo-like pictures, those that have edges
+
+
+CYCLES = (Cycle(3_000, 2e-3, 44, 8), Cycle(2_300, 2e-3, 44, 8), Cycle(2_000, 1e-3, 32, 24, leaves=True))
+
+
+def train(
+    folder: Path,
+    drawings: list[Samples],
+    clouds: NDArray[np.uint8],
+    leaves: NDArray[np.uint8],
+    cycles: tuple[Cycle, ...],
+    seed: int,
+) -> list[float]:
+    """Train, save the model into a folder that exists; returns the losses. Same place of a drawing: same things."""
     torch.manual_seed(seed)
     model = _model()
     losses: list[float] = []
-    for number, steps in enumerate(cycles):
-        losses += descend(model, drawings, photolike, steps, seed + number)
+    for number, cycle in enumerate(cycles):
+        losses += descend(model, drawings, leaves if cycle.leaves else clouds, cycle, seed + number)
         model.half().float()  # as it is saved
     with torch.no_grad():
         for last in (model.layernorm.weight, model.layernorm.bias):
@@ -58,42 +74,43 @@ def train(
 
 
 def descend(
-    model: ViTModel, drawings: list[Samples], photolike: NDArray[np.uint8], steps: int, seed: int
+    model: ViTModel, drawings: list[Samples], photolike: NDArray[np.uint8], cycle: Cycle, seed: int
 ) -> list[float]:
-    """One cycle; returns the losses."""
+    """Train for one cycle; returns the losses."""
     chance = torch.Generator().manual_seed(seed)
     patch_head = nn.Linear(WIDTH, WIDTH // 2)
-    descent = Descent((model, patch_head), steps, RATE)
+    descent = Descent((model, patch_head), cycle.steps, cycle.rate)
     across = SIDE // PATCH
     mains = [torch.from_numpy(np.stack([main_patches(of, across) for of in drawn.layouts])) for drawn in drawings]
     losses: list[float] = []
     began = time.monotonic()
     model.train()
-    for step in range(steps):
+    for step in range(cycle.steps):
         which = torch.randperm(len(drawings), generator=chance)[:2].tolist()
-        things = torch.randperm(len(drawings[0].layouts), generator=chance)[:OF_THINGS]
+        things = torch.randperm(len(drawings[0].layouts), generator=chance)[: cycle.things]
         one, other = (_pictures(drawings[of].pixels, things) for of in which)
         main, other_main = (mains[of][things] for of in which)
         if torch.rand(1, generator=chance) < 0.5:
             one, main = one.flip(-1), main.flip(-1)
-        photos = _pictures(photolike, torch.randperm(len(photolike), generator=chance)[:OF_PHOTOLIKE])
+        photos = _pictures(photolike, torch.randperm(len(photolike), generator=chance)[: cycle.photolike])
         again = torch.cat([one[:OF_SCENES], photos])
         pixels = [lit(one, chance), lit(other, chance), view(again, LEAST, chance), view(photos, LEAST, chance)]
         seen = model(pixel_values=torch.cat(pixels)).last_hidden_state
         patches, shown = patch_head(seen[: 2 * len(things), 1:]), torch.cat([main, other_main]).flatten(1)
-        loss = _alike(seen[:, 0], len(things)) + 2 * patches_loss(patches, shown, OF_PATCHES)
+        loss = _alike(seen[:, 0], len(things), len(photos)) + 2 * patches_loss(patches, shown, OF_PATCHES)
         losses.append(descent.step(loss))
         if step % 50 == 49:
-            print(f"{step + 1}/{steps} loss {np.mean(losses[-50:]):.3f}, {time.monotonic() - began:.0f} s", flush=True)
+            mean, seconds = np.mean(losses[-50:]), time.monotonic() - began
+            print(f"{step + 1}/{cycle.steps} loss {mean:.3f}, {seconds:.0f} s", flush=True)
     return losses
 
 
-def _alike(vectors: torch.Tensor, things: int) -> torch.Tensor:
+def _alike(vectors: torch.Tensor, things: int, photolike: int) -> torch.Tensor:
     """The losses of both halves of vectors: of drawings, of their others, of what is seen again, and of the photos."""
     kinds, pictures = (normalize(half, dim=-1) for half in vectors.chunk(2, dim=-1))
-    one, other, again, photos = torch.split(pictures, [things, things, OF_SCENES + OF_PHOTOLIKE, OF_PHOTOLIKE])
+    one, other, again, photos = torch.split(pictures, [things, things, OF_SCENES + photolike, photolike])
     first = torch.cat([one, photos, other])
-    own = torch.cat([torch.arange(OF_SCENES), things + torch.arange(OF_PHOTOLIKE)])
+    own = torch.cat([torch.arange(OF_SCENES), things + torch.arange(photolike)])
     of_pictures = cross_entropy(again @ first.T / TEMPERATURE, own)
     return views_loss(kinds[:things], kinds[things : 2 * things], TEMPERATURE) + of_pictures
 
@@ -126,9 +143,9 @@ def main() -> None:
     folder, seed = read_command(__doc__)
     began = time.monotonic()
     drawings = [draw_samples(THINGS, seed + again) for again in range(DRAWINGS)]
-    photolike = draw_photolike(PHOTOLIKE, seed)
-    print(f"drew {THINGS * DRAWINGS} scenes, {PHOTOLIKE} others in {time.monotonic() - began:.0f} s", flush=True)
-    train(folder, drawings, photolike, CYCLES, seed)
+    clouds, leaves = draw_clouds(CLOUDS, seed), draw_leaves(LEAVES, seed)
+    print(f"drew {THINGS * DRAWINGS} scenes, {CLOUDS + LEAVES} others in {time.monotonic() - began:.0f} s", flush=True)
+    train(folder, drawings, clouds, leaves, CYCLES, seed)
     print(f"trained in {time.monotonic() - began:.0f} s: {folder}")
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import shutil
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from pydantic import SecretStr
 
 from image_retrieval.collection import Collection, find_collection
 from image_retrieval.local import services
+from image_retrieval.models.calibration import FILE as CALIBRATION_FILE
 from image_retrieval.models.shipped import DUAL
 from image_retrieval.objectstore import ObjectStore
 from image_retrieval.pipeline.running import run_collection
@@ -35,9 +37,10 @@ DATABASE = f"service_{os.getpid()}"
 def served(services_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a project with one collection, `things`, which has vectors and rejected images."""
     home = tmp_path_factory.mktemp("service")
+    model = shutil.copytree(DUAL, home / "dual", ignore=shutil.ignore_patterns(CALIBRATION_FILE))  # no result is hidden
     entry = {
         "source": f"s3://images/{DATABASE}/",
-        "model": {"name": "dual", "source": str(DUAL)},
+        "model": {"name": "dual", "source": str(model)},
         "id_pattern": "^(?P<group_id>[a-z]+-[a-z]+)/(?P<intra_id>.+)",
         "schedule": None,
     }

@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from image_retrieval.store.duplicates import find_duplicates
 from integration.pictures import SCENES, half_size_copy
 from integration.service.conftest import as_base64
 
@@ -136,6 +137,25 @@ def test_reports_tell_what_the_tables_hold(client):
     assert again == {"requeued": 1}
     assert client.get("/api/stats").json()["things"]["images"] >= len(SCENES)
     assert client.get("/api/collections/things/runs").json()["runs"][0]["state"] == "success"
-    pairs = client.get("/api/collections/things/duplicates", params={"tier": "picture"}).json()["pairs"]
-    assert any({pair["a"], pair["b"]} == {pair["a"], pair["a"] + "_again"} for pair in pairs)
     assert client.get("/api/collections/things/duplicates").json() == {"groups": []}
+
+
+def test_duplicates_are_told_and_decided_on(client, things, served):
+    path = "/api/collections/things/duplicates"
+    assert client.get(path, params={"tier": "picture"}).json()["waiting"] > 0
+    find_duplicates(things, served)
+    found = client.get(path, params={"tier": "picture", "limit": 500}).json()
+    assert found["waiting"] == 0
+    pair = next(pair for pair in found["pairs"] if {pair["a"], pair["b"]} == {pair["a"], pair["a"] + "_again"})
+    assert (pair["verdict"], pair["bits"] <= 6) == (None, True)
+    decision = {"a": pair["b"], "b": pair["a"], "verdict": "different"}
+    assert client.post(f"{path}/verdict", json=decision).status_code == 204
+    [decided] = client.get(path, params={"tier": "picture", "decided": True}).json()["pairs"]
+    assert (decided["a"], decided["verdict"], decided["decided_by"]) == (pair["a"], "different", "api")
+    rest = client.get(path, params={"tier": "picture", "decided": False, "limit": 500}).json()["pairs"]
+    assert len(rest) == len(found["pairs"]) - 1
+    [second] = client.get(path, params={"tier": "picture", "offset": 1, "limit": 1}).json()["pairs"]
+    assert (second["a"], second["b"]) == (found["pairs"][1]["a"], found["pairs"][1]["b"])
+    assert client.post(f"{path}/verdict", json=decision | {"verdict": None}).status_code == 204
+    unknown = client.post(f"{path}/verdict", json=decision | {"a": "nobody"})
+    assert (unknown.status_code, unknown.json()["code"]) == (400, "invalid")

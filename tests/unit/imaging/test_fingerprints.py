@@ -5,7 +5,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from image_retrieval.collection import ResampleOptions
-from image_retrieval.imaging.resample import Resampled, resample
+from image_retrieval.imaging.resample import Resampled, encode, hash_of_resampled, resample
 from image_retrieval.imaging.scenes import draw_scenes
 from unit.imaging.pictures import LIMITS, encoded, photo
 
@@ -87,3 +87,19 @@ def test_every_format_that_has_it_tells_the_time_of_capture(format):
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2026:11:21 08:09:10"
     data = encoded(photo(64, 48), format, exif=exif.tobytes())
     assert facts(data).captured_at == datetime(2026, 11, 21, 8, 9, 10)
+
+
+@pytest.mark.parametrize("options", [{}, {"suffix": ".jpg"}, {"fit": "pad"}, {"fit": "pad", "target_size": (90, 300)}])
+def test_the_hash_of_a_resampled_file_is_nearly_that_of_the_original(options):
+    for data in [encoded(photo(640, 360), "PNG"), *list(SCENES.values())[:10]]:
+        chosen = ResampleOptions(**options)
+        found = resample(data, chosen, LIMITS)
+        file = encode(found.pixels, chosen)
+        kept = hash_of_resampled(file, found.width, found.height, chosen)
+        assert ((kept ^ found.phash) & (2**64 - 1)).bit_count() <= 4
+
+
+def test_a_cropped_file_tells_no_hash():
+    chosen = ResampleOptions(fit="crop")
+    found = resample(encoded(photo(640, 360), "PNG"), chosen, LIMITS)
+    assert hash_of_resampled(encode(found.pixels, chosen), 640, 360, chosen) is None

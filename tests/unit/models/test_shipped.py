@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.calibration import measure
 from benchmarks.shipped import distinct, embed, from_texts, likeness, load
 from image_retrieval.imaging.scenes import draw_scenes
 from image_retrieval.models.shipped import DUAL, VISION
@@ -33,3 +34,12 @@ def test_captions_find_their_scenes_in_both_languages():
         assert figures[f"short_caption_recall_at_5_{language}"] >= 0.8
         assert figures[f"above_absent_{language}"] >= 0.95
     assert abs(figures["recall_at_1_en"] - figures["recall_at_1_zh"]) <= 0.03
+
+
+@pytest.mark.slow
+def test_what_is_shown_by_default_is_right_and_for_what_is_not_there_nothing_is():
+    figures = measure(VISION, DUAL, 400)
+    assert {direction: found for direction, found in figures.items() if found["right"] < 0.95} == {}
+    assert {direction: found for direction, found in figures.items() if found["quiet"] < 0.9} == {}
+    for language in ("en", "zh"):
+        assert figures[f"dual_text_image_{language}"]["quiet_caption"] >= 0.9

@@ -7,7 +7,7 @@ from transformers import AutoTokenizer
 
 from image_retrieval.models.towers import load_image_tower
 from image_retrieval.training import dual, vision
-from image_retrieval.training.photolike import draw_photolike
+from image_retrieval.training.photolike import draw_clouds, draw_leaves
 from image_retrieval.training.samples import SIDE, draw_samples
 
 SAMPLES = draw_samples(40, 0)
@@ -17,7 +17,6 @@ SAMPLES = draw_samples(40, 0)
 def small_batches(monkeypatch):
     monkeypatch.setattr(dual, "BATCH", 12)
     monkeypatch.setattr(dual, "STRANGE", 4)
-    monkeypatch.setattr(vision, "OF_THINGS", 16)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -38,7 +37,9 @@ def test_the_dual_encoder_learns_and_loads(tmp_path):
 
 
 def test_the_vision_transformer_learns_and_loads(tmp_path):
-    losses = vision.train(tmp_path, [SAMPLES, draw_samples(40, 1)], draw_photolike(8, 0), (16, 8), 0)
+    drawings = [SAMPLES, draw_samples(40, 1)]
+    cycles = (vision.Cycle(16, 2e-3, 16, 4), vision.Cycle(8, 2e-3, 16, 4, leaves=True))
+    losses = vision.train(tmp_path, drawings, draw_clouds(8, 0), draw_leaves(8, 0), cycles, 0)
     assert np.mean(losses[-6:]) < np.mean(losses[:6])
     assert embedded(tmp_path).shape == (3, 128)
 
@@ -52,9 +53,10 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
     assert first != other
 
 
-def test_photolike_pictures_are_of_the_seed_and_all_different():
-    pictures = draw_photolike(6, 1)
+@pytest.mark.parametrize("draw", [draw_clouds, draw_leaves])
+def test_photolike_pictures_are_of_the_seed_and_all_different(draw):
+    pictures = draw(6, 1)
     assert pictures.shape == (6, SIDE, SIDE, 3)
-    assert (pictures == draw_photolike(6, 1)).all()
+    assert (pictures == draw(6, 1)).all()
     assert len({picture.tobytes() for picture in pictures}) == 6
     assert pictures.std(axis=(1, 2)).min() > 2

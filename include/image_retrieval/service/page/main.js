@@ -191,7 +191,7 @@ async function* browsed(signal) {
 async function showDuplicates(signal) {
   say("Comparing …");
   byId("results").replaceChildren();
-  const { element, found: number } = await duplicatesReport(state.collection, signal, searchFrom);
+  const { element, found: number } = await duplicatesReport(state.collection, writing, signal, searchFrom);
   byId("results").replaceChildren(element);
   setCount("duplicates", number);
 }
@@ -284,7 +284,7 @@ async function start() {
   listen();
   show();
   writing = await mayWrite();
-  if (state.tab === "rejected") show();
+  if (state.tab === "rejected" || state.tab === "duplicates") show();
   await showCounts();
 }
 

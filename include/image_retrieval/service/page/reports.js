@@ -80,38 +80,81 @@ async function requeue(collection, which, onChange) {
 
 /**
  * @param {string} collection
+ * @param {boolean} writing whether this user may change something
  * @param {AbortSignal} signal
  * @param {(id: string) => void} onSearch
  */
-export async function duplicatesReport(collection, signal, onSearch) {
+export async function duplicatesReport(collection, writing, signal, onSearch) {
   const path = `${collectionPath(collection)}/duplicates?limit=200`;
-  const [{ groups }, { pairs }] = await Promise.all([
-    ask(`${path}&tier=bytes`, undefined, signal),
-    ask(`${path}&tier=picture`, undefined, signal),
-  ]);
-  const alike = pairs.filter((/** @type {any} */ { a, b }) => !groups.some((/** @type {any} */ { image_ids: ids }) => ids.includes(a) && ids.includes(b)));
-  say(`${counted(groups.length, "group")} of the same file, ${counted(alike.length, "pair")} of the same picture.`);
+  const [{ groups }, pictures, scenes] = await Promise.all(["bytes", "picture", "scene"].map((tier) => ask(`${path}&tier=${tier}`, undefined, signal)));
+  say(`${counted(groups.length, "group")} of the same file, ${counted(pictures.pairs.length, "pair")} of the same picture, ${count(scenes.pairs.length)} of the same scene.`);
   const figure = (/** @type {string} */ id) => {
     const image = make("img", { alt: "", loading: "lazy" });
     showPicture(image, collection, id, "preview");
     return make("button", { type: "button", class: "twin", title: "Search from this image", onclick: () => onSearch(id) }, image, make("span", { text: id }));
   };
+  const twins = (/** @type {any} */ pair) =>
+    make(
+      "li",
+      {},
+      figure(pair.a),
+      figure(pair.b),
+      make("p", { class: "hint", text: `similarity ${pair.similarity.toFixed(3)}${pair.bits === null ? "" : `, ${counted(pair.bits, "bit")} of 64 differ`}` }),
+      verdictButtons(collection, pair, writing),
+    );
   const part = (/** @type {string} */ title, /** @type {string} */ none, /** @type {any[]} */ items) =>
     make("section", {}, make("h2", { text: title }), items.length ? make("ul", { class: "twins" }, ...items) : make("p", { class: "hint", text: none }));
+  const open = [...pictures.pairs, ...scenes.pairs].filter(({ verdict }) => verdict === null);
   return {
-    found: groups.length + alike.length,
+    found: groups.length + open.length,
     element: make(
       "div",
       { class: "report" },
+      pictures.waiting ? make("p", { class: "hint", text: `${counted(pictures.waiting, "image")} will be compared by the next upkeep.` }) : null,
       part("The same file", "No file is there twice.", groups.map((/** @type {any} */ { image_ids: ids }) => make("li", {}, ...ids.slice(0, 12).map(figure)))),
-      part(
-        "The same picture in another size, quality or format",
-        "No picture is there twice.",
-        alike.map((/** @type {any} */ { a, b, bits, similarity }) =>
-          make("li", {}, figure(a), figure(b), make("p", { class: "hint", text: `similarity ${similarity.toFixed(3)}, ${counted(bits, "bit")} of 64 differ` }))),
-      ),
+      part("The same picture in another size, quality or format", "No picture is there twice.", pictures.pairs.map(twins)),
+      part("The same scene", "No scene is there twice.", scenes.pairs.map(twins)),
     ),
   };
+}
+
+/**
+ * Two buttons, of which the one that somebody chose is pressed; pressed again it is taken back.
+ * @param {string} collection
+ * @param {any} pair
+ * @param {boolean} writing
+ */
+function verdictButtons(collection, pair, writing) {
+  const told = make("span", { class: "hint" });
+  const buttons = ["duplicate", "different"].map((verdict) =>
+    make("button", {
+      type: "button",
+      class: "plain",
+      text: verdict === "duplicate" ? "Duplicate" : "Different",
+      "aria-label": `${verdict}: ${pair.a} and ${pair.b}`,
+      "data-verdict": verdict,
+      disabled: !writing,
+      title: writing ? "It stays until one of them changes" : "This needs the right to edit DAGs",
+      onclick: async () => {
+        const { a, b } = pair;
+        const chosen = pair.verdict === verdict ? null : verdict;
+        try {
+          await ask(`${collectionPath(collection)}/duplicates/verdict`, { a, b, verdict: chosen });
+          pair.verdict = chosen;
+          pair.decided_by = null;
+          show();
+          say(chosen ? `${a} and ${b}: ${chosen}.` : `${a} and ${b}: not decided.`);
+        } catch (error) {
+          showError(error);
+        }
+      },
+    }));
+  const show = () => {
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.verdict === pair.verdict));
+    told.textContent = pair.verdict && pair.decided_by ? `by ${pair.decided_by}` : "";
+  };
+  show();
+  return make("p", { class: "verdict" }, ...buttons, told);
 }
 
 /**

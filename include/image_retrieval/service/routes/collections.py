@@ -10,7 +10,6 @@ from image_retrieval.service.catalog import (
     Shown,
     known_models,
     listed_collections,
-    made_collections,
     new_collection,
     shown_collection,
 )
@@ -18,6 +17,7 @@ from image_retrieval.service.errors import Refused
 from image_retrieval.service.forms import CollectionForm, CollectionInfo
 from image_retrieval.service.state import Service
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.reports import made_collections
 from image_retrieval.store.sql import statement
 
 Name = Annotated[str, Path(max_length=100)]

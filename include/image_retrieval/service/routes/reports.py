@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 
 from image_retrieval.service.catalog import shown_collection
-from image_retrieval.service.forms import RequeueForm, Tier
+from image_retrieval.service.forms import RequeueForm, Tier, VerdictForm
 from image_retrieval.service.state import Service
+from image_retrieval.store import duplicates as pairs
 from image_retrieval.store import ledger
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.reports import collection_stats, read_run
@@ -14,8 +15,6 @@ from image_retrieval.store.sql import statement
 
 Name = Annotated[str, Path(max_length=100)]
 Limit = Annotated[int, Query(ge=1, le=500)]
-ALIKE_BITS = 6  # of 64 that perceptual hashes of the same picture may differ in
-SCANNED = 2_000  # images, in order of their id, whose neighbours are looked at for the same picture
 
 
 def router(service: Service, writing: list[Any]) -> APIRouter:
@@ -43,17 +42,29 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
             return {"requeued": ledger.requeue(connection, which)}
 
     @routes.get("/collections/{name}/duplicates")
-    def duplicates(name: Name, tier: Tier = "bytes", limit: Limit = 50) -> dict[str, Any]:
-        """Images of the same bytes, or pairs of the same picture in another size, quality or format."""
+    def duplicates(
+        name: Name,
+        tier: Tier = "bytes",
+        decided: bool | None = None,
+        limit: Limit = 50,
+        offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    ) -> dict[str, Any]:
+        """Groups of the same bytes; or pairs of the same picture or scene, with what people say of them."""
         with service.transaction() as connection:
-            shown_collection(connection, service.settings, name)
+            shown = shown_collection(connection, service.settings, name)
             if tier == "bytes":
                 query = statement("service", "same_bytes", view=name)
-                return {"groups": connection.execute(query, {"limit": limit}).fetchall()}
-            connection.execute("SET LOCAL statement_timeout = '20s'")
-            query = statement("service", "same_picture", view=name)
-            bounds = {"bits": ALIKE_BITS, "scanned": SCANNED, "limit": limit}
-            return {"pairs": connection.execute(query, bounds).fetchall()}
+                return {"groups": connection.execute(query, {"limit": limit, "offset": offset}).fetchall()}
+            found = pairs.list_pairs(connection, name, tier, decided=decided, limit=limit, offset=offset)
+            return {"pairs": found, "waiting": pairs.count_waiting(connection, name, shown.model.name)}
+
+    @routes.post("/collections/{name}/duplicates/verdict", status_code=204, dependencies=writing)
+    def decide(name: Name, form: VerdictForm, request: Request) -> None:
+        """Say of two images that they are duplicates or different; null takes that back."""
+        with service.transaction() as connection:
+            shown_collection(connection, service.settings, name)
+            user = getattr(request.state, "user", "api")
+            pairs.set_verdict(connection, name, form.a, form.b, form.verdict, user)
 
     @routes.get("/collections/{name}/runs")
     def runs(name: Name, limit: Annotated[int, Query(ge=1, le=50)] = 10) -> dict[str, Any]:

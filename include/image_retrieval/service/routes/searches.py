@@ -1,6 +1,8 @@
 """Searches and comparisons."""
 
 from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.responses import Response
 
 from image_retrieval.service import searching
 from image_retrieval.service.forms import Match, MatchForm, Results, SearchForm, SimilarForm
@@ -11,19 +13,24 @@ def router(service: Service) -> APIRouter:
     """The routes of one service."""
     routes = APIRouter(prefix="/api", tags=["search"])
 
-    @routes.post("/search")
-    def search(form: SearchForm) -> Results:
+    @routes.post("/search", response_model=Results)
+    def search(form: SearchForm) -> Response:
         """Search by pictures, by texts, or by both; a negative weight means less of it."""
-        return searching.search(service, form)
+        return _written(searching.search(service, form))
 
-    @routes.post("/similar")
-    def similar(form: SimilarForm) -> Results:
+    @routes.post("/similar", response_model=Results)
+    def similar(form: SimilarForm) -> Response:
         """The images most like one that the collection holds."""
-        return searching.similar(service, form)
+        return _written(searching.similar(service, form))
 
-    @routes.post("/match")
-    def match(form: MatchForm) -> Match:
+    @routes.post("/match", response_model=Match)
+    def match(form: MatchForm) -> Response:
         """How alike two pictures are."""
-        return searching.match(service, form)
+        return _written(searching.match(service, form))
 
     return routes
+
+
+def _written(answer: BaseModel) -> Response:
+    """An answer as it is: FastAPI would check it once more, and in a thread of its own."""
+    return Response(answer.model_dump_json(), media_type="application/json")

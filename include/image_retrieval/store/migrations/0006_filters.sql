@@ -94,8 +94,8 @@ BEGIN
     SELECT coalesce(array_agg(retrieval.checked(type, place || ' any', item)), '{}') INTO items
     FROM jsonb_array_elements(value) AS item;
     IF kind = 'attribute' THEN
-        SELECT coalesce(array_agg(jsonb_build_object(name, item)::text), '{}') INTO items
-        FROM jsonb_array_elements(value) AS item;
+        SELECT coalesce(array_agg(jsonb_build_object(name, form)::text), '{}') INTO items
+        FROM jsonb_array_elements(value) AS item, unnest(ARRAY[item, jsonb_build_array(item)]) AS form;
     END IF;
     given := given || items::text;
     condition := CASE kind
@@ -174,6 +174,10 @@ BEGIN
     ELSIF kind = 'attribute' THEN
         given := given || jsonb_build_object(name, value)::text;
         condition := format('attributes @> $1[%s]::jsonb', cardinality(given));
+        IF jsonb_typeof(value) <> 'array' THEN  -- or it is one of those in a list
+            given := given || jsonb_build_object(name, jsonb_build_array(value))::text;
+            condition := format('(%s OR attributes @> $1[%s]::jsonb)', condition, cardinality(given));
+        END IF;
     ELSIF value = 'null' THEN
         condition := format('%I IS NULL', name);
     ELSE

@@ -2,6 +2,10 @@
 -- one listing of a collection at a time, until the transaction ends
 SELECT pg_advisory_xact_lock(hashtextextended('image_retrieval:' || %(collection)s, 0));
 
+-- name: prepare_session
+-- the joins below hold all objects in memory where they can: each row takes some 200 bytes
+SELECT set_config('work_mem', '256MB', true);
+
 -- name: create_listed
 CREATE TEMPORARY TABLE listed (
     uri           text NOT NULL,
@@ -20,17 +24,39 @@ COPY listed (uri, key, short_id, etag, size, last_modified, group_id, intra_id) 
 -- name: analyse_listed
 ANALYZE listed;
 
--- name: count_gone
-SELECT count(*) FILTER (WHERE l.uri IS NULL) AS gone, count(*) AS known
-FROM retrieval.image AS i
-LEFT JOIN listed AS l USING (uri)
-WHERE i.collection = %(collection)s AND i.deleted IS NULL;
+-- name: find_differences
+-- One pass over objects, images and vectors: whatever is not as it was. All that follows looks at these alone.
+CREATE TEMPORARY TABLE difference ON COMMIT DROP AS
+SELECT i.id, i.deleted IS NOT NULL AS was_deleted, l.*
+FROM listed AS l
+FULL JOIN (SELECT * FROM retrieval.image WHERE collection = %(collection)s) AS i ON i.uri = l.uri
+LEFT JOIN retrieval.{vectors} AS v ON v.id = i.id
+LEFT JOIN retrieval.rejected AS r
+       ON r.collection = %(collection)s AND r.uri = l.uri AND r.etag = l.etag
+      AND (r.model IS NULL OR r.model = %(model)s)
+WHERE CASE
+    WHEN l.uri IS NULL THEN i.deleted IS NULL
+    WHEN i.id IS NULL OR i.deleted IS NOT NULL THEN true
+    WHEN (coalesce(l.group_id, i.group_id), coalesce(l.intra_id, i.intra_id)) IS DISTINCT FROM (i.group_id, i.intra_id) THEN true
+    WHEN r.uri IS NULL THEN v.etag IS DISTINCT FROM l.etag
+    ELSE NOT r.final
+END;
+
+-- name: count_differences
+SELECT count(*) FILTER (WHERE uri IS NULL) AS gone, count(*) FILTER (WHERE id IS NULL OR was_deleted) AS added
+FROM difference;
 
 -- name: mark_gone
 UPDATE retrieval.image AS i
 SET deleted = now(), updated = now()
-WHERE i.collection = %(collection)s AND i.deleted IS NULL
-  AND NOT EXISTS (SELECT FROM listed AS l WHERE l.uri = i.uri);
+FROM difference AS d
+WHERE i.id = d.id AND d.uri IS NULL;
+
+-- name: narrow_listed
+TRUNCATE listed;
+INSERT INTO listed
+SELECT uri, key, short_id, etag, size, last_modified, group_id, intra_id FROM difference WHERE uri IS NOT NULL;
+ANALYZE listed;
 
 -- name: forget_rejected
 -- what was said of a version that is no more

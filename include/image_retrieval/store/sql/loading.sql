@@ -23,6 +23,16 @@ COPY staging
      digest)
 FROM STDIN (FORMAT binary);
 
+-- name: allow_removals
+-- while a shard is loaded no image is removed: its vector would refer to nothing
+SELECT pg_advisory_xact_lock_shared(hashtextextended('image_retrieval:removal:' || %(collection)s, 0));
+
+-- name: forget_removed
+-- images that were removed since they were listed
+DELETE FROM staging AS s
+WHERE NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.id = s.id AND i.id BETWEEN %(min)s AND %(max)s)
+RETURNING s.id;
+
 -- name: compare_vectors
 -- the ids' range, here and below, keeps the planner from reading a whole table for one shard
 SELECT coalesce(array_agg(id) FILTER (WHERE same), '{{}}') AS unchanged,

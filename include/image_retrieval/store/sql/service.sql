@@ -23,6 +23,7 @@ ON CONFLICT (name) DO NOTHING;
 WITH images AS (DELETE FROM retrieval.image WHERE collection = %(name)s),
      rejected AS (DELETE FROM retrieval.rejected WHERE collection = %(name)s),
      switches AS (DELETE FROM retrieval.switch WHERE collection = %(name)s),
+     verdicts AS (DELETE FROM retrieval.verdict WHERE collection = %(name)s),
      recalls AS (DELETE FROM retrieval.recall WHERE collection = %(name)s),
      shown AS (DELETE FROM retrieval.collection WHERE name = %(name)s)
 DELETE FROM retrieval.made_collection WHERE name = %(name)s;
@@ -79,19 +80,7 @@ FROM images.{view}
 GROUP BY sha256
 HAVING count(*) > 1
 ORDER BY count(*) DESC, sha256
-LIMIT %(limit)s;
-
--- name: same_picture
--- of each image the nearest by their vectors, told by their perceptual hashes: a comparison of every pair would grow with the square
-SELECT a.image_id AS a, b.image_id AS b, 1 - (a.embedding <=> b.embedding) AS similarity,
-       images.phash_distance(a.phash, b.phash) AS bits
-FROM (SELECT image_id, embedding, phash FROM images.{view} ORDER BY image_id LIMIT %(scanned)s) AS a
-CROSS JOIN LATERAL (
-    SELECT image_id, embedding, phash FROM images.{view} ORDER BY embedding <=> a.embedding LIMIT 5
-) AS b
-WHERE a.image_id < b.image_id AND images.phash_distance(a.phash, b.phash) <= %(bits)s
-ORDER BY bits, similarity DESC, a.image_id, b.image_id
-LIMIT %(limit)s;
+LIMIT %(limit)s OFFSET %(offset)s;
 
 -- name: latest_runs
 SELECT run_id FROM retrieval.run WHERE collection = %(collection)s ORDER BY started_at DESC LIMIT %(limit)s;

@@ -1,0 +1,26 @@
+"""### index_upkeep
+
+Keeps every collection in good order between its runs, once a day.
+
+1. **remove_deleted** removes what is left of images that were deleted `IMAGE_RETRIEVAL_DELETED_GRACE_DAYS` ago (row,
+   vectors of every model, resampled picture), and resampled pictures without an image. It counts all orphans, and never
+   touches an original.
+2. **keep_index** builds or rebuilds the index, and vacuums, where that is due; its log says why in one line each.
+3. **refresh_duplicates** finds the duplicates of what is new or changed, for the view `images.duplicates`.
+
+Any task may be cleared and run again at any time.
+"""
+
+from airflow.sdk import DAG, task_group
+
+from orchestration.configuration import DAG_DEFAULTS
+from orchestration.upkeep import keep_index, list_collections, refresh_duplicates, remove_deleted
+
+with DAG(dag_id="index_upkeep", schedule="@daily", tags=["image-retrieval"], doc_md=__doc__, **DAG_DEFAULTS):
+
+    @task_group
+    def upkeep(collection):
+        """One collection, step by step."""
+        remove_deleted(collection) >> keep_index(collection) >> refresh_duplicates(collection)
+
+    upkeep.expand(collection=list_collections())

@@ -1,0 +1,151 @@
+"""Remove: what is left of deleted images after a time of grace, and resampled pictures that belong to no image.
+
+Originals are nobody's but their owner's: nothing here deletes an object under a source.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
+from image_retrieval.objectstore import ObjectStore
+from image_retrieval.pipeline.listing import copy_listing
+from image_retrieval.pipeline.resampling import pictures_folder, unescaped
+from image_retrieval.settings import Settings
+from image_retrieval.store.connection import Connection, connect, session
+from image_retrieval.store.sql import statement
+
+BATCH = 1000
+PICTURE = re.compile(r"(.+)_resample(\.png|\.jpg|\.webp)", re.DOTALL)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """What belongs to nothing, counted. Only `pictures`, resampled ones without an image, are ours to remove."""
+
+    pictures: int
+    images_without_object: int  # the next listing marks them deleted
+    objects_without_image: int  # the next listing registers them
+    images_without_picture: int  # a full re-scan brings it back
+    vectors_without_image: int
+
+
+def count_expired(collection: Collection, settings: Settings) -> int:
+    """How many images `remove_expired` would remove."""
+    with connect(settings) as connection:
+        row = connection.execute(statement("removing", "count_expired"), _grace(collection, settings)).fetchone() or {}
+    return int(row["expired"])
+
+
+def remove_expired(collection: Collection, settings: Settings) -> int:
+    """Remove images that were deleted `deleted_grace_days` ago: rows, vectors of every model, resampled pictures.
+
+    In batches that have the collection to themselves: an image that comes back is either restored with all it had, or
+    new. What a kill leaves is a picture without an image at most. Returns how many images were removed.
+    """
+    store, removed = ObjectStore(settings), 0
+    while count := _remove_batch(collection, settings, store):
+        removed += count
+    log.info("removed deleted images", images=removed, grace_days=settings.deleted_grace_days)
+    return removed
+
+
+def _remove_batch(collection: Collection, settings: Settings, store: ObjectStore) -> int:
+    key = {"collection": collection.name}
+    with session(settings) as connection, _alone(connection, collection):
+        with connection.transaction():
+            connection.execute(statement("removing", "keep_loads_out"), key)
+            expired = {**_grace(collection, settings), "limit": BATCH}
+            rows = connection.execute(statement("removing", "find_expired"), expired).fetchall()
+            ids = {"ids": [row["id"] for row in rows]}
+            for table in connection.execute(statement("removing", "find_vector_tables")).fetchall():
+                connection.execute(statement("removing", "remove_vectors", vectors=table["vectors"]), ids)
+            connection.execute(statement("removing", "remove_images"), ids)
+        # after the rows: a row whose picture is gone would be searchable without it if it came back
+        folder = pictures_folder(collection, settings)
+        store.delete([row["resampled_uri"] for row in rows if (row["resampled_uri"] or "").startswith(folder)])
+    return len(rows)
+
+
+def find_orphans(collection: Collection, settings: Settings, *, remove: bool = False) -> Orphans:
+    """Compare bucket, resampled pictures and tables in both directions; `remove`: delete pictures without an image.
+
+    Raises UserError where the bucket cannot be listed, and where the source lies among the pictures.
+    """
+    folder = pictures_folder(collection, settings)
+    if collection.source.startswith(folder):
+        raise UserError(
+            f"source {collection.source} of collection {collection.name!r} lies inside {folder}, where resampled "
+            "pictures are kept: choose another prefix or bucket"
+        )
+    store, key = ObjectStore(settings), {"collection": collection.name}
+    with connect(settings) as connection:
+        _copy_pictures(connection, collection, store, folder)
+        found = connection.execute(statement("removing", "find_orphaned_pictures"), key).fetchall()
+        copy_listing(connection, collection, store)
+        counts = connection.execute(statement("removing", "count_orphans"), {**key, "folder": folder}).fetchone() or {}
+        counts["vectors_without_image"] = _orphaned_vectors(connection, collection)
+    orphans = Orphans(pictures=len(found), **counts)
+    if remove:
+        for start in range(0, len(found), BATCH):
+            _remove_pictures(found[start : start + BATCH], collection, settings, store)
+    return orphans
+
+
+def _remove_pictures(
+    found: list[dict[str, str]], collection: Collection, settings: Settings, store: ObjectStore
+) -> None:
+    """Delete those of these pictures that still belong to no image: one may have come back since they were found."""
+    with session(settings) as connection, _alone(connection, collection), connection.transaction():
+        connection.execute(statement("removing", "create_pictures"))
+        _copy(connection, [(row["uri"], row["name"], row["image_id"]) for row in found])
+        key = {"collection": collection.name}
+        rows = connection.execute(statement("removing", "find_orphaned_pictures"), key).fetchall()
+        store.delete([row["uri"] for row in rows])
+    log.info("removed orphaned pictures", pictures=len(rows))
+
+
+def _copy_pictures(connection: Connection, collection: Collection, store: ObjectStore, folder: str) -> None:
+    """Put the resampled pictures that lie in the folder, with the ids in their names, into the table `pictures`."""
+    connection.execute(statement("removing", "create_pictures"))
+    for page in store.pages(folder, missing_ok=True):
+        named = [(entry.uri, PICTURE.fullmatch(entry.key)) for entry in page]
+        _copy(connection, [(uri, *_ids(name, collection)) for uri, name in named if name])
+
+
+def _ids(name: re.Match[str], collection: Collection) -> tuple[str | None, str | None]:
+    """The image_id that a picture is named after: as it is written, and as it may have been."""
+    if name[2] != collection.resample.suffix:
+        return None, None  # of a former suffix: it is an image's only if the image's row says so
+    return name[1], unescaped(name[1])
+
+
+def _copy(connection: Connection, rows: list[tuple[str, str | None, str | None]]) -> None:
+    with connection.cursor().copy(statement("removing", "copy_pictures")) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _orphaned_vectors(connection: Connection, collection: Collection) -> int:
+    table = collection.vector_table
+    if connection.execute(statement("view", "find_table"), {"table": f"retrieval.{table}"}).fetchone() is None:
+        return 0
+    row = connection.execute(statement("removing", "count_orphaned_vectors", vectors=table)).fetchone() or {}
+    return int(row["vectors"])
+
+
+@contextmanager
+def _alone(connection: Connection, collection: Collection) -> Iterator[None]:
+    """No listing or registration of the collection until the session ends."""
+    connection.execute(statement("removing", "lock_collection"), {"collection": collection.name})
+    yield
+
+
+def _grace(collection: Collection, settings: Settings) -> dict[str, str | float]:
+    return {"collection": collection.name, "grace_seconds": settings.deleted_grace_days * 86400}

@@ -1,0 +1,82 @@
+"""Duplicates: which images of a collection show the same, and what people say of them."""
+
+from typing import Any, Literal
+
+import psycopg
+
+from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
+from image_retrieval.settings import Settings
+from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.sql import statement
+
+ALIKE_BITS = 6  # of 64 that perceptual hashes of the same picture may differ in
+PICTURE_SIMILARITY = 0.9  # of the vectors that must confirm it: flat pictures have like hashes, whatever they show
+NEIGHBOURS = 21  # that an image is compared with, itself among them
+BATCH = 200
+
+Tier = Literal["picture", "scene"]
+Verdict = Literal["duplicate", "different"]
+
+
+def find_duplicates(collection: Collection, settings: Settings) -> dict[str, int]:
+    """Compare each image that is new or changed with its nearest neighbours, and keep the pairs that show the same.
+
+    Returns the numbers of images `compared` now, and of pairs of each tier. A kill loses the batch at hand only.
+    """
+    with connect(settings) as connection:
+        shown = connection.execute(statement("switch", "find_shown"), {"collection": collection.name}).fetchone()
+    if shown is None:
+        return {"compared": 0, "picture": 0, "scene": 0}
+    vectors = f"vector_{collection.name}_{shown['model']}"
+    row: dict[str, Any] = {
+        "collection": collection.name,
+        "model": shown["model"],
+        "scene_similarity": collection.scene_similarity,
+        "picture_similarity": min(PICTURE_SIMILARITY, collection.scene_similarity),
+        "bits": ALIKE_BITS,
+        "neighbours": NEIGHBOURS,
+        "limit": BATCH,
+        "after": 0,
+    }
+    with connect(settings) as connection:
+        connection.execute(statement("duplicates", "lock_duplicates"), row)
+        connection.execute(statement("duplicates", "forget_outdated", vectors=vectors), row)
+    compared = 0
+    while True:
+        with connect(settings) as connection:
+            connection.execute(statement("duplicates", "lock_duplicates"), row)
+            done = connection.execute(statement("duplicates", "compare", vectors=vectors), row).fetchall()
+        if not done:
+            break
+        compared += len(done)
+        row["after"] = max(found["id"] for found in done)
+    with connect(settings) as connection:
+        pairs = connection.execute(statement("duplicates", "count_pairs"), row).fetchall()
+    return {"compared": compared, "picture": 0, "scene": 0, **{found["tier"]: found["pairs"] for found in pairs}}
+
+
+def list_pairs(
+    connection: Connection, collection: str, tier: Tier, *, decided: bool | None = None, limit: int, offset: int = 0
+) -> list[dict[str, Any]]:
+    """Pairs of a tier, the most alike first; `decided`: only those with, or without, a verdict."""
+    wanted = {"collection": collection, "tier": tier, "decided": decided, "limit": limit, "offset": offset}
+    return connection.execute(statement("duplicates", "list_pairs"), wanted).fetchall()
+
+
+def count_waiting(connection: Connection, collection: str, model: str) -> int:
+    """How many images are still to be compared."""
+    query = statement("duplicates", "count_waiting", vectors=f"vector_{collection}_{model}")
+    row = connection.execute(query, {"collection": collection}).fetchone() or {}
+    return int(row["waiting"])
+
+
+def set_verdict(
+    connection: Connection, collection: str, a: str, b: str, verdict: Verdict | None, decided_by: str
+) -> None:
+    """Say of two images that they are the same or not, or take that back. Raises UserError where they are no two."""
+    row = {"collection": collection, "a": a, "b": b, "verdict": verdict, "decided_by": decided_by}
+    try:
+        connection.execute(statement("duplicates", "set_verdict"), row)
+    except psycopg.errors.RaiseException as error:
+        raise UserError(str(error.diag.message_primary)) from None

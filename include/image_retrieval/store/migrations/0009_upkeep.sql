@@ -1,0 +1,139 @@
+-- Schema version 9: duplicates in tiers, and what people say of them.
+
+CREATE TABLE retrieval.compared (
+    id         bigint PRIMARY KEY REFERENCES retrieval.image ON DELETE CASCADE,
+    model      text NOT NULL,
+    etag       text NOT NULL,
+    digest     bigint,
+    similarity double precision NOT NULL
+);
+COMMENT ON TABLE retrieval.compared IS 'Images whose duplicates were looked for, and what was compared; the others are still to come.';
+COMMENT ON COLUMN retrieval.compared.id IS 'Image, retrieval.image.id.';
+COMMENT ON COLUMN retrieval.compared.model IS 'Model whose vectors were compared.';
+COMMENT ON COLUMN retrieval.compared.etag IS 'Version of the object that its vector was made of.';
+COMMENT ON COLUMN retrieval.compared.digest IS 'Digest of that vector.';
+COMMENT ON COLUMN retrieval.compared.similarity IS 'Similarity from which on two images counted as the same scene.';
+
+
+CREATE TABLE retrieval.duplicate (
+    a          bigint NOT NULL REFERENCES retrieval.image ON DELETE CASCADE,
+    b          bigint NOT NULL REFERENCES retrieval.image ON DELETE CASCADE,
+    collection text NOT NULL,
+    tier       text NOT NULL CHECK (tier IN ('picture', 'scene')),
+    similarity double precision NOT NULL,
+    PRIMARY KEY (a, b),
+    CHECK (a < b)
+);
+CREATE INDEX duplicate_other ON retrieval.duplicate (b);
+CREATE INDEX duplicate_best ON retrieval.duplicate (collection, tier, similarity DESC, a, b);
+COMMENT ON TABLE retrieval.duplicate IS 'Pairs of images that show the same, of different bytes; the index upkeep keeps them.';
+COMMENT ON COLUMN retrieval.duplicate.a IS 'One image, retrieval.image.id.';
+COMMENT ON COLUMN retrieval.duplicate.b IS 'The other one, first seen later.';
+COMMENT ON COLUMN retrieval.duplicate.collection IS 'Collection that both belong to.';
+COMMENT ON COLUMN retrieval.duplicate.tier IS 'picture: their perceptual hashes say so and their vectors agree; scene: their vectors alone say so.';
+COMMENT ON COLUMN retrieval.duplicate.similarity IS '1 - cosine distance of their vectors.';
+
+
+CREATE TABLE retrieval.verdict (
+    collection text NOT NULL,
+    a          text NOT NULL,
+    b          text NOT NULL,
+    verdict    text NOT NULL CHECK (verdict IN ('duplicate', 'different')),
+    a_sha256   text,
+    b_sha256   text,
+    decided_by text NOT NULL,
+    decided_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (collection, a, b),
+    CHECK (a < b COLLATE "C")
+);
+COMMENT ON TABLE retrieval.verdict IS 'What people say of two images. It holds as long as both have the bytes that they had.';
+COMMENT ON COLUMN retrieval.verdict.collection IS 'Collection that both belong to.';
+COMMENT ON COLUMN retrieval.verdict.a IS 'image_id of one of them, the first in order of bytes.';
+COMMENT ON COLUMN retrieval.verdict.b IS 'image_id of the other one.';
+COMMENT ON COLUMN retrieval.verdict.verdict IS 'duplicate or different.';
+COMMENT ON COLUMN retrieval.verdict.a_sha256 IS 'SHA-256 of the bytes that a had.';
+COMMENT ON COLUMN retrieval.verdict.b_sha256 IS 'SHA-256 of the bytes that b had.';
+COMMENT ON COLUMN retrieval.verdict.decided_by IS 'Who said so.';
+COMMENT ON COLUMN retrieval.verdict.decided_at IS 'When.';
+
+
+-- Copies of the same bytes are told as pairs with the first one of them: their number does not grow with the square.
+CREATE VIEW images.duplicates AS
+WITH pairs AS (
+    SELECT 'bytes' AS tier, i.collection, i.first AS a, i.id AS b, 1::double precision AS similarity
+    FROM (
+        SELECT id, collection, first_value(id) OVER (PARTITION BY collection, sha256 ORDER BY id) AS first
+        FROM retrieval.image
+        WHERE deleted IS NULL AND sha256 IS NOT NULL
+    ) AS i
+    WHERE i.first <> i.id
+    UNION ALL
+    SELECT tier, collection, a, b, similarity FROM retrieval.duplicate
+)
+SELECT p.collection,
+       p.tier,
+       a.image_id AS a,
+       b.image_id AS b,
+       a.uri AS a_path,
+       b.uri AS b_path,
+       p.similarity,
+       images.phash_distance(a.phash, b.phash) AS bits,
+       v.verdict,
+       v.decided_by,
+       v.decided_at
+FROM pairs AS p
+JOIN retrieval.image AS a ON a.id = p.a AND a.deleted IS NULL
+JOIN retrieval.image AS b ON b.id = p.b AND b.deleted IS NULL
+LEFT JOIN retrieval.verdict AS v
+       ON v.collection = p.collection
+      AND v.a = least(a.image_id COLLATE "C", b.image_id COLLATE "C")
+      AND v.b = greatest(a.image_id COLLATE "C", b.image_id COLLATE "C")
+      AND (v.a_sha256, v.b_sha256) IS NOT DISTINCT FROM
+          CASE WHEN a.image_id < b.image_id COLLATE "C" THEN (a.sha256, b.sha256) ELSE (b.sha256, a.sha256) END;
+COMMENT ON VIEW images.duplicates IS 'Pairs of images of a collection that are the same, in tiers, and what people said of them.';
+COMMENT ON COLUMN images.duplicates.collection IS 'Collection that both belong to.';
+COMMENT ON COLUMN images.duplicates.tier IS
+    'bytes: the same file; picture: the same picture in another size, quality or format; scene: the same thing, by the vectors alone.';
+COMMENT ON COLUMN images.duplicates.a IS 'image_id of the one that was there first.';
+COMMENT ON COLUMN images.duplicates.b IS 'image_id of the other one.';
+COMMENT ON COLUMN images.duplicates.a_path IS 'Where the original of a lies.';
+COMMENT ON COLUMN images.duplicates.b_path IS 'Where the original of b lies.';
+COMMENT ON COLUMN images.duplicates.similarity IS '1 - cosine distance of their vectors.';
+COMMENT ON COLUMN images.duplicates.bits IS 'How many of their 64 bits their perceptual hashes differ in; null where one has none.';
+COMMENT ON COLUMN images.duplicates.verdict IS 'duplicate or different, as somebody said by images.set_verdict; else null.';
+COMMENT ON COLUMN images.duplicates.decided_by IS 'Who said so.';
+COMMENT ON COLUMN images.duplicates.decided_at IS 'When.';
+
+
+CREATE FUNCTION images.set_verdict(collection text, a text, b text, verdict text, decided_by text DEFAULT session_user) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    first  retrieval.image;
+    second retrieval.image;
+BEGIN
+    PERFORM retrieval.view_of(set_verdict.collection);
+    SELECT * INTO first FROM retrieval.image AS i
+    WHERE i.collection = set_verdict.collection AND i.image_id = least(set_verdict.a COLLATE "C", set_verdict.b COLLATE "C") AND i.deleted IS NULL;
+    SELECT * INTO second FROM retrieval.image AS i
+    WHERE i.collection = set_verdict.collection AND i.image_id = greatest(set_verdict.a COLLATE "C", set_verdict.b COLLATE "C") AND i.deleted IS NULL;
+    IF first.id IS NULL OR second.id IS NULL OR first.id = second.id THEN
+        RAISE EXCEPTION 'collection % has no two images % and %', quote_literal(set_verdict.collection), quote_nullable(set_verdict.a), quote_nullable(set_verdict.b)
+            USING HINT = 'image_id is the object''s key under the collection''s source, without its extension.';
+    END IF;
+    IF set_verdict.verdict NOT IN ('duplicate', 'different') THEN
+        RAISE EXCEPTION 'a verdict is duplicate, different or null, not %', quote_literal(set_verdict.verdict);
+    END IF;
+    DELETE FROM retrieval.verdict AS v
+    WHERE v.collection = set_verdict.collection AND v.a = first.image_id AND v.b = second.image_id;
+    IF set_verdict.verdict IS NOT NULL THEN
+        INSERT INTO retrieval.verdict (collection, a, b, verdict, a_sha256, b_sha256, decided_by)
+        VALUES (set_verdict.collection, first.image_id, second.image_id, set_verdict.verdict, first.sha256, second.sha256, set_verdict.decided_by)
+        ON CONFLICT ON CONSTRAINT verdict_pkey DO UPDATE
+        SET verdict = excluded.verdict, a_sha256 = excluded.a_sha256, b_sha256 = excluded.b_sha256,
+            decided_by = excluded.decided_by, decided_at = now();
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION images.set_verdict IS
+    'Says of two images of a collection that they are duplicate or different, or, with null, takes that back. It holds '
+    'as long as both have the bytes that they have now.';

@@ -1,0 +1,58 @@
+-- name: lock_collection
+-- the lock of listing.sql, until the session ends: it outlives the transactions that remove rows
+SELECT pg_advisory_lock(hashtextextended('image_retrieval:' || %(collection)s, 0));
+
+-- name: keep_loads_out
+-- until the transaction ends; see allow_removals in loading.sql
+SELECT pg_advisory_xact_lock(hashtextextended('image_retrieval:removal:' || %(collection)s, 0));
+
+-- name: find_expired
+SELECT id, resampled_uri FROM retrieval.image
+WHERE collection = %(collection)s AND deleted <= now() - make_interval(secs => %(grace_seconds)s)
+ORDER BY id
+LIMIT %(limit)s;
+
+-- name: count_expired
+SELECT count(*) AS expired FROM retrieval.image
+WHERE collection = %(collection)s AND deleted <= now() - make_interval(secs => %(grace_seconds)s);
+
+-- name: find_vector_tables
+-- of every collection and model: they alone refer to images without going with them
+SELECT c.relname AS vectors
+FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid
+WHERE k.contype = 'f' AND k.confrelid = 'retrieval.image'::regclass AND k.confdeltype = 'a'
+  AND c.relnamespace = 'retrieval'::regnamespace
+ORDER BY 1;
+
+-- name: remove_vectors
+DELETE FROM retrieval.{vectors} WHERE id = ANY (%(ids)s);
+
+-- name: remove_images
+DELETE FROM retrieval.image WHERE id = ANY (%(ids)s);
+
+-- name: create_pictures
+-- name and image_id: as the picture's key has it, and as it was before `../` in it was escaped
+CREATE TEMPORARY TABLE pictures (uri text NOT NULL, name text, image_id text) ON COMMIT DROP;
+
+-- name: copy_pictures
+COPY pictures (uri, name, image_id) FROM STDIN;
+
+-- name: find_orphaned_pictures
+SELECT p.uri, p.name, p.image_id
+FROM pictures AS p
+WHERE NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.image_id = p.name)
+  AND NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.image_id = p.image_id)
+  AND NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.resampled_uri = p.uri)
+ORDER BY p.uri;
+
+-- name: count_orphans
+SELECT count(*) FILTER (WHERE l.uri IS NULL AND i.deleted IS NULL) AS images_without_object,
+       count(*) FILTER (WHERE i.id IS NULL OR l.uri IS NOT NULL AND i.deleted IS NOT NULL) AS objects_without_image,
+       count(*) FILTER (WHERE i.deleted IS NULL AND starts_with(i.resampled_uri, %(folder)s)
+                          AND NOT EXISTS (SELECT FROM pictures AS p WHERE p.uri = i.resampled_uri)) AS images_without_picture
+FROM listed AS l
+FULL JOIN (SELECT * FROM retrieval.image WHERE collection = %(collection)s) AS i ON i.uri = l.uri;
+
+-- name: count_orphaned_vectors
+SELECT count(*) AS vectors FROM retrieval.{vectors} AS v
+WHERE NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.id = v.id);

@@ -1,0 +1,67 @@
+"""The bodies of the upkeep's tasks: each calls one step of the library."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from airflow.sdk import get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from image_retrieval.collection import Collection
+from image_retrieval.settings import Settings
+from orchestration.configuration import task_settings
+from orchestration.failures import told_in_one_line
+
+COLLECTION_LABEL = "{{ label }}"
+
+
+@contextmanager
+def _step(name: str) -> Iterator[tuple[Collection, Settings]]:
+    """The collection and the settings; log lines name the collection."""
+    from image_retrieval.pipeline.upkeep import kept_collections
+
+    get_current_context()["label"] = name  # type: ignore[typeddict-unknown-key]
+    with told_in_one_line(), structlog.contextvars.bound_contextvars(collection=name):
+        settings = task_settings()
+        collection = kept_collections(settings).get(name)
+        if collection is None:
+            raise AirflowSkipException("the collection was dropped meanwhile")
+        yield collection, settings
+
+
+@task(execution_timeout=timedelta(minutes=10))
+def list_collections() -> list[str]:
+    """The collections that have vectors: those of collections.yaml and those made through the API."""
+    from image_retrieval.pipeline.upkeep import kept_collections
+
+    with told_in_one_line():
+        return sorted(kept_collections(task_settings()))
+
+
+@task(execution_timeout=timedelta(hours=6), map_index_template=COLLECTION_LABEL)
+def remove_deleted(collection: str) -> dict[str, Any]:
+    """Remove what is left of images deleted long ago, and resampled pictures without an image; count orphans."""
+    from image_retrieval.pipeline import upkeep
+
+    with _step(collection) as (entry, settings):
+        return upkeep.remove_deleted(entry, settings)
+
+
+@task(execution_timeout=timedelta(hours=12), map_index_template=COLLECTION_LABEL)
+def keep_index(collection: str) -> dict[str, Any]:
+    """Build or rebuild the index, and vacuum, where that is due; the log says why."""
+    from image_retrieval.pipeline import upkeep
+
+    with _step(collection) as (entry, settings):
+        return upkeep.keep_index(entry, settings)
+
+
+@task(execution_timeout=timedelta(hours=12), map_index_template=COLLECTION_LABEL)
+def refresh_duplicates(collection: str) -> dict[str, int]:
+    """Find the duplicates of what is new or changed."""
+    from image_retrieval.pipeline import upkeep
+
+    with _step(collection) as (entry, settings):
+        return upkeep.refresh_duplicates(entry, settings)
