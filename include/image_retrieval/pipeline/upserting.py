@@ -62,6 +62,7 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
         if leads:
             rejections = _rejections("resample", None, unusable) + rejections
         elif planned["switch"] is not None:
+            loading.keep_removals_out(connection, collection)  # before the images, as removals do
             present = _present(connection, usable)
             usable, vectors = usable.filter(present), vectors.filter(present)
         schema.record_digest(connection, entry, digest)

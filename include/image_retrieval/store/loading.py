@@ -54,7 +54,7 @@ def load_vectors(
     span = pc.min_max(rows["id"]).as_py()
     connection.execute(statement("loading", "create_staging"))
     copy_in(connection, statement("loading", "copy_staging"), rows.drop(["embedding"]))
-    connection.execute(statement("loading", "allow_removals"), {"collection": collection.name})
+    keep_removals_out(connection, collection)
     removed = [row["id"] for row in connection.execute(statement("loading", "forget_removed"), span)]
     if removed:
         rows = rows.filter(pc.invert(pc.is_in(rows["id"], pa.array(removed, pa.int64()))))
@@ -64,6 +64,11 @@ def load_vectors(
         connection.execute(statement("loading", "update_images"), span)
         connection.execute(statement("loading", "clear_rejected"), span)
     return written
+
+
+def keep_removals_out(connection: Connection, collection: Collection) -> None:
+    """No image of the collection is removed until the transaction ends: its vector would refer to nothing."""
+    connection.execute(statement("loading", "keep_removals_out"), {"collection": collection.name})
 
 
 def _load_vectors(connection: Connection, table: str, rows: pa.Table, span: dict[str, int | None]) -> int:
