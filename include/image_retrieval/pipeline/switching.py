@@ -6,9 +6,11 @@ runs feed both tables. Then one transaction lets the view show the other table.
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import psycopg
 import structlog
@@ -33,7 +35,8 @@ from image_retrieval.store.recall import ensure_recall
 from image_retrieval.store.sql import statement
 
 ROUNDS = 5  # of one command: each takes what came during the one before
-SECONDS_FOR_THE_VIEW = 600.0  # a query that reads the view so long keeps it from being replaced
+SECONDS_FOR_A_LOCK = 600.0  # a query that reads so long keeps a view from being replaced, and a table from going
+Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
@@ -172,24 +175,16 @@ def complete_switch(collection: Collection, model: str, settings: Settings) -> N
     Raises Uncovered where an image that is shown has no vector of its present version there, and UserError where no
     such switch is open.
     """
-    end = time.monotonic() + SECONDS_FOR_THE_VIEW
-    while not _completed(collection, model, settings):
-        if time.monotonic() > end:
-            raise Unavailable(
-                f"images.{collection.name} is being read for {SECONDS_FOR_THE_VIEW:.0f} seconds without a pause: "
-                "end that query, or try again later"
-            )
-        time.sleep(0.5)
+    _insist(collection.name, lambda: _complete(collection, model, settings))
 
 
-def _completed(collection: Collection, model: str, settings: Settings) -> bool:
-    """Whether it came to it: not where the view is being read."""
+def _complete(collection: Collection, model: str, settings: Settings) -> None:
     with connect(settings) as connection:
         connection.execute(statement("listing", "lock_collection"), {"collection": collection.name})
         shown = _shown(connection, collection)
         if shown.model.name == model:
             log.info("is switched already", to=model)
-            return True
+            return
         _open(connection, collection, model)
         target = models.under(connection, collection, model)
         counts = _coverage(connection, shown, target)
@@ -199,14 +194,12 @@ def _completed(collection: Collection, model: str, settings: Settings) -> bool:
                 f"{missing} of {counts['images']} images of collection {collection.name!r} have no vector under model "
                 f"{model!r} yet: the switch stays open; run it again"
             )
-        if not _show(connection, collection, target):
-            return False
+        _show(connection, collection, target)
         names = {"collection": collection.name, "from_model": shown.model.name, "to_model": model}
         connection.execute(statement("switch", "record"), names)
     log.info("switched", before=shown.model.name, now=model, **counts)
     if collection.model.name != model:
         log.info("collections.yaml still names the former model: this holds until it names another", model=model)
-    return True
 
 
 def roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
@@ -215,6 +208,10 @@ def roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
     Returns `before` and `now`, the models that the view showed and shows. Raises UserError where there is none to undo,
     and where the former vectors are gone.
     """
+    return _insist(collection.name, lambda: _roll_back(collection, settings))
+
+
+def _roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
     key = {"collection": collection.name}
     with connect(settings) as connection:
         connection.execute(statement("listing", "lock_collection"), key)
@@ -231,8 +228,7 @@ def roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
                 f"the vectors of collection {collection.name!r} under model {former!r} were dropped after "
                 f"{settings.keep_vectors_days:g} days: switch to that model instead"
             )
-        if not _show(connection, collection, models.under(connection, collection, former)):
-            raise Unavailable(f"images.{collection.name} is being read by a long query: try again")
+        _show(connection, collection, models.under(connection, collection, former))
         connection.execute(statement("switch", "roll_back"), {"id": undone["id"]})
     log.info("rolled back", before=shown.model.name, now=former)
     return {"before": shown.model.name, "now": former}
@@ -266,20 +262,62 @@ def list_models(settings: Settings) -> list[dict[str, Any]]:
     ]
 
 
-def drop_expired_vectors(settings: Settings) -> list[str]:
-    """Drop the vectors that a switch put aside longer than `keep_vectors_days` ago. Returns the tables' names."""
-    key = {"days": settings.keep_vectors_days}
+def drop_expired_vectors(settings: Settings, *, dry_run: bool = False) -> list[str]:
+    """Drop the vectors that a switch put aside longer than `keep_vectors_days` ago. Returns the tables' names.
+
+    Those of a collection that is read without a pause stay until the next time. `dry_run` only tells of them.
+    """
     with connect(settings) as connection:
-        expired = connection.execute(statement("switch", "find_expired"), key).fetchall()
+        expired = _expired(connection, settings)
+    if dry_run:
+        return [_table(row) for row in expired]
     dropped = []
     for row in expired:
-        with connect(settings) as connection:
-            connection.execute(statement("listing", "lock_collection"), row)
-            if row in connection.execute(statement("switch", "find_expired"), key).fetchall():
-                connection.execute(statement("switch", "drop_vectors"), row)
-                dropped.append(f"vector_{row['collection']}_{row['model']}")
+        try:
+            if _insist(row["collection"], partial(_drop, row, settings)):
+                dropped.append(_table(row))
+        except Unavailable as error:
+            log.warning("a former model's vectors are not dropped yet", table=_table(row), reason=str(error))
     log.info("dropped the vectors of former models", tables=dropped)
     return dropped
+
+
+def _drop(row: dict[str, str], settings: Settings) -> bool:
+    """Drop what is still expired; returns whether it was."""
+    with connect(settings) as connection:
+        connection.execute(statement("listing", "lock_collection"), row)
+        if row not in _expired(connection, settings):
+            return False
+        connection.execute(statement("switch", "lock_timeout"))  # its reference to retrieval.image locks that, too
+        connection.execute(statement("switch", "drop_vectors"), row)
+    return True
+
+
+def _expired(connection: Connection, settings: Settings) -> list[dict[str, str]]:
+    """`collection` and `model` of the vectors whose time is over."""
+    return connection.execute(statement("switch", "find_expired"), {"days": settings.keep_vectors_days}).fetchall()
+
+
+def _table(row: dict[str, str]) -> str:
+    return f"vector_{row['collection']}_{row['model']}"
+
+
+def _insist(collection: str, attempt: Callable[[], Result]) -> Result:
+    """What an attempt returns that may find no lock: those who read go first, and it is made again.
+
+    Raises Unavailable where none was to be had for SECONDS_FOR_A_LOCK.
+    """
+    end = time.monotonic() + SECONDS_FOR_A_LOCK
+    while True:
+        try:
+            return attempt()
+        except psycopg.errors.LockNotAvailable:
+            if time.monotonic() > end:
+                raise Unavailable(
+                    f"collection {collection!r} is being read for {SECONDS_FOR_A_LOCK:.0f} seconds without a pause: "
+                    "end that query, or try again later"
+                ) from None
+        time.sleep(0.5)
 
 
 def _shown(connection: Connection, collection: Collection) -> Collection:
@@ -327,17 +365,12 @@ def _coverage(connection: Connection, shown: Collection, target: Collection) -> 
     return dict(row or {})
 
 
-def _show(connection: Connection, collection: Collection, target: Collection) -> bool:
-    """Show the target in the place of what is shown, and let it hold. False where the view is being read."""
+def _show(connection: Connection, collection: Collection, target: Collection) -> None:
+    """Show the target in the place of what is shown, and let it hold; LockNotAvailable where the view is being read."""
     known = schema.lock_view(connection, collection)
     assert known is not None
     row = connection.execute(statement("switch", "find_options"), {"model": target.model.name}).fetchone() or {}
     connection.execute(statement("switch", "lock_timeout"))
-    try:
-        with connection.transaction():
-            schema.replace_view(connection, target, row["dimensions"], known)
-    except psycopg.errors.LockNotAvailable:
-        return False
+    schema.replace_view(connection, target, row["dimensions"], known)
     names = {"collection": collection.name, "from_model": known["model"], "to_model": target.model.name}
     connection.execute(statement("switch", "overrule"), {**names, "declared": collection.model.name})
-    return True

@@ -65,9 +65,9 @@ def list_pairs(
 
 
 def count_waiting(connection: Connection, collection: str, model: str) -> int:
-    """How many images are still to be compared."""
+    """How many images are still to be compared by their present vectors under a model."""
     query = statement("duplicates", "count_waiting", vectors=f"vector_{collection}_{model}")
-    row = connection.execute(query, {"collection": collection}).fetchone() or {}
+    row = connection.execute(query, {"collection": collection, "model": model}).fetchone() or {}
     return int(row["waiting"])
 
 

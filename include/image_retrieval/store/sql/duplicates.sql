@@ -57,7 +57,8 @@ SELECT tier, count(*) AS pairs FROM retrieval.duplicate WHERE collection = %(col
 -- name: count_waiting
 SELECT count(*) AS waiting
 FROM retrieval.{vectors} AS v JOIN retrieval.image AS i ON i.id = v.id
-WHERE i.collection = %(collection)s AND i.deleted IS NULL AND NOT EXISTS (SELECT FROM retrieval.compared AS c WHERE c.id = v.id);
+WHERE i.collection = %(collection)s AND i.deleted IS NULL
+  AND NOT EXISTS (SELECT FROM retrieval.compared AS c WHERE c.id = v.id AND (c.model, c.etag) = (%(model)s, v.etag));
 
 -- name: list_pairs
 SELECT a, b, similarity, bits, verdict, decided_by, decided_at

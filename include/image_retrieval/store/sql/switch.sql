@@ -100,7 +100,7 @@ FROM retrieval.{view} AS v JOIN retrieval.{target} AS t USING (image_id)
 ORDER BY random() LIMIT %(images)s;
 
 -- name: lock_timeout
--- whoever waits for the view makes all wait who come after it
+-- whoever waits for a lock makes all wait who come after
 SET LOCAL lock_timeout = '200ms';
 
 -- name: list_models
