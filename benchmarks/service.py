@@ -7,26 +7,27 @@ for; and many clients at once, with batches and without. The last line is JSON.
 """
 
 import argparse
-import asyncio
 import base64
 import http.client
+import itertools
 import json
+import os
+import shlex
 import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import psycopg
 import torch
-import uvicorn
 import yaml
 from pydantic import SecretStr
 
@@ -40,12 +41,9 @@ from image_retrieval.local.filling import mirror
 from image_retrieval.models.shipped import DUAL
 from image_retrieval.models.towers import image_tower
 from image_retrieval.pipeline.running import run_collection
-from image_retrieval.service.alone import app_alone
-from image_retrieval.service.catalog import shown_collection
-from image_retrieval.service.listening import Listener
-from image_retrieval.service.state import Service
 from image_retrieval.settings import Settings
-from image_retrieval.store.connection import connection_pool
+from image_retrieval.store.connection import connect, connection_pool
+from image_retrieval.store.queries import find_query
 from image_retrieval.store.search import search
 
 COLLECTION = "scenes"
@@ -84,26 +82,54 @@ def project(scenes: list[Scene]) -> Iterator[Settings]:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[tuple[str, Service]]:
-    """The service alone, in a thread of this process: its address, and what its requests share."""
-    app = app_alone(settings)
-    listener = Listener(app.state.service)
+def serving(settings: Settings) -> Iterator[str]:
+    """The service alone, as people start it: its address, once its model has embedded."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    listener.start()
-    while not server.started:
-        time.sleep(0.05)
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "image_retrieval.cli", "serve", "--port", str(port)]
+    environment = {**os.environ, **settings.environment()}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        yield f"http://127.0.0.1:{port}", app.state.service
+        until = time.monotonic() + 60
+        while not _answers(url):
+            if process.poll() is not None or time.monotonic() > until:
+                raise SystemExit(f"the service at {url} does not start: {shlex.join(command)}")
+            time.sleep(0.1)
+        with client_of(url) as client:
+            ask(client, images=[{"base64": picture(0)}])
+            ask(client, texts=[{"text": TEXTS[0]}])
+        yield url
     finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
-        app.state.service.close()
+        process.terminate()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+class Client:
+    """One connection that takes little time itself: it shares the cores with the service."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = http.client.HTTPConnection(httpx.URL(url).netloc.decode(), timeout=600)
+        self.close = self._connection.close
+
+    def ask(self, body: str) -> tuple[int, bytes]:
+        """Status and body of the answer to a search."""
+        headers = {"Authorization": TOKEN, "Content-Type": "application/json"}
+        self._connection.request("POST", "/api/search", body, headers)
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
+
+
+def client_of(url: str) -> httpx.Client:
+    return httpx.Client(base_url=url, headers={"Authorization": TOKEN}, timeout=600)
 
 
 def picture(number: int) -> str:
@@ -123,15 +149,16 @@ def ask(client: httpx.Client, **form: object) -> list[str]:
     return [row["image_id"] for row in answer.json()["results"]]
 
 
-def over_sql(url: str, service: Service, times: int) -> dict[str, float]:
+def over_sql(url: str, settings: Settings, times: int) -> dict[str, float]:
     """Medians of a search by a remembered text and of its SQL, in turns, by a client that takes little time itself."""
-    client = http.client.HTTPConnection(httpx.URL(url).netloc.decode())
-    headers = {"Authorization": TOKEN, "Content-Type": "application/json"}
-    with service.transaction() as connection:
-        shown = shown_collection(connection, service.settings, COLLECTION)
-    vectors = {text: service.text_vector(text, shown) for text in TEXTS}
+    client = Client(url)
+    with client_of(url) as asking:
+        for text in TEXTS:
+            ask(asking, texts=[{"text": text}])
+    with connect(settings) as connection:
+        vectors = {text: find_query(connection, "dual", text) for text in TEXTS}
     api, sql = [], []
-    with connection_pool(service.settings, 1) as pool:
+    with connection_pool(settings, 1) as pool:
         for number in range(times + WARM):
             text = TEXTS[number % len(TEXTS)]
 
@@ -142,10 +169,8 @@ def over_sql(url: str, service: Service, times: int) -> dict[str, float]:
             form = {"collection": COLLECTION, "k": K, "texts": [{"text": text}], "min_score": -1}
 
             def request(body: str = json.dumps(form)) -> None:
-                client.request("POST", "/api/search", body, headers)
-                answer = client.getresponse()
-                assert answer.status == 200, answer.read()
-                answer.read()
+                status, answer = client.ask(body)
+                assert status == 200, answer
 
             sql.append(milliseconds(query))
             api.append(milliseconds(request))
@@ -155,16 +180,15 @@ def over_sql(url: str, service: Service, times: int) -> dict[str, float]:
     return {"text_api_ms": statistics.median(api), "sql_ms": statistics.median(sql), "over_sql_ms": between}
 
 
-def end_to_end(client: httpx.Client, service: Service, times: int) -> dict[str, float]:
+def end_to_end(client: httpx.Client, settings: Settings, times: int) -> dict[str, float]:
     """Medians of a search by a new picture, and of decoding, model and SQL in this process, in turns."""
-    with service.transaction() as connection:
-        shown = shown_collection(connection, service.settings, COLLECTION)
-    tower = image_tower(shown.model, service.settings, service.settings.device)
-    width, height = shown.collection.resample.target_size or tower.size
-    options = shown.collection.resample.of_size((width, height)).model_copy(update={"keep": False})
-    limits = Limits.of(service.settings)
+    collection = find_collection(settings.collections_path, COLLECTION)
+    tower = image_tower(collection.model, settings, settings.device)
+    width, height = collection.resample.target_size or tower.size
+    options = collection.resample.of_size((width, height)).model_copy(update={"keep": False})
+    limits = Limits.of(settings)
     api, bare = [], []
-    with connection_pool(service.settings, 1) as pool:
+    with connection_pool(settings, 1) as pool:
         for number in range(times + WARM):
             data = base64.b64decode(picture(number))
 
@@ -206,38 +230,43 @@ def asked_by_sql(settings: Settings, times: int) -> dict[str, float]:
     return {"embed_text_ms": statistics.median(took), "embed_text_worst_ms": max(took)}
 
 
-async def many(url: str, clients: int, seconds: float) -> dict[str, float]:
+def model_alone(settings: Settings) -> dict[str, float]:
+    """Pictures a second of the bare model, one by one and in the service's batches: what batches can gain at most."""
+    tower = image_tower(find_collection(settings.collections_path, COLLECTION).model, settings, settings.device)
+    width, height = tower.size
+    rates = {}
+    for name, size in (("one_by_one", 1), ("in_batches", settings.service_batch)):
+        pixels = torch.zeros(size, height, width, 3, dtype=torch.uint8)
+        times = [milliseconds(lambda pixels=pixels: tower.embed(pixels)) for _ in range(30)]
+        rates[name] = 1000 * size / statistics.median(times)
+    return {f"model_{name}_per_second": rate for name, rate in rates.items()}
+
+
+def many(url: str, clients: int, seconds: float) -> dict[str, float]:
     """So many clients that search by pictures, each as soon as its last answer is there."""
-    until, numbers, times, errors = time.monotonic() + seconds, iter(range(10**9)), [], 0
+    started = time.monotonic()
+    numbers, times, statuses = itertools.count(), [], []
 
-    async def one(client: httpx.AsyncClient) -> None:
-        nonlocal errors
-        while time.monotonic() < until:
-            form = {"collection": COLLECTION, "images": [{"base64": picture(next(numbers))}]}
-            started = time.perf_counter()
-            answer = await client.post("/api/search", json=form)
-            times.append(1000 * (time.perf_counter() - started))
-            errors += answer.status_code != 200
+    def one(_: int) -> None:
+        client = Client(url)
+        while time.monotonic() < started + seconds:
+            body = json.dumps({"collection": COLLECTION, "images": [{"base64": picture(next(numbers))}]})
+            times.append(milliseconds(lambda body=body: statuses.append(client.ask(body)[0])))
+        client.close()
 
-    limits = httpx.Limits(max_connections=clients)
-    headers = {"Authorization": TOKEN}
-    async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=120) as client:
-        started = time.monotonic()
-        await asyncio.gather(*(one(client) for _ in range(clients)))
-        took = time.monotonic() - started
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(one, range(clients)))
     return {
-        "per_second": len(times) / took,
+        "per_second": len(times) / (time.monotonic() - started),
         "p50_ms": statistics.median(times),
-        "errors": errors,
+        "errors": sum(status != 200 for status in statuses),
         "requests": len(times),
     }
 
 
 def loaded(settings: Settings, batch: int, clients: int, seconds: float) -> dict[str, float]:
     """What `many` measures of a service with batches of this size, from a process of its own."""
-    with serving(settings.model_copy(update={"service_batch": batch})) as (url, _):
-        with httpx.Client(base_url=url, headers={"Authorization": TOKEN}, timeout=600) as client:
-            ask(client, images=[{"base64": picture(0)}])
+    with serving(settings.model_copy(update={"service_batch": batch})) as url:
         command = [sys.executable, "-m", "benchmarks.service", "--load", url]
         done = subprocess.run(
             [*command, "--clients", str(clients), "--seconds", str(seconds)], capture_output=True, text=True, check=True
@@ -255,20 +284,17 @@ def main() -> None:
     parser.add_argument("--load", metavar="URL", help="only be the clients of a service there")
     arguments = parser.parse_args()
     if arguments.load:
-        print(json.dumps(asyncio.run(many(arguments.load, arguments.clients, arguments.seconds))))
+        print(json.dumps(many(arguments.load, arguments.clients, arguments.seconds)))
         return
     scenes = list(draw_scenes(arguments.scenes, HELD_OUT))
     figures: dict[str, float] = {}
     with project(scenes) as settings:
-        with (
-            serving(settings) as (url, service),
-            httpx.Client(base_url=url, headers={"Authorization": TOKEN}, timeout=600) as client,
-        ):
-            ask(client, images=[{"base64": picture(0)}])
-            figures |= over_sql(url, service, arguments.times)
-            figures |= end_to_end(client, service, arguments.times)
+        with serving(settings) as url, client_of(url) as client:
+            figures |= over_sql(url, settings, arguments.times)
+            figures |= end_to_end(client, settings, arguments.times)
             figures |= captions_found(client, scenes)
             figures |= asked_by_sql(settings, 20)
+        figures |= model_alone(settings)
         for name, batch in (("unbatched", 1), ("batched", settings.service_batch)):
             found = loaded(settings, batch, arguments.clients, arguments.seconds)
             figures |= {f"{name}_{key}": value for key, value in found.items()}

@@ -59,6 +59,14 @@ def test_log_in_open_by_the_navigation_and_search(chromium, base, airflow_settin
     page.context.close()
 
 
+def test_what_is_under_the_cutoff_is_shown_when_asked_for(frame):
+    _search(frame, ENGLISH)
+    seen = frame.locator(".card").count()
+    frame.get_by_role("button", name="Show weaker ones, too").click()
+    frame.locator(f".card:nth-child({seen + 1})").wait_for()
+    assert frame.get_by_role("button", name="Show weaker ones, too").count() == 0
+
+
 def test_chinese_finds_what_english_finds(frame):
     _search(frame, CHINESE)
     assert [one.split("/")[0] for one in _ids(frame, 3)] == ["red-circle"] * 3
@@ -101,6 +109,7 @@ def test_a_dropped_picture_is_searched_by(frame, page, tmp_path: Path):
     )
     frame.locator("body").dispatch_event("drop", {"dataTransfer": handle})
     frame.locator(".chip .name", has_text="mine.jpg").wait_for()
+    frame.get_by_role("button", name="Show the nearest anyway").click()  # none is a copy of it
     frame.locator(".score").first.wait_for()
     assert _ids(frame, 1)[0].startswith("blue-star")
 
@@ -157,7 +166,7 @@ def test_arrows_move_in_the_gallery(frame, page):
 
 
 def test_filters_narrow_the_results(frame):
-    _search(frame, "a circle")
+    _search(frame, "a green star")
     frame.locator("#filters-button").click()
     frame.locator("[name=group]").fill("green-star")
     frame.locator("#filters .main").click()
@@ -225,6 +234,7 @@ def test_a_viewer_cannot_decide(open_as, airflow_settings):
 def test_dark_as_airflow_is(open_as, shots):
     page = open_as(color_scheme="dark")
     frame = _frame(page)
+    frame.locator(".card.there").first.wait_for()
     _search(frame, CHINESE)
     page.wait_for_timeout(1500)
     assert frame.locator("html").get_attribute("data-theme") == "dark"

@@ -1,5 +1,8 @@
 """Duplicates are found in their tiers, new images compared with all, and what people say of them stays."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import psycopg
 import pytest
@@ -19,6 +22,7 @@ from image_retrieval.store.schema import ensure_vector_table, show_in_view
 from integration.pictures import SCENES, half_size_copy, put
 from integration.tables import VECTORS, rows
 
+SQL_PAGE = Path(__file__).parents[2] / "docs" / "sql.md"
 DIMENSIONS = 8
 FOUND = "SELECT tier, a, b FROM images.duplicates WHERE collection = 'things' ORDER BY 1, 2, 3"
 
@@ -77,6 +81,18 @@ def test_each_tier_finds_its_own(add, project, collection, database_url):
     ]
     query = "SELECT round(similarity::numeric, 2), bits FROM images.duplicates WHERE tier = 'picture'"
     assert {(float(similarity), bits) for similarity, bits in rows(database_url, query)} == {(0.94, 6)}
+
+
+def test_the_documented_queries_are_answered(add, project, collection, database_url):
+    add("red-circle/0000", 0, phash=0b0)
+    add("red-circle/0000_again", 10, phash=0b11)
+    find_duplicates(collection, project)
+    section = re.search("## Duplicates\n(.*?)\n## ", SQL_PAGE.read_text(), re.DOTALL)
+    undecided, decide = re.findall("```sql\n(.*?)```", section[1].replace("demo", "things"), re.DOTALL)
+    [(a, b, _, bits)] = rows(database_url, undecided)
+    assert (a, b, bits) == ("red-circle/0000", "red-circle/0000_again", 2)
+    rows(database_url, decide)
+    assert rows(database_url, undecided) == []
 
 
 def test_only_what_is_new_or_changed_is_compared(add, project, collection, database_url):

@@ -1,8 +1,6 @@
 """What the pixels tell of an image is kept beside its vector, and finds copies in plain SQL."""
 
-import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psycopg
 import pyarrow as pa
@@ -17,7 +15,6 @@ from image_retrieval.store.schema import show_in_view
 from integration.pictures import SCENES, put
 from integration.tables import VECTORS, rows
 
-SQL_PAGE = Path(__file__).parents[2] / "docs" / "sql.md"
 HASHES = st.integers(-(2**63), 2**63 - 1)
 TAKEN = datetime(2026, 5, 4, 12, 30, 0, 123456)
 
@@ -72,17 +69,6 @@ def test_near_duplicates_are_found_in_sql(load, database_url):
         "WHERE images.phash_distance(a.phash, b.phash) <= 6"
     )
     assert [{*row[:2], row[2]} for row in rows(database_url, query)] == [{0b1111, 0b1110, 1}]
-
-
-def test_the_documented_queries_are_answered(load, database_url):
-    load([fingerprint(1), fingerprint(3), fingerprint(-1)])
-    [(image_id,)] = rows(database_url, "SELECT image_id FROM images.things WHERE phash = 1")
-    section = re.search("## Copies and near-duplicates\n(.*?)\n## ", SQL_PAGE.read_text(), re.DOTALL)
-    queries = re.findall("```sql\n(.*?)```", section[1].replace("demo", "things"), re.DOTALL)
-    same_bytes, pairs, of_one = [rows(database_url, query.replace("red-circle/0000", image_id)) for query in queries]
-    assert [(sha256, len(paths)) for sha256, paths in same_bytes] == [("f00", 3)]
-    assert [bits for *_, bits in pairs] == [1]
-    assert [bits for *_, bits in of_one] == [1, 63]
 
 
 @given(a=HASHES, b=HASHES)

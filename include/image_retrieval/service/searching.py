@@ -34,13 +34,13 @@ def search(service: Service, form: SearchForm) -> Results:
         [_weighed(service.text_vector(term.text, shown), term.weight) for term in form.texts]
         + [_weighed(_picture(service, shown, term), term.weight) for term in form.images]
     )
-    with service.transaction() as connection:
+    with service.statements() as connection:
         return _page(connection, shown, query, form, _direction(form))
 
 
 def similar(service: Service, form: SimilarForm) -> Results:
     """The images most like one of the collection, itself left out. Raises Refused, UserError."""
-    with service.transaction() as connection:
+    with service.statements() as connection:
         shown = shown_collection(connection, service.settings, form.collection)
         query = _stored(connection, shown, form.image_id)
         return _page(connection, shown, query, form, IMAGES, without=form.image_id)
@@ -61,7 +61,7 @@ def compare(shown: Shown, a: Vector, b: Vector) -> Match:
 
 
 def _shown(service: Service, name: str) -> Shown:
-    with service.transaction() as connection:
+    with service.statements() as connection:
         return shown_collection(connection, service.settings, name)
 
 
@@ -71,7 +71,7 @@ def _weighed(vector: Vector, weight: float) -> Vector:
 
 def _picture(service: Service, shown: Shown, picture: Picture) -> Vector:
     if picture.image_id is not None:
-        with service.transaction() as connection:
+        with service.statements() as connection:
             return _stored(connection, shown, picture.image_id)
     return service.image_vector(service.picture_bytes(picture.base64, picture.url), shown)
 

@@ -54,6 +54,12 @@ class Service:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection with one transaction, committed where the block ends well."""
+        with self.statements() as connection, connection.transaction():
+            yield connection
+
+    @contextmanager
+    def statements(self) -> Iterator[Connection]:
+        """A connection whose statements commit one by one, which saves two ways to the database."""
         with self._opening:
             pool = self._pool
         with pool.connection() as connection:
@@ -134,14 +140,14 @@ class Service:
         if not shown.reads_texts:
             told = f"model {shown.model.name!r} of collection {shown.name!r} reads no texts"
             raise Refused(422, "no_text_side", told, "search by pictures, or a collection with a dual encoder")
-        with self.transaction() as connection:
+        with self.statements() as connection:
             known = queries.find_query(connection, shown.model.name, text)
         if known is not None:
             self.metrics.remembered.labels("text", "database").inc()
             return known
         self.facts(shown)
         vector = self.encoder.text(shown.model, text)
-        with self.transaction() as connection:
+        with self.statements() as connection:
             queries.keep_query(connection, shown.model.name, text, vector)
         return vector
 

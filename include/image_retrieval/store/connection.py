@@ -39,7 +39,7 @@ def session(settings: Settings) -> Iterator[Connection]:
 
 
 def connection_pool(settings: Settings, size: int) -> ConnectionPool[Connection]:
-    """An open pool of up to `size` connections like those of `connect`, for many short transactions.
+    """An open pool of up to `size` connections like those of `session`: a search alone needs no transaction around it.
 
     Nothing is connected yet. Who takes a connection waits up to five seconds, then psycopg.OperationalError is raised.
     """
@@ -47,11 +47,15 @@ def connection_pool(settings: Settings, size: int) -> ConnectionPool[Connection]
     def configure(connection: Connection) -> None:
         _require_schema(connection, settings)
         register_vector(connection)
-        connection.commit()
 
     return ConnectionPool(
         settings.database(),
-        kwargs={"row_factory": dict_row, "application_name": "image-retrieval", "connect_timeout": 5},
+        kwargs={
+            "autocommit": True,
+            "row_factory": dict_row,
+            "application_name": "image-retrieval",
+            "connect_timeout": 5,
+        },
         configure=configure,
         min_size=1,
         max_size=size,

@@ -127,23 +127,24 @@ async function next(signal) {
  */
 function tellFound(shown, page) {
   const searched = state.terms.some(({ less }) => !less);
+  const under = page.cutoff !== null && !state.all;
+  const showAll = (/** @type {string} */ text, kind = "plain") =>
+    make("button", { type: "button", class: kind, text, onclick: () => change({ all: true }) });
   if (shown) {
     const these = counted(shown, "image");
     const rest = page.more ? ", more below" : "";
     say(searched ? `${these}, best first${rest}` : `${these} of the collection${rest}`);
+    if (under && !page.more) byId("results").append(make("p", { class: "weaker" }, showAll("Show weaker ones, too")));
     return;
   }
   say(searched ? "Nothing relevant was found." : "There is no image.");
-  const anyway = page.cutoff === null || state.all
-    ? null
-    : make("button", { type: "button", class: "main", text: "Show the nearest anyway", onclick: () => change({ all: true }) });
   byId("results").replaceChildren(
     make(
       "div",
       { class: "empty" },
       make("p", { class: "big", text: searched ? "Nothing relevant" : "No image is here yet" }),
       make("p", { class: "hint", text: searched ? "No image comes near enough. Say it in other words, or change the filters." : "The collection's next run brings what is in its bucket." }),
-      anyway,
+      under ? showAll("Show the nearest anyway", "main") : null,
     ),
   );
 }
