@@ -122,10 +122,10 @@ def fit(picture: Picture, options: ResampleOptions) -> Image.Image:
     placement = place(picture.width, picture.height, options)
     part = _turned(picture, placement.part)
     stored = _turned(picture, (picture.width, picture.height))
-    scales = [covered / whole for covered, whole in zip(picture.covered, stored, strict=True)]
+    # not over what there is: rounding may leave a hair, which resizing refuses
     (left, right), (upper, lower) = (
-        (scale * (whole - length) / 2, scale * (whole + length) / 2)
-        for scale, whole, length in zip(scales, stored, part, strict=True)
+        (covered / whole * (whole - length) / 2, min(covered, covered / whole * (whole + length) / 2))
+        for covered, whole, length in zip(picture.covered, stored, part, strict=True)
     )
     small = _resized(picture, _turned(picture, placement.size), options, (left, upper, right, lower))
     small = upright(to_srgb(small, picture.profile), picture.orientation)

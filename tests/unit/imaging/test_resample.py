@@ -34,6 +34,7 @@ def test_every_method_and_fit_gives_the_exact_size(method, how, size):
 @example((55, 110), (224, 224), "crop", "lanczos")
 @example((95, 400), (224, 224), "crop", "nearest")
 @example((1, 4096), (4096, 1), "pad", "lanczos")
+@example((96, 40_512), (16, 12), "stretch", "lanczos")
 def test_a_picture_of_any_size_fits(size, target, how, method):
     options = ResampleOptions(target_size=target, fit=how, method=method)
     assert len(resample(encoded(Image.new("RGB", size), "PPM"), options, LIMITS).pixels) == target[0] * target[1] * 3
