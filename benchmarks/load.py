@@ -127,7 +127,7 @@ def measure(options: argparse.Namespace, settings: Settings) -> dict[str, list[f
 def empty(settings: Settings, collection: Collection, dimensions: int) -> None:
     """A new vector table, and nothing left to be written from before."""
     with connect(settings) as connection:
-        connection.execute(f"DROP TABLE IF EXISTS retrieval.{collection.vector_table}".encode())
+        connection.execute("SELECT retrieval.drop_vectors(%s, %s)", (collection.name, collection.model.name))
         ensure_vector_table(connection, collection, dimensions)
     with psycopg.connect(settings.database(), autocommit=True) as connection:
         connection.execute("CHECKPOINT")

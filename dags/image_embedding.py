@@ -40,10 +40,10 @@ def image_embedding(collection):
     ):
 
         @task_group
-        def shard(shard, resampled, embeddings):
+        def shard(shard, arguments):
             (
                 resample(collection.name, shard)
-                >> embed(collection, shard, resampled, embeddings)
+                >> embed(collection.name, shard, arguments)
                 >> upsert(collection.name, shard)
             )
 

@@ -2,6 +2,9 @@
 
 Keeps every collection in good order between its runs, once a day.
 
+**drop_expired_vectors** drops the vectors of former models, `IMAGE_RETRIEVAL_KEEP_VECTORS_DAYS` after a switch.
+For each collection that has vectors:
+
 1. **remove_deleted** removes what is left of images that were deleted `IMAGE_RETRIEVAL_DELETED_GRACE_DAYS` ago (row,
    vectors of every model, resampled picture), and resampled pictures without an image. It counts all orphans, and never
    touches an original.
@@ -14,7 +17,13 @@ Any task may be cleared and run again at any time.
 from airflow.sdk import DAG, task_group
 
 from orchestration.configuration import DAG_DEFAULTS
-from orchestration.upkeep import keep_index, list_collections, refresh_duplicates, remove_deleted
+from orchestration.upkeep import (
+    drop_expired_vectors,
+    keep_index,
+    list_collections,
+    refresh_duplicates,
+    remove_deleted,
+)
 
 with DAG(dag_id="index_upkeep", schedule="@daily", tags=["image-retrieval"], doc_md=__doc__, **DAG_DEFAULTS):
 
@@ -23,4 +32,5 @@ with DAG(dag_id="index_upkeep", schedule="@daily", tags=["image-retrieval"], doc
         """One collection, step by step."""
         remove_deleted(collection) >> keep_index(collection) >> refresh_duplicates(collection)
 
+    drop_expired_vectors()
     upkeep.expand(collection=list_collections())

@@ -52,11 +52,13 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def database_url(services_folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """A migrated database that only this test sees."""
     name = f"test_{os.getpid()}_{abs(hash(request.node.nodeid)):x}"
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-    with psycopg.connect(services.database_url(services_folder, "postgres"), autocommit=True) as admin:
-        admin.execute(statement.format(sql.Identifier(name), sql.Identifier(services.DATABASE)))
-        yield services.database_url(services_folder, name)
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    admin = services.database_url(services_folder, "postgres")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(create.format(sql.Identifier(name), sql.Identifier(services.DATABASE)))
+    yield services.database_url(services_folder, name)
+    with psycopg.connect(admin, autocommit=True) as connection:  # another one: a test may kill the server
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture

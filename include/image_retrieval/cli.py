@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from image_retrieval import __version__, logs
-from image_retrieval.commands import datasets, embedding, searching, services, serving, stages
+from image_retrieval.commands import datasets, embedding, models, searching, services, serving, stages
 from image_retrieval.errors import ImageRejected, OutOfMemory, Reason, Unavailable, UserError
 from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE
 from image_retrieval.settings import Settings, load_settings
 
 Command = Callable[[argparse.Namespace, Settings], int | None]
+MODELS = "Switch a collection to another model, and back."
 MODEL_HELP = "a folder, a hub id, or s3://bucket/prefix/"
 
 
@@ -56,8 +57,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def add(name: str, command: Command, *, collection: bool = False, run: bool = False, json_too: bool = False) -> Any:
-        sub = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
+    def add(
+        name: str,
+        command: Command,
+        *,
+        collection: bool = False,
+        run: bool = False,
+        json_too: bool = False,
+        to: Any = commands,
+    ) -> Any:
+        sub = to.add_parser(name, help=command.__doc__, description=command.__doc__)
         sub.set_defaults(command=command, in_pods=name in ("embed", "healthcheck"))
         if collection:
             sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
@@ -101,6 +110,15 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("collection", nargs="?", metavar="COLLECTION", help="an entry of include/collections.yaml")
     which.add_argument("--model", metavar="SOURCE", help=MODEL_HELP)
     _model_options(healthcheck)
+
+    actions = commands.add_parser("models", help=MODELS, description=MODELS)
+    of_models = actions.add_subparsers(metavar="ACTION", required=True)
+    add("list", models.list_models, json_too=True, to=of_models)
+    switch = add("switch", models.switch, collection=True, to=of_models)
+    switch.add_argument("model", metavar="MODEL", help="name of the other model")
+    switch.add_argument("--source", help=f"{MODEL_HELP}; left out: of a model that has made vectors before")
+    _model_options(switch)
+    add("rollback", models.rollback, collection=True, to=of_models)
 
     search = add("search", searching.search, collection=True, json_too=True)
     query = search.add_mutually_exclusive_group(required=True)

@@ -141,6 +141,11 @@ class Collection(Strict):
         """Name, in schema `retrieval`, of the table of this collection's vectors under its model."""
         return f"vector_{self.name}_{self.model.name}"
 
+    @property
+    def face(self) -> str:
+        """Name, in schema `retrieval`, of the view that shows those vectors whatever `images.<name>` shows."""
+        return f"images_{self.name}_{self.model.name}"
+
     def takes(self, key: str) -> bool:
         """Whether a key (relative to the source) matches one of the globs, in any case."""
         key = key.lower()

@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     url_seconds: float = Field(30, gt=0, description="a picture behind an http(s) URL must be here within this time")
     allow_private_urls: bool = Field(False, description="http(s) URLs may reach addresses that are not public")
     max_attempts: int = Field(3, ge=1, description="tries of an image that fails for a passing reason, then final")
+    keep_vectors_days: float = Field(7, ge=0, description="vectors that a switch put aside are kept so long")
     deleted_grace_days: float = Field(
         30, ge=0, description="the upkeep removes rows, vectors and resampled pictures of images deleted so long ago"
     )

@@ -28,6 +28,10 @@ MANIFEST = pa.schema(
 )
 
 
+# of a switch: images that have a vector under the former model, with the picture that is kept of each, if there is one
+KEPT_MANIFEST = MANIFEST.append(pa.field("resampled_uri", pa.string()))
+
+
 @dataclass(frozen=True, slots=True)
 class ShardFiles:
     """Where one shard's manifest, packed pixels and vectors lie."""

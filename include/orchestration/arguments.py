@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 
 from image_retrieval.collection import Collection
+from image_retrieval.settings import load_settings
 
 BATCH_SIZE = "--batch-size="
 
 
-def embed_arguments(collection: Collection, resampled: str, embeddings: str, *more: str) -> list[str]:
-    """The arguments that embed one shard of a collection."""
+def embed_arguments(collection: Collection, resampled: str, embeddings: str) -> list[str]:
+    """The arguments that embed one shard of a collection, where the setting `runner` says."""
     model = collection.model
+    settings = load_settings()
+    in_pod_without_gpu = settings.runner == "kubernetes" and not settings.pod_gpus  # else as the image says
     return [
         "embed",
         resampled,
@@ -19,7 +22,7 @@ def embed_arguments(collection: Collection, resampled: str, embeddings: str, *mo
         f"--dtype={model.dtype}",
         f"{BATCH_SIZE}{model.batch_size}",
         "--use-cls-token" if model.use_cls_token else "--no-use-cls-token",
-        *more,
+        *(["--device=cpu"] if in_pod_without_gpu else []),
     ]
 
 

@@ -2,9 +2,7 @@
 
 from airflow.sdk import BaseOperator
 
-from image_retrieval.collection import Collection
 from image_retrieval.settings import load_settings
-from orchestration.arguments import embed_arguments
 from orchestration.processes import EmbeddingProcessOperator
 
 
@@ -13,15 +11,10 @@ def embeds_in_pods() -> bool:
     return load_settings().runner == "kubernetes"
 
 
-def embed(collection: Collection, shard: str, resampled: str, embeddings: str) -> BaseOperator:
+def embed(collection: str, shard: str, arguments: list[str]) -> BaseOperator:
     """The operator that embeds one packed shard, where the setting `runner` says."""
     if not embeds_in_pods():
-        return EmbeddingProcessOperator(arguments=embed_arguments(collection, resampled, embeddings))
+        return EmbeddingProcessOperator(arguments=arguments)
     from orchestration.pods import EmbeddingPodOperator  # a second of imports, which other DAG files need not pay
 
-    device = () if load_settings().pod_gpus else ("--device=cpu",)  # else as the image says
-    return EmbeddingPodOperator(
-        collection=collection.name,
-        shard=shard,
-        arguments=embed_arguments(collection, resampled, embeddings, *device),
-    )
+    return EmbeddingPodOperator(collection=collection, shard=shard, arguments=arguments)

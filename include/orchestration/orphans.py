@@ -39,4 +39,4 @@ def _was_marked(context: Any, run_id: str) -> bool:
     """Whether somebody marked the run as failed: its report, which always runs, is skipped."""
     ti = context["ti"]
     states = ti.get_task_states(dag_id=ti.dag_id, task_ids=["report"], run_ids=[run_id])
-    return not context["params"]["dry_run"] and states.get(run_id, {}).get("report") == "skipped"
+    return not context["params"].get("dry_run") and states.get(run_id, {}).get("report") == "skipped"

@@ -34,7 +34,7 @@ class EmbeddingPodOperator(KubernetesPodOperator):
     :param arguments: what follows `image-retrieval`; must hold `--batch-size=N`.
     """
 
-    template_fields = (*KubernetesPodOperator.template_fields, "shard")
+    template_fields = (*KubernetesPodOperator.template_fields, "collection", "shard")
 
     def __init__(self, *, collection: str, shard: str, arguments: list[str], **options: Any) -> None:
         defaults = pod_defaults(collection, load_settings())
@@ -70,6 +70,7 @@ class EmbeddingPodOperator(KubernetesPodOperator):
         pod = super().build_pod_request_obj(context, dry_run=dry_run)
         run_id = str(context["run_id"]) if context else ""
         pod.metadata.labels |= _labels(collection=self.collection, run=run_id, shard=str(self.shard))
+        pod.metadata.name = pod.metadata.name.replace("_", "-")  # where a template named the collection
         pod.spec.enable_service_links = False  # a Service in the namespace would set variables that look like ours
         return pod
 

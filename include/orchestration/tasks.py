@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
+from orchestration.arguments import embed_arguments
 from orchestration.configuration import CPU_POOL, declared_collection, task_settings
 from orchestration.failures import told_in_one_line
 
@@ -20,10 +21,13 @@ SHARD_LABEL = "{{ label }}"
 
 
 @contextmanager
-def _stage(collection: str, shard: int | None = None) -> Iterator[tuple[Collection, str, Settings]]:
-    """The collection, the run's id and the settings; log lines name collection, run and shard."""
+def stage(collection: str, shard: int | None = None, part: str = "") -> Iterator[tuple[Collection, str, Settings]]:
+    """The collection, the run's id and the settings; log lines name collection, run and shard.
+
+    `part` is added to the DAG run's id where it is several runs to the library.
+    """
     context = get_current_context()
-    run_id = str(context["run_id"])
+    run_id = str(context["run_id"]) + part
     names: dict[str, Any] = {"collection": collection, "run": run_id}
     if shard is not None:
         names["shard"] = shard
@@ -36,11 +40,10 @@ def _stage(collection: str, shard: int | None = None) -> Iterator[tuple[Collecti
 def list_images(collection: str) -> list[dict[str, Any]]:
     """What is new, changed or gone in the bucket. Returns, per shard, its number and the URIs that it passes on."""
     from image_retrieval.pipeline import listing
-    from image_retrieval.shards import shard_files
 
     params = get_current_context()["params"]
     dry_run = bool(params["dry_run"])
-    with _stage(collection) as (entry, run_id, settings):
+    with stage(collection) as (entry, run_id, settings):
         plan = listing.list_images(
             entry,
             run_id,
@@ -50,29 +53,39 @@ def list_images(collection: str) -> list[dict[str, Any]]:
             shard_size=params["shard_size"],
             dry_run=dry_run,
         )
-        shards = [] if dry_run else range(plan.shards)
-        files = [shard_files(settings.work_uri, collection, run_id, shard) for shard in shards]
+        return [] if dry_run or not plan.shards else shard_arguments(entry, run_id, settings)
+
+
+def shard_arguments(collection: Collection, run_id: str, settings: Settings) -> list[dict[str, Any]]:
+    """What the tasks of each shard of a run are given: its number, and the arguments that embed it."""
+    from image_retrieval.shards import shard_files
+    from image_retrieval.store.connection import connect
+    from image_retrieval.store.models import models_of
+
+    with connect(settings) as connection:
+        entries = models_of(connection, collection, run_id)
     return [
-        {"shard": shard, "resampled": found.resampled, "embeddings": found.embeddings}
-        for shard, found in enumerate(files)
+        {"shard": shard, "arguments": embed_arguments(entry, files.resampled, files.embeddings)}
+        for shard, entry in enumerate(entries)
+        for files in [shard_files(settings.work_uri, collection.name, run_id, shard)]
     ]
 
 
 @task(execution_timeout=timedelta(hours=6), pool=CPU_POOL, map_index_template=SHARD_LABEL)
-def resample(collection: str, shard: int) -> None:
+def resample(collection: str, shard: int, part: str = "") -> None:
     """A shard's images to packed pixels, on all cores of the worker."""
     from image_retrieval.pipeline.resampling import resample_shard
 
-    with _stage(collection, shard) as (entry, run_id, settings):
+    with stage(collection, shard, part) as (entry, run_id, settings):
         resample_shard(entry, run_id, shard, settings)
 
 
 @task(execution_timeout=timedelta(hours=1), map_index_template=SHARD_LABEL)
-def upsert(collection: str, shard: int) -> None:
+def upsert(collection: str, shard: int, part: str = "") -> None:
     """A shard's vectors and rejections into the tables, in one transaction."""
     from image_retrieval.pipeline.upserting import upsert_shard
 
-    with _stage(collection, shard) as (entry, run_id, settings):
+    with stage(collection, shard, part) as (entry, run_id, settings):
         upsert_shard(entry, run_id, shard, settings)
 
 
@@ -81,7 +94,7 @@ def index(collection: str) -> None:
     """View and index, over the shards that came through."""
     from image_retrieval.pipeline.finishing import index_vectors, run_is_known
 
-    with _stage(collection) as (entry, run_id, settings):
+    with stage(collection) as (entry, run_id, settings):
         if get_current_context()["params"]["dry_run"]:
             raise AirflowSkipException("a dry run changes nothing")
         if not run_is_known(entry, run_id, settings):
@@ -94,7 +107,7 @@ def recall(collection: str) -> None:
     """Compare searches through the index with exact ones, and raise `ef_search` until they find enough."""
     from image_retrieval.pipeline.finishing import measure_recall
 
-    with _stage(collection) as (entry, _, settings):
+    with stage(collection) as (entry, _, settings):
         measure_recall(entry, settings)
 
 
@@ -107,7 +120,7 @@ def report_task(collection: str) -> Any:
         """Close the run in `retrieval.run`; fails where a shard is missing."""
         from image_retrieval.pipeline.finishing import finish_run
 
-        with _stage(collection) as (entry, run_id, settings):
+        with stage(collection) as (entry, run_id, settings):
             if get_current_context()["params"]["dry_run"]:
                 raise AirflowSkipException("a dry run changes nothing; see the log of list_images")
             found = finish_run(entry, run_id, settings)

@@ -40,6 +40,15 @@ def list_collections() -> list[str]:
         return sorted(kept_collections(task_settings()))
 
 
+@task(execution_timeout=timedelta(hours=3))
+def drop_expired_vectors() -> list[str]:
+    """Drop the vectors of former models whose time is over; returns the tables' names."""
+    from image_retrieval.pipeline import switching
+
+    with told_in_one_line():
+        return switching.drop_expired_vectors(task_settings())
+
+
 @task(execution_timeout=timedelta(hours=6), map_index_template=COLLECTION_LABEL)
 def remove_deleted(collection: str) -> dict[str, Any]:
     """Remove what is left of images deleted long ago, and resampled pictures without an image; count orphans."""

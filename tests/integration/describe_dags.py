@@ -31,7 +31,8 @@ print(
                             "pool": task.pool,
                             "retries": task.retries,
                             "has_retry_policy": task.retry_policy is not None,
-                            "time_limit": task.execution_timeout is not None,
+                            "time_limit": (getattr(task, "response_timeout", None) or task.execution_timeout)
+                            is not None,
                             "map_index": task.map_index_template,
                             "upstream": sorted(task.upstream_task_ids),
                         }

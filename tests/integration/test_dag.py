@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from manifests import assert_valid
+from random_weights import save_random_dinov2
 
 from image_retrieval.pipeline.running import run_collection
 from integration.pictures import BAD, SCENES, put
@@ -33,10 +34,13 @@ def airflow_environment(tmp_path_factory):
     return environment
 
 
-def airflow(environment, *arguments, check=False):
-    program = Path(sys.executable).with_name("airflow")
+def airflow(environment, *arguments, answer=None, check=False):
+    """Run Airflow's command; `answer` is what a person chooses where it asks one."""
+    program = [Path(sys.executable).with_name("airflow")]
+    if answer:
+        program = [sys.executable, Path(__file__).with_name("answered_airflow.py"), answer]
     return subprocess.run(
-        [program, *arguments], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=check
+        [*program, *arguments], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=check
     )
 
 
@@ -69,7 +73,8 @@ def described(tmp_path_factory):
 
 def test_dag_files_are_read_without_database_and_network(described):
     assert described["errors"] == {}
-    assert {"image_embedding_demo", "image_embedding_photos", "index_upkeep"} <= described["dags"].keys()
+    names = {"image_embedding_demo", "image_embedding_photos", "index_upkeep", "model_switch"}
+    assert names <= described["dags"].keys()
 
 
 def test_every_dag_holds_to_the_policy(described):
@@ -97,14 +102,16 @@ def test_the_upkeep_takes_its_steps_in_order_for_each_collection(described):
     assert dag["schedule"] == "@daily"
     assert tasks["upkeep.keep_index"]["upstream"] == ["list_collections", "upkeep.remove_deleted"]
     assert tasks["upkeep.refresh_duplicates"]["upstream"] == ["list_collections", "upkeep.keep_index"]
-    assert all(task["map_index"] for name, task in tasks.items() if name != "list_collections")
+    assert tasks["drop_expired_vectors"]["upstream"] == []
+    assert {name for name, task in tasks.items() if task["map_index"]} == {name for name in tasks if "upkeep." in name}
 
 
 def test_only_the_kubernetes_runner_loads_its_client(described, tmp_path):
     assert not described["loads_kubernetes"]
     in_pods = describe(tmp_path, IMAGE_RETRIEVAL_RUNNER="kubernetes")
     assert in_pods["errors"] == {}
-    assert in_pods["dags"]["image_embedding_demo"]["tasks"]["shard.embed"]["type"] == "EmbeddingPodOperator"
+    for dag, task in (("image_embedding_demo", "shard"), ("model_switch", "shard"), ("model_switch", "late_shard")):
+        assert in_pods["dags"][dag]["tasks"][f"{task}.embed"]["type"] == "EmbeddingPodOperator"
 
 
 @pytest.fixture
@@ -170,9 +177,9 @@ def test_params_are_typed(described):
 def dags_test(airflow_environment, project):
     """Run the collection's DAG, or another one, as `airflow dags test` does."""
 
-    def run(dag="image_embedding_things", **conf):
+    def run(dag="image_embedding_things", answer=None, **conf):
         own = {name: value for name, value in os.environ.items() if name.startswith("IMAGE_RETRIEVAL_")}
-        return airflow(airflow_environment | own, "dags", "test", dag, "-c", json.dumps(conf))
+        return airflow(airflow_environment | own, "dags", "test", dag, "-c", json.dumps(conf), answer=answer)
 
     return run
 
@@ -202,6 +209,40 @@ def test_rejected_images_are_tried_again_where_the_form_says_so(dags_test, store
         done = dags_test(requeue=requeue)
         assert done.returncode == 0, done.stdout[-3000:]
     assert rows(database_url, "SELECT new FROM retrieval.run ORDER BY started_at") == [(3,), (0,), (3,)]
+
+
+@pytest.fixture
+def switchable(collection, store, project, tmp_path):
+    """A collection with vectors, and what the form of `model_switch` is given for another model."""
+    put(store, collection.source, dict(list(SCENES.items())[:6]))
+    run_collection(collection, "first", project)
+    save_random_dinov2(tmp_path / "other", seed=1)
+    return {"collection": "things", "model": "other", "source": str(tmp_path / "other"), "shard_size": 4}
+
+
+def test_airflow_switches_a_collection_to_another_model(dags_test, switchable, database_url):
+    done = dags_test("model_switch", **switchable)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert rows(database_url, "SELECT model, overrules FROM retrieval.collection") == [("other", "random")]
+    assert rows(database_url, "SELECT state, checks -> 'covered' FROM retrieval.switch") == [("switched", 6)]
+    assert rows(database_url, "SELECT state, shards FROM retrieval.run WHERE model = 'other' ORDER BY started_at") == [
+        ("success", 2),
+        ("success", 0),
+    ]
+    done = dags_test()  # the next run embeds under the model that is shown
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert rows(database_url, "SELECT model, new FROM retrieval.run ORDER BY started_at DESC LIMIT 1") == [("other", 0)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("answer", "model", "state"), [("Approve", "other", "switched"), ("Reject", "random", "given_up")]
+)
+def test_a_person_decides_where_asked_to(answer, model, state, dags_test, switchable, database_url):
+    done = dags_test("model_switch", answer, **switchable, require_approval=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert rows(database_url, "SELECT model FROM retrieval.collection") == [(model,)]
+    assert rows(database_url, "SELECT state FROM retrieval.switch") == [(state,)]
 
 
 def test_a_mistake_fails_the_task_in_one_line(dags_test, change_collection):

@@ -44,7 +44,11 @@ def test_the_command_reports_what_it_did(command, report, store, collection, pro
     orphans = {"pictures": 0, "images_without_object": 0, "objects_without_image": 0}
     orphans |= {"images_without_picture": 0, "vectors_without_image": 0}
     at_once = {"IMAGE_RETRIEVAL_DELETED_GRACE_DAYS": "0"}
-    assert report("upkeep", "things", "--dry-run", **at_once) == {"removed": 1, "orphans": orphans}
+    assert report("upkeep", "things", "--dry-run", **at_once) == {
+        "dropped": [],
+        "removed": 1,
+        "orphans": orphans,
+    }
     done = report("upkeep", "things", **at_once)
     assert (done["removed"], done["orphans"]) == (1, orphans)
     assert "exact scan: 23 vectors" in done["index"]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def search(options: argparse.Namespace, settings: Settings) -> None:
     """Find the images of a collection that are most similar to a picture, or that fit a text best."""
     from image_retrieval.store.connection import connect
+    from image_retrieval.store.models import shown
     from image_retrieval.store.search import search, similar_to
 
     collection = find_collection(settings.collections_path, options.collection)
@@ -25,8 +26,9 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
             results = similar_to(connection, collection.name, options.id, options.k, **more)
     elif options.text is not None:
         with connect(settings) as connection:
+            collection = shown(connection, collection)
             vector = _text_vector(connection, collection, options.text, settings)
-            results = search(connection, collection.name, vector, options.k, **more)
+            results = search(connection, collection.name, vector, options.k, **more, model=collection.model.name)
     else:
         from image_retrieval.inputs import named_image
         from image_retrieval.pipeline.querying import embed_image
@@ -34,9 +36,10 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
 
         picture = named_image(options.image, settings)
         with connect(settings) as connection:
+            collection = shown(connection, collection)
             digest = known_digest(connection, collection.model.name)
             vector = embed_image(picture, collection, settings, digest=digest)
-            results = search(connection, collection.name, vector, options.k, **more)
+            results = search(connection, collection.name, vector, options.k, **more, model=collection.model.name)
     if options.json:
         print_json({"results": results})
         return
@@ -47,10 +50,11 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
 def embed_text(options: argparse.Namespace, settings: Settings) -> None:
     """Embed a text with a collection's model, so that images.search_text can answer from it in SQL."""
     from image_retrieval.store.connection import connect
+    from image_retrieval.store.models import shown
 
     collection = find_collection(settings.collections_path, options.collection)
     with connect(settings) as connection:
-        _text_vector(connection, collection, options.text, settings)
+        _text_vector(connection, shown(connection, collection), options.text, settings)
 
 
 def _text_vector(connection: "Connection", collection: Collection, text: str, settings: Settings) -> "Vector":

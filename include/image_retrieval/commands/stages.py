@@ -91,7 +91,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def upkeep(options: argparse.Namespace, settings: Settings) -> None:
-    """Remove what is left of images deleted long ago, count orphans, keep index and duplicates right."""
+    """Remove what is left of images deleted long ago and of former models, keep index and duplicates right."""
+    from image_retrieval.pipeline.switching import drop_expired_vectors
     from image_retrieval.pipeline.upkeep import keep_index, kept_collections, refresh_duplicates, remove_deleted
 
     name = options.collection
@@ -99,7 +100,8 @@ def upkeep(options: argparse.Namespace, settings: Settings) -> None:
     if collection is None:
         find_collection(settings.collections_path, name)  # which tells of a name that is wrong
         raise UserError(f"collection {name!r} has no vectors yet: `image-retrieval run {name}`")
-    report = remove_deleted(collection, settings, dry_run=options.dry_run)
+    dropped = drop_expired_vectors(settings, dry_run=options.dry_run)
+    report = {"dropped": dropped, **remove_deleted(collection, settings, dry_run=options.dry_run)}
     if not options.dry_run:
         report |= keep_index(collection, settings)
         report["duplicates"] = refresh_duplicates(collection, settings)

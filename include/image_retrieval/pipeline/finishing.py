@@ -11,7 +11,7 @@ from image_retrieval.models.source import model_folder
 from image_retrieval.objectstore import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder, run_folder
-from image_retrieval.store import schema
+from image_retrieval.store import models, schema
 from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index
 from image_retrieval.store.recall import ensure_recall
@@ -33,13 +33,20 @@ def index_vectors(collection: Collection, run_id: str, settings: Settings) -> No
     A view that shows another model's vectors goes on doing so until this model's are complete.
     """
     started = time.monotonic()
-    model = describe(model_folder(collection.model.source, collection.model.revision, settings, weights=False))
+    declared = collection
     key = {"collection": collection.name, "run_id": run_id}
+    with connect(settings) as connection:
+        collection = models.current(connection, declared)
+    model = describe(model_folder(collection.model.source, collection.model.revision, settings, weights=False))
     plan = ensure_index(collection, settings)
     with connect(settings) as connection:
         run = read_run(connection, collection.name, run_id) or {}
         complete = not run.get("left_over") and not missing_shards(connection, collection.name, run_id)
-        shown = schema.show_in_view(connection, collection, model.dimensions, complete=complete)
+        known = schema.lock_view(connection, collection)
+        if models.current(connection, declared).model.name == run.get("model") == collection.model.name:
+            shown = schema.show_in_view(connection, collection, model.dimensions, complete=complete)
+        else:  # a switch came meanwhile
+            shown = known["model"] if known else "nothing"
         seconds = time.monotonic() - started
         connection.execute(statement("report", "set_index_seconds"), {**key, "seconds": seconds})
     log.info("indexed", decision=plan.reason, view_shows=shown, seconds=round(seconds, 2))
@@ -47,6 +54,8 @@ def index_vectors(collection: Collection, run_id: str, settings: Settings) -> No
 
 def measure_recall(collection: Collection, settings: Settings) -> None:
     """Measure how much of the exact answer searches find, and raise `ef_search` until that is as wanted."""
+    with connect(settings) as connection:
+        collection = models.shown(connection, collection)
     ensure_recall(collection, settings)
 
 

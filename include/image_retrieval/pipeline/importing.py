@@ -17,7 +17,7 @@ from image_retrieval.pipeline.dataset import folder_of, read_manifest
 from image_retrieval.pipeline.listing import copy_listing, register_listed
 from image_retrieval.settings import Settings
 from image_retrieval.shards import VECTORS_PER_GROUP, reading
-from image_retrieval.store import loading, schema
+from image_retrieval.store import loading, models, schema
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.copying import copy_in
 from image_retrieval.store.indexing import ensure_index
@@ -49,6 +49,8 @@ def import_collection(
     `model` names the model that made them where the data set does not tell. Raises UserError where that is not the
     collection's own, and where the data set as a whole does not fit.
     """
+    with connect(settings) as connection:
+        collection = models.current(connection, collection)
     store = ObjectStore(settings)
     folder = folder_of(uri)
     manifest = None if uri.endswith(".parquet") else read_manifest(store, folder)

@@ -3,21 +3,22 @@
 import math
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import PurePosixPath
 
 import pyarrow as pa
 import structlog
+from psycopg import sql
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
-from image_retrieval.models.description import describe
+from image_retrieval.models.description import ModelDescription, describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objectstore import ObjectStore, StoredObject
 from image_retrieval.settings import Settings
 from image_retrieval.shards import MANIFEST, run_folder, shard_files, writing
-from image_retrieval.store import ledger, schema
+from image_retrieval.store import ledger, models, schema
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.sql import statement
 
@@ -51,8 +52,9 @@ def list_images(
 ) -> Plan:
     """Compare the bucket with the table, mark what is gone, and write a manifest per shard of what is due.
 
-    A run of that name that is still running keeps its plan. `full` takes every image again, `requeue` every one that
-    was rejected, its attempts counted afresh; `dry_run` leaves no trace.
+    A run of that name that is still running keeps its plan. While a switch to another model is open, each shard is
+    there twice, the second time under that model. `full` takes every image again, `requeue` every one that was
+    rejected, its attempts counted afresh; `dry_run` leaves no trace.
     Raises UserError where more images are gone than the collection's deletion limit allows, and where the work
     folder lies inside the source.
     """
@@ -63,7 +65,7 @@ def list_images(
             f"{collection.name!r}: resampled pictures would be listed as new images; choose another prefix or bucket"
         )
     store = ObjectStore(settings)
-    model = describe(model_folder(collection.model.source, collection.model.revision, settings, weights=False))
+    declared = collection
     run = {"collection": collection.name, "run_id": run_id}
     with connect(settings) as connection:
         connection.execute(statement("listing", "lock_collection"), run)
@@ -71,8 +73,10 @@ def list_images(
         if known is not None:
             log.info("keeps the plan of this run", **known)
             return Plan(**known)
-        digest = schema.register_model(connection, collection, model)
-        schema.ensure_vector_table(connection, collection, model.dimensions)
+        connection.execute(statement("switch", "release"), {**run, "declared": declared.model.name})
+        collection = models.current(connection, declared)
+        also = _other_model(connection, collection)
+        manifests = [_of_model(connection, entry, settings) for entry in (collection, also) if entry]
         found = compare(connection, collection, store, full=full, requeue=requeue)
         due = found["new"] + found["changed"]
         size = shard_size or collection.shard_size
@@ -84,13 +88,15 @@ def list_images(
             connection.rollback()
         else:
             store.delete_under(run_folder(settings.work_uri, collection.name, run_id))
-            width, height = collection.resample.target_size or model.size
-            facts = {"width": str(width), "height": str(height), **({"digest": digest} if digest else {})}
-            _write_manifests(connection, collection, run_id, settings, store, shards, size, facts)
+            rows = statement("listing", "read_due")
+            for number, facts in enumerate(manifests):
+                numbers = range(number * shards, (number + 1) * shards)
+                write_manifests(connection, rows, MANIFEST, run, settings, numbers, size, facts)
+            plan = replace(plan, shards=shards * len(manifests))
             connection.execute(statement("listing", "forget_run"), run)
+            row = {**run, **asdict(plan), "model": collection.model.name, "also": also.model.name if also else None}
             seconds = time.monotonic() - started
-            row = {**run, **asdict(plan), "model": collection.model.name, "seconds": seconds}
-            connection.execute(statement("listing", "write_run"), row)
+            connection.execute(statement("listing", "write_run"), {**row, "switch": None, "seconds": seconds})
     log.info("would do" if dry_run else "listed", **asdict(plan), seconds=round(time.monotonic() - started, 2))
     return plan
 
@@ -179,20 +185,44 @@ def _find_due(connection: Connection, collection: Collection, full: bool) -> tup
     return int(counts["new"]), int(counts["changed"])
 
 
-def _write_manifests(
+def _other_model(connection: Connection, collection: Collection) -> Collection | None:
+    """The collection under the model that an open switch brings in."""
+    found = connection.execute(statement("switch", "find_open"), {"collection": collection.name}).fetchone()
+    if found is None or found["to_model"] == collection.model.name:
+        return None
+    return models.under(connection, collection, found["to_model"])
+
+
+def _of_model(connection: Connection, collection: Collection, settings: Settings) -> dict[str, str]:
+    """Make the model's row and vector table where they are missing; returns the facts for its manifests."""
+    model = describe(model_folder(collection.model.source, collection.model.revision, settings, weights=False))
+    digest = schema.register_model(connection, collection, model)
+    schema.ensure_vector_table(connection, collection, model.dimensions)
+    return manifest_facts(collection, model, digest)
+
+
+def manifest_facts(collection: Collection, model: ModelDescription, digest: str | None) -> dict[str, str]:
+    """A manifest's metadata: what a shard must know of its model."""
+    width, height = collection.resample.target_size or model.size
+    return {"width": str(width), "height": str(height), **({"digest": digest} if digest else {})}
+
+
+def write_manifests(
     connection: Connection,
-    collection: Collection,
-    run_id: str,
+    due: sql.Composed,
+    layout: pa.Schema,
+    run: dict[str, str],
     settings: Settings,
-    store: ObjectStore,
-    shards: int,
+    shards: range,
     size: int,
     facts: dict[str, str],
 ) -> None:
+    """Write the manifests of a run's shards, with `size` of the rows that the statement `due` reads in each."""
+    store = ObjectStore(settings)
     with connection.cursor(name="due") as cursor:
-        cursor.execute(statement("listing", "read_due"), {"limit": shards * size})
-        for shard in range(shards):
-            files = shard_files(settings.work_uri, collection.name, run_id, shard)
-            with writing(store, files.manifest, MANIFEST, compression="zstd") as writer:
-                writer.write_table(pa.Table.from_pylist(cursor.fetchmany(size), MANIFEST))
+        cursor.execute(due, {"limit": len(shards) * size})
+        for shard in shards:
+            files = shard_files(settings.work_uri, run["collection"], run["run_id"], shard)
+            with writing(store, files.manifest, layout, compression="zstd") as writer:
+                writer.write_table(pa.Table.from_pylist(cursor.fetchmany(size), layout))
                 writer.add_key_value_metadata(facts)

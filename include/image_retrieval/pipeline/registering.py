@@ -15,7 +15,7 @@ from image_retrieval.pipeline.listing import ID_KINDS, listed_row
 from image_retrieval.pipeline.resampling import pictures_folder, resampled_uri
 from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder
-from image_retrieval.store import loading, schema
+from image_retrieval.store import loading, models, schema
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.sql import statement
 
@@ -51,6 +51,8 @@ def register_image(
     collection wait until the transaction ends, or make this wait, for five seconds. Raises UserError.
     """
     _lock(connection, collection)
+    if models.shown(connection, collection).model.name != collection.model.name:
+        raise UserError(f"collection {collection.name!r} was switched to another model meanwhile: send it again")
     key = {"collection": collection.name}
     known = connection.execute(statement("service", "find_object"), {**key, "image_id": image_id}).fetchone()
     uri = known["uri"] if known else f"{collection.source}{image_id}.{SUFFIXES[picture.found.format]}"
@@ -107,9 +109,9 @@ def drop_collection(connection: Connection, collection: Collection, settings: Se
     """Delete a collection's view, vectors, rows, and all objects under its source."""
     _lock(connection, collection)
     connection.execute(statement("view", "drop_view", view=collection.name))
-    connection.execute(statement("service", "drop_vectors", vectors=collection.vector_table))
-    names = {"name": collection.name, "vectors": collection.vector_table}
-    connection.execute(statement("service", "forget_collection"), names)
+    names = {"collection": collection.name, "model": collection.model.name}
+    connection.execute(statement("switch", "drop_collections_vectors"), names)
+    connection.execute(statement("service", "forget_collection"), {"name": collection.name})
     store = ObjectStore(settings)
     store.delete_under(collection.source)
     store.delete_under(pictures_folder(collection, settings))

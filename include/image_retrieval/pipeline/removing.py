@@ -64,7 +64,7 @@ def _remove_batch(collection: Collection, settings: Settings, store: ObjectStore
             expired = {**_grace(collection, settings), "limit": BATCH}
             rows = connection.execute(statement("removing", "find_expired"), expired).fetchall()
             ids = {"ids": [row["id"] for row in rows]}
-            for table in connection.execute(statement("removing", "find_vector_tables")).fetchall():
+            for table in connection.execute(statement("removing", "find_vector_tables"), key).fetchall():
                 connection.execute(statement("removing", "remove_vectors", vectors=table["vectors"]), ids)
             connection.execute(statement("removing", "remove_images"), ids)
         # after the rows: a row whose picture is gone would be searchable without it if it came back

@@ -70,7 +70,8 @@ def resample_shard(
 
         def work(row: Row) -> Row:
             with waiting.taken(row["size"]):
-                return _resampled_row(row, collection, settings, store, decoders)
+                kept = _kept_row(row, (width, height), store, decoders)
+                return kept or _resampled_row(row, collection, settings, store, decoders)
 
         for batch in in_batches(in_order(work, rows, READERS_PER_CORE * settings.cores), ROWS_PER_GROUP):
             out.write_table(pa.Table.from_pylist(batch, layout))
@@ -106,6 +107,21 @@ class Budget:
             with self._changed:
                 self._taken -= size
                 self._changed.notify_all()
+
+
+def _kept_row(row: Row, size: tuple[int, int], store: ObjectStore, decoders: Decoders) -> Row | None:
+    """The row of a switch with the pixels of the picture that is kept, None where there is none of this size."""
+    if row.get("resampled_uri") is None:
+        return None
+    try:
+        found, _ = decoders.resample(store.read(row["resampled_uri"]))
+    except ImageRejected as error:
+        log.info("resampled again: its kept picture cannot be used", uri=row["uri"], reason=str(error.reason))
+        return None
+    if (found.width, found.height) != size:
+        log.info("resampled again: its kept picture has another size", uri=row["uri"], size=(found.width, found.height))
+        return None
+    return {**row, "pixels": found.pixels}
 
 
 def _resampled_row(row: Row, collection: Collection, settings: Settings, store: ObjectStore, decoders: Decoders) -> Row:

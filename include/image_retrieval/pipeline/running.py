@@ -14,6 +14,8 @@ from image_retrieval.pipeline.resampling import resample_shard
 from image_retrieval.pipeline.upserting import upsert_shard
 from image_retrieval.settings import Settings
 from image_retrieval.shards import shard_files
+from image_retrieval.store import models
+from image_retrieval.store.connection import connect
 
 Progress = Callable[[str, int], None]
 
@@ -38,10 +40,7 @@ def run_collection(
         plan = list_images(collection, run_id, settings, full=full, requeue=requeue, shard_size=shard_size)
         planned(plan)
         try:
-            for shard in range(plan.shards):
-                resample_shard(collection, run_id, shard, settings, progress=lambda done: progress("resample", done))
-                embed(collection, run_id, shard, settings, device, lambda done: progress("embed", done))
-                upsert_shard(collection, run_id, shard, settings)
+            run_shards(collection, run_id, settings, device=device, progress=progress)
         except UserError:
             with suppress(UserError):
                 finish_run(collection, run_id, settings)  # as failed
@@ -49,6 +48,23 @@ def run_collection(
         index_vectors(collection, run_id, settings)
         measure_recall(collection, settings)
         return finish_run(collection, run_id, settings)
+
+
+def run_shards(
+    collection: Collection,
+    run_id: str,
+    settings: Settings,
+    *,
+    device: str = "cpu",
+    progress: Progress = lambda stage, done: None,
+) -> None:
+    """Resample, embed and upsert each shard of a run that was planned."""
+    with connect(settings) as connection:
+        entries = models.models_of(connection, collection, run_id)
+    for shard, entry in enumerate(entries):
+        resample_shard(entry, run_id, shard, settings, progress=lambda done: progress("resample", done))
+        embed(entry, run_id, shard, settings, device, lambda done: progress("embed", done))
+        upsert_shard(entry, run_id, shard, settings)
 
 
 def embed(

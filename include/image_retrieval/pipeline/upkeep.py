@@ -13,6 +13,7 @@ from image_retrieval.imaging.resample import hash_of_resampled
 from image_retrieval.objectstore import ObjectStore
 from image_retrieval.pipeline.removing import count_expired, find_orphans, remove_expired
 from image_retrieval.settings import Settings
+from image_retrieval.store import models
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.duplicates import find_duplicates
 from image_retrieval.store.indexing import ensure_index
@@ -28,10 +29,14 @@ log = structlog.get_logger()
 
 
 def kept_collections(settings: Settings) -> dict[str, Collection]:
-    """The collections of the file and those that were made through the API, as far as they have vectors."""
+    """The collections of the file and those that were made through the API, as far as they have vectors.
+
+    Each is under the model that its view shows.
+    """
     with connect(settings) as connection:
         known = made_collections(connection) | load_collections(settings.collections_path)
-        return {name: entry for name, entry in known.items() if _has_vectors(connection, entry)}
+        shown = {name: models.shown(connection, entry) for name, entry in known.items()}
+        return {name: entry for name, entry in shown.items() if _has_vectors(connection, entry)}
 
 
 def remove_deleted(collection: Collection, settings: Settings, *, dry_run: bool = False) -> dict[str, Any]:

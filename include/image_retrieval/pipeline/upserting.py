@@ -12,8 +12,9 @@ from image_retrieval.errors import UserError
 from image_retrieval.objectstore import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.shards import facts_of, reading, seconds_spent, shard_files
-from image_retrieval.store import loading, schema
-from image_retrieval.store.connection import connect
+from image_retrieval.store import loading, models, schema
+from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.sql import statement
 
 log = structlog.get_logger()
 
@@ -41,22 +42,32 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
     if digest is None:
         raise UserError(f"{files.embeddings} does not tell the digest of its model: delete it, and run again")
     embedded = pc.is_valid(vectors["embedding"])
-    rejections = _rejections("resample", None, images.filter(pc.is_valid(images["reason"])))
+    unusable = images.filter(pc.is_valid(images["reason"]))
     lost = resampled.filter(pc.invert(embedded)).select(["uri", "etag"])
     for name in ("reason", "detail"):
         lost = lost.append_column(name, vectors.filter(pc.invert(embedded))[name])
-    rejections += _rejections("embed", collection.model.name, lost)
+    usable, vectors = resampled.filter(embedded), vectors.filter(embedded)["embedding"]
 
     run = {"collection": collection.name, "run_id": run_id, "shard": shard}
     with connect(settings) as connection:
         if loading.shard_is_loaded(connection, run):
             log.info("already upserted", shard=shard)
             return
-        schema.record_digest(connection, collection, digest)
-        upserted = loading.load_vectors(
-            connection, collection, resampled.filter(embedded), vectors.filter(embedded)["embedding"]
-        )
-        loading.write_rejections(connection, collection, run_id, rejections, settings.max_attempts)
+        planned = models.find_run(connection, collection.name, run_id)
+        entry = models.models_of(connection, collection, run_id)[shard]
+        # a listing under its own model tells what is known of an image; all else adds vectors
+        leads = planned["switch"] is None and entry.model.name == planned["model"]
+        also = models.under(connection, collection, planned["also"]) if leads and planned["also"] else None
+        rejections = _rejections("embed", entry.model.name, lost)
+        if leads:
+            rejections = _rejections("resample", None, unusable) + rejections
+        elif planned["switch"] is not None:
+            loading.keep_removals_out(connection, collection)  # before the images, as removals do
+            present = _present(connection, usable)
+            usable, vectors = usable.filter(present), vectors.filter(present)
+        schema.record_digest(connection, entry, digest)
+        upserted = loading.load_vectors(connection, entry, usable, vectors, facts=leads) if len(usable) else 0
+        loading.write_rejections(connection, entry, run_id, rejections, settings.max_attempts, also=also)
         seconds = time.monotonic() - started
         counts = {
             "images": len(images),
@@ -70,6 +81,14 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
         }
         loading.write_shard(connection, {**run, **counts})
     log.info("upserted", shard=shard, vectors=upserted, rejected=len(rejections), seconds=round(seconds, 2))
+
+
+def _present(connection: Connection, images: pa.Table) -> pa.ChunkedArray:
+    """Which of these images are still of the version that was embedded, until the transaction ends."""
+    span = pc.min_max(images["id"]).as_py()
+    given = {"ids": images["id"].to_pylist(), "etags": images["etag"].to_pylist(), **span}
+    rows = connection.execute(statement("switch", "lock_present"), given).fetchall()
+    return pc.is_in(images["id"], pa.array([row["id"] for row in rows], pa.int64()))
 
 
 def _rejections(stage: str, model: str | None, images: pa.Table) -> list[dict[str, Any]]:

@@ -235,7 +235,7 @@ def _db_search(service: Service, asked: Asked) -> Answer:
         shown = _database(connection, service, asked)
     vector = service.image_vector(service.picture_bytes(asked.image, asked.url), shown)
     with service.transaction() as connection:
-        rows = store.search(connection, shown.name, vector, asked.search_topk)
+        rows = store.search(connection, shown.name, vector, asked.search_topk, model=shown.model.name)
     kept = ("group_id", "intra_id", "image_path", "similarity")
     return {"results": [{name: row[name] for name in kept} | {"distance": 1 - row["similarity"]} for row in rows]}
 

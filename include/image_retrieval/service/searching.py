@@ -77,7 +77,7 @@ def _picture(service: Service, shown: Shown, picture: Picture) -> Vector:
 
 
 def _stored(connection: Connection, shown: Shown, image_id: str) -> Vector:
-    vector = find_vector(connection, shown.name, image_id)
+    vector = find_vector(connection, shown.collection, image_id)
     if vector is None:
         raise Refused(404, "unknown_image", f"collection {shown.name!r} has no image {image_id!r}")
     return vector
@@ -110,9 +110,8 @@ def _page(
     rows: list[dict[str, Any]] = []
     if nearest is None or nearest < math.inf:
         bound = None if nearest in (None, -math.inf) else nearest
-        rows = store.search(
-            connection, shown.name, query, wanted + (without is not None), form.filter, bound, form.grouped
-        )
+        k = wanted + (without is not None)
+        rows = store.search(connection, shown.name, query, k, form.filter, bound, form.grouped, model=shown.model.name)
     rows = [row for row in rows if row["image_id"] != without][:wanted]
     page = rows[form.offset : form.offset + form.k]
     return Results(

@@ -25,7 +25,7 @@ def find_duplicates(collection: Collection, settings: Settings) -> dict[str, int
     Returns the numbers of images `compared` now, and of pairs of each tier. A kill loses the batch at hand only.
     """
     with connect(settings) as connection:
-        shown = connection.execute(statement("duplicates", "find_shown"), {"collection": collection.name}).fetchone()
+        shown = connection.execute(statement("switch", "find_shown"), {"collection": collection.name}).fetchone()
     if shown is None:
         return {"compared": 0, "picture": 0, "scene": 0}
     vectors = f"vector_{collection.name}_{shown['model']}"
@@ -65,9 +65,9 @@ def list_pairs(
 
 
 def count_waiting(connection: Connection, collection: str, model: str) -> int:
-    """How many images are still to be compared."""
+    """How many images are still to be compared by their present vectors under a model."""
     query = statement("duplicates", "count_waiting", vectors=f"vector_{collection}_{model}")
-    row = connection.execute(query, {"collection": collection}).fetchone() or {}
+    row = connection.execute(query, {"collection": collection, "model": model}).fetchone() or {}
     return int(row["waiting"])
 
 

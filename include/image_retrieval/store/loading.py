@@ -39,10 +39,13 @@ def shard_is_loaded(connection: Connection, run: dict[str, Any]) -> bool:
     return connection.execute(statement("loading", "find_shard"), run).fetchone() is not None
 
 
-def load_vectors(connection: Connection, collection: Collection, images: pa.Table, vectors: pa.ChunkedArray) -> int:
+def load_vectors(
+    connection: Connection, collection: Collection, images: pa.Table, vectors: pa.ChunkedArray, *, facts: bool = True
+) -> int:
     """Upsert images (the columns above) with their vectors (lists of float32). Returns how many vectors were written.
 
-    Rows that are there already, unchanged, are compared and not written; images removed meanwhile are left out.
+    Rows that are there already, unchanged, are compared and not written; images removed meanwhile are left out. Without
+    `facts` only vectors are upserted.
     """
     rows = images.select(list(COLUMNS)).cast(pa.schema(COLUMNS.items()))
     rows = rows.append_column("digest", digests(vectors)).append_column("embedding", vectors)
@@ -51,15 +54,21 @@ def load_vectors(connection: Connection, collection: Collection, images: pa.Tabl
     span = pc.min_max(rows["id"]).as_py()
     connection.execute(statement("loading", "create_staging"))
     copy_in(connection, statement("loading", "copy_staging"), rows.drop(["embedding"]))
-    connection.execute(statement("loading", "allow_removals"), {"collection": collection.name})
+    keep_removals_out(connection, collection)
     removed = [row["id"] for row in connection.execute(statement("loading", "forget_removed"), span)]
     if removed:
         rows = rows.filter(pc.invert(pc.is_in(rows["id"], pa.array(removed, pa.int64()))))
     vector_rows = rows.select(["id", "etag", "digest", "embedding"])
     written = _load_vectors(connection, collection.vector_table, vector_rows, span)
-    connection.execute(statement("loading", "update_images"), span)
-    connection.execute(statement("loading", "clear_rejected"), span)
+    if facts:
+        connection.execute(statement("loading", "update_images"), span)
+        connection.execute(statement("loading", "clear_rejected"), span)
     return written
+
+
+def keep_removals_out(connection: Connection, collection: Collection) -> None:
+    """No image of the collection is removed until the transaction ends: its vector would refer to nothing."""
+    connection.execute(statement("loading", "keep_removals_out"), {"collection": collection.name})
 
 
 def _load_vectors(connection: Connection, table: str, rows: pa.Table, span: dict[str, int | None]) -> int:
@@ -92,9 +101,18 @@ def _merge_vectors(connection: Connection, table: str, rows: pa.Table) -> int:
 
 
 def write_rejections(
-    connection: Connection, collection: Collection, run_id: str, rows: list[dict[str, Any]], max_attempts: int
+    connection: Connection,
+    collection: Collection,
+    run_id: str,
+    rows: list[dict[str, Any]],
+    max_attempts: int,
+    *,
+    also: Collection | None = None,
 ) -> None:
-    """Record rejected objects (uri, etag, stage, reason, detail) and drop vectors that a final one made outdated."""
+    """Record rejected objects (uri, etag, stage, reason, detail) and drop vectors that a final one made outdated.
+
+    `also`: the collection under a further model whose vectors this holds for.
+    """
     if not rows:
         return
     key = {"collection": collection.name, "run_id": run_id}
@@ -106,7 +124,8 @@ def write_rejections(
                 for row in rows
             ],
         )
-    connection.execute(statement("loading", "remove_outdated", vectors=collection.vector_table), key)
+    for entry in (collection, also) if also else (collection,):
+        connection.execute(statement("loading", "remove_outdated", vectors=entry.vector_table), key)
 
 
 def write_shard(connection: Connection, row: dict[str, Any]) -> None:

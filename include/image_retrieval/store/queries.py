@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pgvector import HalfVector
 
+from image_retrieval.collection import Collection
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.sql import statement
 
@@ -22,7 +23,8 @@ def keep_query(connection: Connection, model: str, text: str, vector: Any) -> No
     connection.execute(statement("service", "keep_query"), row)
 
 
-def find_vector(connection: Connection, collection: str, image_id: str) -> NDArray[np.float32] | None:
-    """The vector (dimensions,) of an image that a collection's view shows; None where it shows none of that id."""
-    row = connection.execute(statement("service", "find_vector", view=collection), {"image_id": image_id}).fetchone()
+def find_vector(connection: Connection, collection: Collection, image_id: str) -> NDArray[np.float32] | None:
+    """The vector (dimensions,) of a searchable image under a collection's model; None where none has that id."""
+    found = connection.execute(statement("service", "find_vector", view=collection.face), {"image_id": image_id})
+    row = found.fetchone()
     return np.array(row["embedding"].to_list(), np.float32) if row else None

@@ -32,7 +32,7 @@ def ensure_recall(collection: Collection, settings: Settings, seed: int | None =
     """Measure recall@10, record it, and raise the collection's `ef_search` until its target holds.
 
     Each measurement is a row of `retrieval.recall`. A target that no `ef_search` reaches is warned of. Returns what was
-    measured last, None where the view is another model's or there is no index: searches are exact then.
+    measured last, None where there is no index: searches are exact then.
     """
     names = {"collection": collection.name, "model": collection.model.name}
     with session(settings) as connection:
@@ -44,10 +44,10 @@ def ensure_recall(collection: Collection, settings: Settings, seed: int | None =
             log.info("recall is 1: searches are exact")
             return None
         counted = connection.execute(statement("recall", "count_vectors", vectors=collection.vector_table)).fetchone()
-        queries = sample_queries(connection, collection.name, np.random.default_rng(seed))
-        exact = [_answer(connection, collection.name, *query, ef=0) for query in queries]
+        queries = sample_queries(connection, collection, np.random.default_rng(seed))
+        exact = [_answer(connection, names, *query, ef=0) for query in queries]
         for ef_search in (known["ef_search"], *(ef for ef in EF_SEARCH if ef > known["ef_search"])):
-            recall = _measure(connection, collection.name, queries, exact, ef_search)
+            recall = _measure(connection, names, queries, exact, ef_search)
             row = {
                 "ef_search": ef_search,
                 "queries": len(queries),
@@ -69,13 +69,13 @@ def ensure_recall(collection: Collection, settings: Settings, seed: int | None =
 
 
 def sample_queries(
-    connection: Connection, collection: str, chance: np.random.Generator
+    connection: Connection, collection: Collection, chance: np.random.Generator
 ) -> list[tuple[str, "np.ndarray[Any, Any]"]]:
     """Queries near stored vectors, as those of new pictures are, each with the image that it was made from.
 
     A stored vector itself would be too easy: a search that has come to it finds its neighbours along its own links.
     """
-    found = connection.execute(statement("recall", "sample", view=collection), {"queries": QUERIES}).fetchall()
+    found = connection.execute(statement("recall", "sample", view=collection.face), {"queries": QUERIES}).fetchall()
     queries = []
     for row in found:
         vector = np.asarray(row["embedding"].to_list(), np.float32)
@@ -86,17 +86,17 @@ def sample_queries(
 
 
 def _answer(
-    connection: Connection, collection: str, image_id: str, query: "np.ndarray[Any, Any]", *, ef: int
+    connection: Connection, names: dict[str, str], image_id: str, query: "np.ndarray[Any, Any]", *, ef: int
 ) -> dict[str, float]:
     """The nearest images and their similarities; without the image that the query was made from."""
-    asked = {"collection": collection, "query": HalfVector(query), "k": K + 1, "ef": ef}
+    asked = {**names, "query": HalfVector(query), "k": K + 1, "ef": ef}
     rows = connection.execute(statement("recall", "nearest"), asked).fetchall()
     return dict([(row["image_id"], row["similarity"]) for row in rows if row["image_id"] != image_id][:K])
 
 
 def _measure(
     connection: Connection,
-    collection: str,
+    names: dict[str, str],
     queries: list[tuple[str, "np.ndarray[Any, Any]"]],
     exact: list[dict[str, float]],
     ef_search: int,
@@ -104,7 +104,7 @@ def _measure(
     """Share of the exact answers that is found; what is just as near as the last of them counts as well."""
     found = 0
     for query, expected in zip(queries, exact, strict=True):
-        answer = _answer(connection, collection, *query, ef=ef_search)
+        answer = _answer(connection, names, *query, ef=ef_search)
         least = min(expected.values(), default=0.0)
         found += min(len(expected), sum(1 for similarity in answer.values() if similarity >= least))
     return found / max(1, sum(len(expected) for expected in exact))

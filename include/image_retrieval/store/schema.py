@@ -1,6 +1,7 @@
 """Migrations, and the objects that each collection gets of its own: vector table, index, view."""
 
 from importlib.resources import as_file, files
+from typing import Any
 
 import psycopg
 from alembic import command
@@ -78,6 +79,8 @@ def ensure_vector_table(connection: Connection, collection: Collection, dimensio
         return  # not even a lock: people are searching
     for name in ("vector_table", "vector_storage", "vector_trigger", "vector_comments"):
         connection.execute(statement("view", name, vectors=collection.vector_table, dimensions=dimensions))
+    names = {"collection": collection.name, "model": collection.model.name, "distance": collection.distance}
+    connection.execute(statement("view", "face_vectors"), names)
 
 
 def show_in_view(connection: Connection, collection: Collection, dimensions: int, *, complete: bool) -> str:
@@ -85,9 +88,23 @@ def show_in_view(connection: Connection, collection: Collection, dimensions: int
 
     A view of another model stays until this model's vectors are complete.
     """
-    known = connection.execute(statement("view", "find_collection"), {"name": collection.name}).fetchone()
-    if known is not None and known["model"] != collection.model.name and not complete:
-        return str(known["model"])
+    known = lock_view(connection, collection)
+    if known is not None and known["model"] != collection.model.name:
+        if not complete:
+            return str(known["model"])
+        names = {"collection": collection.name, "from_model": known["model"], "to_model": collection.model.name}
+        connection.execute(statement("switch", "record"), names)
+    replace_view(connection, collection, dimensions, known)
+    return collection.model.name
+
+
+def lock_view(connection: Connection, collection: Collection) -> dict[str, Any] | None:
+    """The model that a collection's view shows and its dimensions, None before its first; nobody else changes them."""
+    return connection.execute(statement("view", "find_collection"), {"name": collection.name}).fetchone()
+
+
+def replace_view(connection: Connection, collection: Collection, dimensions: int, known: dict[str, Any] | None) -> None:
+    """Let `images.<collection>` show this model's vectors in place of what `lock_view` found."""
     if known is None or known["model"] != collection.model.name:
         if known is not None and known["dimensions"] != dimensions:
             connection.execute(statement("view", "drop_view", view=collection.name))
@@ -101,4 +118,3 @@ def show_in_view(connection: Connection, collection: Collection, dimensions: int
         "distance": collection.distance,
     }
     connection.execute(statement("view", "register_collection"), row)
-    return collection.model.name

@@ -21,12 +21,14 @@ def search(
     filter: Filter | None = None,
     min_similarity: float | None = None,
     grouped: bool = False,
+    model: str | None = None,
 ) -> list[dict[str, Any]]:
     """The k images most similar to a vector (dimensions,), best first: k wherever so many match.
 
-    docs/sql.md describes filters; `grouped` keeps the best image of each group_id. Raises UserError.
+    docs/sql.md describes filters; `grouped` keeps the best image of each group_id. `model` is the one that made the
+    vector: a switch that has come since then makes no difference. Raises UserError.
     """
-    more = {"filter": Jsonb(filter or {}), "min_similarity": min_similarity, "grouped": grouped}
+    more = {"filter": Jsonb(filter or {}), "min_similarity": min_similarity, "grouped": grouped, "model": model}
     return _results(connection, "search", {"collection": collection, "query": HalfVector(query), "k": k, **more})
 
 

@@ -1,8 +1,9 @@
--- What schema version 7 holds after a run: one image with its vector, its fingerprints, the view, a rejected object, and one that is queued again.
+-- What schema version 7 holds after a run: one image with its vector, its fingerprints, the view, a rejected object, and one that is queued again;
+-- a text that was searched for, and a collection made through the API.
 -- The test puts its own bucket, model folder and etags in place of s3://images/, models/random, e1 and e2.
 
-INSERT INTO retrieval.model (name, source, family, dimensions, use_cls_token, dtype, digest)
-VALUES ('random', 'models/random', 'vision_transformer', 3, true, 'float32', 'd1');
+INSERT INTO retrieval.model (name, source, family, dimensions, use_cls_token, dtype, digest, calibration)
+VALUES ('random', 'models/random', 'vision_transformer', 3, true, 'float32', 'd1', NULL);
 
 INSERT INTO retrieval.collection (name, source, model, dimensions, distance, ef_search)
 VALUES ('things', 's3://images/', 'random', 3, 'cosine', 200);
@@ -43,4 +44,4 @@ VALUES ('things', 'random', 200, 1, 1, 1.0, 0.99);
 INSERT INTO retrieval.query (model, text, embedding) VALUES ('random', 'two red circles', '[0,1,0]');
 
 INSERT INTO retrieval.made_collection (name, definition)
-VALUES ('shoes', '{"source": "s3://images/shoes/", "model": {"name": "random", "source": "models/random"}}');
+VALUES ('made', '{"source": "s3://images/collections/made/", "model": {"name": "random", "source": "models/random"}}');

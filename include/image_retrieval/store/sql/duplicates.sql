@@ -1,6 +1,3 @@
--- name: find_shown
-SELECT model FROM retrieval.collection WHERE name = %(collection)s;
-
 -- name: lock_duplicates
 -- one at a time for each collection, until the transaction ends
 SELECT pg_advisory_xact_lock(hashtextextended('image_retrieval:duplicates:' || %(collection)s, 0));
@@ -33,7 +30,8 @@ WITH batch AS MATERIALIZED (
     SELECT least(b.id, other.id) AS a, greatest(b.id, other.id) AS b, 1 - (b.embedding <=> other.embedding) AS similarity,
            coalesce(images.phash_distance(b.phash, other.phash) <= %(bits)s, false) AS looks_alike
     FROM batch AS b
-    CROSS JOIN LATERAL retrieval.nearest(%(collection)s, b.embedding, %(neighbours)s, '{{}}', NULL, false, NULL) AS near
+    CROSS JOIN LATERAL retrieval.nearest(
+        %(collection)s, b.embedding, %(neighbours)s, '{{}}', NULL, false, NULL, %(model)s) AS near
     CROSS JOIN LATERAL (
         SELECT i.id, i.sha256, i.phash, v.embedding
         FROM retrieval.image AS i JOIN retrieval.{vectors} AS v ON v.id = i.id
@@ -59,7 +57,8 @@ SELECT tier, count(*) AS pairs FROM retrieval.duplicate WHERE collection = %(col
 -- name: count_waiting
 SELECT count(*) AS waiting
 FROM retrieval.{vectors} AS v JOIN retrieval.image AS i ON i.id = v.id
-WHERE i.collection = %(collection)s AND i.deleted IS NULL AND NOT EXISTS (SELECT FROM retrieval.compared AS c WHERE c.id = v.id);
+WHERE i.collection = %(collection)s AND i.deleted IS NULL
+  AND NOT EXISTS (SELECT FROM retrieval.compared AS c WHERE c.id = v.id AND (c.model, c.etag) = (%(model)s, v.etag));
 
 -- name: list_pairs
 SELECT a, b, similarity, bits, verdict, decided_by, decided_at

@@ -113,10 +113,10 @@ FROM retrieval.run WHERE collection = %(collection)s AND run_id = %(run_id)s AND
 
 -- name: write_run
 INSERT INTO retrieval.run
-    (collection, run_id, model, listed, new, changed, restored, gone, shards, left_over, list_seconds)
+    (collection, run_id, model, also, switch, listed, new, changed, restored, gone, shards, left_over, list_seconds)
 VALUES
-    (%(collection)s, %(run_id)s, %(model)s, %(listed)s, %(new)s, %(changed)s, %(restored)s, %(gone)s, %(shards)s,
-     %(left_over)s, %(seconds)s);
+    (%(collection)s, %(run_id)s, %(model)s, %(also)s, %(switch)s, %(listed)s, %(new)s, %(changed)s, %(restored)s,
+     %(gone)s, %(shards)s, %(left_over)s, %(seconds)s);
 
 -- name: forget_run
 DELETE FROM retrieval.run WHERE collection = %(collection)s AND run_id = %(run_id)s;

@@ -23,8 +23,8 @@ COPY staging
      digest)
 FROM STDIN (FORMAT binary);
 
--- name: allow_removals
--- while a shard is loaded no image is removed: its vector would refer to nothing
+-- name: keep_removals_out
+-- until the transaction ends; see keep_loads_out in removing.sql
 SELECT pg_advisory_xact_lock_shared(hashtextextended('image_retrieval:removal:' || %(collection)s, 0));
 
 -- name: forget_removed

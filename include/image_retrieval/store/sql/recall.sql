@@ -10,15 +10,15 @@ SELECT EXISTS (
 SELECT count(*) AS rows FROM retrieval.{vectors};
 
 -- name: sample
-SELECT image_id, embedding FROM images.{view} ORDER BY random() LIMIT %(queries)s;
+SELECT image_id, embedding FROM retrieval.{view} ORDER BY random() LIMIT %(queries)s;
 
 -- name: read_ef_search
-SELECT ef_search FROM retrieval.collection WHERE name = %(collection)s AND model = %(model)s;
+SELECT ef_search FROM retrieval.collection WHERE name = %(collection)s;
 
 -- name: nearest
 -- ef 0: without the index
 SELECT image_id, similarity
-FROM retrieval.nearest(%(collection)s, %(query)s, %(k)s, '{{}}', NULL, false, %(ef)s);
+FROM retrieval.nearest(%(collection)s, %(query)s, %(k)s, '{{}}', NULL, false, %(ef)s, %(model)s);
 
 -- name: write_recall
 INSERT INTO retrieval.recall (collection, model, ef_search, rows, queries, recall, target)

@@ -3,7 +3,7 @@
 SELECT pg_advisory_lock(hashtextextended('image_retrieval:' || %(collection)s, 0));
 
 -- name: keep_loads_out
--- until the transaction ends; see allow_removals in loading.sql
+-- until the transaction ends; see keep_removals_out in loading.sql
 SELECT pg_advisory_xact_lock(hashtextextended('image_retrieval:removal:' || %(collection)s, 0));
 
 -- name: find_expired
@@ -17,11 +17,11 @@ SELECT count(*) AS expired FROM retrieval.image
 WHERE collection = %(collection)s AND deleted <= now() - make_interval(secs => %(grace_seconds)s);
 
 -- name: find_vector_tables
--- of every collection and model: they alone refer to images without going with them
+-- of the collection under every model, shown or not: they alone refer to images without going with them
 SELECT c.relname AS vectors
 FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid
 WHERE k.contype = 'f' AND k.confrelid = 'retrieval.image'::regclass AND k.confdeltype = 'a'
-  AND c.relnamespace = 'retrieval'::regnamespace
+  AND c.relnamespace = 'retrieval'::regnamespace AND starts_with(c.relname, 'vector_' || %(collection)s || '_')
 ORDER BY 1;
 
 -- name: remove_vectors

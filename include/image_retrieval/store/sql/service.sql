@@ -22,17 +22,14 @@ ON CONFLICT (name) DO NOTHING;
 -- name: forget_collection
 WITH images AS (DELETE FROM retrieval.image WHERE collection = %(name)s),
      rejected AS (DELETE FROM retrieval.rejected WHERE collection = %(name)s),
-     built AS (DELETE FROM retrieval.vector_index WHERE vectors = %(vectors)s),
+     switches AS (DELETE FROM retrieval.switch WHERE collection = %(name)s),
      verdicts AS (DELETE FROM retrieval.verdict WHERE collection = %(name)s),
      recalls AS (DELETE FROM retrieval.recall WHERE collection = %(name)s),
      shown AS (DELETE FROM retrieval.collection WHERE name = %(name)s)
 DELETE FROM retrieval.made_collection WHERE name = %(name)s;
 
--- name: drop_vectors
-DROP TABLE IF EXISTS retrieval.{vectors};
-
 -- name: find_vector
-SELECT embedding FROM images.{view} WHERE image_id = %(image_id)s;
+SELECT embedding FROM retrieval.{view} WHERE image_id = %(image_id)s;
 
 -- name: find_image
 SELECT image_id, image_path, resampled_image_path, group_id, intra_id, caption, width, height, format, attributes,

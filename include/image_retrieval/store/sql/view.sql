@@ -25,6 +25,9 @@ COMMENT ON COLUMN retrieval.{vectors}.etag IS 'Version of the object that the ve
 COMMENT ON COLUMN retrieval.{vectors}.embedding IS 'The vector, of length 1, in half precision.';
 COMMENT ON COLUMN retrieval.{vectors}.digest IS 'XXH3 of the vector as it was loaded, in single precision; null where it is not known.';
 
+-- name: face_vectors
+SELECT retrieval.face_vectors(%(collection)s, %(model)s, %(distance)s);
+
 -- name: drop_view
 -- only where the vectors' length changes: a replaced view keeps its grants and what depends on it
 DROP VIEW IF EXISTS images.{view};
@@ -55,6 +58,6 @@ INSERT INTO retrieval.collection (name, source, model, dimensions, distance)
 VALUES (%(name)s, %(source)s, %(model)s, %(dimensions)s, %(distance)s)
 ON CONFLICT (name) DO UPDATE
 SET source = excluded.source, model = excluded.model, dimensions = excluded.dimensions, distance = excluded.distance,
-    updated_at = now()
+    overrules = CASE WHEN collection.model = excluded.model THEN collection.overrules END, updated_at = now()
 WHERE (collection.source, collection.model, collection.distance)
       IS DISTINCT FROM (excluded.source, excluded.model, excluded.distance);

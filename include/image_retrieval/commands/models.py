@@ -1,0 +1,46 @@
+"""Commands that switch a collection to another model, and back."""
+
+import argparse
+
+from image_retrieval.collection import find_collection
+from image_retrieval.commands.printing import print_json, print_table
+from image_retrieval.commands.stages import new_run_id
+from image_retrieval.settings import Settings
+
+
+def list_models(options: argparse.Namespace, settings: Settings) -> None:
+    """List the models that each collection has vectors of."""
+    from image_retrieval.pipeline.switching import list_models
+
+    found = list_models(settings)
+    if options.json:
+        print_json({"models": found})
+        return
+    columns = ("collection", "model", "state", "dimensions", "source")
+    rows = [
+        (*(str(row[column]) for column in columns), f"{row['until']:%Y-%m-%d %H:%M}" if row["until"] else "")
+        for row in found
+    ]
+    print_table((*columns, "kept until"), rows)
+
+
+def switch(options: argparse.Namespace, settings: Settings) -> None:
+    """Embed a collection under another model, and let its view show that."""
+    from image_retrieval.pipeline.switching import switch_collection, wanted_model
+    from image_retrieval.progress import stage_progress
+
+    collection = find_collection(settings.collections_path, options.collection)
+    given = {name: getattr(options, name) for name in ("source", "revision", "dtype", "use_cls_token")}
+    model = wanted_model(collection, options.model, settings, **given)
+    with stage_progress(("resample", "embed")) as show:
+        figures = switch_collection(
+            collection, model, new_run_id(), settings, device=options.device or settings.device, progress=show
+        )
+    print_json(figures)
+
+
+def rollback(options: argparse.Namespace, settings: Settings) -> None:
+    """Undo the latest switch of a collection: its view shows the former model again."""
+    from image_retrieval.pipeline.switching import roll_back
+
+    print_json(roll_back(find_collection(settings.collections_path, options.collection), settings))

@@ -1,0 +1,376 @@
+"""Switch: a collection to another model while people search, and back.
+
+The other model's vectors are made beside the present ones, from the pictures that are kept. While the switch is open,
+runs feed both tables. Then one transaction lets the view show the other table.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+import psycopg
+import structlog
+from psycopg.types.json import Jsonb
+from pydantic import ValidationError
+
+from image_retrieval.collection import Collection, ModelOptions
+from image_retrieval.errors import Unavailable, UserError
+from image_retrieval.models.description import describe
+from image_retrieval.models.source import model_folder
+from image_retrieval.objectstore import ObjectStore
+from image_retrieval.pipeline.finishing import finish_run
+from image_retrieval.pipeline.listing import Plan, manifest_facts, write_manifests
+from image_retrieval.pipeline.running import Progress, run_shards
+from image_retrieval.settings import Settings
+from image_retrieval.shards import KEPT_MANIFEST, run_folder
+from image_retrieval.store import models, schema
+from image_retrieval.store.comparing import compare_models
+from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.indexing import ensure_index
+from image_retrieval.store.recall import ensure_recall
+from image_retrieval.store.sql import statement
+
+ROUNDS = 5  # of one command: each takes what came during the one before
+SECONDS_FOR_A_LOCK = 600.0  # a query that reads so long keeps a view from being replaced, and a table from going
+Result = TypeVar("Result")
+
+log = structlog.get_logger()
+
+
+class Uncovered(UserError):
+    """Images have no vector under the other model yet."""
+
+
+def switch_collection(
+    collection: Collection,
+    model: ModelOptions,
+    run_id: str,
+    settings: Settings,
+    *,
+    device: str = "cpu",
+    progress: Progress = lambda stage, done: None,
+) -> dict[str, Any]:
+    """Embed a collection under another model, check, and let its view show that. Returns the figures of both.
+
+    What was done before, by a command that was killed too, is not done again. Raises UserError.
+    """
+    with structlog.contextvars.bound_contextvars(collection=collection.name, run=run_id):
+        figures: dict[str, Any] = {}
+        for number in range(ROUNDS):
+            name = f"{run_id}__{number}"
+            plan_switch(collection, model, name, settings)
+            run_shards(collection, name, settings, device=device, progress=progress)
+            finish_run(collection, name, settings)
+            figures = figures or check_switch(collection, model.name, settings)
+            try:
+                complete_switch(collection, model.name, settings)
+            except Uncovered as error:
+                if number == ROUNDS - 1:
+                    raise
+                log.info(str(error))
+            else:
+                break
+    return figures
+
+
+def wanted_model(
+    collection: Collection, name: str, settings: Settings, *, source: str | None, **options: Any
+) -> ModelOptions:
+    """The model that somebody asks for; without a source, one that the collection's entry or the database knows.
+
+    Options that are None are left to their defaults. Raises UserError.
+    """
+    if source is None:
+        with connect(settings) as connection:
+            return models.under(connection, collection, name).model
+    given = {key: value for key, value in options.items() if value is not None}
+    try:
+        return ModelOptions(name=name, source=source, batch_size=collection.model.batch_size, **given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{first['loc'][0]} {first['input']!r} of the model: {first['msg']}") from None
+
+
+def plan_switch(
+    collection: Collection, model: ModelOptions, run_id: str, settings: Settings, *, shard_size: int | None = None
+) -> Plan:
+    """Open the switch to a model, or go on with it, and write a manifest per shard of what it has no vectors of.
+
+    A run of that name that is still running keeps its plan. A switch to a third model is given up. Raises UserError
+    where the collection has no vectors, and where `collections.yaml` is bringing another model in.
+    """
+    started = time.monotonic()
+    run = {"collection": collection.name, "run_id": run_id}
+    with connect(settings) as connection:
+        connection.execute(statement("listing", "lock_collection"), run)
+        known = connection.execute(statement("listing", "find_plan"), run).fetchone()
+        if known is not None:
+            log.info("keeps the plan of this run", **known)
+            return Plan(**known)
+        shown = _shown(connection, collection)
+        due = anew = 0
+        number = None
+        facts: dict[str, str] = {}
+        target = collection.model_copy(update={"model": model})
+        if shown.model.name != model.name:
+            _require_settled(connection, collection, shown, model)
+            description = describe(model_folder(model.source, model.revision, settings, weights=False))
+            facts = manifest_facts(target, description, schema.register_model(connection, target, description))
+            schema.ensure_vector_table(connection, target, description.dimensions)
+            number = _opened(connection, shown, target)
+            connection.execute(
+                statement("switch", "create_due", vectors=shown.vector_table, target=target.vector_table),
+                {"to_model": model.name},
+            )
+            counts = connection.execute(statement("switch", "count_due")).fetchone() or {}
+            due, anew = counts["due"], counts["anew"]
+        size = max(shard_size or collection.shard_size, math.ceil(due / collection.max_shards))
+        plan = Plan(due, due, 0, 0, 0, math.ceil(due / size), 0)
+        if plan.shards:
+            ObjectStore(settings).delete_under(run_folder(settings.work_uri, collection.name, run_id))
+            rows = statement("switch", "read_due")
+            write_manifests(connection, rows, KEPT_MANIFEST, run, settings, range(plan.shards), size, facts)
+        connection.execute(statement("listing", "forget_run"), run)
+        row = {**run, **asdict(plan), "model": model.name, "also": None, "switch": number}
+        connection.execute(statement("listing", "write_run"), {**row, "seconds": time.monotonic() - started})
+    log.info("switch planned", to=model.name, images=due, without_kept_picture=anew, shards=plan.shards)
+    return plan
+
+
+def check_switch(collection: Collection, model: str, settings: Settings) -> dict[str, Any]:
+    """Index the other model's vectors and measure both models, side by side. Returns the figures, which are recorded.
+
+    Of a switch that is done, what was recorded then.
+    """
+    with connect(settings) as connection:
+        shown = _shown(connection, collection)
+        if shown.model.name == model:
+            done = connection.execute(
+                statement("switch", "find_switched"), {"collection": collection.name, "to_model": model}
+            ).fetchone()
+            return {"from": done["from_model"], "to": model, **(done["checks"] or {})} if done else {"to": model}
+        number = _open(connection, collection, model)
+        target = models.under(connection, collection, model)
+    ensure_index(target, settings)
+    recalls = {entry.model.name: ensure_recall(entry, settings) for entry in (shown, target)}
+    with connect(settings) as connection:
+        checks = {
+            **_coverage(connection, shown, target),
+            "recall": {name: found.recall if found else 1.0 for name, found in recalls.items()},
+            **compare_models(connection, shown, target),
+        }
+        connection.execute(statement("switch", "write_checks"), {"id": number, "checks": Jsonb(checks)})
+    figures = {"from": shown.model.name, "to": model, **checks}
+    log.info("models side by side", **figures)
+    return figures
+
+
+def complete_switch(collection: Collection, model: str, settings: Settings) -> None:
+    """Let the view show the other model's vectors, in one transaction; nothing where it does so already.
+
+    Raises Uncovered where an image that is shown has no vector of its present version there, and UserError where no
+    such switch is open.
+    """
+    _insist(collection.name, lambda: _complete(collection, model, settings))
+
+
+def _complete(collection: Collection, model: str, settings: Settings) -> None:
+    with connect(settings) as connection:
+        connection.execute(statement("listing", "lock_collection"), {"collection": collection.name})
+        shown = _shown(connection, collection)
+        if shown.model.name == model:
+            log.info("is switched already", to=model)
+            return
+        _open(connection, collection, model)
+        target = models.under(connection, collection, model)
+        counts = _coverage(connection, shown, target)
+        missing = counts["images"] - counts["covered"] - counts["rejected"]
+        if missing:
+            raise Uncovered(
+                f"{missing} of {counts['images']} images of collection {collection.name!r} have no vector under model "
+                f"{model!r} yet: the switch stays open; run it again"
+            )
+        _show(connection, collection, target)
+        names = {"collection": collection.name, "from_model": shown.model.name, "to_model": model}
+        connection.execute(statement("switch", "record"), names)
+    log.info("switched", before=shown.model.name, now=model, **counts)
+    if collection.model.name != model:
+        log.info("collections.yaml still names the former model: this holds until it names another", model=model)
+
+
+def roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
+    """Undo a collection's latest switch: give it up where it is open, else show the former model, in one transaction.
+
+    Returns `before` and `now`, the models that the view showed and shows. Raises UserError where there is none to undo,
+    and where the former vectors are gone.
+    """
+    return _insist(collection.name, lambda: _roll_back(collection, settings))
+
+
+def _roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
+    key = {"collection": collection.name}
+    with connect(settings) as connection:
+        connection.execute(statement("listing", "lock_collection"), key)
+        shown = _shown(connection, collection)
+        if connection.execute(statement("switch", "give_up"), key).rowcount:
+            log.info("the switch was given up", stays=shown.model.name)
+            return {"before": shown.model.name, "now": shown.model.name}
+        undone = connection.execute(statement("switch", "find_undone"), key).fetchone()
+        if undone is None:
+            raise UserError(f"collection {collection.name!r} was not switched: there is no model to go back to")
+        former = undone["from_model"]
+        if not undone["kept"]:
+            raise UserError(
+                f"the vectors of collection {collection.name!r} under model {former!r} were dropped after "
+                f"{settings.keep_vectors_days:g} days: switch to that model instead"
+            )
+        _show(connection, collection, models.under(connection, collection, former))
+        connection.execute(statement("switch", "roll_back"), {"id": undone["id"]})
+    log.info("rolled back", before=shown.model.name, now=former)
+    return {"before": shown.model.name, "now": former}
+
+
+def give_up_switch(collection: Collection, settings: Settings) -> None:
+    """End the open switch, if there is one, without having switched."""
+    key = {"collection": collection.name}
+    with connect(settings) as connection:
+        connection.execute(statement("listing", "lock_collection"), key)
+        connection.execute(statement("switch", "give_up"), key)
+    log.info("the switch was given up")
+
+
+def list_models(settings: Settings) -> list[dict[str, Any]]:
+    """The models that each collection has vectors of: `collection`, `model`, `dimensions`, `source`, `state`, `until`.
+
+    The state is `shown`, `incoming` (a switch is open), or `kept`; what is kept will be dropped after `until`, if that
+    is told.
+    """
+    with connect(settings) as connection:
+        rows = connection.execute(statement("switch", "list_models")).fetchall()
+    kept = timedelta(days=settings.keep_vectors_days)
+    return [
+        {
+            **{name: row[name] for name in ("collection", "model", "dimensions", "source")},
+            "state": (state := "shown" if row["shown"] else "incoming" if row["incoming"] else "kept"),
+            "until": row["left_at"] + kept if state == "kept" and row["left_at"] else None,
+        }
+        for row in rows
+    ]
+
+
+def drop_expired_vectors(settings: Settings, *, dry_run: bool = False) -> list[str]:
+    """Drop the vectors that a switch put aside longer than `keep_vectors_days` ago. Returns the tables' names.
+
+    Those of a collection that is read without a pause stay until the next time. `dry_run` only tells of them.
+    """
+    with connect(settings) as connection:
+        expired = _expired(connection, settings)
+    if dry_run:
+        return [_table(row) for row in expired]
+    dropped = []
+    for row in expired:
+        try:
+            if _insist(row["collection"], partial(_drop, row, settings)):
+                dropped.append(_table(row))
+        except Unavailable as error:
+            log.warning("a former model's vectors are not dropped yet", table=_table(row), reason=str(error))
+    log.info("dropped the vectors of former models", tables=dropped)
+    return dropped
+
+
+def _drop(row: dict[str, str], settings: Settings) -> bool:
+    """Drop what is still expired; returns whether it was."""
+    with connect(settings) as connection:
+        connection.execute(statement("listing", "lock_collection"), row)
+        if row not in _expired(connection, settings):
+            return False
+        connection.execute(statement("switch", "lock_timeout"))  # its reference to retrieval.image locks that, too
+        connection.execute(statement("switch", "drop_vectors"), row)
+    return True
+
+
+def _expired(connection: Connection, settings: Settings) -> list[dict[str, str]]:
+    """`collection` and `model` of the vectors whose time is over."""
+    return connection.execute(statement("switch", "find_expired"), {"days": settings.keep_vectors_days}).fetchall()
+
+
+def _table(row: dict[str, str]) -> str:
+    return f"vector_{row['collection']}_{row['model']}"
+
+
+def _insist(collection: str, attempt: Callable[[], Result]) -> Result:
+    """What an attempt returns that may find no lock: those who read go first, and it is made again.
+
+    Raises Unavailable where none was to be had for SECONDS_FOR_A_LOCK.
+    """
+    end = time.monotonic() + SECONDS_FOR_A_LOCK
+    while True:
+        try:
+            return attempt()
+        except psycopg.errors.LockNotAvailable:
+            if time.monotonic() > end:
+                raise Unavailable(
+                    f"collection {collection!r} is being read for {SECONDS_FOR_A_LOCK:.0f} seconds without a pause: "
+                    "end that query, or try again later"
+                ) from None
+        time.sleep(0.5)
+
+
+def _shown(connection: Connection, collection: Collection) -> Collection:
+    """The collection under the model that its view shows. Raises UserError where it has none yet."""
+    if schema.lock_view(connection, collection) is None:
+        raise UserError(f"collection {collection.name!r} has no vectors yet: `image-retrieval run {collection.name}`")
+    return models.shown(connection, collection)
+
+
+def _require_settled(connection: Connection, collection: Collection, shown: Collection, model: ModelOptions) -> None:
+    """A collection whose file names a third model is on its way to that one already."""
+    named = models.current(connection, collection).model.name
+    if named not in (shown.model.name, model.name):
+        raise UserError(
+            f"collections.yaml names model {named!r} for collection {collection.name!r}, whose runs bring it in: "
+            f"let one finish, or name {shown.model.name!r} there again"
+        )
+
+
+def _opened(connection: Connection, shown: Collection, target: Collection) -> int:
+    """The number of the open switch to the target; one to another model is given up."""
+    key = {"collection": shown.name}
+    wanted = {"from_model": shown.model.name, "to_model": target.model.name}
+    found = connection.execute(statement("switch", "find_open"), key).fetchone()
+    if found is None or {name: found[name] for name in wanted} != wanted:
+        connection.execute(statement("switch", "give_up"), key)
+        connection.execute(statement("switch", "open_switch"), key | wanted)
+    return _open(connection, target, target.model.name)
+
+
+def _open(connection: Connection, collection: Collection, model: str) -> int:
+    """The number of the open switch to a model. Raises UserError where there is none."""
+    found = connection.execute(statement("switch", "find_open"), {"collection": collection.name}).fetchone()
+    if found is None or found["to_model"] != model:
+        raise UserError(f"no switch of collection {collection.name!r} to model {model!r} is open: it was given up")
+    return int(found["id"])
+
+
+def _coverage(connection: Connection, shown: Collection, target: Collection) -> dict[str, int]:
+    """How many images are shown, how many of them have a vector under the other model, or a last word of it."""
+    row = connection.execute(
+        statement("switch", "count_covered", vectors=shown.vector_table, target=target.vector_table),
+        {"to_model": target.model.name},
+    ).fetchone()
+    return dict(row or {})
+
+
+def _show(connection: Connection, collection: Collection, target: Collection) -> None:
+    """Show the target in the place of what is shown, and let it hold; LockNotAvailable where the view is being read."""
+    known = schema.lock_view(connection, collection)
+    assert known is not None
+    row = connection.execute(statement("switch", "find_options"), {"model": target.model.name}).fetchone() or {}
+    connection.execute(statement("switch", "lock_timeout"))
+    schema.replace_view(connection, target, row["dimensions"], known)
+    names = {"collection": collection.name, "from_model": known["model"], "to_model": target.model.name}
+    connection.execute(statement("switch", "overrule"), {**names, "declared": collection.model.name})

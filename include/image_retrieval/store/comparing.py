@@ -1,0 +1,51 @@
+"""Two models of one collection, side by side: whom each finds nearest."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from image_retrieval.collection import Collection
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.search import search
+from image_retrieval.store.sql import statement
+
+K = 10
+IMAGES = 100
+
+
+def compare_models(connection: Connection, before: Collection, after: Collection) -> dict[str, Any]:
+    """The share of an image's 10 nearest that both models find, and of those that are of its own group under each.
+
+    `sampled` images are asked for; `overlap_at_10` is a mean over them, `same_group_at_10`, by model, over those that
+    have a group. A mean over nothing is None.
+    """
+    sample = connection.execute(
+        statement("switch", "sample_both", view=before.face, target=after.face), {"images": IMAGES}
+    ).fetchall()
+    overlaps: list[float] = []
+    grouped: dict[str, list[float]] = {before.model.name: [], after.model.name: []}
+    for row in sample:
+        former = _nearest(connection, before, row, "before")
+        latter = _nearest(connection, after, row, "after")
+        if not former or not latter:
+            continue
+        overlaps.append(len(former.keys() & latter.keys()) / max(len(former), len(latter)))
+        if row["group_id"] is not None:
+            for entry, found in ((before, former), (after, latter)):
+                same = sum(group == row["group_id"] for group in found.values())
+                grouped[entry.model.name].append(same / len(found))
+    return {
+        "sampled": len(overlaps),
+        "overlap_at_10": _mean(overlaps),
+        "same_group_at_10": {name: _mean(shares) for name, shares in grouped.items()},
+    }
+
+
+def _nearest(connection: Connection, entry: Collection, row: dict[str, Any], vector: str) -> dict[str, str | None]:
+    """The nearest other images under one model, with their groups."""
+    found = search(connection, entry.name, row[vector].to_list(), K + 1, model=entry.model.name)
+    others = [image for image in found if image["image_id"] != row["image_id"]][:K]
+    return {image["image_id"]: image["group_id"] for image in others}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(sum(values) / len(values), 4) if values else None

@@ -1,0 +1,142 @@
+"""What the DAG `model_switch` is made of."""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Param, get_current_context, task
+
+from orchestration.configuration import DAG_DEFAULTS, declared_collections
+from orchestration.tasks import shard_arguments, stage
+
+COLLECTION = "{{ params.collection }}"
+LATE = "__late"  # a run of its own to the library
+SWITCH_DEFAULTS: dict[str, Any] = DAG_DEFAULTS | {"dagrun_timeout": timedelta(days=14)}  # people take their time
+
+PAGE = """
+### model_switch
+
+Shows a collection under another model, while people search.
+
+1. **plan** opens the switch and cuts the images that have no vector under the other model into shards. Runs of
+   `image_embedding_<collection>` feed both models from now on.
+2. Each **shard** is *resampled* from the picture that is kept of each image, *embedded* and *upserted* beside the
+   vectors that are shown.
+3. **check** indexes them, and measures both models side by side (`retrieval.switch.checks`).
+4. **approve** waits for a person where `require_approval` is set. *Reject* gives the switch up.
+5. **plan_late** and **late_shard** take what came meanwhile in other ways than by a run.
+6. **switch** lets `images.<collection>` show the other model's vectors, in one transaction.
+
+Any task may be cleared, and the DAG triggered again with the same model: what is done is not done again. The former
+vectors are kept for `IMAGE_RETRIEVAL_KEEP_VECTORS_DAYS`; until then `image-retrieval models rollback COLLECTION` goes
+back.
+"""
+
+
+def switch_params() -> dict[str, Param]:
+    """The form of the DAG."""
+    names = [collection.name for collection in declared_collections()]
+    return {
+        "collection": Param(names[0], type="string", enum=names, title="Collection"),
+        "model": Param(type="string", pattern="^[a-z][a-z0-9_]{0,23}$", title="Model", description="Its name."),
+        "source": Param(
+            None,
+            type=["null", "string"],
+            title="Source",
+            description="A folder, a hub id, or s3://bucket/prefix/; empty: of a model that has made vectors before.",
+        ),
+        "revision": Param(None, type=["null", "string"], title="Revision", description="Commit of a hub id."),
+        "dtype": Param("float32", type="string", enum=["float32", "float16", "bfloat16"], title="Precision"),
+        "use_cls_token": Param(
+            True,
+            type="boolean",
+            title="Class token",
+            description="Vision transformers: the class token, else the mean of the patches.",
+        ),
+        "require_approval": Param(
+            False, type="boolean", title="Ask a person", description="Wait for approval before the view is replaced."
+        ),
+        "shard_size": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=1_000_000,
+            title="Shard size",
+            description="Images a shard; empty: as the collection says.",
+        ),
+    }
+
+
+def _planned(collection: str, part: str) -> list[dict[str, Any]]:
+    from image_retrieval.pipeline.switching import plan_switch, wanted_model
+
+    params = get_current_context()["params"]
+    with stage(collection, part=part) as (entry, run_id, settings):
+        options = {name: params[name] for name in ("revision", "dtype", "use_cls_token")}
+        model = wanted_model(entry, params["model"], settings, source=params["source"], **options)
+        plan = plan_switch(entry, model, run_id, settings, shard_size=params["shard_size"])
+        shards = shard_arguments(entry, run_id, settings) if plan.shards else []
+    return [{**shard, "part": part} for shard in shards]
+
+
+@task(execution_timeout=timedelta(hours=3))
+def plan(collection: str) -> list[dict[str, Any]]:
+    """Open the switch; what has no vector under the other model. Returns, per shard, what its tasks are given."""
+    return _planned(collection, "")
+
+
+@task(execution_timeout=timedelta(hours=12), trigger_rule="none_failed")
+def check(collection: str) -> dict[str, Any]:
+    """Index the other model's vectors, and measure both models side by side."""
+    from image_retrieval.pipeline.finishing import finish_run
+    from image_retrieval.pipeline.switching import check_switch
+
+    with stage(collection) as (entry, run_id, settings):
+        finish_run(entry, run_id, settings)
+        return check_switch(entry, get_current_context()["params"]["model"], settings)
+
+
+class Approval(ApprovalOperator):
+    """Waits for a person where the run asks for that; a rejection gives the switch up."""
+
+    def execute(self, context: Any) -> None:
+        """Ask, or go on."""
+        if context["params"]["require_approval"]:
+            super().execute(context)
+
+    def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
+        """Go on, or give up and skip what follows."""
+        if "error" not in event and self.REJECT in event["chosen_options"]:
+            from image_retrieval.pipeline.switching import give_up_switch
+
+            with stage(context["params"]["collection"]) as (entry, _, settings):
+                give_up_switch(entry, settings)
+        return super().execute_complete(context, event)
+
+
+def approve() -> Approval:
+    """The task that asks a person, who sees the figures of both models."""
+    return Approval(
+        task_id="approve",
+        subject="Show {{ params.collection }} under model {{ params.model }}?",
+        body="```json\n{{ ti.xcom_pull(task_ids='check') | tojson(indent=2) }}\n```",
+        response_timeout=timedelta(days=7),
+        ignore_downstream_trigger_rules=True,
+    )
+
+
+@task(execution_timeout=timedelta(hours=3))
+def plan_late(collection: str) -> list[dict[str, Any]]:
+    """What has come since the plan and is not under both models."""
+    return _planned(collection, LATE)
+
+
+@task(execution_timeout=timedelta(hours=1), trigger_rule="none_failed")
+def switch(collection: str) -> None:
+    """Replace the view, where every image is covered."""
+    from image_retrieval.pipeline.finishing import finish_run
+    from image_retrieval.pipeline.switching import complete_switch
+
+    with stage(collection, part=LATE) as (entry, run_id, settings):
+        finish_run(entry, run_id, settings)
+        complete_switch(entry, get_current_context()["params"]["model"], settings)
