@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import platform
 import sys
 import threading
 import time
@@ -10,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 from kubernetes.client import ApiException, V1Pod
 
 from kubernetes import client, config, utils
@@ -19,6 +22,7 @@ NAMESPACE = "image-retrieval"
 HOST_IMAGE = "docker.io/local/python-host:1"
 COMPONENT = "app.kubernetes.io/name=image-retrieval"
 GPUS = "nvidia.com/gpu"
+TESTED_BY = "image-retrieval/tested-by"
 
 
 class Cluster:
@@ -45,6 +49,24 @@ class Cluster:
     def apply(self, path: Path) -> None:
         """Create what a manifest describes."""
         utils.create_from_yaml(self.api.api_client, str(path), verbose=False)
+
+    def namespace(self) -> Any | None:
+        """The project's namespace, where it is there."""
+        try:
+            return self.api.read_namespace(NAMESPACE)
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            return None
+
+    def sign_namespace(self) -> None:
+        """Note in the namespace which process made it."""
+        self.api.patch_namespace(NAMESPACE, {"metadata": {"labels": {TESTED_BY: f"{os.getpid()}.{platform.node()}"}}})
+
+    def drop_namespace(self) -> None:
+        """Delete the namespace with all that is in it."""
+        self.api.delete_namespace(NAMESPACE)
+        wait(lambda: self.namespace() is None, "the namespace to go", 120)
 
     def allow_host_folders(self) -> None:
         """Lift the namespace's Pod Security Standard: it refuses what stands in for an image in these tests."""
@@ -200,6 +222,12 @@ def host_template(path: Path) -> Path:
     }
     path.write_text(json.dumps(template))
     return path
+
+
+def is_left_over(namespace: Any) -> bool:
+    """Whether a namespace is of tests of this machine that were killed."""
+    pid, _, host = (namespace.metadata.labels or {}).get(TESTED_BY, "").partition(".")
+    return host == platform.node() and not psutil.pid_exists(int(pid))
 
 
 def wait(until: Callable[[], Any], what: str, seconds: float) -> None:

@@ -11,8 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from cluster import HOST_IMAGE, NAMESPACE, ROOT, Cluster, History, host_template, wait
-from kubernetes.client import ApiException
+from cluster import HOST_IMAGE, NAMESPACE, ROOT, Cluster, History, host_template, is_left_over, wait
 
 from image_retrieval.imaging.scenes import draw_scenes
 from image_retrieval.local import airflow, services
@@ -52,32 +51,22 @@ def cluster() -> Iterator[Cluster]:
             f"the cluster has no image {HOST_IMAGE}, with which pods run this checkout, and "
             "IMAGE_RETRIEVAL_TEST_IMAGE names no embedding image"
         )
-    try:
-        found.api.read_namespace(NAMESPACE)
-    except ApiException as error:
-        if error.status != 404:
-            raise
-    else:
+    there = found.namespace()
+    if there and is_left_over(there):
+        found.drop_namespace()
+    elif there:
         pytest.fail(f"the cluster has a namespace {NAMESPACE} already: these tests would remove it")
     found.advertise_gpus(2)
     try:
         for name in ("namespace.yaml", "rbac.yaml"):
             found.apply(ROOT / "include" / "kubernetes" / name)
+        found.sign_namespace()
         if "IMAGE_RETRIEVAL_TEST_IMAGE" not in os.environ:
             found.allow_host_folders()
         yield found
     finally:
         found.cordon(False)
-        found.api.delete_namespace(NAMESPACE)
-
-        def gone() -> bool:
-            try:
-                found.api.read_namespace(NAMESPACE)
-                return False
-            except ApiException as error:
-                return error.status == 404
-
-        wait(gone, "the namespace to go", 120)
+        found.drop_namespace()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from image_retrieval.models.calibration import CUTOFF, IMAGES, text_direction
-from image_retrieval.service.catalog import Shown, shown_collection
+from image_retrieval.service.catalog import Shown
 from image_retrieval.service.encoder import Vector
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.forms import (
@@ -29,7 +29,7 @@ LEAST_LENGTH = 1e-3  # of a sum of unit vectors: below it rounding decides its d
 
 def search(service: Service, form: SearchForm) -> Results:
     """The images that fit the terms best. Raises Refused, UserError, ImageRejected."""
-    shown = _shown(service, form.collection)
+    shown = service.shown(form.collection)
     query = _sum(
         [_weighed(service.text_vector(term.text, shown), term.weight) for term in form.texts]
         + [_weighed(_picture(service, shown, term), term.weight) for term in form.images]
@@ -40,15 +40,15 @@ def search(service: Service, form: SearchForm) -> Results:
 
 def similar(service: Service, form: SimilarForm) -> Results:
     """The images most like one of the collection, itself left out. Raises Refused, UserError."""
+    shown = service.shown(form.collection)
     with service.statements() as connection:
-        shown = shown_collection(connection, service.settings, form.collection)
         query = _stored(connection, shown, form.image_id)
         return _page(connection, shown, query, form, IMAGES, without=form.image_id)
 
 
 def match(service: Service, form: MatchForm) -> Match:
     """How alike two pictures are. Raises Refused, UserError, ImageRejected."""
-    shown = _shown(service, form.collection)
+    shown = service.shown(form.collection)
     return compare(shown, _picture(service, shown, form.a), _picture(service, shown, form.b))
 
 
@@ -58,11 +58,6 @@ def compare(shown: Shown, a: Vector, b: Vector) -> Match:
     calibration = shown.calibration(IMAGES)
     score = calibration.score(similarity) if calibration else similarity
     return Match(similarity=similarity, score=score, calibrated=calibration is not None)
-
-
-def _shown(service: Service, name: str) -> Shown:
-    with service.statements() as connection:
-        return shown_collection(connection, service.settings, name)
 
 
 def _weighed(vector: Vector, weight: float) -> Vector:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -17,7 +18,7 @@ from image_retrieval.imaging.resample import Resampled
 from image_retrieval.inputs import image_bytes
 from image_retrieval.models.digest import require_digest
 from image_retrieval.objectstore import ObjectStore
-from image_retrieval.service.catalog import Shown
+from image_retrieval.service.catalog import Shown, shown_collection
 from image_retrieval.service.encoder import Encoder, Memory, Vector
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.metrics import Metrics
@@ -26,6 +27,7 @@ from image_retrieval.store import queries
 from image_retrieval.store.connection import Connection, connect, connection_pool
 
 CONNECTIONS = 16
+SHOWN_SECONDS = 1.0  # for which a collection is taken to be what it was
 PREVIEW = ResampleOptions(target_size=(448, 448), fit="stretch", keep=False)
 
 
@@ -41,6 +43,7 @@ class Service:
         self._memory = Memory()
         self._decoders: dict[ResampleOptions, Decoders] = {}
         self._facts: dict[ModelOptions, dict[str, Any]] = {}
+        self._shown: dict[str, tuple[Shown, float]] = {}
         self._ends = ExitStack()
         self._opening, self._decoding = threading.Lock(), threading.Lock()
 
@@ -64,6 +67,22 @@ class Service:
             pool = self._pool
         with pool.connection() as connection:
             yield connection
+
+    def shown(self, name: str) -> Shown:
+        """A collection that can be searched, as it was a second ago at most. Raises Refused (404).
+
+        One that was switched or dropped since then is still searched as what it was, or refused by the database.
+        """
+        shown, until = self._shown.get(name, (None, 0.0))
+        if shown is None or until < time.monotonic():
+            with self.statements() as connection:
+                shown = shown_collection(connection, self.settings, name)
+            self._shown[name] = shown, time.monotonic() + SHOWN_SECONDS
+        return shown
+
+    def forget(self, name: str) -> None:
+        """Look at a collection anew from now on."""
+        self._shown.pop(name, None)
 
     def close(self) -> None:
         """End all that was started."""

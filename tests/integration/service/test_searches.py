@@ -1,8 +1,11 @@
 """Searches through the API, on real vectors."""
 
+import time
+
 import psycopg
 import pytest
 
+from image_retrieval.service.state import SHOWN_SECONDS
 from image_retrieval.store.duplicates import find_duplicates
 from integration.pictures import SCENES, half_size_copy
 from integration.service.conftest import as_base64
@@ -74,6 +77,7 @@ def test_under_the_cutoff_nothing_is_shown(ask, served):
     def calibrate(value):
         with psycopg.connect(served.database()) as connection:
             connection.execute("UPDATE retrieval.model SET calibration = %s::jsonb WHERE name = 'dual'", [value])
+        time.sleep(SHOWN_SECONDS)  # until then the service may take the model to be as it was
 
     calibrate('{"image_image": {"slope": 50, "middle": 0.9}, "text_image_en": {"slope": 50, "middle": 0.999}}')
     try:

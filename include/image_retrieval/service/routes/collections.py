@@ -83,6 +83,7 @@ def drop(service: Service, connection: Connection, name: str) -> None:
         told = f"collection {name!r} is kept by an entry of collections.yaml"
         raise Refused(409, "not_made_here", told, "take the entry out, and drop its view and tables in SQL")
     registering.drop_collection(connection, shown.collection, service.settings)
+    service.forget(name)
 
 
 def _info(shown: Shown) -> CollectionInfo:
