@@ -19,6 +19,7 @@ from orchestration.pod_starts import not_started
 POLL_SECONDS = 3.0
 _Stamp = tuple[datetime, str]
 PATIENCE_SECONDS = 300.0  # for an API server that does not answer; the pod goes on meanwhile
+RIGHTS_SECONDS = 20.0  # for one that refuses: as it starts, it answers before it knows who may do what
 
 
 class EmbeddingPodTrigger(KubernetesPodTrigger):
@@ -50,7 +51,7 @@ class EmbeddingPodTrigger(KubernetesPodTrigger):
 
     async def _watched(self) -> Ended:
         log = _PodLog(self.hook, self.pod_name, self.pod_namespace, self.base_container_name)
-        answered = time.monotonic()
+        answered, refused = time.monotonic(), None
         while True:
             try:
                 pod = await self._pod()
@@ -59,12 +60,13 @@ class EmbeddingPodTrigger(KubernetesPodTrigger):
                 )
                 if pod is not None:
                     await log.hand_on(pod, self.log)
-                answered = time.monotonic()
+                answered, refused = time.monotonic(), None
             except AsyncApiException as error:
                 if error.status == 403:
-                    told = f"the connection to Kubernetes has too few rights: {error.reason} at pod {self.pod_name}"
-                    return Ended(Ending.MISTAKE, told)
-                end = self._unanswered(error, answered)
+                    refused = refused or time.monotonic()
+                    end = self._refused(error, refused)
+                else:
+                    end = self._unanswered(error, answered)
             except Exception as error:  # whatever the client raises while the API server is away
                 end = self._unanswered(error, answered)
             if end is not None:
@@ -72,6 +74,13 @@ class EmbeddingPodTrigger(KubernetesPodTrigger):
             if time.time() > self.trigger_kwargs.get("deadline", float("inf")):
                 return Ended(Ending.FAILED, f"pod {self.pod_name} took longer than the task's execution_timeout")
             await asyncio.sleep(self.poll_interval)
+
+    def _refused(self, error: AsyncApiException, since: float) -> Ended | None:
+        told = f"the connection to Kubernetes has too few rights: {error.reason} at pod {self.pod_name}"
+        if time.monotonic() - since >= RIGHTS_SECONDS:
+            return Ended(Ending.MISTAKE, told)
+        self.log.warning("%s; asking again", told)
+        return None
 
     def _unanswered(self, error: Exception, answered: float) -> Ended | None:
         if time.monotonic() - answered > PATIENCE_SECONDS:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from orchestration.arguments import batch_size_of, with_batch_size
 from orchestration.failures import Mistake, Outage
 from orchestration.pod_endings import Ending
 from orchestration.pod_spec import pod_defaults
-from orchestration.pod_trigger import POLL_SECONDS, EmbeddingPodTrigger
+from orchestration.pod_trigger import POLL_SECONDS, RIGHTS_SECONDS, EmbeddingPodTrigger
 from orchestration.processes import EMBED_DEFAULTS, EmbeddingProcess
 
 
@@ -179,17 +180,21 @@ def _labels(**names: str) -> dict[str, str]:
 
 
 def _asked(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """The answer of the Kubernetes API, asked again for a while where it does not answer. Raises Outage."""
-    try:
-        return generic_api_retry(call)(*arguments, **options)  # type: ignore[no-untyped-call]
-    except HTTPError as error:
-        raise Outage(f"the Kubernetes API does not answer: {type(error).__name__}") from None
-    except ApiException as error:
-        if error.status in (401, 429) or error.status >= 500 or "exceeded quota" in str(error.body):
-            raise Outage(f"the Kubernetes API refuses for now: {_told(error)}") from None
-        if error.status == 403:
-            raise Mistake(f"the connection to Kubernetes has too few rights: {_told(error)}") from None
-        raise
+    """The answer of the Kubernetes API, asked again for a while where it does not answer, or refuses. Raises Outage."""
+    started = time.monotonic()
+    while True:
+        try:
+            return generic_api_retry(call)(*arguments, **options)  # type: ignore[no-untyped-call]
+        except HTTPError as error:
+            raise Outage(f"the Kubernetes API does not answer: {type(error).__name__}") from None
+        except ApiException as error:
+            if error.status in (401, 429) or error.status >= 500 or "exceeded quota" in str(error.body):
+                raise Outage(f"the Kubernetes API refuses for now: {_told(error)}") from None
+            if error.status != 403:
+                raise
+            if time.monotonic() - started >= RIGHTS_SECONDS:
+                raise Mistake(f"the connection to Kubernetes has too few rights: {_told(error)}") from None
+        time.sleep(POLL_SECONDS)
 
 
 def _does_the_same(pod: V1Pod, request: V1Pod) -> bool:

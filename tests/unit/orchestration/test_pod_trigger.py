@@ -1,10 +1,15 @@
 """Each line of a pod's log is handed on once, in the order of its time."""
 
+import asyncio
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kubernetes_asyncio.client import ApiException
 
+from orchestration import pod_trigger
+from orchestration.pod_endings import Ending
 from orchestration.pod_trigger import EmbeddingPodTrigger, _stamp
 
 
@@ -33,6 +38,25 @@ def test_stamps_know_their_zone():
 
 def test_what_is_no_line_has_no_stamp():
     assert _stamp("unable") is None
+
+
+class Refusing(EmbeddingPodTrigger):
+    """Its API server refuses a number of times, then knows no such pod any more."""
+
+    refusals = 0
+
+    async def _pod(self):
+        if self.refusals:
+            self.refusals -= 1
+            raise ApiException(403, "Forbidden")
+
+
+@pytest.mark.parametrize(("patience", "ending"), [(10, Ending.DISRUPTED), (0, Ending.MISTAKE)])
+def test_an_api_server_that_starts_may_refuse_for_a_while(monkeypatch, patience, ending):
+    monkeypatch.setattr(pod_trigger, "RIGHTS_SECONDS", patience)
+    watch = Refusing("embed-7", "here", datetime.now(UTC), "base", poll_interval=0.01)
+    watch.refusals = 3
+    assert asyncio.run(watch.outcome())["ending"] == ending
 
 
 def test_a_trigger_survives_its_triggerer():
