@@ -55,14 +55,11 @@ def load_vectors(
     connection.execute(statement("loading", "create_staging"))
     copy_in(connection, statement("loading", "copy_staging"), rows.drop(["embedding"]))
     keep_removals_out(connection, collection)
-    removed = [row["id"] for row in connection.execute(statement("loading", "forget_removed"), span)]
-    if removed:
-        rows = rows.filter(pc.invert(pc.is_in(rows["id"], pa.array(removed, pa.int64()))))
     vector_rows = rows.select(["id", "etag", "digest", "embedding"])
     written = _load_vectors(connection, collection.vector_table, vector_rows, span)
     if facts:
         connection.execute(statement("loading", "update_images"), span)
-        connection.execute(statement("loading", "clear_rejected"), span)
+        connection.execute(statement("loading", "clear_rejected"), {**span, "collection": collection.name})
     return written
 
 
@@ -76,13 +73,13 @@ def _load_vectors(connection: Connection, table: str, rows: pa.Table, span: dict
 
     `span` is the least and the greatest of their ids.
     """
-    known = connection.execute(statement("loading", "compare_vectors", vectors=table), span).fetchone() or {}
-    unchanged, changed = (pa.array(known[name], pa.int64()) for name in ("unchanged", "changed"))
-    if len(unchanged) == len(rows):
-        return 0
-    theirs = rows.filter(pc.is_in(rows["id"], changed))
-    if len(unchanged) or len(changed):
-        rows = rows.filter(pc.invert(pc.is_in(rows["id"], pa.concat_arrays([unchanged, changed]))))
+    found = connection.execute(statement("loading", "compare_vectors", vectors=table), span).fetchone() or {}
+    known = {name: pa.array(ids, pa.int64()) for name, ids in found.items()}
+    theirs = rows.filter(pc.is_in(rows["id"], known["changed"]))
+    if any(map(len, known.values())):
+        rows = rows.filter(pc.invert(pc.is_in(rows["id"], pa.concat_arrays(known.values()))))
+    if not len(rows):
+        return _merge_vectors(connection, table, theirs)
     try:
         with connection.transaction():
             copy_in(connection, statement("loading", "copy_vectors", vectors=table), rows)

@@ -27,20 +27,18 @@ FROM STDIN (FORMAT binary);
 -- until the transaction ends; see keep_loads_out in removing.sql
 SELECT pg_advisory_xact_lock_shared(hashtextextended('image_retrieval:removal:' || %(collection)s, 0));
 
--- name: forget_removed
--- images that were removed since they were listed
-DELETE FROM staging AS s
-WHERE NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.id = s.id AND i.id BETWEEN %(min)s AND %(max)s)
-RETURNING s.id;
-
 -- name: compare_vectors
--- the ids' range, here and below, keeps the planner from reading a whole table for one shard
-SELECT coalesce(array_agg(id) FILTER (WHERE same), '{{}}') AS unchanged,
-       coalesce(array_agg(id) FILTER (WHERE NOT same), '{{}}') AS changed
+-- removed: the images that were, since they were listed; the ids' range, here and below, keeps the planner from reading
+-- a whole table for one shard
+SELECT coalesce(array_agg(id) FILTER (WHERE removed), '{{}}') AS removed,
+       coalesce(array_agg(id) FILTER (WHERE NOT removed AND same), '{{}}') AS unchanged,
+       coalesce(array_agg(id) FILTER (WHERE NOT removed AND NOT same), '{{}}') AS changed
 FROM (
-    SELECT v.id, v.etag = s.etag AND v.digest IS NOT DISTINCT FROM s.digest AS same
-    FROM staging AS s JOIN retrieval.{vectors} AS v ON v.id = s.id
-    WHERE v.id BETWEEN %(min)s AND %(max)s
+    SELECT s.id, i.id IS NULL AS removed,
+           CASE WHEN v.id IS NOT NULL THEN v.etag = s.etag AND v.digest IS NOT DISTINCT FROM s.digest END AS same
+    FROM staging AS s
+    LEFT JOIN retrieval.image AS i ON i.id = s.id AND i.id BETWEEN %(min)s AND %(max)s
+    LEFT JOIN retrieval.{vectors} AS v ON v.id = s.id AND v.id BETWEEN %(min)s AND %(max)s
 ) AS known;
 
 -- name: copy_vectors
@@ -82,7 +80,8 @@ WHERE i.id = s.id AND i.id BETWEEN %(min)s AND %(max)s
 DELETE FROM retrieval.rejected AS r
 USING staging AS s
 JOIN retrieval.image AS i ON i.id = s.id
-WHERE r.collection = i.collection AND r.uri = i.uri AND i.id BETWEEN %(min)s AND %(max)s;
+WHERE r.collection = i.collection AND r.uri = i.uri AND i.id BETWEEN %(min)s AND %(max)s
+  AND EXISTS (SELECT FROM retrieval.rejected AS e WHERE e.collection = %(collection)s);  -- mostly there are none
 
 -- name: reject
 INSERT INTO retrieval.rejected AS r (collection, uri, etag, stage, model, reason, detail, final, run_id)
