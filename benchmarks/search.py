@@ -26,7 +26,7 @@ from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.local import services
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import connect
-from image_retrieval.store.indexing import ensure_index
+from image_retrieval.store.indexing import ensure_index, graph_of
 from image_retrieval.store.loading import load_vectors
 from image_retrieval.store.recall import NOISE, ensure_recall
 from image_retrieval.store.schema import ensure_vector_table
@@ -176,11 +176,12 @@ def milliseconds(seconds: list[float], percentile: int) -> float:
 
 
 def faiss_figures(vectors: np.ndarray, queries: np.ndarray, ef_search: int) -> dict[str, float]:
-    """The same graph (m = 16, ef_construction = 64) in memory, in float32, one query at a time on one thread."""
+    """The same graph in memory, in float32, one query at a time on one thread."""
     import faiss
 
-    index = faiss.IndexHNSWFlat(vectors.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction, index.hnsw.efSearch = 64, ef_search
+    graph = graph_of(len(vectors))
+    index = faiss.IndexHNSWFlat(vectors.shape[1], graph.m, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction, index.hnsw.efSearch = graph.ef_construction, ef_search
     started = time.perf_counter()
     index.add(vectors)
     build = time.perf_counter() - started

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import psycopg
 import structlog
@@ -23,7 +23,7 @@ from image_retrieval.store.sql import statement
 
 OPERATOR_CLASSES = {"cosine": "halfvec_cosine_ops", "inner_product": "halfvec_ip_ops", "l2": "halfvec_l2_ops"}
 BIT_CLASS = "bit_hamming_ops"
-M = 16  # as in indexing.sql
+DENSE_FROM = 100_000  # vectors; of 400,000 a sparse graph lost 1 % of the nearest for good: docs/decisions.md
 GROWN = 0.5  # inserted since the build, as a share of what it was built over
 DEAD = 0.2  # dead rows, as a share of all: scans pass them, and vacuum mends the graph around each of them
 MEMORY_MARGIN = 1.1
@@ -36,6 +36,16 @@ LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
 log = structlog.get_logger()
 
 
+class Graph(NamedTuple):
+    """What pgvector builds an HNSW graph with."""
+
+    m: int  # neighbours that each element keeps, twice as many in the ground layer
+    ef_construction: int  # candidates that they are chosen from
+
+
+SPARSE, DENSE = Graph(16, 64), Graph(24, 128)
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a decision rests on."""
@@ -44,6 +54,7 @@ class Facts:
     dead: int  # rows that vacuum has not removed yet
     dimensions: int
     index_class: str | None  # operator class of the index that is there and valid
+    index_m: int | None  # of that index
     built_rows: int | None  # what that index was built over; None where nobody noted it
     wanted_class: str
     least_rows: int  # smaller tables have no index
@@ -57,8 +68,14 @@ class Plan:
 
     action: Literal["scan", "keep", "build", "rebuild"]
     reason: str
+    graph: Graph = SPARSE
     memory_mb: int = LEAST_MEMORY_MB
     workers: int = 0
+
+
+def graph_of(rows: int) -> Graph:
+    """The graph that so many vectors need: a denser one takes twice the time to build."""
+    return DENSE if rows >= DENSE_FROM else SPARSE
 
 
 def graph_bytes(rows: int, dimensions: int, operator_class: str) -> int:
@@ -68,8 +85,9 @@ def graph_bytes(rows: int, dimensions: int, operator_class: str) -> int:
     of layers; 8 + 16 a neighbour for HnswNeighborArray, 2 m neighbours in the ground layer and m in each higher one,
     of which an element has 1 / (m - 1) on average; and the value with its header.
     """
+    m = graph_of(rows).m
     value = 8 + (dimensions // 8 if operator_class == BIT_CLASS else 2 * dimensions)
-    neighbours = (8 + 16 * 2 * M) + (8 + 8 + 16 * M) / (M - 1)
+    neighbours = (8 + 16 * 2 * m) + (8 + 8 + 16 * m) / (m - 1)
     return round(rows * (128 + 8 + neighbours + value))
 
 
@@ -84,6 +102,8 @@ def plan_index(facts: Facts) -> Plan:
         why = f"{dead_share:.0%} of its rows are dead"
     elif is_right and inserted > GROWN * (facts.built_rows or 0):
         why = f"{inserted} vectors came to the {facts.built_rows} that it was built over"
+    elif is_right and (facts.index_m or 0) < graph_of(facts.rows).m:
+        why = f"it has m = {facts.index_m}, too few for so many"
     elif is_right:
         return Plan("keep", f"the index is there and was kept up by the inserts: {facts.rows} vectors")
     elif facts.index_class is not None:
@@ -94,8 +114,10 @@ def plan_index(facts: Facts) -> Plan:
     memory = max(LEAST_MEMORY_MB, min(needed, facts.memory_limit_mb))
     workers = max(0, min(facts.workers, memory // WORKER_MEMORY_MB - 1))
     fits = f"in {memory} MB" if needed <= memory else f"which needs {needed} MB and has {memory}: it will be slow"
-    reason = f"an index is built over {facts.rows} vectors, since {why}: {fits}, with {workers} parallel workers"
-    return Plan("rebuild" if facts.index_class else "build", reason, memory, workers)
+    graph = graph_of(facts.rows)
+    how = f"m = {graph.m}, ef_construction = {graph.ef_construction}, {fits}, with {workers} parallel workers"
+    reason = f"an index is built over {facts.rows} vectors, since {why}: {how}"
+    return Plan("rebuild" if facts.index_class else "build", reason, graph, memory, workers)
 
 
 def ensure_index(collection: Collection, settings: Settings) -> Plan:
@@ -174,10 +196,27 @@ def _build(
     connection: Connection, collection: Collection, facts: Facts, plan: Plan, index: str, settings: Settings
 ) -> None:
     vectors, kind, dimensions = collection.vector_table, facts.wanted_class, facts.dimensions
+    m, candidates = plan.graph
     if kind == BIT_CLASS:
-        build = statement("indexing", "build_bit_index", index=index, vectors=vectors, dimensions=dimensions)
+        build = statement(
+            "indexing",
+            "build_bit_index",
+            index=index,
+            vectors=vectors,
+            dimensions=dimensions,
+            m=m,
+            candidates=candidates,
+        )
     else:
-        build = statement("indexing", "build_index", index=index, vectors=vectors, operator_class=kind)
+        build = statement(
+            "indexing",
+            "build_index",
+            index=index,
+            vectors=vectors,
+            operator_class=kind,
+            m=m,
+            candidates=candidates,
+        )
     limits = {"memory_mb": plan.memory_mb, "workers": plan.workers}
     with _progress(connection.info.backend_pid, facts.rows, settings):
         try:

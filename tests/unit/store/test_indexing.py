@@ -14,13 +14,14 @@ FACTS = Facts(
     dead=0,
     dimensions=1024,
     index_class=None,
+    index_m=None,
     built_rows=None,
     wanted_class=COSINE,
     least_rows=10_000,
     memory_limit_mb=8192,
     workers=3,
 )
-INDEXED = replace(FACTS, index_class=COSINE, built_rows=1_000_000)
+INDEXED = replace(FACTS, index_class=COSINE, index_m=24, built_rows=1_000_000)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,8 @@ INDEXED = replace(FACTS, index_class=COSINE, built_rows=1_000_000)
         (replace(INDEXED, dead=400_000), "rebuild", "29% of its rows are dead"),
         (replace(INDEXED, dead=100_000), "keep", "kept up"),
         (replace(INDEXED, built_rows=None), "keep", "kept up"),
+        (replace(INDEXED, index_m=16), "rebuild", "m = 16, too few"),
+        (replace(INDEXED, index_m=16, rows=99_999), "keep", "kept up"),
         (replace(INDEXED, wanted_class="halfvec_l2_ops"), "rebuild", "for halfvec_cosine_ops and halfvec_l2_ops"),
         (replace(INDEXED, wanted_class=BIT_CLASS), "rebuild", BIT_CLASS),
         (replace(INDEXED, wanted_class=BIT_CLASS, rows=9), "scan", "fewer"),
@@ -48,10 +51,15 @@ def test_the_plan_follows_the_facts(facts, action, told):
     assert "\n" not in plan.reason
 
 
+def test_many_vectors_have_a_dense_graph():
+    assert [plan_index(replace(FACTS, rows=rows)).graph.m for rows in (10_000, 99_999, 100_000)] == [16, 16, 24]
+    assert "m = 24, ef_construction = 128" in plan_index(FACTS).reason
+
+
 def test_memory_is_what_the_graph_needs_where_there_is_so_much():
     plan = plan_index(FACTS)
-    assert graph_bytes(1_000_000, 1024, COSINE) / 2**20 == pytest.approx(2600, rel=0.02)
-    assert plan.memory_mb == pytest.approx(1.1 * 2600, rel=0.02)
+    assert graph_bytes(1_000_000, 1024, COSINE) / 2**20 == pytest.approx(2847, rel=0.02)
+    assert plan.memory_mb == pytest.approx(1.1 * 2847, rel=0.02)
     assert plan.workers == 3
     assert "will be slow" not in plan.reason
 
@@ -73,6 +81,7 @@ def test_signs_alone_need_a_quarter_of_the_memory():
         dead=st.integers(0, 10**9),
         dimensions=st.integers(1, 4000),
         index_class=st.sampled_from([None, COSINE, BIT_CLASS]),
+        index_m=st.sampled_from([None, 16, 24]),
         built_rows=st.none() | st.integers(0, 10**9),
         wanted_class=st.sampled_from([COSINE, BIT_CLASS]),
         least_rows=st.integers(0, 10**6),

@@ -16,6 +16,9 @@ SELECT (SELECT count(*) FROM retrieval.{vectors}) AS rows,
        (SELECT o.opcname
         FROM pg_index AS i JOIN pg_opclass AS o ON o.oid = i.indclass[0]
         WHERE i.indexrelid = to_regclass('retrieval.' || quote_ident(%(index)s)) AND i.indisvalid) AS index_class,
+       (SELECT o.option_value::integer
+        FROM pg_class AS c, pg_options_to_table(c.reloptions) AS o
+        WHERE c.oid = to_regclass('retrieval.' || quote_ident(%(index)s)) AND o.option_name = 'm') AS index_m,
        (SELECT b.rows FROM retrieval.vector_index AS b WHERE b.vectors = %(vectors)s) AS built_rows,
        (SELECT setting::bigint / 1024 FROM pg_settings WHERE name = 'maintenance_work_mem') AS server_memory_mb,
        (SELECT setting::integer FROM pg_settings WHERE name = 'max_parallel_maintenance_workers') AS server_workers
@@ -34,12 +37,12 @@ DROP INDEX CONCURRENTLY IF EXISTS retrieval.{index};
 
 -- name: build_index
 CREATE INDEX CONCURRENTLY {index} ON retrieval.{vectors} USING hnsw (embedding {operator_class})
-WITH (m = 16, ef_construction = 64);
+WITH (m = {m}, ef_construction = {candidates});
 
 -- name: build_bit_index
 CREATE INDEX CONCURRENTLY {index} ON retrieval.{vectors}
 USING hnsw ((binary_quantize(embedding)::bit({dimensions})) bit_hamming_ops)
-WITH (m = 16, ef_construction = 64);
+WITH (m = {m}, ef_construction = {candidates});
 
 -- name: read_progress
 SELECT phase, tuples_done FROM pg_stat_progress_create_index WHERE pid = %(pid)s;

@@ -77,11 +77,12 @@ WHERE i.id = s.id AND i.id BETWEEN %(min)s AND %(max)s
        s.resampled_uri);
 
 -- name: clear_rejected
+-- mostly a collection has none: nothing is joined then
 DELETE FROM retrieval.rejected AS r
 USING staging AS s
 JOIN retrieval.image AS i ON i.id = s.id
 WHERE r.collection = i.collection AND r.uri = i.uri AND i.id BETWEEN %(min)s AND %(max)s
-  AND EXISTS (SELECT FROM retrieval.rejected AS e WHERE e.collection = %(collection)s);  -- mostly there are none
+  AND EXISTS (SELECT FROM retrieval.rejected AS e WHERE e.collection = %(collection)s);
 
 -- name: reject
 INSERT INTO retrieval.rejected AS r (collection, uri, etag, stage, model, reason, detail, final, run_id)
