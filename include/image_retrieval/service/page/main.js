@@ -199,8 +199,8 @@ async function showDuplicates(signal) {
 
 /** @param {AbortSignal} signal */
 async function showRejected(signal) {
-  const again = () => {
-    if (state.tab === "rejected") showRejected(stop.signal).catch(failed);
+  const again = async () => {
+    if (state.tab === "rejected") await showRejected(stop.signal).catch(failed);
   };
   byId("results").replaceChildren(await rejectedReport(state.collection, writing, signal, again));
 }

@@ -21,7 +21,7 @@ const total = (reasons) => reasons.reduce((sum, { final, not_final: open }) => s
  * @param {string} collection
  * @param {boolean} writing whether this user may change something
  * @param {AbortSignal} signal
- * @param {() => void} onChange
+ * @param {() => Promise<void>} onChange
  */
 export async function rejectedReport(collection, writing, signal, onChange) {
   const { rejected, by_reason: reasons } = await ask(`${collectionPath(collection)}/rejected?limit=${MOST}`, undefined, signal);
@@ -66,12 +66,12 @@ export async function rejectedReport(collection, writing, signal, onChange) {
 /**
  * @param {string} collection
  * @param {object} which
- * @param {() => void} onChange
+ * @param {() => Promise<void>} onChange
  */
 async function requeue(collection, which, onChange) {
   try {
     const { requeued } = await ask(`${collectionPath(collection)}/rejected/requeue`, which);
-    onChange();
+    await onChange(); // which says how many there are
     say(`The next run tries ${counted(requeued, "image")} again.`);
   } catch (error) {
     showError(error);
