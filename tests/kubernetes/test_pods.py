@@ -213,7 +213,8 @@ def test_runs_of_one_collection_follow_each_other(house, cluster, history):
 def test_orphans_are_found_and_counted(house, cluster):
     run = house.trigger("orphans")
     pod = cluster.at_work("orphans")
-    cluster.copy(pod, "left-behind", command=["sleep", "3600"], removed=("map_index", "task_id"))
+    waiting = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"]  # ends when it is told to
+    cluster.copy(pod, "left-behind", command=waiting, removed=("map_index", "task_id"))
     assert_complete(house, cluster, "orphans", run)
     [instance] = house.instances("orphans", run, "remove_orphans")
     assert house.result("orphans", run, instance) == 1
