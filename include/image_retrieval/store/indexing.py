@@ -141,11 +141,11 @@ def ensure_index(collection: Collection, settings: Settings) -> Plan:
             connection.execute(statement("indexing", "drop_index", index=index))
         elif plan.action == "keep":
             if facts.built_rows is None:
-                _note(connection, vectors, facts.rows, 0)
+                _note(connection, vectors, facts, 0)
         else:
             started = time.monotonic()
             _build(connection, collection, facts, plan, new, settings)
-            _note(connection, vectors, facts.rows, time.monotonic() - started)
+            _note(connection, vectors, facts, time.monotonic() - started)
             with connection.transaction():  # renaming locks out neither readers nor writers
                 connection.execute(statement("indexing", "rename_index", index=index, becomes=old))
                 connection.execute(statement("indexing", "rename_index", index=new, becomes=index))
@@ -188,8 +188,9 @@ def _read_facts(connection: Connection, collection: Collection, settings: Settin
     )
 
 
-def _note(connection: Connection, vectors: str, rows: int, seconds: float) -> None:
-    connection.execute(statement("indexing", "note_built"), {"vectors": vectors, "rows": rows, "seconds": seconds})
+def _note(connection: Connection, vectors: str, facts: Facts, seconds: float) -> None:
+    row = {"vectors": vectors, "rows": facts.rows, "seconds": seconds, "operator_class": facts.wanted_class}
+    connection.execute(statement("indexing", "note_built"), row)
 
 
 def _build(
