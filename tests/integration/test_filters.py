@@ -58,6 +58,12 @@ def index(project, distance="cosine"):
         build = f"CREATE INDEX by_distance ON retrieval.vector_things_random USING hnsw (embedding {CLASSES[distance]})"
         connection.execute(build.encode())
         connection.execute("ANALYZE retrieval.vector_things_random; ANALYZE retrieval.image")
+        connection.execute(
+            "INSERT INTO retrieval.vector_index (vectors, rows, seconds, operator_class) "
+            "VALUES ('vector_things_random', 0, 0, %(class)s) "
+            "ON CONFLICT (vectors) DO UPDATE SET operator_class = excluded.operator_class",
+            {"class": CLASSES[distance]},
+        )
 
 
 def similarities(vectors, query, distance="cosine"):
