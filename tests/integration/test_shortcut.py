@@ -1,5 +1,6 @@
 """The most frequent search has a function that knows every collection, and stays in step with them."""
 
+import os
 import threading
 
 import psycopg
@@ -111,3 +112,30 @@ def test_collections_that_come_at_once_are_all_in_it(indexed, database_url):
         other.join(timeout=30)
     [(body,)] = rows(database_url, "SELECT prosrc FROM pg_proc WHERE proname = 'shortcut'")
     assert [name for name in ("a", "b", "c", "things") if f"collection = '{name}'" in body] == ["a", "b", "c", "things"]
+
+
+@pytest.fixture
+def searcher(database_url):
+    """A role that may search nothing yet."""
+    name = f"searcher_{os.getpid()}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name}; GRANT USAGE ON SCHEMA images, retrieval TO {name}".encode())
+        connection.execute(f"GRANT SELECT ON retrieval.collection TO {name}".encode())
+        yield name
+        connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}".encode())
+
+
+@pytest.mark.parametrize("with_index", [False, True])
+def test_it_searches_for_those_who_may_read_the_view_alone(
+    vectors, searcher, project, collection, database_url, with_index
+):
+    if with_index:
+        ensure_index(collection, project.model_copy(update={"index_from_rows": 1}))
+    ask = "SELECT count(*) FROM images.search('things', %s::halfvec, 10)"
+    with psycopg.connect(database_url) as connection:
+        connection.execute(f"GRANT SELECT ON images.things TO {searcher}; SET LOCAL ROLE {searcher}".encode())
+        assert connection.execute(ask, [str(vectors[0].tolist())]).fetchone() == (10,)
+        connection.rollback()
+        connection.execute(f"SET LOCAL ROLE {searcher}".encode())
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied for view"):
+            connection.execute(ask, [str(vectors[0].tolist())])
