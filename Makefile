@@ -23,7 +23,7 @@ demo: .venv/installed  ## fill a bucket, run the daily DAG, search in SQL (IMAGE
 	@$(BIN)/image-retrieval demo $(if $(IMAGES),--images "$(IMAGES)")
 
 test: .venv/installed-dev  ## the test suite, on a PostgreSQL and an S3 store that it starts itself
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --durations=25
 
 test-all: .venv/installed-dev  ## the test suite with the long tests
 	$(BIN)/pytest

@@ -8,19 +8,15 @@ gone, and back again.
 import argparse
 import json
 import resource
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psycopg
-from pydantic import SecretStr
 
+from benchmarks.own_services import own_services
 from image_retrieval.collection import Collection, ModelOptions
-from image_retrieval.local import services
 from image_retrieval.objectstore import ObjectStore, StoredObject
 from image_retrieval.pipeline.listing import compare
 from image_retrieval.settings import Settings
@@ -90,14 +86,8 @@ def main() -> None:
     parser.add_argument("--dimensions", type=int, default=384)
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="image-retrieval-benchmark-"))
-    try:
-        services.up(folder, lambda line: None)
-        settings = Settings(database_url=SecretStr(services.database_url(folder, services.DATABASE)))
+    with own_services() as settings:
         seconds, cpu_seconds = measure(options, settings)
-    finally:
-        services.down(folder, lambda line: None)
-        shutil.rmtree(folder)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     for turn, (spent, computed) in enumerate(zip(seconds, cpu_seconds, strict=True), 1):
         rate = options.objects / spent

@@ -7,22 +7,18 @@ median of the turns counts.
 
 import argparse
 import json
-import shutil
 import statistics
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import psycopg
 import pyarrow as pa
-from pydantic import SecretStr
 
+from benchmarks.own_services import own_services
 from image_retrieval.collection import Collection, ModelOptions
-from image_retrieval.local import services
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import connect
 from image_retrieval.store.copying import copy_blocks, digests
@@ -77,14 +73,8 @@ def main() -> None:
     parser.add_argument("--shard", type=int, default=10_000)
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="image-retrieval-benchmark-"))
-    try:
-        services.up(folder, lambda line: None)
-        settings = Settings(database_url=SecretStr(services.database_url(folder, services.DATABASE)))
+    with own_services() as settings:
         seconds = measure(options, settings)
-    finally:
-        services.down(folder, lambda line: None)
-        shutil.rmtree(folder)
     rates = {name: options.rows / statistics.median(spent) for name, spent in seconds.items()}
     for name, spent in seconds.items():
         print(f"{name:<10}{rates[name]:>10.0f} rows/s   turns: {', '.join(f'{turn:.1f} s' for turn in spent)}")

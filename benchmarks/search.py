@@ -7,11 +7,8 @@ set to its recall as a run does it.
 
 import argparse
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +16,10 @@ import psycopg
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 from psycopg.types.json import Jsonb
-from pydantic import SecretStr
 
 from benchmarks.load import clustered, shards
+from benchmarks.own_services import own_services
 from image_retrieval.collection import Collection, ModelOptions
-from image_retrieval.local import services
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index, graph_of
@@ -51,16 +47,9 @@ def main() -> None:
     parser.add_argument("--dimensions", type=int, default=768)
     parser.add_argument("--queries", type=int, default=500)
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="image-retrieval-benchmark-"))
-    try:
-        services.up(folder, lambda line: None)
-        database_url = SecretStr(services.database_url(folder, services.DATABASE))
-        settings = Settings(database_url=database_url, index_from_rows=1)  # an index also where a run would make none
+    with own_services(index_from_rows=1) as settings:  # an index also where a run would make none
         fill(settings, options)
         result = measure(settings, options)
-    finally:
-        services.down(folder, lambda line: None)
-        shutil.rmtree(folder)
     for name, value in result.items():
         print(f"{name:<24}{value}")
     print(json.dumps(result))

@@ -13,12 +13,10 @@ import itertools
 import json
 import os
 import shlex
-import shutil
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,12 +29,12 @@ import torch
 import yaml
 from pydantic import SecretStr
 
+from benchmarks.own_services import own_services
 from benchmarks.shipped import HELD_OUT, distinct
 from image_retrieval.collection import find_collection
 from image_retrieval.imaging.decode import Limits
 from image_retrieval.imaging.resample import resample
 from image_retrieval.imaging.scenes import Scene, draw_scenes
-from image_retrieval.local import services
 from image_retrieval.local.filling import mirror
 from image_retrieval.models.shipped import DUAL
 from image_retrieval.models.towers import image_tower
@@ -59,26 +57,14 @@ WARM = 5
 @contextmanager
 def project(scenes: list[Scene]) -> Iterator[Settings]:
     """Settings of a project with one collection, of these scenes, that has run."""
-    home = Path(tempfile.mkdtemp(prefix="image-retrieval-benchmark-"))
-    try:
-        services.up(home, lambda line: None)
-        settings = Settings(
-            _env_file=home / "services.env",
-            home=home,
-            collections_file=Path("collections.yaml"),
-            token=SecretStr(TOKEN),
-            service_rate=1e6,
-            service_seconds=300,
-        )
+    options = {"collections_file": Path("collections.yaml"), "token": SecretStr(TOKEN)}
+    with own_services(**options, service_rate=1e6, service_seconds=300) as settings:
         entry = {"source": "s3://images/scenes/", "model": {"name": "dual", "source": str(DUAL)}, "schedule": None}
         settings.collections_path.write_text(yaml.safe_dump({"collections": {COLLECTION: entry}}))
         collection = find_collection(settings.collections_path, COLLECTION)
         mirror(((scene.key, scene.data) for scene in scenes), collection.source, settings)
         run_collection(collection, "run", settings)
         yield settings
-    finally:
-        services.down(home, lambda line: None)
-        shutil.rmtree(home)
 
 
 @contextmanager

@@ -8,23 +8,19 @@ On a PostgreSQL of its own; a table, then one JSON line.
 import argparse
 import json
 import multiprocessing
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import psycopg
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector
-from pydantic import SecretStr
 
 from benchmarks.load import clustered, shards
+from benchmarks.own_services import own_services
 from benchmarks.search import fill, milliseconds
 from image_retrieval.collection import Collection, ModelOptions
-from image_retrieval.local import services
 from image_retrieval.models.description import describe
 from image_retrieval.models.shipped import VISION
 from image_retrieval.pipeline.switching import check_switch, complete_switch, plan_switch
@@ -49,19 +45,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="of searching undisturbed")
     options = parser.parse_args()
     options.dimensions = describe(VISION).dimensions
-    folder = Path(tempfile.mkdtemp(prefix="image-retrieval-benchmark-"))
-    try:
-        services.up(folder, lambda line: None)
-        settings = Settings(
-            _env_file=folder / "services.env",
-            home=folder,
-            database_url=SecretStr(services.database_url(folder, services.DATABASE)),
-        )
+    with own_services() as settings:
         fill(settings, options)
         result = measure(settings, options)
-    finally:
-        services.down(folder, lambda line: None)
-        shutil.rmtree(folder)
     for name, value in result.items():
         print(f"{name:<24}{value}")
     print(json.dumps(result))
