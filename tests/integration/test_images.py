@@ -29,8 +29,9 @@ def install(folder: Path, lock: str, *more: str) -> Path:
     (folder / "lock").write_text("\n".join(line for line in lines if not line.startswith(CUDA)))
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
     uv = [Path(sys.executable).parent / "uv", "pip", "install", "--quiet", f"--python={folder / 'venv/bin/python'}"]
+    found = {"UV_FIND_LINKS": os.environ["PIP_FIND_LINKS"]} if "PIP_FIND_LINKS" in os.environ else {}  # as pip would
     for arguments in (["-r", folder / "lock"], *([more] if more else [])):
-        subprocess.run([*uv, "--no-deps", *arguments], check=True)
+        subprocess.run([*uv, "--no-deps", *arguments], env=os.environ | found, check=True)
     return folder / "venv" / "bin"
 
 
