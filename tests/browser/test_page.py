@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from image_retrieval.collection import find_collection
 from image_retrieval.imaging.scenes import draw_scenes
@@ -264,3 +265,18 @@ def test_every_control_has_a_name(frame):
             .map(one => one.outerHTML)"""
     )
     assert tree == [], json.dumps(tree)
+
+
+def test_nothing_can_be_clicked_before_the_collections_are_there(page):
+    """The click would be lost."""
+    held = []
+    page.route("**/api/collections", lambda route: held.append(route))
+    page.reload()
+    tab = _frame(page).get_by_role("tab", name="Runs")
+    expect(tab).to_be_disabled(timeout=120_000)
+    expect(_frame(page).locator("#text")).to_be_disabled(timeout=120_000)
+    while not held:
+        page.wait_for_timeout(100)
+    held[0].continue_()
+    tab.click()
+    expect(tab).to_have_attribute("aria-selected", "true", timeout=120_000)

@@ -263,6 +263,9 @@ function listen() {
     event.preventDefault();
     byId("text").focus();
   });
+  for (const control of document.querySelectorAll("header :disabled, #search :disabled")) {  // a click before now would be lost
+    /** @type {HTMLButtonElement} */ (control).disabled = false;
+  }
 }
 
 /** Take the state from the address, without what is not there: collections, pictures of another tab. */
