@@ -116,6 +116,22 @@ def test_progress_and_one_line_of_reason_are_logged(filled, eager, collection, m
     assert any("phase" in line for line in logs if line["event"] == "index build")
 
 
+def test_a_core_is_left_to_searches_that_another_index_answers_meanwhile(
+    filled, eager, collection, change_collection, monkeypatch
+):
+    monkeypatch.setattr(indexing.os, "sched_getaffinity", lambda pid: {0, 1})
+    assert ensure_index(collection, eager).workers == 1
+    assert ensure_index(change_collection(distance="l2"), eager).workers == 0
+    with connect(eager) as connection:  # as if this were the model that a switch brings in
+        connection.execute(f"DROP INDEX retrieval.{INDEX}".encode())
+        connection.execute(
+            "INSERT INTO retrieval.model (name, source, family, dimensions, use_cls_token) "
+            "SELECT 'shown', source, family, dimensions, use_cls_token FROM retrieval.model WHERE name = 'random'"
+        )
+        connection.execute("UPDATE retrieval.collection SET model = 'shown'")
+    assert ensure_index(collection, eager).workers == 0
+
+
 def test_the_estimate_of_a_graph_is_what_pgvector_needs(filled, database_url):
     """With half of it, the graph no longer fits after about half of the rows; pgvector says after how many."""
     notices = []

@@ -172,13 +172,15 @@ def _locked(connection: Connection, vectors: str) -> Iterator[None]:
 
 def _read_facts(connection: Connection, collection: Collection, settings: Settings) -> Facts:
     vectors = collection.vector_table
-    parameters = {"vectors": vectors, "index": f"{vectors}_hnsw"}
+    names = {"collection": collection.name, "model": collection.model.name}
+    parameters = {"vectors": vectors, "index": f"{vectors}_hnsw", **names}
     row = connection.execute(statement("indexing", "read_facts", vectors=vectors), parameters).fetchone() or {}
     server_memory, server_workers = row.pop("server_memory_mb"), row.pop("server_workers")
+    is_searched = row.pop("is_replacement") or row["index_class"] is not None
     memory, workers = max(REMOTE_MEMORY_MB, server_memory), server_workers
     if connection.info.host in LOCAL_HOSTS:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**22  # a quarter, in MB
-        workers = len(os.sched_getaffinity(0)) - 1
+        workers = max(0, len(os.sched_getaffinity(0)) - 1 - is_searched)  # a core is left to the searches
     return Facts(
         **row,
         wanted_class=BIT_CLASS if collection.quantized else OPERATOR_CLASSES[collection.distance],

@@ -36,6 +36,7 @@ def ensure_recall(collection: Collection, settings: Settings, seed: int | None =
     """
     names = {"collection": collection.name, "model": collection.model.name}
     with session(settings) as connection:
+        connection.execute(statement("recall", "prepare_session"))
         has_index = connection.execute(
             statement("recall", "has_index"), {"vectors": collection.vector_table}
         ).fetchone()

@@ -9,7 +9,7 @@ SELECT set_config('client_connection_check_interval', '10s', false), set_config(
        set_config('max_parallel_maintenance_workers', %(workers)s::text, false);
 
 -- name: read_facts
--- index: the valid one that searches use
+-- index: the valid one that searches use; is_replacement: meanwhile searches are answered by another model's vectors
 SELECT (SELECT count(*) FROM retrieval.{vectors}) AS rows,
        pg_stat_get_dead_tuples(t.oid) AS dead,
        (SELECT a.atttypmod FROM pg_attribute AS a WHERE a.attrelid = t.oid AND a.attname = 'embedding') AS dimensions,
@@ -19,6 +19,8 @@ SELECT (SELECT count(*) FROM retrieval.{vectors}) AS rows,
        (SELECT o.option_value::integer
         FROM pg_class AS c, pg_options_to_table(c.reloptions) AS o
         WHERE c.oid = to_regclass('retrieval.' || quote_ident(%(index)s)) AND o.option_name = 'm') AS index_m,
+       EXISTS (SELECT FROM retrieval.collection AS c WHERE c.name = %(collection)s AND c.model <> %(model)s)
+           AS is_replacement,
        (SELECT b.rows FROM retrieval.vector_index AS b WHERE b.vectors = %(vectors)s) AS built_rows,
        (SELECT setting::bigint / 1024 FROM pg_settings WHERE name = 'maintenance_work_mem') AS server_memory_mb,
        (SELECT setting::integer FROM pg_settings WHERE name = 'max_parallel_maintenance_workers') AS server_workers
