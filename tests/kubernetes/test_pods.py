@@ -192,6 +192,7 @@ def test_a_run_marked_as_failed_leaves_no_pod(house, cluster):
     assert house.finished("marked", run) == "failed"
 
 
+@pytest.mark.slow
 def test_a_mistake_is_told_once_and_leaves_no_pod(house, cluster, history):
     run = house.trigger("failed")
     assert house.finished("failed", run) == "failed"

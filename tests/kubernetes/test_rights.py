@@ -13,7 +13,8 @@ from cluster import HOST_IMAGE, NAMESPACE, ROOT, host_template
 from kubernetes import client
 
 ACCOUNT = "image-retrieval-tasks"
-RIGHTS = {("pods", "create"), ("pods", "get"), ("pods", "list"), ("pods", "delete"), ("pods/log", "get")}
+LOGS = ("pods/log", "get")
+RIGHTS = {("pods", "create"), ("pods", "get"), ("pods", "list"), ("pods", "delete"), LOGS}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,13 @@ def test_the_role_is_enough(embed_once):
     assert embed_once() == {"outcome": "done", "logged": True, "left": False}
 
 
-@pytest.mark.parametrize("right", sorted(RIGHTS), ids=lambda right: f"{right[1]} {right[0]}")
+@pytest.mark.parametrize(
+    "right",
+    [
+        pytest.param(right, marks=[] if right == LOGS else pytest.mark.slow, id=f"{right[1]} {right[0]}")
+        for right in sorted(RIGHTS)
+    ],
+)
 def test_no_right_is_too_many(embed_once, role, right):
     role(RIGHTS - {right})
     found = embed_once()

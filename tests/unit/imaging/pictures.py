@@ -24,7 +24,8 @@ def shown(data: bytes, **options: Any) -> Image.Image:
 
 def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
     target = io.BytesIO()
-    image.save(target, format, **options)
+    quick = {"compress_level": 1} if format == "PNG" else {}
+    image.save(target, format, **{**quick, **options})
     return target.getvalue()
 
 
