@@ -112,10 +112,10 @@ def wait_until_ready(settings: Settings, pid: int) -> None:
         return all(parts.get(name, {}).get("status") == "healthy" for name in ("scheduler", "dag_processor"))
 
     wait_until(healthy, "Airflow", UP_SECONDS, settings.local_path / "airflow" / "log", pid)
-    client = connect(settings)
-    for name, pool in POOLS.items():
-        if client.get(f"/pools/{name}").status_code == httpx.codes.NOT_FOUND:
-            client.post("/pools", json={"name": name, **pool}).raise_for_status()
+    with connect(settings) as client:
+        for name, pool in POOLS.items():
+            if client.get(f"/pools/{name}").status_code == httpx.codes.NOT_FOUND:
+                client.post("/pools", json={"name": name, **pool}).raise_for_status()
 
 
 def connect(settings: Settings) -> httpx.Client:

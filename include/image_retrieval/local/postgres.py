@@ -12,6 +12,7 @@ from typing import Any
 from image_retrieval.errors import UserError
 from image_retrieval.local.processes import HOST
 
+USER_EXISTS = 9  # useradd's exit status
 ACCOUNT = "pgserver"  # PostgreSQL refuses to run as root: there, it runs as this user
 OPTIONS = {
     "listen_addresses": HOST,
@@ -58,7 +59,10 @@ def _prepare_account(folder: Path) -> None:
     try:
         account = pwd.getpwnam(ACCOUNT)
     except KeyError:
-        subprocess.run(["useradd", "--system", "--no-create-home", ACCOUNT], check=True, capture_output=True)
+        made = subprocess.run(["useradd", "--system", "--no-create-home", ACCOUNT], capture_output=True, text=True)
+        if made.returncode not in (0, USER_EXISTS):  # another start may make it at the same time
+            said = " ".join(made.stderr.split())
+            raise UserError(f"PostgreSQL does not run as root, and useradd {ACCOUNT} failed: {said}") from None
         account = pwd.getpwnam(ACCOUNT)
     os.chown(folder, account.pw_uid, account.pw_gid)
     for start in (folder, programs()):

@@ -1,10 +1,12 @@
 """Processes that outlive the command that starts them: ports, records, an end."""
 
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,21 +19,44 @@ from image_retrieval.errors import UserError
 
 HOST = "127.0.0.1"
 GRACE_SECONDS = 15
+_claims: dict[int, int] = {}  # open lock files by port
 
 
 def free_port(wanted: int, taken: frozenset[int] = frozenset()) -> int:
-    """The wanted port, or the next one above it on which nothing listens."""
+    """The wanted port, or the next one above it on which nothing listens.
+
+    It is this process's until it ends: no other of this user is given it, though nothing may listen there for a while.
+    """
     for port in range(wanted, min(wanted + 500, 65536)):
-        if port in taken:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
+        if port not in taken and _claim(port) and _is_free(port):
             return port
     raise UserError(f"no free port on {HOST} from {wanted} on: stop something that listens there")
+
+
+def _claim(port: int) -> bool:
+    """Make a port this process's; whether it is, as it may be another's."""
+    if port not in _claims:
+        folder = Path(tempfile.gettempdir(), f"image-retrieval-ports-{os.getuid()}")
+        folder.mkdir(mode=0o700, exist_ok=True)
+        file = os.open(folder / str(port), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return False
+        _claims[port] = file
+    return True
+
+
+def _is_free(port: int) -> bool:
+    """Whether nothing listens on a port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
 
 
 def start(command: list[str], log: Path, environment: Mapping[str, str], folder: Path) -> int:

@@ -1,9 +1,11 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import psutil
 import pytest
@@ -68,6 +70,15 @@ def test_a_port_on_which_something_listens_is_stepped_over(taken):
 def test_a_port_that_is_promised_is_stepped_over(taken):
     port = free_port(taken)
     assert free_port(port, frozenset({port})) > port
+
+
+def test_a_port_that_another_process_was_given_is_stepped_over(taken):
+    give = f"from image_retrieval.local.processes import free_port; print(free_port({taken}), flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", give], stdin=PIPE, stdout=PIPE, text=True) as other:
+        port = int(other.stdout.readline())
+        assert free_port(port) > port
+        other.communicate("\n")
+    assert free_port(port) == port
 
 
 @pytest.mark.parametrize("wanted", [65536, 70000])
