@@ -1,5 +1,6 @@
 """What passes between the stages of a run: three Parquet files a shard, and where they lie."""
 
+import hashlib
 import re
 import tempfile
 from collections.abc import Iterator
@@ -48,7 +49,10 @@ def collection_folder(work_uri: str, collection: str) -> str:
 
 def run_folder(work_uri: str, collection: str, run_id: str) -> str:
     """The folder of one run's files, ending in `/`."""
-    return collection_folder(work_uri, collection) + re.sub(r"^\.+|[^A-Za-z0-9._-]", "_", run_id) + "/"
+    name = re.sub(r"^\.+|[^A-Za-z0-9._-]", "_", run_id)
+    if name != run_id:  # runs named in Chinese would be underscores alone
+        name += f"-{hashlib.sha256(run_id.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    return f"{collection_folder(work_uri, collection)}{name}/"
 
 
 def shard_files(work_uri: str, collection: str, run_id: str, shard: int) -> ShardFiles:

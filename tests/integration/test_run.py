@@ -5,6 +5,7 @@ import pytest
 from image_retrieval.errors import UserError
 from image_retrieval.pipeline.listing import list_images
 from image_retrieval.pipeline.running import run_collection
+from image_retrieval.shards import run_folder
 from integration.pictures import BAD, SCENES, one_pixel, put
 from integration.tables import contents, rows, versions
 
@@ -172,5 +173,6 @@ def yaml_model(project):
 def test_files_of_earlier_runs_go_and_those_of_the_last_stay(filled, run, project, store):
     run()
     run(full=True)
-    left = {entry.key.split("/")[0] for page in store.pages(f"{project.work_uri}work/things/") for entry in page}
-    assert left == {"run_1"}
+    left = {entry.uri for page in store.pages(f"{project.work_uri}work/things/") for entry in page}
+    assert left
+    assert all(uri.startswith(run_folder(project.work_uri, "things", "run 1")) for uri in left)

@@ -50,7 +50,11 @@ def test_each_run_has_a_folder_under_its_collection(work_uri):
 
 def test_a_run_of_airflow_has_a_plain_folder():
     folder = run_folder("s3://work/", "demo", "scheduled__2026-01-02T03:04:05+00:00")
-    assert folder == "s3://work/work/demo/scheduled__2026-01-02T03_04_05_00_00/"
+    assert folder == "s3://work/work/demo/scheduled__2026-01-02T03_04_05_00_00-19543943/"
+
+
+def test_runs_in_any_script_have_folders_of_their_own():
+    assert len({run_folder("s3://work/", "demo", run_id) for run_id in ("第一批", "第二批", "___")}) == 3
 
 
 @given(st.text(min_size=1))
