@@ -88,8 +88,7 @@ def by_texts(folder: Path, scenes: list[Scene], vectors: Vectors, language: str,
     facts = np.array([facts_of(scene.layout) for scene in scenes])
     captions = [caption for scene in scenes for caption in scene.captions]
     others = [caption for scene in draw_scenes(len(scenes), OTHER_SEED) for caption in scene.captions]
-    anywhere = holds(others, facts).any(axis=1)
-    nowhere = [caption for caption, somewhere in zip(others, anywhere, strict=True) if not somewhere]
+    nowhere = [caption for caption, right in zip(others, holds(others, facts), strict=True) if not right.any()]
 
     def cosines(texts: list[str]) -> Vectors:
         found: Vectors = embed_texts(folder, texts) @ vectors.T

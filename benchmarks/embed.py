@@ -11,6 +11,7 @@ import logging
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ def dinov2(width: int, layers: int, heads: int) -> PreTrainedModel:
     )
 
 
-MODELS = {
+MODELS: dict[str, Callable[[], PreTrainedModel]] = {
     "dinov2-small": lambda: dinov2(384, 12, 6),
     "dinov2-base": lambda: dinov2(768, 12, 12),
     "dinov2-large": lambda: dinov2(1024, 24, 16),

@@ -10,6 +10,7 @@ import json
 import resource
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -126,8 +127,8 @@ def measure(options: argparse.Namespace, settings: Settings) -> tuple[list[float
         connection.execute("VACUUM (ANALYZE) retrieval.image")
         connection.execute("VACUUM (ANALYZE) retrieval.vector_benchmark_m")
         connection.execute("CHECKPOINT")
-    of_a_kind = -(-options.objects // 400)
-    expected = {"listed": options.objects - of_a_kind, **dict.fromkeys(KINDS, of_a_kind)}
+    counts = Counter(kind_of(number) for number in range(options.objects))
+    expected = {"listed": options.objects - counts["gone"], **{kind: counts[kind] for kind in KINDS}}
     seconds, cpu_seconds = [], []
     for _ in range(options.turns):
         with connect(settings) as connection:

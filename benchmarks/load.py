@@ -35,7 +35,8 @@ def clustered(rows: int, dimensions: int, seed: int) -> np.ndarray:
     chance = np.random.default_rng(seed)
     centres = np.random.default_rng(0).standard_normal((CLUSTERS, dimensions), np.float32)
     vectors = centres[chance.integers(0, CLUSTERS, rows)] + 0.5 * chance.standard_normal((rows, dimensions), np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def shards(rows: int, shard: int, dimensions: int) -> Iterator[Part]:

@@ -50,7 +50,7 @@ def embed(tower: ImageTower, files: list[bytes]) -> Vectors:
     width, height = OPTIONS.target_size
     pixels = [np.frombuffer(resample(data, OPTIONS, LIMITS).pixels, np.uint8) for data in files]
     packed = torch.from_numpy(np.stack(pixels).reshape(-1, height, width, 3))
-    return np.concatenate([tower.embed(batch).numpy() for batch in packed.split(BATCH)])
+    return np.concatenate([tower.embed(batch).numpy() for batch in torch.split(packed, BATCH)])
 
 
 def embed_texts(folder: Path, texts: list[str]) -> Vectors:
