@@ -180,7 +180,7 @@ def _read_facts(connection: Connection, collection: Collection, settings: Settin
     memory, workers = max(REMOTE_MEMORY_MB, server_memory), server_workers
     if connection.info.host in LOCAL_HOSTS:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**22  # a quarter, in MB
-        workers = max(0, len(os.sched_getaffinity(0)) - 1 - is_searched)  # a core is left to the searches
+        workers = len(os.sched_getaffinity(0)) - 1 - is_searched  # a core is left to the searches
     return Facts(
         **row,
         wanted_class=BIT_CLASS if collection.quantized else OPERATOR_CLASSES[collection.distance],
