@@ -12,8 +12,8 @@ from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index, graph_bytes
 from image_retrieval.store.recall import ensure_recall
 from image_retrieval.store.search import search
+from integration.random_vectors import fill
 from integration.tables import rows
-from integration.test_filters import fill
 
 ROWS = 3000
 INDEX = "vector_things_random_hnsw"

@@ -9,8 +9,8 @@ import pytest
 from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index
 from image_retrieval.store.search import search
+from integration.random_vectors import fill, similarities
 from integration.tables import rows
-from integration.test_filters import fill, similarities
 
 ROWS = 1000
 ADD = "INSERT INTO retrieval.collection (name, source, model, dimensions) VALUES (%(name)s, 's3://y/', 'random', 16)"

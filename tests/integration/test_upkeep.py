@@ -6,8 +6,8 @@ from structlog.testing import capture_logs
 from image_retrieval.pipeline.upkeep import keep_index, kept_collections
 from image_retrieval.store.vacuuming import ensure_vacuumed
 from integration.pictures import SCENES, put
+from integration.random_vectors import fill
 from integration.tables import VECTORS, rows
-from integration.test_filters import fill
 
 
 def test_dead_rows_are_vacuumed_and_each_decision_told(project, collection, database_url):
