@@ -11,6 +11,10 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE = 1
 export IMAGE_RETRIEVAL_HOME := $(CURDIR)
 
+# one worker more than two cores keep busy, as the tests of pods mostly wait
+WORKERS ?= 3
+PARALLEL = --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
+
 COMPOSE = docker compose --file docker-compose.yaml $(if $(GPU),--file docker-compose.gpu.yaml)
 
 .DEFAULT_GOAL := help
@@ -23,10 +27,10 @@ demo: .venv/installed  ## fill a bucket, run the daily DAG, search in SQL (IMAGE
 	@$(BIN)/image-retrieval demo $(if $(IMAGES),--images "$(IMAGES)")
 
 test: .venv/installed-dev  ## the test suite, on a PostgreSQL and an S3 store that it starts itself
-	$(BIN)/pytest -m "not slow" --durations=25
+	$(BIN)/pytest -m "not slow" $(PARALLEL) --durations=25
 
 test-all: .venv/installed-dev  ## the test suite with the long tests
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 lint: .venv/installed-dev  ## style, types and import rules
 	$(BIN)/ruff check

@@ -19,6 +19,7 @@ import structlog
 import yaml
 from psycopg import sql
 from random_weights import save_random_dinov2
+from xdist.scheduler import LoadScopeScheduling
 
 from image_retrieval.cli import main
 from image_retrieval.collection import Collection, find_collection
@@ -27,6 +28,19 @@ from image_retrieval.objectstore import ObjectStore
 from image_retrieval.settings import Settings, load_settings
 
 NAME = "things"
+# folders whose tests have costly services in common: one worker runs all of them
+WITH_SERVICES = ("tests/kubernetes", "tests/browser", "tests/integration/service")
+
+
+class ByServices(LoadScopeScheduling):
+    """One worker runs all tests of a file, or of a folder with services."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in WITH_SERVICES if nodeid.startswith(f"{folder}/")), nodeid.split("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServices:
+    return ByServices(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -160,10 +160,9 @@ def house(cluster: Cluster, slow_model: Path) -> Iterator[House]:
                 "IMAGE_RETRIEVAL_LOCAL_DIR": str(folder),
                 "IMAGE_RETRIEVAL_COLLECTIONS_FILE": str(folder / "collections.yaml"),
                 "IMAGE_RETRIEVAL_RUNNER": "kubernetes",
-                "IMAGE_RETRIEVAL_POD_CPUS": "100m",
+                "IMAGE_RETRIEVAL_POD_CPUS": "800m",
                 "IMAGE_RETRIEVAL_POD_SHARED_MEMORY": "64Mi",
                 "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps({"conn_type": "kubernetes", "extra": extra}),
-                "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
             }.items():
                 patch.setenv(name, value)
             patch.delenv("KUBECONFIG")  # the connection is all that tasks have
