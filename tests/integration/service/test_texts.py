@@ -27,6 +27,15 @@ def test_a_text_that_was_searched_for_is_there_for_sql(ask, sql):
     assert [row[1] for row in rows] == pytest.approx([row["similarity"] for row in found], abs=1e-3)
 
 
+def test_a_text_finds_the_best_of_each_group(ask, sql):
+    found = ask("search", texts=[{"text": "a green ring"}], k=5, grouped=True)["results"]
+    rows = sql.execute(
+        "SELECT image_id, group_id FROM images.search_text('things', 'a green ring', 5, grouped => true)"
+    ).fetchall()
+    assert rows == [(row["image_id"], row["group_id"]) for row in found]
+    assert len({group for _, group in rows}) == 5
+
+
 def test_a_text_that_is_not_there_is_told_with_the_way_to_have_it(sql):
     with pytest.raises(psycopg.errors.RaiseException) as told:
         sql.execute(SEARCH, ["it's never been asked for"])
