@@ -2,7 +2,7 @@
 
 Weights are random, of the real shape, which is enough for speed. The bare model runs one batch that lies on the device
 again and again; the engine goes from a packed shard to the Parquet file of its vectors. The two take turns, and the
-median of the turns counts, as a machine may be shared.
+median of the turns counts, as a machine may be shared. Vectors of a lesser dtype are then held to those of float32.
 """
 
 import argparse
@@ -36,6 +36,7 @@ from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding.backends import load_engine
 from image_retrieval.embedding.engine import Engine
 from image_retrieval.embedding.program import embed_shard
+from image_retrieval.models.towers import image_tower
 from image_retrieval.objectstore import ObjectStore
 from image_retrieval.settings import Settings, load_settings
 from image_retrieval.shards import ROWS_PER_GROUP, resampled_schema, writing
@@ -120,6 +121,14 @@ def whole(
     return rate
 
 
+def least_cosine(engine: Engine, model: ModelOptions, settings: Settings, device: str) -> float:
+    """Of a batch of noise: of the vector of each image to that in float32, the one furthest away."""
+    exact = image_tower(model.model_copy(update={"dtype": "float32"}), settings, device)
+    pixels = torch.randint(0, 256, (engine.size, SIDE, SIDE, 3), dtype=torch.uint8, device=exact.device)
+    with torch.inference_mode():
+        return float((engine.network(pixels) * exact.network(pixels)).sum(dim=1).min())
+
+
 def flops_an_image(engine: Engine) -> float:
     """Floating-point operations of one image, two for each multiplication with addition."""
     from torch.utils.flop_counter import FlopCounterMode
@@ -165,6 +174,8 @@ def main() -> None:
             rates["bare"].append(bare(engine, options.batch, options.images))
             rates["whole"].append(whole(engine, model, resampled, embeddings, options.images, settings))
         ObjectStore(settings).delete([resampled])
+        peak = peak_memory_mb(engine.tower.device)
+        cosine = least_cosine(engine, model, settings, options.device) if options.dtype != "float32" else None
     ratios = [one / other for one, other in zip(rates["whole"], rates["bare"], strict=True)]
     device = engine.tower.device
     found = {
@@ -174,10 +185,12 @@ def main() -> None:
     }
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
-        peak = next((tflops for key, tflops in PEAK.items() if key in name), None)
-        if peak:
-            found["mfu"] = round(statistics.median(rates["whole"]) * flops_an_image(engine) / (peak * 1e12), 3)
-    found["peak_memory_mb"] = round(peak_memory_mb(device))
+        rate = next((tflops for key, tflops in PEAK.items() if key in name), None)
+        if rate:
+            found["mfu"] = round(statistics.median(rates["whole"]) * flops_an_image(engine) / (rate * 1e12), 3)
+    found["peak_memory_mb"] = round(peak)
+    if cosine is not None:
+        found["least_cosine_to_float32"] = round(cosine, 5)
     print(f"{options.model}, {options.dtype}, {options.device}, {settings.backend}, batches of {options.batch}")
     print(f"{'turn':<6}{'bare':>10}{'engine':>10}{'ratio':>8}   images/s")
     for turn, (one, other) in enumerate(zip(rates["bare"], rates["whole"], strict=True), 1):
