@@ -77,7 +77,7 @@ def _disruption(pod: "V1Pod", container: str) -> str | None:
     deadline = pod.metadata.deletion_timestamp  # the end of its grace period
     if deadline is None:
         return None
-    if _terminated(pod, container) is not None:
+    if over or _terminated(pod, container) is not None:  # kubelets may drop a container's status on deletion
         return "it was deleted"
     if datetime.now(UTC) > deadline + LOST_AFTER:
         return "it was deleted, and its node does not answer"

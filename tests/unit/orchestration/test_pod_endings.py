@@ -65,6 +65,7 @@ def scheduled(status="True", *, ago=0.0, message=None):
         (pod("Failed", why="OutOfnvidia.com/gpu"), Ending.DISRUPTED),
         (pod("Failed", code=1, conditions=[V1PodCondition(type="DisruptionTarget", status="True")]), Ending.DISRUPTED),
         (pod("Running", code=1, deletion_timestamp=NOW), Ending.DISRUPTED),
+        (pod("Failed", waiting="ContainerCreating", deletion_timestamp=NOW), Ending.DISRUPTED),  # as kubelets leave it
         (pod("Running", deletion_timestamp=NOW - timedelta(minutes=1)), Ending.DISRUPTED),  # its node is lost
     ],
 )
