@@ -13,11 +13,10 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import structlog
 import yaml
-from psycopg import sql
+from databases import own_database
 from random_weights import save_random_dinov2
 from xdist.scheduler import LoadScopeScheduling
 
@@ -66,13 +65,8 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def database_url(services_folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """A migrated database that only this test sees."""
     name = f"test_{os.getpid()}_{abs(hash(request.node.nodeid)):x}"
-    admin = services.database_url(services_folder, "postgres")
-    with psycopg.connect(admin, autocommit=True) as connection:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(create.format(sql.Identifier(name), sql.Identifier(services.DATABASE)))
-    yield services.database_url(services_folder, name)
-    with psycopg.connect(admin, autocommit=True) as connection:  # another one: a test may kill the server
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with own_database(services_folder, name) as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Airflow as `make up` starts it, with the demo collection, and a Chromium that looks at it: one of each for all."""
+"""Airflow as `make up` starts it, with the demo collection, and a Chromium: one of each for all tests here."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from databases import own_database
 from dotenv import dotenv_values
 from integration.pictures import BAD, put
 
@@ -39,12 +40,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)  # Airflow starts and stops
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow_settings(services_folder: Path) -> Iterator[Settings]:
     """Settings of a project whose Airflow runs, and whose demo collection has images, copies and rejected files."""
-    with pytest.MonkeyPatch.context() as patch:
+    name = f"browser_{os.getpid()}"
+    with own_database(services_folder, name) as url, pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMAGE_RETRIEVAL_HOME", str(ROOT))
         patch.setenv("IMAGE_RETRIEVAL_LOCAL_DIR", str(services_folder))
+        patch.setenv("IMAGE_RETRIEVAL_DATABASE_URL", url)
         patch.setenv("IMAGE_RETRIEVAL_SERVICE_SECONDS", "300")  # a busy machine loads a model slowly
         settings = load_settings()
         demo = find_collection(settings.collections_path, "demo")
@@ -54,18 +57,20 @@ def airflow_settings(services_folder: Path) -> Iterator[Settings]:
         put(store, demo.source, {key: data for key, (data, _) in BAD.items()} | {MARKUP: b"<script>alert(1)</script>"})
         store.write(f"{demo.source}red-circle/copy.jpg", store.read(f"{demo.source}red-circle/0000.jpg", limit=2**24))
         run_collection(demo, "run", settings)
-        airflow.up(settings, lambda line: None)
-        yield settings
-        services.down(services_folder, lambda line: None, ("airflow",))
+        try:
+            airflow.up(settings, lambda line: None)
+            yield settings
+        finally:
+            services.down(services_folder, lambda line: None, ("airflow",))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def base(airflow_settings: Settings) -> str:
     """Where Airflow's UI is."""
     return f"http://{services.address(airflow_settings.local_path, 'airflow')}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def token_of(airflow_settings: Settings) -> Callable[[str], str]:
     """A token of Airflow's own for a user of this role: viewer, user, op, admin."""
     known = {name: value or "" for name, value in dotenv_values(airflow_settings.local_path / "airflow.env").items()}
@@ -79,7 +84,7 @@ def token_of(airflow_settings: Settings) -> Callable[[str], str]:
     return issue
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client_of(base: str, token_of: Callable[[str], str]) -> Callable[[str], httpx.Client]:
     """A client of the service in Airflow, for a user of this role."""
 
@@ -90,7 +95,7 @@ def client_of(base: str, token_of: Callable[[str], str]) -> Callable[[str], http
     return connect
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
     """A browser without a window."""
     sync_api = pytest.importorskip("playwright.sync_api")
@@ -102,7 +107,7 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shots(airflow_settings: Settings) -> Path:
     """Where screenshots are kept after the tests."""
     folder = ROOT / ".local" / "screenshots"

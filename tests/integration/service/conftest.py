@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 import uvicorn
 import yaml
-from psycopg import sql
+from databases import own_database
 from pydantic import SecretStr
 
 from image_retrieval.collection import Collection, find_collection
-from image_retrieval.local import services
 from image_retrieval.models.calibration import FILE as CALIBRATION_FILE
 from image_retrieval.models.shipped import DUAL
 from image_retrieval.objectstore import ObjectStore
@@ -45,28 +43,24 @@ def served(services_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         "schedule": None,
     }
     (home / "collections.yaml").write_text(yaml.safe_dump({"collections": {"things": entry}}))
-    with psycopg.connect(services.database_url(services_folder, "postgres"), autocommit=True) as admin:
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        admin.execute(statement.format(sql.Identifier(DATABASE), sql.Identifier(services.DATABASE)))
-    settings = Settings(
-        _env_file=services_folder / "services.env",
-        home=home,
-        collections_file=Path("collections.yaml"),
-        database_url=SecretStr(services.database_url(services_folder, DATABASE)),
-        work_uri=f"s3://image-retrieval/{DATABASE}/",
-        service_source_uri=f"s3://images/{DATABASE}-made/",
-        token=SecretStr(TOKEN),
-        service_rate=10_000,
-        service_seconds=300,  # a busy machine loads a model slowly
-        service_max_bytes=4 * 2**20,
-        processes=1,
-    )
-    collection = find_collection(settings.collections_path, "things")
-    put(ObjectStore(settings), collection.source, SCENES | {key: data for key, (data, _) in BAD.items()})
-    run_collection(collection, "run", settings)
-    yield settings
-    with psycopg.connect(services.database_url(services_folder, "postgres"), autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(DATABASE)))
+    with own_database(services_folder, DATABASE) as url:
+        settings = Settings(
+            _env_file=services_folder / "services.env",
+            home=home,
+            collections_file=Path("collections.yaml"),
+            database_url=SecretStr(url),
+            work_uri=f"s3://image-retrieval/{DATABASE}/",
+            service_source_uri=f"s3://images/{DATABASE}-made/",
+            token=SecretStr(TOKEN),
+            service_rate=10_000,
+            service_seconds=300,  # a busy machine loads a model slowly
+            service_max_bytes=4 * 2**20,
+            processes=1,
+        )
+        collection = find_collection(settings.collections_path, "things")
+        put(ObjectStore(settings), collection.source, SCENES | {key: data for key, (data, _) in BAD.items()})
+        run_collection(collection, "run", settings)
+        yield settings
 
 
 @pytest.fixture(scope="session")
