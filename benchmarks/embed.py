@@ -37,7 +37,7 @@ from image_retrieval.embedding.backends import load_engine
 from image_retrieval.embedding.engine import Engine
 from image_retrieval.embedding.program import embed_shard
 from image_retrieval.models.towers import image_tower
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings, load_settings
 from image_retrieval.shards import ROWS_PER_GROUP, resampled_schema, writing
 

@@ -18,7 +18,7 @@ import psycopg
 
 from benchmarks.own_services import own_services
 from image_retrieval.collection import Collection, ModelOptions
-from image_retrieval.objectstore import ObjectStore, StoredObject
+from image_retrieval.objects import ObjectStore, StoredObject
 from image_retrieval.pipeline.listing import compare
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import connect
@@ -43,7 +43,7 @@ class MadeUp(ObjectStore):
         self._objects = objects
         self.seconds = self.cpu_seconds = 0.0  # that making it up took
 
-    def pages(self, prefix: str, *, missing_ok: bool = False) -> Iterator[list[StoredObject]]:  # noqa: ARG002
+    def pages(self, prefix: str, **_: bool) -> Iterator[list[StoredObject]]:
         for start in range(0, self._objects, PAGE):
             started, computed = time.perf_counter(), time.process_time()
             folder = f"{start // PAGE:05}/"
@@ -128,7 +128,7 @@ def measure(options: argparse.Namespace, settings: Settings) -> tuple[list[float
         connection.execute("VACUUM (ANALYZE) retrieval.vector_benchmark_m")
         connection.execute("CHECKPOINT")
     counts = Counter(kind_of(number) for number in range(options.objects))
-    expected = {"listed": options.objects - counts["gone"], **{kind: counts[kind] for kind in KINDS}}
+    expected = {"listed": options.objects - counts["gone"], **{kind: counts[kind] for kind in KINDS}, "rejected": 0}
     seconds, cpu_seconds = [], []
     for _ in range(options.turns):
         with connect(settings) as connection:

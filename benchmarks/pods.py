@@ -19,7 +19,7 @@ from kubernetes.client import CoreV1Api, V1Pod
 
 from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.local.filling import ensure_model
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings, load_settings
 from image_retrieval.shards import resampled_schema, writing
 from kubernetes import config

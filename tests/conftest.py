@@ -23,7 +23,7 @@ from xdist.scheduler import LoadScopeScheduling
 from image_retrieval.cli import main
 from image_retrieval.collection import Collection, find_collection
 from image_retrieval.local import services
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings, load_settings
 
 NAME = "things"

@@ -84,6 +84,7 @@ class Collection(Strict):
     name: Name
     source: Annotated[str, AfterValidator(_folder_uri)]
     glob: tuple[str, ...] = tuple(f"*.{suffix}" for suffix in SUFFIXES)
+    follow_links: bool = Field(True, description="of a file:// source: list what linked folders hold, each folder once")
     model: ModelOptions
     resample: ResampleChoice = ResampleChoice()
     schedule: str | None = Field("@daily", description="cron expression or preset; null: only by hand")

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     ACCESS_DENIED = "access_denied"
     CHANGED_WHILE_READING = "changed_while_reading"
     UNREACHABLE = "unreachable"
+    UNSUPPORTED_NAME = "unsupported_name"
 
     @property
     def transient(self) -> bool:

@@ -1,4 +1,4 @@
-"""A picture that a user gives: as a URL, as base64, as bytes, or as a file of this machine."""
+"""The bytes of a picture: an object of a store, or what a user gives: a URL, base64, bytes, a file of this machine."""
 
 import base64
 import binascii
@@ -8,10 +8,44 @@ from pathlib import Path
 from typing import Literal
 
 from image_retrieval.errors import ImageRejected, Reason, UserError
-from image_retrieval.objectstore import ObjectStore, local_path
+from image_retrieval.objects import (
+    AccessRefused,
+    NameUnsupported,
+    ObjectChanged,
+    ObjectFault,
+    ObjectMissing,
+    ObjectStore,
+    ObjectTooLarge,
+    ObjectUnreadable,
+    local_path,
+)
 from image_retrieval.settings import Settings
 
 ImageSrcType = Literal["image_url", "image_base64", "image_binary"]
+REASONS: dict[type[ObjectFault], Reason] = {
+    ObjectMissing: Reason.NOT_FOUND,
+    ObjectChanged: Reason.CHANGED_WHILE_READING,
+    ObjectTooLarge: Reason.TOO_LARGE,
+    NameUnsupported: Reason.UNSUPPORTED_NAME,
+    AccessRefused: Reason.ACCESS_DENIED,
+    ObjectUnreadable: Reason.UNREACHABLE,
+}
+
+
+def stored_image(store: ObjectStore, uri: str, *, etag: str | None = None, limit: int | None = None) -> bytes:
+    """The bytes of an object that is to be a picture, as `ObjectStore.read` has them.
+
+    Raises ImageRejected where the object is to blame, and UserError where it is the store.
+    """
+    try:
+        return store.read(uri, etag=etag, limit=limit)
+    except ObjectFault as fault:
+        raise rejection_of(fault) from None
+
+
+def rejection_of(fault: ObjectFault) -> ImageRejected:
+    """What a store's refusal of one object means for the picture that it holds."""
+    return ImageRejected(REASONS[type(fault)], str(fault))
 
 
 def image_bytes(image_src: str | bytes, image_src_type: ImageSrcType, settings: Settings) -> bytes:
@@ -42,7 +76,7 @@ def named_image(name: str, settings: Settings) -> bytes:
 
 def _from_url(url: str, settings: Settings) -> bytes:
     if re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+", url):
-        return ObjectStore(settings).read(url, limit=settings.max_image_bytes)
+        return stored_image(ObjectStore(settings), url, limit=settings.max_image_bytes)
     if not url.lower().startswith(("http://", "https://")):
         raise UserError(f"{url[:80]!a} is no URL that is read: known are http://…, https://… and s3://bucket/key")
     from image_retrieval.web import fetch

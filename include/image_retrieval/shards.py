@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 
 ROWS_PER_GROUP = 64  # of packed pixels: 9.6 MB at 224×224, so that a reader needs little memory
 VECTORS_PER_GROUP = 4096  # of embeddings: 16 MB of 1,024 dimensions, a second's work of a fast GPU

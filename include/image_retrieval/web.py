@@ -14,6 +14,8 @@ from image_retrieval.errors import ImageRejected, Reason, UserError
 from image_retrieval.settings import Settings
 
 REDIRECTS = 5
+PAUSES = (0.2, 0.6)  # seconds before another try, where a connection broke
+BREAKS = (httpcore.ReadError, httpcore.WriteError, httpcore.RemoteProtocolError)
 UNQUOTED = "%/:@!$&'()*+,;=?[]"  # beside letters, digits and -._~
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # what Python's is_global takes for global, and is not: protocol assignments, 6to4's relays, 6to4
@@ -68,7 +70,19 @@ def _redirected(url: str, location: str) -> str:
 
 
 def _get(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes | str:
-    """The body, or the location of a redirect."""
+    """The body, or the location of a redirect. A connection that breaks is made again, within the time of the whole."""
+    for pause in PAUSES:
+        try:
+            return _asked(pool, url, settings)
+        except BREAKS:
+            time.sleep(pause)
+    try:
+        return _asked(pool, url, settings)
+    except BREAKS as error:
+        raise _unreachable(url, error) from None
+
+
+def _asked(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes | str:
     shown, target = _shown(url), _target(url)
     host = target.host if b":" not in target.host else b"[%b]" % target.host
     headers: dict[str | bytes, str | bytes] = {
@@ -95,9 +109,13 @@ def _get(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes |
     except httpcore.TimeoutException:
         detail = f"{shown} was not here within {settings.url_seconds:g} seconds"
         raise ImageRejected(Reason.UNREACHABLE, detail) from None
-    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-        told = str(error) or type(error).__name__
-        raise ImageRejected(Reason.UNREACHABLE, f"{shown} does not answer as it should: {told[:200]}") from None
+    except (httpcore.ConnectError, httpcore.LocalProtocolError) as error:
+        raise _unreachable(url, error) from None
+
+
+def _unreachable(url: str, error: Exception) -> ImageRejected:
+    told = str(error) or type(error).__name__
+    return ImageRejected(Reason.UNREACHABLE, f"{_shown(url)} does not answer as it should: {told[:200]}")
 
 
 def _reason(status: int) -> Reason:

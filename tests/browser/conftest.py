@@ -18,7 +18,7 @@ from integration.pictures import BAD, put
 from image_retrieval.collection import find_collection
 from image_retrieval.local import airflow, services
 from image_retrieval.local.filling import ensure_model, mirror, scene_pictures
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.settings import Settings, load_settings
 

@@ -5,7 +5,7 @@ import io
 from PIL import Image
 
 from image_retrieval.imaging.scenes import draw_scenes
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 
 SCENES = {scene.key: scene.data for scene in draw_scenes(24, seed=7)}
 

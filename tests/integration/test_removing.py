@@ -95,7 +95,7 @@ def test_a_kill_before_the_pictures_go_leaves_orphans_that_go_later(
     store.delete([collection.source + key for key in list(FEW)[:2]])
     run()
     with monkeypatch.context() as patch:
-        patch.setattr("image_retrieval.objectstore.ObjectStore.delete", lambda *_: 1 / 0)
+        patch.setattr("image_retrieval.objects.ObjectStore.delete", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             remove_expired(collection, at_once)
     assert find_orphans(collection, project).pictures == 2

@@ -1,12 +1,15 @@
 """Commands that run the stages of a collection."""
 
 import argparse
+import signal
 import uuid
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from image_retrieval.collection import find_collection
 from image_retrieval.commands.printing import print_json
 from image_retrieval.errors import UserError
+from image_retrieval.exits import TERMINATED
 from image_retrieval.settings import Settings
 
 
@@ -73,6 +76,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     from image_retrieval.pipeline.running import run_collection
     from image_retrieval.progress import stage_progress
 
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # by themselves they would leave the run open
+        signal.signal(ending, _end)
     collection = find_collection(settings.collections_path, options.collection)
     with stage_progress(("resample", "embed")) as show:
         report = run_collection(
@@ -88,6 +93,10 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         )
     print_json(report)
     return 0 if report["state"] == "success" else 1
+
+
+def _end(*received: object) -> NoReturn:
+    raise SystemExit(TERMINATED)
 
 
 def upkeep(options: argparse.Namespace, settings: Settings) -> None:

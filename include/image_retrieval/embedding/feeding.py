@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import torch
 
 from image_retrieval.batches import in_order
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.shards import facts_of
 
 READERS = 4  # row groups that are fetched and unpacked at once, of 10 MB each at 224×224

@@ -16,7 +16,7 @@ from image_retrieval.embedding.feeding import batches
 from image_retrieval.embedding.parts import Parts
 from image_retrieval.errors import UserError
 from image_retrieval.models.digest import require_digest
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.shards import VECTORS_PER_GROUP, embeddings_schema, facts_of, reading, writing
 

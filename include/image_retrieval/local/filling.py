@@ -10,7 +10,7 @@ from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
 from image_retrieval.imaging.scenes import draw_scenes
 from image_retrieval.models.shipped import SHIPPED
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 
 SCENES = 300
@@ -40,7 +40,7 @@ def _is_text(key: str) -> bool:
 def mirror(pictures: Iterable[Picture], prefix: str, settings: Settings) -> tuple[int, int]:
     """Make a prefix hold these pictures and no others; returns how many were written and how many removed."""
     store = ObjectStore(settings)
-    there = {entry.key: entry.etag for page in store.pages(prefix) for entry in page}
+    there = {entry.key: entry.etag for page in store.pages(prefix, missing_ok=True) for entry in page}
     kept: set[str] = set()
 
     def put(picture: Picture) -> bool:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from image_retrieval.errors import UserError
-from image_retrieval.objectstore import ObjectStore, StoredObject
+from image_retrieval.objects import ObjectStore, StoredObject
 from image_retrieval.settings import Settings
 
 CONFIG_FILES = ("config.json", "preprocessor_config.json", "processor_config.json", "calibration.json")

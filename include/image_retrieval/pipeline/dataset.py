@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from image_retrieval.errors import UserError
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 
 NAME = "_manifest.json"  # readers of a folder of Parquet files pass over names that begin with _
 COLUMNS = pa.schema(

@@ -11,7 +11,7 @@ from psycopg.rows import tuple_row
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.dataset import COLUMNS, folder_of, now, read_manifest, write_manifest
 from image_retrieval.settings import Settings
 from image_retrieval.shards import VECTORS_PER_GROUP, reading, writing

@@ -8,7 +8,7 @@ import structlog
 from image_retrieval.collection import Collection
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder, run_folder
 from image_retrieval.store import models, schema
@@ -76,8 +76,14 @@ def finish_run(collection: Collection, run_id: str, settings: Settings) -> dict[
     return {**report, "missing_shards": missing}
 
 
+def fail_run(collection: Collection, run_id: str, settings: Settings) -> None:
+    """Close a run that ended early in `retrieval.run`, where it is there and still open. Its files stay."""
+    with connect(settings) as connection:
+        connection.execute(statement("report", "fail_run"), {"collection": collection.name, "run_id": run_id})
+
+
 def _clear_work(collection: Collection, kept_runs: list[str], settings: Settings) -> None:
     store = ObjectStore(settings)
     kept = tuple(run_folder(settings.work_uri, collection.name, run) for run in kept_runs)
-    for page in store.pages(collection_folder(settings.work_uri, collection.name)):
+    for page in store.pages(collection_folder(settings.work_uri, collection.name), missing_ok=True):
         store.delete([entry.uri for entry in page if not entry.uri.startswith(kept)])

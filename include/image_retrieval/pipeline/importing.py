@@ -12,7 +12,7 @@ from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.dataset import folder_of, read_manifest
 from image_retrieval.pipeline.listing import copy_listing, register_listed
 from image_retrieval.settings import Settings
@@ -130,7 +130,7 @@ def _files(store: ObjectStore, uri: str, manifest: dict[str, Any] | None) -> lis
         return [uri]
     if manifest is not None:
         return [folder_of(uri) + part["file"] for part in manifest["parts"]]
-    found = [entry.uri for page in store.pages(folder_of(uri)) for entry in page if entry.key.endswith(".parquet")]
+    found = {entry.uri for page in store.pages(folder_of(uri)) for entry in page if entry.key.endswith(".parquet")}
     if not found:
         raise UserError(f"{uri} has no Parquet file: give a folder of them, or one that ends in .parquet")
     return sorted(found)

@@ -12,10 +12,11 @@ import structlog
 from psycopg import sql
 
 from image_retrieval.collection import Collection
-from image_retrieval.errors import UserError
+from image_retrieval.errors import Reason, UserError
 from image_retrieval.models.description import ModelDescription, describe
 from image_retrieval.models.source import model_folder
-from image_retrieval.objectstore import ObjectStore, StoredObject
+from image_retrieval.objects import ObjectStore, StoredObject
+from image_retrieval.pipeline.names import as_text, fault_of
 from image_retrieval.settings import Settings
 from image_retrieval.shards import MANIFEST, run_folder, shard_files, writing
 from image_retrieval.store import ledger, models, schema
@@ -23,13 +24,17 @@ from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.sql import statement
 
 log = structlog.get_logger()
+COLUMNS = ["text", "text", "text", "text", "int8", "timestamptz", "text", "text"]  # of the temporary table `listed`
 ID_KINDS = (1, 2, 3)  # see the statement `register`
 PLAIN_KEY = re.compile(r"((?:[^/.][^/]*/)*[^/.][^/]*)\.[^/.]+")  # no part begins with a dot or is empty
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a listing found, in images, and how many shards it cut; `left_over` did not fit into them."""
+    """What a listing found, in images, and how many shards it cut; `left_over` did not fit into them.
+
+    `rejected` are those that no table can hold under their names.
+    """
 
     listed: int
     new: int
@@ -38,6 +43,24 @@ class Plan:
     gone: int
     shards: int
     left_over: int
+    rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """An object that no table can hold under its name: a URI that they can hold, and what is wrong, in words."""
+
+    uri: str
+    etag: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """How many objects are in the temporary table `listed`, and those that cannot be."""
+
+    count: int
+    unsupported: list[Unsupported]
 
 
 def list_images(
@@ -77,7 +100,7 @@ def list_images(
         collection = models.current(connection, declared)
         also = _other_model(connection, collection)
         manifests = [_of_model(connection, entry, settings) for entry in (collection, also) if entry]
-        found = compare(connection, collection, store, full=full, requeue=requeue)
+        found = compare(connection, collection, store, run_id=run_id, full=full, requeue=requeue)
         due = found["new"] + found["changed"]
         size = shard_size or collection.shard_size
         if full:  # takes everything, in larger shards if need be: what it left would not be due at the next run
@@ -102,7 +125,13 @@ def list_images(
 
 
 def compare(
-    connection: Connection, collection: Collection, store: ObjectStore, *, full: bool = False, requeue: bool = False
+    connection: Connection,
+    collection: Collection,
+    store: ObjectStore,
+    *,
+    run_id: str = "",
+    full: bool = False,
+    requeue: bool = False,
 ) -> dict[str, int]:
     """Bring `retrieval.image` in step with the bucket, and put what is to be embedded into the temporary table `due`.
 
@@ -116,26 +145,46 @@ def compare(
         ledger.requeue(connection, ledger.Rejected(collection.name))
     connection.execute(statement("listing", "find_differences", vectors=collection.vector_table), {**key, **model})
     gone = _mark_gone(connection, collection, listed)
+    _reject_unsupported(connection, collection, run_id, listed.unsupported)
     if not full:
         connection.execute(statement("listing", "narrow_listed"))
     restored = connection.execute(statement("listing", "restore"), key).rowcount
     new, changed = _find_due(connection, collection, full)
-    return {"listed": listed, "new": new, "changed": changed, "restored": restored, "gone": gone}
+    counts = {"listed": listed.count + len(listed.unsupported), "new": new, "changed": changed, "restored": restored}
+    return {**counts, "gone": gone, "rejected": len(listed.unsupported)}
 
 
-def copy_listing(connection: Connection, collection: Collection, store: ObjectStore) -> int:
-    """Stream the bucket's pages into the temporary table `listed`; returns how many objects that took."""
+def copy_listing(connection: Connection, collection: Collection, store: ObjectStore) -> Listed:
+    """Stream the source's pages into the temporary table `listed`, each object once: as it was last modified.
+
+    Raises UserError where the source cannot be listed completely.
+    """
     connection.execute(statement("listing", "create_listed"))
-    count = 0
+    count, last, ordered = 0, "", True
+    unsupported: dict[str, Unsupported] = {}
     with connection.cursor().copy(statement("listing", "copy_listed")) as copy:
-        copy.set_types(["text", "text", "text", "text", "int8", "timestamptz", "text", "text"])
-        for page in store.pages(collection.source):
+        copy.set_types(COLUMNS)
+        for page in store.pages(collection.source, follow_links=collection.follow_links):
             for entry in page:
-                if collection.takes(entry.key):
-                    copy.write_row(listed_row(entry, collection))
-                    count += 1
+                if not collection.takes(entry.key) or _is_marker(entry):
+                    continue
+                if fault := fault_of(entry.uri):
+                    uri = as_text(entry.uri)
+                    unsupported[uri] = Unsupported(uri, entry.etag, fault)
+                    continue
+                copy.write_row(listed_row(entry, collection))
+                count += 1
+                ordered = ordered and entry.uri > last
+                last = entry.uri
+    if not ordered:  # in order, nothing is there twice
+        count -= connection.execute(statement("listing", "forget_repeated")).rowcount
     connection.execute(statement("listing", "analyse_listed"))
-    return count
+    return Listed(count, list(unsupported.values()))
+
+
+def _is_marker(entry: StoredObject) -> bool:
+    """Whether this is how an S3 store notes that there is a folder."""
+    return not entry.key or (entry.key.endswith("/") and not entry.size)
 
 
 def listed_row(
@@ -148,13 +197,16 @@ def listed_row(
 
 def _without_suffix(key: str) -> str:
     plain = PLAIN_KEY.fullmatch(key)  # a tenth of the time that a path takes
-    return plain[1] if plain else str(PurePosixPath(key).with_suffix(""))
+    if plain:
+        return plain[1]
+    path = PurePosixPath(key)
+    return str(path.with_suffix("")) if path.name else key  # `/` and `.` have none
 
 
-def _mark_gone(connection: Connection, collection: Collection, listed: int) -> int:
+def _mark_gone(connection: Connection, collection: Collection, listed: Listed) -> int:
     counts = connection.execute(statement("listing", "count_differences")).fetchone() or {}
     gone = int(counts["gone"])
-    known = listed - int(counts["added"]) + gone
+    known = listed.count - int(counts["added"]) + gone
     allowed = math.ceil(round(collection.deletion_limit * known, 6))
     if gone > allowed:
         raise UserError(
@@ -163,8 +215,19 @@ def _mark_gone(connection: Connection, collection: Collection, listed: int) -> i
             "correct `source` or `glob`, or raise `deletion_limit` for one run"
         )
     connection.execute(statement("listing", "mark_gone"))
-    connection.execute(statement("listing", "forget_rejected"), {"collection": collection.name})
+    kept = {"collection": collection.name, "unsupported": [entry.uri for entry in listed.unsupported]}
+    connection.execute(statement("listing", "forget_rejected"), kept)
     return gone
+
+
+def _reject_unsupported(
+    connection: Connection, collection: Collection, run_id: str, unsupported: list[Unsupported]
+) -> None:
+    if unsupported:
+        key = {"collection": collection.name, "run_id": run_id, "reason": str(Reason.UNSUPPORTED_NAME)}
+        with connection.cursor() as cursor:
+            rows = [{**key, **asdict(entry)} for entry in unsupported]
+            cursor.executemany(statement("listing", "reject_unsupported"), rows)
 
 
 def register_listed(connection: Connection, collection: Collection) -> None:

@@ -10,9 +10,9 @@ from image_retrieval.errors import UserError
 from image_retrieval.imaging.resample import Resampled
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
-from image_retrieval.objectstore import ObjectStore, StoredObject
-from image_retrieval.pipeline.listing import ID_KINDS, listed_row
-from image_retrieval.pipeline.resampling import pictures_folder, resampled_uri
+from image_retrieval.objects import ObjectStore, StoredObject
+from image_retrieval.pipeline.listing import COLUMNS, ID_KINDS, listed_row
+from image_retrieval.pipeline.names import pictures_folder, resampled_uri
 from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder
 from image_retrieval.store import loading, models, schema
@@ -134,7 +134,7 @@ def _registered(
     key = {"collection": collection.name}
     connection.execute(statement("listing", "create_listed"))
     with connection.cursor().copy(statement("listing", "copy_listed")) as copy:
-        copy.set_types(["text", "text", "text", "text", "int8", "timestamptz", "text", "text"])
+        copy.set_types(COLUMNS)
         copy.write_row((*facts, group_id or groups[0], intra_id or groups[1]))
     for kind in ID_KINDS:
         connection.execute(statement("listing", "register"), {**key, "kind": kind})

@@ -12,9 +12,9 @@ import structlog
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.listing import copy_listing
-from image_retrieval.pipeline.resampling import pictures_folder, unescaped
+from image_retrieval.pipeline.names import fault_of, ids_of, pictures_folder
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import Connection, connect, session
 from image_retrieval.store.sql import statement
@@ -104,7 +104,7 @@ def _remove_pictures(
     """Delete those of these pictures that still belong to no image: one may have come back since they were found."""
     with session(settings) as connection, _alone(connection, collection), connection.transaction():
         connection.execute(statement("removing", "create_pictures"))
-        _copy(connection, [(row["uri"], row["name"], row["image_id"]) for row in found])
+        _copy(connection, [(row["uri"], row["name"], row["image_id"], row["hash"]) for row in found])
         key = {"collection": collection.name}
         rows = connection.execute(statement("removing", "find_orphaned_pictures"), key).fetchall()
         store.delete([row["uri"] for row in rows])
@@ -115,18 +115,18 @@ def _copy_pictures(connection: Connection, collection: Collection, store: Object
     """Put the resampled pictures that lie in the folder, with the ids in their names, into the table `pictures`."""
     connection.execute(statement("removing", "create_pictures"))
     for page in store.pages(folder, missing_ok=True):
-        named = [(entry.uri, PICTURE.fullmatch(entry.key)) for entry in page]
+        named = [(entry.uri, PICTURE.fullmatch(entry.key)) for entry in page if fault_of(entry.uri) is None]
         _copy(connection, [(uri, *_ids(name, collection)) for uri, name in named if name])
 
 
-def _ids(name: re.Match[str], collection: Collection) -> tuple[str | None, str | None]:
-    """The image_id that a picture is named after: as it is written, and as it may have been."""
+def _ids(name: re.Match[str], collection: Collection) -> tuple[str | None, str | None, str | None]:
+    """The image_id that a picture is named after: as it is written, as it may have been, and its hash if it has one."""
     if name[2] != collection.resample.suffix:
-        return None, None  # of a former suffix: it is an image's only if the image's row says so
-    return name[1], unescaped(name[1])
+        return None, None, None  # of a former suffix: it is an image's only if the image's row says so
+    return ids_of(name[1])
 
 
-def _copy(connection: Connection, rows: list[tuple[str, str | None, str | None]]) -> None:
+def _copy(connection: Connection, rows: list[tuple[str, str | None, str | None, str | None]]) -> None:
     with connection.cursor().copy(statement("removing", "copy_pictures")) as copy:
         for row in rows:
             copy.write_row(row)

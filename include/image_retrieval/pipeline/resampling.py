@@ -13,29 +13,16 @@ from image_retrieval.batches import in_batches, in_order
 from image_retrieval.collection import Collection
 from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging.decoders import Decoders
-from image_retrieval.objectstore import AccessRefused, ObjectStore
+from image_retrieval.inputs import rejection_of, stored_image
+from image_retrieval.objects import NameUnsupported, ObjectFault, ObjectStore
+from image_retrieval.pipeline.evidence import Evidence
+from image_retrieval.pipeline.names import resampled_uri
 from image_retrieval.settings import Settings
 from image_retrieval.shards import ROWS_PER_GROUP, facts_of, reading, resampled_schema, shard_files, writing
 
 log = structlog.get_logger()
 Row = dict[str, Any]
 READERS_PER_CORE = 4  # threads that fetch, wait for a decoder, and store: so that no decoder waits for the network
-
-
-def resampled_uri(collection: Collection, image_id: str, settings: Settings) -> str:
-    """Where an image's resampled picture lies, beside the others of its collection."""
-    name = image_id.replace("../", "%2E%2E/")
-    return f"{pictures_folder(collection, settings)}{name}_resample{collection.resample.suffix}"
-
-
-def unescaped(name: str) -> str:
-    """The image_id that `resampled_uri` made this part of a URI of."""
-    return name.replace("%2E%2E/", "../")
-
-
-def pictures_folder(collection: Collection, settings: Settings) -> str:
-    """The folder of a collection's resampled pictures, ending in `/`."""
-    return f"{settings.work_uri.rstrip('/')}/resampled/{collection.name}/"
 
 
 def resample_shard(
@@ -48,7 +35,8 @@ def resample_shard(
 ) -> None:
     """Write the packed pixels of a shard: each image of its manifest, resampled or with the reason why not.
 
-    Does nothing where that file is there. Raises UserError where the object store fails as a whole.
+    Does nothing where that file is there. Raises UserError where the object store fails as a whole, also in that it
+    refuses every object.
     """
     started = time.monotonic()
     store = ObjectStore(settings)
@@ -67,17 +55,23 @@ def resample_shard(
         writing(store, files.resampled, layout, compression="lz4", use_dictionary=False) as out,
     ):
         waiting = Budget(settings.read_ahead_mb * 2**20)
+        evidence = Evidence()
 
         def work(row: Row) -> Row:
             with waiting.taken(row["size"]):
                 kept = _kept_row(row, (width, height), store, decoders)
-                return kept or _resampled_row(row, collection, settings, store, decoders)
+                if kept is not None:
+                    return kept
+                found = _resampled_row(row, collection, settings, store, decoders)
+                evidence.take(found)
+                return found
 
         for batch in in_batches(in_order(work, rows, READERS_PER_CORE * settings.cores), ROWS_PER_GROUP):
             out.write_table(pa.Table.from_pylist(batch, layout))
             done += len(batch)
             rejected += sum("reason" in row for row in batch)
             progress(len(batch))
+        evidence.require_images_fault(collection, store)
         seconds = time.monotonic() - started
         out.add_key_value_metadata(
             {"collection": collection.name, "run": run_id, "shard": str(shard), "seconds": f"{seconds:.3f}"}
@@ -115,8 +109,8 @@ def _kept_row(row: Row, size: tuple[int, int], store: ObjectStore, decoders: Dec
         return None
     try:
         found, _ = decoders.resample(store.read(row["resampled_uri"]))
-    except ImageRejected as error:
-        log.info("resampled again: its kept picture cannot be used", uri=row["uri"], reason=str(error.reason))
+    except (ImageRejected, ObjectFault) as error:
+        log.info("resampled again: its kept picture cannot be used", uri=row["uri"], reason=str(error))
         return None
     if (found.width, found.height) != size:
         log.info("resampled again: its kept picture has another size", uri=row["uri"], size=(found.width, found.height))
@@ -130,15 +124,13 @@ def _resampled_row(row: Row, collection: Collection, settings: Settings, store: 
         if row["size"] > settings.max_image_bytes:
             detail = f"{row['size']} bytes are over the limit of {settings.max_image_bytes}"
             raise ImageRejected(Reason.TOO_LARGE, detail)
-        found, file = decoders.resample(store.read(row["uri"], etag=row["etag"]))
-    except AccessRefused as error:
-        return {**row, "reason": str(Reason.ACCESS_DENIED), "detail": str(error)}
+        found, file = decoders.resample(stored_image(store, row["uri"], etag=row["etag"]))
+        uri = None
+        if collection.resample.keep:
+            uri = resampled_uri(collection, row["image_id"], settings)
+            _keep(store, uri, file)
     except ImageRejected as error:
         return {**row, "reason": str(error.reason), "detail": error.detail}
-    uri = None
-    if collection.resample.keep:
-        uri = resampled_uri(collection, row["image_id"], settings)
-        store.write(uri, file)
     return {
         **row,
         "sha256": found.sha256,
@@ -151,3 +143,10 @@ def _resampled_row(row: Row, collection: Collection, settings: Settings, store: 
         "resampled_uri": uri,
         "pixels": found.pixels,
     }
+
+
+def _keep(store: ObjectStore, uri: str, file: bytes) -> None:
+    try:
+        store.write(uri, file)
+    except NameUnsupported as fault:  # such as a folder where its file is to be
+        raise rejection_of(fault) from None

@@ -1,14 +1,13 @@
 """All stages of a run, one after the other, in this process: what `image-retrieval run` does without Airflow."""
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
 
 from image_retrieval.collection import Collection
-from image_retrieval.errors import UserError
-from image_retrieval.pipeline.finishing import finish_run, index_vectors, measure_recall
+from image_retrieval.pipeline.finishing import fail_run, finish_run, index_vectors, measure_recall
 from image_retrieval.pipeline.listing import Plan, list_images
 from image_retrieval.pipeline.resampling import resample_shard
 from image_retrieval.pipeline.upserting import upsert_shard
@@ -36,18 +35,27 @@ def run_collection(
 
     `planned` hears what the listing found, `progress` each stage's images as they are done.
     """
-    with structlog.contextvars.bound_contextvars(collection=collection.name, run=run_id):
+    with (
+        structlog.contextvars.bound_contextvars(collection=collection.name, run=run_id),
+        _closed_if_it_fails(collection, run_id, settings),
+    ):
         plan = list_images(collection, run_id, settings, full=full, requeue=requeue, shard_size=shard_size)
         planned(plan)
-        try:
-            run_shards(collection, run_id, settings, device=device, progress=progress)
-        except UserError:
-            with suppress(UserError):
-                finish_run(collection, run_id, settings)  # as failed
-            raise
+        run_shards(collection, run_id, settings, device=device, progress=progress)
         index_vectors(collection, run_id, settings)
         measure_recall(collection, settings)
         return finish_run(collection, run_id, settings)
+
+
+@contextmanager
+def _closed_if_it_fails(collection: Collection, run_id: str, settings: Settings) -> Iterator[None]:
+    """Leave no run `running` that nobody works on, whatever ended it: an error, Ctrl-C, a signal."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # the database may be what failed
+            fail_run(collection, run_id, settings)
+        raise
 
 
 def run_shards(

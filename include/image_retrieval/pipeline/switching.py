@@ -21,7 +21,7 @@ from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.finishing import finish_run
 from image_retrieval.pipeline.listing import Plan, manifest_facts, write_manifests
 from image_retrieval.pipeline.running import Progress, run_shards

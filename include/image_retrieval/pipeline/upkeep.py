@@ -8,9 +8,8 @@ import structlog
 
 from image_retrieval.batches import in_order
 from image_retrieval.collection import Collection, load_collections
-from image_retrieval.errors import ImageRejected
 from image_retrieval.imaging.resample import hash_of_resampled
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectFault, ObjectStore
 from image_retrieval.pipeline.removing import count_expired, find_orphans, remove_expired
 from image_retrieval.settings import Settings
 from image_retrieval.store import models
@@ -73,7 +72,7 @@ def hash_images(collection: Collection, settings: Settings) -> int:
     def work(row: Row) -> Row:
         try:
             data = store.read(row["resampled_uri"])
-        except ImageRejected:
+        except ObjectFault:
             return {**row, "phash": None}
         return {**row, "phash": hash_of_resampled(data, row["width"], row["height"], collection.resample)}
 

@@ -9,7 +9,7 @@ import structlog
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.shards import facts_of, reading, seconds_spent, shard_files
 from image_retrieval.store import loading, models, schema

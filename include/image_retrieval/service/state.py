@@ -17,7 +17,7 @@ from image_retrieval.imaging.decoders import Decoders
 from image_retrieval.imaging.resample import Resampled
 from image_retrieval.inputs import image_bytes
 from image_retrieval.models.digest import require_digest
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.service.catalog import Shown, shown_collection
 from image_retrieval.service.encoder import Encoder, Memory, Vector
 from image_retrieval.service.errors import Refused

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from image_retrieval.collection import Collection, find_collection
 from image_retrieval.models.calibration import FILE as CALIBRATION_FILE
 from image_retrieval.models.shipped import DUAL
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.service.alone import app_alone
 from image_retrieval.service.listening import Listener

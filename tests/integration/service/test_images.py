@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.running import run_collection
 from integration.pictures import SCENES
 from integration.service.conftest import as_base64

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_retrieval.errors import UserError
-from image_retrieval.objectstore import ObjectStore
+from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.dataset import NAME, folder_of, read_manifest, write_manifest
 from image_retrieval.settings import Settings
 

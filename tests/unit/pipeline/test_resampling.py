@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_retrieval.collection import Collection
-from image_retrieval.objectstore import ObjectStore, file_etag
+from image_retrieval.objects import ObjectStore
+from image_retrieval.objects.local import file_etag
 from image_retrieval.pipeline.resampling import Budget, resample_shard
 from image_retrieval.settings import Settings
 from image_retrieval.shards import MANIFEST, shard_files, writing

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query
 from psycopg.types.json import Jsonb
 from starlette.responses import Response
 
+from image_retrieval.inputs import stored_image
 from image_retrieval.pipeline.registering import Picture, delete_image, register_image
 from image_retrieval.service.catalog import Shown, shown_collection
 from image_retrieval.service.errors import Refused
@@ -89,7 +90,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         with service.transaction() as connection:
             found = _image(connection, _shown(service, connection, name), image_id)
         uri = (None if original or preview else found.resampled_image_path) or found.image_path
-        data = service.store.read(uri, limit=service.settings.max_image_bytes)
+        data = stored_image(service.store, uri, limit=service.settings.max_image_bytes)
         if preview:
             return Response(service.preview(data), media_type="image/jpeg", headers=INERT)
         kind = SHOWN_BY_BROWSERS.get(uri.rpartition(".")[2].lower(), "application/octet-stream")

@@ -21,6 +21,15 @@ CREATE TEMPORARY TABLE listed (
 -- name: copy_listed
 COPY listed (uri, key, short_id, etag, size, last_modified, group_id, intra_id) FROM STDIN (FORMAT binary);
 
+-- name: forget_repeated
+-- of an object that a store told more than once, the newest statement stays
+DELETE FROM listed
+WHERE ctid IN (SELECT ctid
+               FROM (SELECT ctid, row_number() OVER (PARTITION BY uri ORDER BY last_modified DESC, ctid DESC) AS number
+                     FROM listed
+                     WHERE uri IN (SELECT uri FROM listed GROUP BY uri HAVING count(*) > 1)) AS told
+               WHERE number > 1);
+
 -- name: analyse_listed
 ANALYZE listed;
 
@@ -61,7 +70,18 @@ ANALYZE listed;
 -- name: forget_rejected
 -- what was said of a version that is no more
 DELETE FROM retrieval.rejected AS r
-WHERE r.collection = %(collection)s AND NOT EXISTS (SELECT FROM listed AS l WHERE l.uri = r.uri AND l.etag = r.etag);
+WHERE r.collection = %(collection)s AND NOT EXISTS (SELECT FROM listed AS l WHERE l.uri = r.uri AND l.etag = r.etag)
+  AND (r.stage <> 'list' OR r.uri <> ALL (%(unsupported)s::text[]));
+
+-- name: reject_unsupported
+-- a name is what it is at every run: what was said of this version stays, until it is queued again
+INSERT INTO retrieval.rejected AS r (collection, uri, etag, stage, reason, detail, final, run_id)
+VALUES (%(collection)s, %(uri)s, %(etag)s, 'list', %(reason)s, %(detail)s, true, %(run_id)s)
+ON CONFLICT (collection, uri) DO UPDATE
+SET stage = excluded.stage, model = NULL, reason = excluded.reason, detail = excluded.detail, run_id = excluded.run_id,
+    updated_at = now(), etag = excluded.etag, final = true,
+    attempts = CASE WHEN r.etag = excluded.etag THEN r.attempts + 1 ELSE 1 END
+WHERE NOT r.final OR (r.stage, r.etag) IS DISTINCT FROM (excluded.stage, excluded.etag);
 
 -- name: restore
 UPDATE retrieval.image AS i
@@ -108,15 +128,16 @@ SELECT count(*) FILTER (WHERE is_new) AS new, count(*) FILTER (WHERE NOT is_new)
 SELECT id, image_id, uri, etag, size, last_modified FROM due ORDER BY uri COLLATE "C" LIMIT %(limit)s;
 
 -- name: find_plan
-SELECT listed, new, changed, restored, gone, shards, left_over
+SELECT listed, new, changed, restored, gone, shards, left_over, rejected
 FROM retrieval.run WHERE collection = %(collection)s AND run_id = %(run_id)s AND state = 'running';
 
 -- name: write_run
 INSERT INTO retrieval.run
-    (collection, run_id, model, also, switch, listed, new, changed, restored, gone, shards, left_over, list_seconds)
+    (collection, run_id, model, also, switch, listed, new, changed, restored, gone, shards, left_over, rejected,
+     list_seconds)
 VALUES
     (%(collection)s, %(run_id)s, %(model)s, %(also)s, %(switch)s, %(listed)s, %(new)s, %(changed)s, %(restored)s,
-     %(gone)s, %(shards)s, %(left_over)s, %(seconds)s);
+     %(gone)s, %(shards)s, %(left_over)s, %(rejected)s, %(seconds)s);
 
 -- name: forget_run
 DELETE FROM retrieval.run WHERE collection = %(collection)s AND run_id = %(run_id)s;

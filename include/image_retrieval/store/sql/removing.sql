@@ -31,18 +31,22 @@ DELETE FROM retrieval.{vectors} WHERE id = ANY (%(ids)s);
 DELETE FROM retrieval.image WHERE id = ANY (%(ids)s);
 
 -- name: create_pictures
--- name and image_id: as the picture's key has it, and as it was before `../` in it was escaped
-CREATE TEMPORARY TABLE pictures (uri text NOT NULL, name text, image_id text) ON COMMIT DROP;
+-- name and image_id: as the picture's key has it, and as it was before `../` in it was escaped; hash: of a long image_id
+CREATE TEMPORARY TABLE pictures (uri text NOT NULL, name text, image_id text, hash text) ON COMMIT DROP;
 
 -- name: copy_pictures
-COPY pictures (uri, name, image_id) FROM STDIN;
+COPY pictures (uri, name, image_id, hash) FROM STDIN;
 
 -- name: find_orphaned_pictures
-SELECT p.uri, p.name, p.image_id
+-- once each, however often a store told it; the hashes of all ids are made only where a picture is named by one
+SELECT DISTINCT p.uri, p.name, p.image_id, p.hash
 FROM pictures AS p
 WHERE NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.image_id = p.name)
   AND NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.image_id = p.image_id)
   AND NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.resampled_uri = p.uri)
+  AND (p.hash IS NULL
+       OR p.hash NOT IN (SELECT left(encode(sha256(convert_to(i.image_id, 'UTF8')), 'hex'), 32)
+                         FROM retrieval.image AS i WHERE i.collection = %(collection)s))
 ORDER BY p.uri;
 
 -- name: count_orphans

@@ -4,7 +4,7 @@ SELECT r.collection, r.run_id, r.state, r.model, r.listed, r.new, r.changed, r.r
        coalesce(sum(s.resampled), 0)::bigint AS resampled,
        coalesce(sum(s.embedded), 0)::bigint AS embedded,
        coalesce(sum(s.upserted), 0)::bigint AS upserted,
-       coalesce(sum(s.rejected), 0)::bigint AS rejected,
+       (r.rejected + coalesce(sum(s.rejected), 0))::bigint AS rejected,
        r.list_seconds,
        coalesce(sum(s.resample_seconds), 0) AS resample_seconds,
        coalesce(sum(s.embed_seconds), 0) AS embed_seconds,
@@ -30,6 +30,10 @@ UPDATE retrieval.run SET index_seconds = %(seconds)s WHERE collection = %(collec
 -- name: finish_run
 UPDATE retrieval.run SET state = %(state)s, finished_at = now()
 WHERE collection = %(collection)s AND run_id = %(run_id)s;
+
+-- name: fail_run
+UPDATE retrieval.run SET state = 'failed', finished_at = now()
+WHERE collection = %(collection)s AND run_id = %(run_id)s AND state = 'running';
 
 -- name: running_runs
 -- a run that was killed stays `running`: after two days nobody comes back to it

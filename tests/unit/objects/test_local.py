@@ -7,8 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_retrieval.errors import ImageRejected, Reason, UserError
-from image_retrieval.objectstore import ObjectStore, _RangeReader, file_etag, local_path, split_s3
+from image_retrieval.errors import UserError
+from image_retrieval.objects import (
+    NameUnsupported,
+    ObjectChanged,
+    ObjectFault,
+    ObjectMissing,
+    ObjectStore,
+    ObjectUnreadable,
+    local_path,
+    split_s3,
+)
+from image_retrieval.objects.local import file_etag
+from image_retrieval.objects.ranges import RangeReader
 from image_retrieval.settings import Settings
 
 
@@ -89,17 +100,17 @@ def test_what_is_listed_can_be_read(files, filled):
             assert files.read(entry.uri) == entry.key.encode()
 
 
-def rejection(files: ObjectStore, uri: str, etag: str | None = None) -> Reason:
-    with pytest.raises(ImageRejected) as rejected:
+def fault(files: ObjectStore, uri: str, etag: str | None = None) -> type[Exception]:
+    with pytest.raises(ObjectFault) as refused:
         files.read(uri, etag=etag)
-    return rejected.value.reason
+    return refused.type
 
 
-def test_a_file_that_was_written_again_is_rejected(files, filled):
+def test_a_file_that_was_written_again_is_told(files, filled):
     uri = f"{filled}a.jpg"
     etag = file_etag(local_path(uri))
     files.write(uri, b"another")
-    assert rejection(files, uri, etag) is Reason.CHANGED_WHILE_READING
+    assert fault(files, uri, etag) is ObjectChanged
 
 
 def test_a_touched_file_has_another_etag(filled):
@@ -109,12 +120,12 @@ def test_a_touched_file_has_another_etag(filled):
     assert file_etag(path) != etag
 
 
-def test_a_missing_file_is_rejected(files, filled):
-    assert rejection(files, f"{filled}missing.jpg") is Reason.NOT_FOUND
+def test_a_missing_file_is_told(files, filled):
+    assert fault(files, f"{filled}missing.jpg") is ObjectMissing
 
 
-def test_a_folder_in_place_of_a_file_is_rejected(files, filled):
-    assert rejection(files, f"{filled}2026") is Reason.UNREACHABLE
+def test_a_folder_in_place_of_a_file_is_told(files, filled):
+    assert fault(files, f"{filled}2026") is ObjectUnreadable
 
 
 def test_a_file_is_written_with_its_folders(files, tmp_path):
@@ -135,7 +146,7 @@ def test_who_reads_while_a_file_is_replaced_reads_the_old_one(files, filled):
 
 def test_a_write_that_fails_leaves_nothing(files, filled):
     before = keys(files, filled)
-    with pytest.raises(OSError, match="2026"):
+    with pytest.raises(NameUnsupported, match="2026 cannot be written: a file or folder is in its way"):
         files.write(f"{filled}2026", b"a folder is there")
     assert keys(files, filled) == before
 
@@ -190,7 +201,7 @@ def test_ranges_read_as_the_whole_does(data, steps, buffer_size):
         assert 0 <= start < stop <= len(data)
         return data[start:stop]
 
-    whole, ranges = io.BytesIO(data), io.BufferedReader(_RangeReader(len(data), fetch), buffer_size)
+    whole, ranges = io.BytesIO(data), io.BufferedReader(RangeReader(len(data), fetch), buffer_size)
     for step in steps:
         if isinstance(step, tuple):
             assert ranges.seek(*step) == whole.seek(*step)
@@ -206,7 +217,7 @@ def test_only_the_ranges_that_are_read_are_fetched():
         fetched.append((start, stop))
         return bytes(stop - start)
 
-    with io.BufferedReader(_RangeReader(1_000_000, fetch), 100) as stream:
+    with io.BufferedReader(RangeReader(1_000_000, fetch), 100) as stream:
         stream.seek(-8, io.SEEK_END)
         stream.read(8)
         stream.seek(500)

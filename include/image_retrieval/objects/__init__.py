@@ -1,0 +1,34 @@
+"""Objects named by URI: `s3://bucket/key` in any S3 store, `file:///path` on this machine."""
+
+from image_retrieval.objects.base import (
+    AccessRefused,
+    ListingIncomplete,
+    NameUnsupported,
+    NotDeleted,
+    ObjectChanged,
+    ObjectFault,
+    ObjectMissing,
+    ObjectTooLarge,
+    ObjectUnreadable,
+    StoredObject,
+    StoreUnavailable,
+)
+from image_retrieval.objects.front import ObjectStore
+from image_retrieval.objects.uris import local_path, split_s3
+
+__all__ = [
+    "AccessRefused",
+    "ListingIncomplete",
+    "NameUnsupported",
+    "NotDeleted",
+    "ObjectChanged",
+    "ObjectFault",
+    "ObjectMissing",
+    "ObjectStore",
+    "ObjectTooLarge",
+    "ObjectUnreadable",
+    "StoreUnavailable",
+    "StoredObject",
+    "local_path",
+    "split_s3",
+]

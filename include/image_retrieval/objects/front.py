@@ -1,0 +1,82 @@
+"""One place that picks a store by the scheme of a URI."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import IO
+
+from image_retrieval.objects.base import Objects, StoredObject
+from image_retrieval.objects.local import LocalObjects
+from image_retrieval.objects.uris import local_path
+from image_retrieval.settings import Settings
+
+
+class ObjectStore:
+    """Reads, writes and lists objects. One per process: its client keeps connections open.
+
+    The methods raise the errors of `base`, all of them UserErrors, and UserError for an unknown scheme.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._local = LocalObjects()
+
+    @cached_property
+    def _s3(self) -> Objects:
+        from image_retrieval.objects.s3 import S3Objects  # boto3 takes a third of a second
+
+        return S3Objects(self._settings)
+
+    def _of(self, uri: str) -> Objects:
+        return self._s3 if local_path(uri) is None else self._local
+
+    def pages(
+        self, prefix: str, *, missing_ok: bool = False, follow_links: bool = False
+    ) -> Iterator[list[StoredObject]]:
+        """Pages of the objects under a prefix that ends in `/`, sorted by key within the store's own order.
+
+        Either all of them, or an error in the end; a store may tell one twice. Raises UserError where a folder or
+        bucket does not exist; `missing_ok`: no folder is an empty one. `follow_links`: into linked folders, each
+        once.
+        """
+        return self._of(prefix).pages(prefix, missing_ok=missing_ok, follow_links=follow_links)
+
+    def read(self, uri: str, *, etag: str | None = None, limit: int | None = None) -> bytes:
+        """The object's bytes; where an etag is given, only if it still has it; with a limit, no more bytes than that.
+
+        Raises ObjectFault where it is this object that cannot be had, StoreUnavailable where it is the store.
+        """
+        return self._of(uri).read(uri, etag=etag, limit=limit)
+
+    def write(self, uri: str, data: bytes) -> None:
+        """Write an object whole or not at all."""
+        self._of(uri).write(uri, data)
+
+    def upload(self, source: Path, uri: str) -> None:
+        """Write a file of any size as an object, whole or not at all."""
+        self._of(uri).upload(source, uri)
+
+    def exists(self, uri: str) -> bool:
+        """Whether there is such an object; since objects are written whole, whether it is whole."""
+        return self.stat(uri) is not None
+
+    def stat(self, uri: str) -> StoredObject | None:
+        """What a listing would tell of one object, its whole URI as the key; None where there is none."""
+        return self._of(uri).stat(uri)
+
+    def open(self, uri: str) -> IO[bytes]:
+        """A seekable stream that fetches only the ranges that are read. Raises ObjectMissing where there is none."""
+        return self._of(uri).open(uri)
+
+    def delete(self, uris: list[str]) -> None:
+        """Delete objects; those that are not there do not matter. Raises NotDeleted for those that the store keeps."""
+        remote = [uri for uri in uris if local_path(uri) is None]
+        here = [uri for uri in uris if local_path(uri) is not None]
+        if here:
+            self._local.delete(here)
+        if remote:
+            self._s3.delete(remote)
+
+    def delete_under(self, prefix: str) -> None:
+        """Delete everything under a prefix that ends in `/`. Raises NotDeleted for what the store keeps."""
+        self._of(prefix).delete_under(prefix)

@@ -1,0 +1,79 @@
+"""What the operating system says of a file or folder, as errors of this room."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from image_retrieval.errors import UserError
+from image_retrieval.objects.base import (
+    AccessRefused,
+    NameUnsupported,
+    ObjectMissing,
+    ObjectUnreadable,
+    StoreUnavailable,
+)
+
+GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+REFUSED = {errno.EACCES, errno.EPERM}
+MISNAMED = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
+IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
+BREAKS = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN}  # of a network's file system, which may mend
+OF_THE_STORE = {errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EMFILE, errno.ENFILE}
+
+
+def printable(path: str | Path) -> str:
+    """A path as text, whatever bytes its name has."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise what is said of a file that is read as an error of this room."""
+    try:
+        yield
+    except OSError as error:
+        name, told = printable(path), error.strerror or type(error).__name__
+        if error.errno in GONE:
+            raise ObjectMissing(f"{name} does not exist") from None
+        if error.errno in REFUSED:
+            raise AccessRefused(f"no permission to read {name}") from None
+        if error.errno in MISNAMED:
+            raise NameUnsupported(f"{name[:200]}…: {told}") from None
+        if error.errno in OF_THE_STORE:
+            raise StoreUnavailable(f"{name} cannot be read: {told}; try again later") from None
+        raise ObjectUnreadable(f"{name}: {told}") from None
+    except ValueError:  # a NUL character, or a lone surrogate
+        raise NameUnsupported(f"{str(path)!a} is no name that a file may have") from None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise what is said of a file that is written or deleted as an error of this room."""
+    try:
+        yield
+    except OSError as error:
+        name, told = printable(path), error.strerror or type(error).__name__
+        if error.errno in MISNAMED:
+            raise NameUnsupported(f"{name[:200]}… cannot be written: {told}") from None
+        if error.errno in IN_THE_WAY:
+            raise NameUnsupported(f"{name} cannot be written: a file or folder is in its way ({told})") from None
+        if error.errno in REFUSED or error.errno == errno.EROFS:
+            raise UserError(
+                f"no permission to write {name}: give this process the right, or choose another folder"
+            ) from None
+        raise StoreUnavailable(f"{name} cannot be written: {told}; try again later") from None
+    except ValueError:
+        raise NameUnsupported(f"{str(path)!a} is no name that a file may have") from None
+
+
+def of_listing(error: OSError, folder: str) -> UserError:
+    """What ends the listing of a folder: what cannot be looked at would pass for deleted."""
+    told = error.strerror or type(error).__name__
+    if error.errno in REFUSED:
+        return AccessRefused(
+            f"{printable(folder)} cannot be listed ({told}): nothing was changed; "
+            "give this process the right to read it and what is in it"
+        )
+    return StoreUnavailable(f"{printable(folder)} cannot be listed ({told}): nothing was changed; try again later")

@@ -1,0 +1,117 @@
+"""Listing a folder: all files that are there, or an error. What cannot be looked at is not taken for gone."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import structlog
+
+from image_retrieval.objects.local_errors import GONE, REFUSED, of_listing, printable
+
+log = structlog.get_logger()
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+PARTS_AT_ONCE = 15  # of a path: 15 names of 255 bytes are within what the system takes
+FOR_ROOT_ALONE = "lost+found"  # mkfs makes it where a file system begins
+Place = tuple[int, int]  # device and inode
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file's path relative to the listed folder, and what the system knows of it."""
+
+    key: str
+    status: os.stat_result
+
+
+def walk(root: str, *, follow_links: bool) -> Iterator[list[FoundFile]]:
+    """The files under a folder, a list per folder; linked files too, and linked folders where they are to be followed.
+
+    A folder is listed once, by its own path where it lies under the root, else by the first link in order of its path:
+    so there are no circles. What vanishes meanwhile, and a link to nothing, is left out. Raises FileNotFoundError and
+    NotADirectoryError for the root itself, AccessRefused and StoreUnavailable for what cannot be looked at.
+    """
+    seen = set[Place]()
+    links = list[str]()
+    yield from _tree(root, "", seen, links, again=True)
+    if not follow_links:
+        for link in links:
+            log.warning("linked folder is not followed", folder=printable(f"{root}/{link}"))
+        return
+    while links:
+        links.sort()
+        yield from _tree(root, links.pop(0), seen, links, again=False)
+
+
+def _tree(root: str, start: str, seen: set[Place], links: list[str], *, again: bool) -> Iterator[list[FoundFile]]:
+    """The files of one tree, but for what its `links` lead to. `again`: also of folders that were seen before."""
+    waiting = [start]
+    while waiting:
+        folder = waiting.pop()
+        place, files, folders, linked = _folder(root, folder)
+        if place is None or (place in seen and not again):
+            if place is not None:
+                log.info("linked folder is listed elsewhere already", folder=printable(f"{root}/{folder}"))
+            continue
+        seen.add(place)
+        if files:
+            yield files
+        links += linked
+        waiting += reversed(folders)
+
+
+def _folder(root: str, folder: str) -> tuple[Place | None, list[FoundFile], list[str], list[str]]:
+    """A folder's place (None: it is gone), its files, its folders, and its links to folders, each in order."""
+    path = f"{root}/{folder}" if folder else root
+    files, folders, linked = list[FoundFile](), list[str](), list[str]()
+    try:
+        handle = _open_folder(path)
+    except OSError as error:
+        if not folder and error.errno in GONE:
+            raise
+        if error.errno in GONE or (error.errno in REFUSED and folder.rpartition("/")[2] == FOR_ROOT_ALONE):
+            return None, files, folders, linked
+        raise of_listing(error, path) from None
+    try:
+        here = os.fstat(handle)
+        with os.scandir(handle) as entries:
+            for entry in entries:
+                key = f"{folder}/{entry.name}" if folder else entry.name
+                try:
+                    status = entry.stat()
+                except OSError as error:
+                    if error.errno in GONE or error.errno == errno.ENAMETOOLONG:  # the latter: of what a link leads to
+                        continue
+                    raise of_listing(error, f"{root}/{key}") from None
+                if stat.S_ISREG(status.st_mode):
+                    files.append(FoundFile(key, status))
+                elif stat.S_ISDIR(status.st_mode):
+                    (linked if entry.is_symlink() else folders).append(key)
+    except OSError as error:
+        raise of_listing(error, path) from None
+    finally:
+        os.close(handle)
+    return (here.st_dev, here.st_ino), sorted(files, key=lambda file: file.key), sorted(folders), sorted(linked)
+
+
+def _open_folder(path: str) -> int:
+    """A folder's descriptor, by steps where its path is longer than the system takes at once."""
+    try:
+        return os.open(path, FOLDER)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+    parts = Path(path).parts
+    handle = os.open("/" if path.startswith("/") else ".", FOLDER)
+    for start in count(0, PARTS_AT_ONCE):
+        if not (step := parts[start : start + PARTS_AT_ONCE]):
+            return handle
+        former = handle
+        try:
+            handle = os.open(str(Path(*step)), FOLDER, dir_fd=former)
+        finally:
+            os.close(former)
+    raise AssertionError

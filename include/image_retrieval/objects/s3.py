@@ -1,0 +1,214 @@
+"""Objects of S3 stores: `s3://bucket/key`."""
+
+import http.client
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+import urllib3
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from image_retrieval.objects.base import (
+    ListingIncomplete,
+    NotDeleted,
+    ObjectChanged,
+    ObjectFault,
+    ObjectMissing,
+    ObjectTooLarge,
+    StoredObject,
+    StoreUnavailable,
+)
+from image_retrieval.objects.ranges import RangeReader
+from image_retrieval.objects.retrying import Broken, again
+from image_retrieval.objects.s3_client import place_of, s3_client
+from image_retrieval.objects.s3_errors import MISSING, code_of, explained
+from image_retrieval.objects.s3_listing import pages, plain_etag, require_told_whether_cut
+from image_retrieval.objects.uris import split_s3
+from image_retrieval.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+T = TypeVar("T")
+AT_ONCE = 1000  # objects that one request may delete
+BUFFER = 2**20  # bytes that a stream fetches at least
+# of whichever layer notices that a connection breaks
+BREAKS = (BotoCoreError, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+BROKEN_UPLOADS = {"IncompleteBody", "BadDigest", "RequestTimeout"}
+PLAIN = re.compile("[\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")  # what XML can hold
+
+
+class S3Objects:
+    """Reads, writes and lists objects of one store. The client does again what fails before an answer begins."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client: S3Client = s3_client(settings)
+        self._place = place_of(settings)
+        for operation in ("ListObjectsV2", "ListObjects"):
+            self._client.meta.events.register(f"before-parse.s3.{operation}", require_told_whether_cut)
+
+    def pages(self, prefix: str, *, missing_ok: bool, follow_links: bool) -> Iterator[list[StoredObject]]:  # noqa: ARG002
+        bucket, start = split_s3(prefix)
+        asked = {"Bucket": bucket, "Prefix": start, "EncodingType": "url"}
+
+        def once(version: int, parameters: dict[str, str]) -> dict[str, Any]:
+            ask: Callable[..., Any] = self._client.list_objects_v2 if version == 2 else self._client.list_objects
+            try:
+                return dict(ask(**asked, **parameters))
+            except ListingIncomplete as error:  # perhaps the answer of a proxy
+                raise Broken(str(error)) from None
+            except (ResponseParserError, ValueError) as error:
+                raise Broken(f"an answer cannot be read ({type(error).__name__})") from None
+
+        def ask(version: int, **parameters: str) -> dict[str, Any]:
+            with explained(prefix, self._place):
+                try:
+                    return again(lambda: once(version, parameters), prefix)
+                except Broken as broken:
+                    raise ListingIncomplete(str(broken)) from None
+
+        try:
+            yield from pages(ask, prefix)
+        except ListingIncomplete as error:
+            raise ListingIncomplete(
+                f"the object store at {self._place} does not list {prefix} completely: {error}; nothing was changed"
+            ) from None
+
+    def read(self, uri: str, *, etag: str | None, limit: int | None) -> bytes:
+        return self._fetched(uri, etag, limit)
+
+    def _fetched(self, uri: str, etag: str | None, limit: int | None, span: tuple[int, int] | None = None) -> bytes:
+        """The bytes of an object, or bytes [start, stop) of it, at an etag where one is given."""
+        bucket, key = split_s3(uri)
+        condition: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {}
+        if span is not None:
+            condition["Range"] = f"bytes={span[0]}-{span[1] - 1}"
+
+        def once() -> bytes:
+            answer = self._client.get_object(Bucket=bucket, Key=key, **condition)
+            told = answer.get("ContentLength")
+            with closing(answer["Body"]) as body:
+                if limit is not None and told is not None and told > limit:
+                    raise ObjectTooLarge(f"{uri} has {told} bytes, over the limit of {limit}")
+                try:
+                    data = bytes(body.read() if limit is None else body.read(limit + 1))
+                except BREAKS as error:
+                    raise Broken(f"its body ended early ({type(error).__name__})") from None
+            if limit is not None and len(data) > limit:
+                raise ObjectTooLarge(f"{uri} has over the limit of {limit} bytes")
+            if told is not None and len(data) != told:
+                raise Broken(f"{len(data)} of {told} bytes came")
+            # some stores do not look at the condition
+            if etag and plain_etag(answer.get("ETag", etag)) != etag:
+                raise ObjectChanged(f"{uri} is another version than the one that was listed")
+            if span is not None:
+                data = data if "ContentRange" in answer else data[slice(*span)]
+                if len(data) != span[1] - span[0]:
+                    raise Broken(f"{len(data)} of {span[1] - span[0]} bytes came")
+            return data
+
+        with explained(uri, self._place):
+            return again(once, uri)
+
+    def write(self, uri: str, data: bytes) -> None:
+        bucket, key = split_s3(uri)
+        with explained(uri, self._place):
+            self._sent(uri, lambda: self._client.put_object(Bucket=bucket, Key=key, Body=data))
+
+    def upload(self, source: Path, uri: str) -> None:
+        bucket, key = split_s3(uri)
+
+        def once() -> None:
+            try:
+                self._client.upload_file(str(source), bucket, key)
+            except S3UploadFailedError as error:
+                raise error.__cause__ or error.__context__ or error from None
+
+        with explained(uri, self._place):
+            self._sent(uri, once)
+
+    def _sent(self, uri: str, work: Callable[[], object]) -> None:
+        def once() -> None:
+            try:
+                work()
+            except ClientError as error:
+                if code_of(error) in BROKEN_UPLOADS:
+                    raise Broken(code_of(error)) from None
+                raise
+
+        try:
+            again(once, uri)
+        except Broken as broken:
+            told = f"{uri} did not reach the object store at {self._place} whole ({broken}): try again later"
+            raise StoreUnavailable(told) from None
+
+    def stat(self, uri: str) -> StoredObject | None:
+        bucket, key = split_s3(uri)
+        try:
+            with explained(uri, self._place):
+                found = self._client.head_object(Bucket=bucket, Key=key)
+        except ObjectMissing:
+            return None
+        return StoredObject(uri, uri, plain_etag(found.get("ETag")), found["ContentLength"], found["LastModified"])
+
+    def open(self, uri: str) -> IO[bytes]:
+        found = self.stat(uri)
+        if found is None:
+            raise ObjectMissing(f"{uri} does not exist: run the stage that writes it, or the whole run, again")
+        etag = found.etag
+
+        def fetch(start: int, stop: int) -> bytes:
+            return self._fetched(uri, etag, None, (start, stop))
+
+        return io.BufferedReader(RangeReader(found.size, fetch), buffer_size=BUFFER)
+
+    def delete(self, uris: list[str]) -> None:
+        refused: dict[str, str] = {}
+        by_bucket: dict[str, list[str]] = {}
+        for uri in uris:
+            bucket, key = split_s3(uri)
+            by_bucket.setdefault(bucket, []).append(key)
+        for bucket, keys in by_bucket.items():
+            plain = [key for key in keys if PLAIN.fullmatch(key)]
+            for start in range(0, len(plain), AT_ONCE):
+                refused |= self._deleted(bucket, plain[start : start + AT_ONCE])
+            for key in set(keys).difference(plain):  # which a list of keys in XML could not name
+                try:
+                    with explained(f"s3://{bucket}/{key}", self._place):
+                        self._client.delete_object(Bucket=bucket, Key=key)
+                except ObjectFault as error:
+                    refused[f"s3://{bucket}/{key}"] = type(error).__name__
+        if refused:
+            uri, code = next(iter(refused.items()))
+            raise NotDeleted(
+                f"{self._place} did not delete {len(refused)} of {len(uris)} objects, {uri} among them ({code}): "
+                "check the rights of the keys, and whether the bucket keeps objects by a lock",
+                list(refused),
+            )
+
+    def _deleted(self, bucket: str, keys: list[str]) -> dict[str, str]:
+        """Delete objects; returns those that the store refused, each with the code that it gives."""
+        with explained(f"s3://{bucket}/{keys[0]}", self._place):
+            answer = self._client.delete_objects(
+                Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            )
+        return {
+            f"s3://{bucket}/{error.get('Key', '')}": error.get("Code", "")
+            for error in answer.get("Errors", [])
+            if error.get("Code") not in MISSING
+        }
+
+    def delete_under(self, prefix: str) -> None:
+        refused: list[NotDeleted] = []
+        for page in self.pages(prefix, missing_ok=True, follow_links=False):
+            try:
+                self.delete([entry.uri for entry in page])
+            except NotDeleted as error:
+                refused.append(error)
+        if refused:
+            raise NotDeleted(str(refused[0]), [uri for error in refused for uri in error.uris])

@@ -1,0 +1,101 @@
+"""What an S3 client raises, as errors of this room: one object's fault only where the store says so."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore import exceptions as s3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from image_retrieval.errors import UserError
+from image_retrieval.objects.base import (
+    AccessRefused,
+    NameUnsupported,
+    ObjectChanged,
+    ObjectMissing,
+    ObjectUnreadable,
+    StoreUnavailable,
+)
+from image_retrieval.objects.retrying import TRIES, Broken
+from image_retrieval.objects.uris import split_s3
+
+S3_SETTINGS = "IMAGE_RETRIEVAL_S3_ENDPOINT_URL, …_S3_ACCESS_KEY_ID and …_S3_SECRET_ACCESS_KEY"
+MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound", "MethodNotAllowed", "405"}  # 405: a delete marker
+CHANGED = {"PreconditionFailed", "412"}
+MISNAMED = {"KeyTooLongError", "KeyTooLong", "InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName"}
+# of one object as of all: rights, and an encryption whose key this client has not
+REFUSED = {"AccessDenied", "Forbidden", "403", "InvalidRequest"}
+REFUSED |= {"KMS.DisabledException", "KMS.NotFoundException", "KMS.KMSInvalidStateException"}
+ARCHIVED = {"InvalidObjectState"}
+CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
+KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
+KEYS |= {"AuthorizationHeaderMalformed", "InvalidSecurity", "401", "Unauthorized"}
+REGION = {"PermanentRedirect", "IllegalLocationConstraintException", "301"}
+
+
+def code_of(error: ClientError) -> str:
+    """The word or status that a store gives as the cause."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@contextmanager
+def explained(uri: str, place: str) -> Iterator[None]:
+    """Raise what the client or the network raises as an error of this room. `place` names the store."""
+    try:
+        yield
+    except ClientError as error:
+        raise _of_store(error, uri, place) from None
+    except BotoCoreError as error:
+        raise _of_client(error, uri, place) from None
+    except Broken as error:
+        raise ObjectUnreadable(f"{uri} broke off {TRIES} times: {error}") from None
+    except UnicodeEncodeError:
+        raise NameUnsupported(f"{uri!a} is no text that a key may be") from None
+
+
+def _of_store(error: ClientError, uri: str, place: str) -> UserError:
+    code = code_of(error)
+    if code == "NoSuchBucket":
+        return UserError(f"bucket {split_s3(uri)[0]!r} does not exist at {place}: create it, or correct the URI {uri}")
+    if code in MISSING:
+        return ObjectMissing(f"{uri} does not exist")
+    if code in CHANGED:
+        return ObjectChanged(f"{uri} is another version than the one that was listed")
+    if code in MISNAMED:
+        return NameUnsupported(f"{place} takes no key like that of {uri} ({code})")
+    if code in REFUSED:
+        return AccessRefused(f"{place} refuses access to {uri} ({code}): check its rights, or {S3_SETTINGS}")
+    if code in ARCHIVED:
+        return ObjectUnreadable(f"{uri} is archived ({code}): restore it first")
+    if code in CLOCK:
+        told = "the clocks of the store and of this machine differ: set them"
+        return StoreUnavailable(f"{place} refuses access to {uri} ({code}): {told}")
+    if code in KEYS:
+        return StoreUnavailable(f"{place} refuses access to {uri} ({code}): check {S3_SETTINGS}")
+    if code in REGION:
+        return StoreUnavailable(f"{place} has {uri} elsewhere ({code}): check IMAGE_RETRIEVAL_S3_REGION")
+    return StoreUnavailable(f"the object store at {place} fails at {uri} ({code or 'no code'}): try again later")
+
+
+def _of_client(error: BotoCoreError, uri: str, place: str) -> UserError:
+    kind = type(error).__name__
+    match error:
+        case s3.NoCredentialsError() | s3.PartialCredentialsError():
+            return StoreUnavailable(f"no credentials for {uri}: set {S3_SETTINGS}")
+        case s3.CredentialRetrievalError() | s3.TokenRetrievalError() | s3.SSOError():
+            return StoreUnavailable(f"credentials for {uri} cannot be had ({kind}): check AWS's configuration")
+        case s3.ParamValidationError():
+            return NameUnsupported(f"{uri!a} names no bucket and key of S3: correct it")
+        case s3.SSLError():
+            return StoreUnavailable(
+                f"TLS with the object store at {place} fails: does it speak https there (check "
+                "IMAGE_RETRIEVAL_S3_ENDPOINT_URL), and does AWS_CA_BUNDLE, where set, hold what signed its certificate?"
+            )
+        case s3.ProxyConnectionError():
+            return StoreUnavailable(
+                f"the proxy of HTTP_PROXY or HTTPS_PROXY does not reach the object store at {place}: "
+                "correct it, or name the store in NO_PROXY"
+            )
+    return StoreUnavailable(
+        f"the object store at {place} does not answer ({kind}): is it up? "
+        f"`make up` starts the embedded one; check {S3_SETTINGS} for another"
+    )

@@ -1,0 +1,151 @@
+"""Listing a bucket in whichever dialect its store speaks: all that is there, or an error.
+
+Version 2 of the protocol is asked for. Where an answer is cut and has no token to go on from, as those of stores that
+know version 1 only, the listing goes on behind the last key, first by version 2, then by version 1. Where keys come in
+order, a store that says it told all is asked once more for what is behind the last one. An answer that does not tell
+what a listing needs, or tells what was not asked for, ends it: what it leaves out would pass for deleted.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC
+from itertools import chain
+from operator import lt
+from typing import Any
+from urllib.parse import unquote_plus
+
+from image_retrieval.objects.base import ListingIncomplete, StoredObject
+from image_retrieval.objects.uris import split_s3
+
+TRUNCATED = re.compile(rb"<(?:\w+:)?IsTruncated>\s*([^<]*?)\s*</")
+EMPTY_PAGES = 1000  # in a row: some stores answer so where much was deleted, but none for ever
+
+Ask = Callable[..., dict[str, Any]]  # the version of the protocol, and parameters by name
+
+
+def require_told_whether_cut(response_dict: dict[str, Any], **_: Any) -> None:
+    """Refuse an answer, before botocore reads it, that does not say in so many words whether it is cut."""
+    if response_dict["status_code"] != 200:
+        return
+    found = TRUNCATED.search(response_dict["body"])
+    if found is None:
+        raise ListingIncomplete("an answer does not say whether it is cut")
+    if found[1] not in (b"true", b"false"):
+        raise ListingIncomplete(f"an answer says IsTruncated {found[1][:20].decode(errors='replace')!a}")
+
+
+def pages(ask: Ask, prefix: str) -> Iterator[list[StoredObject]]:
+    """Pages of the objects under an s3:// prefix. Raises ListingIncomplete."""
+    course = _Course(prefix)
+    request: _Request | None = _Request()
+    while request is not None:
+        answer = ask(request.version, **request.parameters())
+        page = _entries(answer, prefix)
+        if request.behind is not None and page and page[0].uri <= request.behind_uri(prefix):
+            request = course.other_way(request)
+            continue
+        course.note(page)
+        if page:
+            yield page
+        request = course.next(answer, page)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A page to ask for: the first, that of a token, or the one behind a key."""
+
+    version: int = 2
+    token: str | None = None
+    behind: str | None = None
+    owed: bool = True  # the store has said that there is more
+
+    def parameters(self) -> dict[str, str]:
+        if self.token is not None:
+            return {"ContinuationToken": self.token}
+        if self.behind is not None:
+            return {"StartAfter" if self.version == 2 else "Marker": self.behind}
+        return {}
+
+    def behind_uri(self, prefix: str) -> str:
+        return f"s3://{split_s3(prefix)[0]}/{self.behind}"
+
+
+class _Course:
+    """How far a listing has come, and how it goes on."""
+
+    def __init__(self, prefix: str) -> None:
+        self._bucket = f"s3://{split_s3(prefix)[0]}/"
+        self._version, self._last, self._ordered, self._empty = 2, "", True, 0
+        self._tokens, self._seen = set[str](), set[tuple[str, str]]()
+
+    def note(self, page: list[StoredObject]) -> None:
+        """Take note of a page. Raises where it was told before, so that no listing goes on for ever."""
+        if not page:
+            self._empty += 1
+            if self._empty > EMPTY_PAGES:
+                raise ListingIncomplete(f"{self._empty} answers in a row are empty")
+            return
+        uris = [entry.uri for entry in page]
+        ends = uris[0], uris[-1]
+        if ends in self._seen:
+            raise ListingIncomplete(f"the objects from {ends[0]!a} to {ends[1]!a} are told twice")
+        self._seen.add(ends)
+        self._ordered = self._ordered and all(map(lt, chain([self._last], uris), uris))
+        self._last, self._empty = uris[-1], 0
+
+    def next(self, answer: dict[str, Any], page: Sequence[StoredObject]) -> _Request | None:
+        """What to ask for after this answer; None where it was the last one."""
+        cut, token = answer["IsTruncated"], answer.get("NextContinuationToken")
+        if cut and token and token not in self._tokens:
+            self._tokens.add(token)
+            return _Request(token=token)
+        if cut and not (page and self._ordered):
+            raise ListingIncomplete("an answer is cut, and has no new token to go on from")
+        if not (page and self._ordered):
+            return None
+        return _Request(self._version, behind=self._last.removeprefix(self._bucket), owed=cut)
+
+    def other_way(self, request: _Request) -> _Request | None:
+        """What to ask for where a store began anew, since it does not know what it was asked by."""
+        if not request.owed:
+            return None
+        if request.version == 1:
+            raise ListingIncomplete("an answer is cut, and the store goes on neither by token nor behind a key")
+        self._version = 1
+        return replace(request, version=1)
+
+
+def _entries(answer: dict[str, Any], prefix: str) -> list[StoredObject]:
+    """The objects of an answer. Raises where it tells less, or other things, than it was asked for."""
+    bucket, start = split_s3(prefix)
+    told = answer.get("Contents", [])
+    if answer.get("KeyCount", 0) > len(told):
+        raise ListingIncomplete(f"an answer counts {answer['KeyCount']} objects and tells {len(told)}")
+    if answer.get("CommonPrefixes"):
+        raise ListingIncomplete("an answer tells folders in place of objects")
+    encoded = answer.get("EncodingType") == "url"
+    return [_entry(entry, bucket, start, encoded) for entry in told]
+
+
+def _entry(told: dict[str, Any], bucket: str, start: str, encoded: bool) -> StoredObject:
+    key = told.get("Key") or ""
+    if encoded and ("%" in key or "+" in key):
+        key = unquote_plus(key, errors="surrogateescape")
+    if not key.startswith(start) or not key:
+        raise ListingIncomplete(f"an answer tells {key!a}, which was not asked for")
+    etag = plain_etag(told.get("ETag"))
+    try:
+        size, modified = told["Size"], told["LastModified"]
+    except KeyError as missing:
+        raise ListingIncomplete(f"an answer tells no {missing.args[0]} of {key!a}") from None
+    if not etag and not key.endswith("/"):  # without one, no version can be told from another
+        raise ListingIncomplete(f"an answer tells no ETag of {key!a}")
+    if modified.tzinfo is None:
+        modified = modified.replace(tzinfo=UTC)
+    return StoredObject(f"s3://{bucket}/{key}", key[len(start) :], etag, size, modified)
+
+
+def plain_etag(etag: str | None) -> str:
+    """An ETag without its quotes; a weak one, as proxies make them, is compared as if it were strong."""
+    return (etag or "").removeprefix("W/").strip('"')

@@ -1,0 +1,21 @@
+"""The parts of a URI."""
+
+from pathlib import Path
+
+from image_retrieval.errors import UserError
+
+
+def split_s3(uri: str) -> tuple[str, str]:
+    """Bucket and key of an s3:// URI."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def local_path(uri: str) -> Path | None:
+    """The path of a file:// URI or of a plain path; None for s3://. Raises UserError for another scheme."""
+    scheme, found, rest = uri.partition("://")
+    if not found:
+        return Path(uri)
+    if scheme not in ("s3", "file"):
+        raise UserError(f"{uri} is of the unknown scheme {scheme!r}: known are s3:// and file://")
+    return Path(rest) if scheme == "file" else None

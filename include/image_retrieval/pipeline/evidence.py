@@ -1,0 +1,62 @@
+"""Whose fault it is that objects of a shard cannot be read: theirs, or the store's."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from image_retrieval.collection import Collection
+from image_retrieval.errors import Reason
+from image_retrieval.objects import ObjectFault, ObjectStore, StoreUnavailable
+
+DOUBTFUL = {Reason.ACCESS_DENIED, Reason.UNREACHABLE}  # of one object or of all: keys that lost a right look the same
+UNREAD = DOUBTFUL | {Reason.NOT_FOUND, Reason.CHANGED_WHILE_READING, Reason.UNSUPPORTED_NAME, Reason.TOO_LARGE}
+PAGES = 20  # of the source's listing in which another object is looked for
+OF_A_PAGE = 3
+Row = dict[str, Any]
+
+
+class Evidence:
+    """What the rows of a shard tell; for any number of threads."""
+
+    def __init__(self) -> None:
+        self._refused: list[Row] = []
+        self._read: Row | None = None
+
+    def take(self, row: Row) -> None:
+        """Take note of a row that was worked on."""
+        reason = row.get("reason")
+        if reason in DOUBTFUL:
+            self._refused.append(row)
+        elif reason not in UNREAD:
+            self._read = row
+
+    def require_images_fault(self, collection: Collection, store: ObjectStore) -> None:
+        """Raise StoreUnavailable where the objects that were refused are not the only ones.
+
+        Where others of the shard were read, one of them must be given again; else one of the source's other objects.
+        """
+        if not self._refused:
+            return
+        others = iter([self._read["uri"]]) if self._read is not None else self._others(collection, store)
+        if not any(_is_given(uri, store) for uri in others):
+            raise StoreUnavailable(
+                f"the store gives no object of this shard any more, and refused {len(self._refused)}: "
+                f"{self._refused[0]['detail']}"
+            )
+
+    def _others(self, collection: Collection, store: ObjectStore) -> Iterator[str]:
+        """Some objects of the source that were not refused, from several places of its listing."""
+        refused = {row["uri"] for row in self._refused}
+        for page in islice(store.pages(collection.source, follow_links=collection.follow_links), PAGES):
+            taken = [
+                entry.uri for entry in page if entry.uri not in refused and entry.size and collection.takes(entry.key)
+            ]
+            yield from taken[:: max(1, len(taken) // OF_A_PAGE)][:OF_A_PAGE]
+
+
+def _is_given(uri: str, store: ObjectStore) -> bool:
+    try:
+        with store.open(uri) as stream:
+            return bool(stream.read(1))
+    except ObjectFault:
+        return False

@@ -1,0 +1,85 @@
+"""Names: which the tables can hold, and those of the pictures that are kept."""
+
+import hashlib
+import re
+
+from image_retrieval.collection import Collection
+from image_retrieval.objects import local_path, split_s3
+from image_retrieval.settings import Settings
+
+LONGEST = 2500  # bytes of a URI: an entry of a B-tree takes 2,704, with the collection's name and what is around them
+LONGEST_NAME = 255  # bytes of a name in a folder
+LONGEST_PATH = 4095  # bytes of a path
+LONGEST_KEY = 1024  # bytes of an S3 key
+HEAD = 100  # bytes that a shortened name keeps
+# what a path would not keep as it is, and what could be taken for a name that was escaped or shortened
+ODD_ID = re.compile(r"(?:^|/)\.?(?:/|$)|%2E%2E/|~[0-9a-f]{32}$|\0")
+SHORTENED = re.compile(r"[^/]*~([0-9a-f]{32})")
+
+
+def fault_of(uri: str) -> str | None:
+    """Why no table can hold this URI, in words; None where it can."""
+    if uri.isascii() and len(uri) <= LONGEST and "\0" not in uri:
+        return None
+    try:
+        size = len(uri.encode())
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    if "\0" in uri:
+        return "its name holds a NUL character"
+    return f"its URI has {size} bytes, over the limit of {LONGEST}" if size > LONGEST else None
+
+
+def as_text(uri: str) -> str:
+    """A URI as the tables can hold it: bytes that are no text escaped, the end of a long one replaced by a hash."""
+    raw = uri.encode("utf-8", "surrogateescape")
+    text = raw.decode("utf-8", "backslashreplace").replace("\0", r"\x00")
+    if len(text.encode()) <= LONGEST:
+        return text
+    return f"{_cut(text, LONGEST - 40)}…~{hashlib.sha256(raw).hexdigest()[:32]}"
+
+
+def pictures_folder(collection: Collection, settings: Settings) -> str:
+    """The folder of a collection's resampled pictures, ending in `/`."""
+    return f"{settings.work_uri.rstrip('/')}/resampled/{collection.name}/"
+
+
+def resampled_uri(collection: Collection, image_id: str, settings: Settings) -> str:
+    """Where an image's resampled picture lies, beside the others of its collection.
+
+    An id that its store would not take as a name, or not as it is, gives way to its beginning and a hash.
+    """
+    folder = pictures_folder(collection, settings)
+    ending = f"_resample{collection.resample.suffix}"
+    uri = f"{folder}{image_id.replace('../', '%2E%2E/')}{ending}"
+    if ODD_ID.search(image_id) or not _fits(uri):
+        head = _cut(re.sub(r"[/\0]", "_", image_id), HEAD)
+        uri = f"{folder}{head}~{hash_of(image_id)}{ending}"
+    return uri
+
+
+def hash_of(image_id: str) -> str:
+    """What stands for an id in a name that does not hold it."""
+    return hashlib.sha256(image_id.encode()).hexdigest()[:32]
+
+
+def ids_of(name: str) -> tuple[str, str, str | None]:
+    """What a picture's name (without its ending) says of its id: as written, unescaped, and its hash if it has one."""
+    shortened = SHORTENED.fullmatch(name)
+    return name, name.replace("%2E%2E/", "../"), shortened[1] if shortened else None
+
+
+def _fits(uri: str) -> bool:
+    path = local_path(uri)
+    if path is None:
+        return len(split_s3(uri)[1].encode()) <= LONGEST_KEY and _parts_fit(uri)
+    return len(str(path).encode()) <= LONGEST_PATH and _parts_fit(uri)
+
+
+def _parts_fit(uri: str) -> bool:
+    return all(len(part.encode()) <= LONGEST_NAME for part in uri.split("/"))
+
+
+def _cut(text: str, size: int) -> str:
+    """The first characters of a text, up to so many bytes."""
+    return text.encode()[:size].decode(errors="ignore")
