@@ -1,9 +1,9 @@
 """Listing a bucket in whichever dialect its store speaks: all that is there, or an error.
 
 Version 2 of the protocol is asked for. Where an answer is cut and has no token to go on from, as those of stores that
-know version 1 only, the listing goes on behind the last key, first by version 2, then by version 1. Where keys come in
-order, a store that says it told all is asked once more for what is behind the last one. An answer that does not tell
-what a listing needs, or tells what was not asked for, ends it: what it leaves out would pass for deleted.
+know version 1 only, the listing goes on behind the last key, first by version 2, then by version 1. A store that says
+it told all is asked once more for what is behind the greatest key. An answer that does not tell what a listing needs,
+or tells what was not asked for, ends it: what it leaves out would pass for deleted.
 """
 
 import re
@@ -76,7 +76,7 @@ class _Course:
 
     def __init__(self, prefix: str) -> None:
         self._bucket = f"s3://{split_s3(prefix)[0]}/"
-        self._version, self._last, self._ordered, self._empty = 2, "", True, 0
+        self._version, self._greatest, self._ordered, self._empty = 2, "", True, 0
         self._tokens, self._seen = set[str](), set[tuple[str, str]]()
 
     def note(self, page: list[StoredObject]) -> None:
@@ -91,8 +91,8 @@ class _Course:
         if ends in self._seen:
             raise ListingIncomplete(f"the objects from {ends[0]!a} to {ends[1]!a} are told twice")
         self._seen.add(ends)
-        self._ordered = self._ordered and all(map(lt, chain([self._last], uris), uris))
-        self._last, self._empty = uris[-1], 0
+        self._ordered = self._ordered and all(map(lt, chain([self._greatest], uris), uris))
+        self._greatest, self._empty = uris[-1] if self._ordered else max(self._greatest, *uris), 0
 
     def next(self, answer: dict[str, Any], page: Sequence[StoredObject]) -> _Request | None:
         """What to ask for after this answer; None where it was the last one."""
@@ -100,20 +100,20 @@ class _Course:
         if cut and token and token not in self._tokens:
             self._tokens.add(token)
             return _Request(token=token)
-        if cut and not (page and self._ordered):
+        behind = self._greatest.removeprefix(self._bucket)
+        can_be_asked = page and _is_text(behind)
+        if cut and not (can_be_asked and self._ordered):
             raise ListingIncomplete("an answer is cut, and has no new token to go on from")
-        if not (page and self._ordered):
-            return None
-        return _Request(self._version, behind=self._last.removeprefix(self._bucket), owed=cut)
+        return _Request(self._version, behind=behind, owed=cut) if can_be_asked else None
 
     def other_way(self, request: _Request) -> _Request | None:
         """What to ask for where a store began anew, since it does not know what it was asked by."""
-        if not request.owed:
-            return None
-        if request.version == 1:
+        if request.version == 2:
+            self._version = 1
+            return replace(request, version=1)
+        if request.owed:
             raise ListingIncomplete("an answer is cut, and the store goes on neither by token nor behind a key")
-        self._version = 1
-        return replace(request, version=1)
+        return None
 
 
 def _entries(answer: dict[str, Any], prefix: str) -> list[StoredObject]:
@@ -144,6 +144,10 @@ def _entry(told: dict[str, Any], bucket: str, start: str, encoded: bool) -> Stor
     if modified.tzinfo is None:
         modified = modified.replace(tzinfo=UTC)
     return StoredObject(f"s3://{bucket}/{key}", key[len(start) :], etag, size, modified)
+
+
+def _is_text(key: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in key)
 
 
 def plain_etag(etag: str | None) -> str:
