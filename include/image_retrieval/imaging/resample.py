@@ -149,7 +149,7 @@ def _resized(picture: Picture, size: tuple[int, int], options: ResampleOptions, 
 
 
 def _hashed(picture: Picture) -> Image.Image:
-    whole = simd.resize(picture.image, (HASHED_SIDE, HASHED_SIDE), "box", (0, 0, *picture.covered))
+    whole = simd.mean(picture.image, (HASHED_SIDE, HASHED_SIDE), (0, 0, *picture.covered))
     return upright(to_srgb(whole, picture.profile), picture.orientation)
 
 
@@ -165,7 +165,7 @@ def hash_of_resampled(file: bytes, width: int, height: int, choice: ResampleChoi
     across, down = place(width, height, choice.of_size(image.size)).size
     left, upper = (image.width - across) // 2, (image.height - down) // 2
     box = (left, upper, left + across, upper + down)
-    return perceptual_hash(simd.resize(image, (HASHED_SIDE, HASHED_SIDE), "box", box))
+    return perceptual_hash(simd.mean(image, (HASHED_SIDE, HASHED_SIDE), box))
 
 
 def encode(pixels: bytes, options: ResampleOptions) -> bytes:

@@ -1,0 +1,81 @@
+"""The filter on SIMD instructions beside Pillow's own, above all where edges are hard and filters overshoot."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from image_retrieval.imaging import simd
+from image_retrieval.imaging.resample import METHODS
+from unit.imaging.pictures import array, photo
+
+APART = 2  # of 255: the two round their weights in other places
+SIZES = [((640, 480), (224, 224)), ((641, 479), (224, 161)), ((300, 200), (224, 224)), ((100, 80), (224, 224)), ((90, 640), (120, 96))]
+
+
+def checkerboard(width: int, height: int, side: int) -> Image.Image:
+    rows, columns = np.mgrid[0:height, 0:width]
+    return Image.fromarray(((rows // side + columns // side) % 2 * 255).astype(np.uint8)).convert("RGB")
+
+
+def text(width: int, height: int) -> Image.Image:
+    image = Image.new("RGB", (width, height), "white")
+    for row in range(0, height, 14):
+        ImageDraw.Draw(image).text((2, row), "The quick brown fox jumps over the lazy dog 0123456789 " * 3, fill="black")
+    return image
+
+
+def line_art(width: int, height: int) -> Image.Image:
+    chance = np.random.default_rng(0)
+    image = Image.new("RGB", (width, height), "white")
+    for _ in range(80):
+        ends = chance.integers(0, (width, height), (2, 2)).flatten().tolist()
+        ImageDraw.Draw(image).line(ends, fill=tuple(chance.choice([0, 255], 3).tolist()))
+    return image
+
+
+def black_or_white(width: int, height: int) -> Image.Image:
+    chance = np.random.default_rng(width * height)
+    return Image.fromarray((chance.integers(0, 2, (height, width, 3)) * 255).astype(np.uint8))
+
+
+def apart(image: Image.Image, size: tuple[int, int], method: str, box: simd.Box) -> float:
+    """The largest difference of a pixel, of 255."""
+    found = simd.resize(image, size, method, box)
+    return float(np.abs(array(found) - array(image.resize(size, METHODS[method], box=box))).max())
+
+
+@pytest.mark.parametrize("method", simd.FILTERS)
+@pytest.mark.parametrize("mode", simd.MODES)
+@pytest.mark.parametrize(
+    "draw",
+    [
+        photo,
+        text,
+        line_art,
+        black_or_white,
+        *(lambda width, height, side=side: checkerboard(width, height, side) for side in (1, 3, 16)),
+    ],
+    ids=["photo", "text", "line art", "black or white", "checkerboard 1", "checkerboard 3", "checkerboard 16"],
+)
+def test_hard_edges_are_those_of_pillow(draw, mode, method):
+    for given_size, size in SIZES:
+        image = draw(*given_size).convert(mode)
+        assert apart(image, size, method, (0, 0, *given_size)) <= APART
+
+
+@given(
+    st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    st.tuples(*[st.floats(0, 0.45)] * 4),
+    st.sampled_from(list(simd.FILTERS)),
+)
+def test_any_part_of_any_size(given_size, size, cut, method):
+    width, height = given_size
+    box = (width * cut[0], height * cut[1], width * (1 - cut[2]), height * (1 - cut[3]))
+    assert apart(black_or_white(width, height), size, method, box) <= APART
+
+
+def test_the_box_filter_is_pillows_own():
+    assert not simd.can_resize(photo(8, 8), "box")
