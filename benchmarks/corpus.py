@@ -65,8 +65,8 @@ def main() -> None:
                 counts[folder.name][ending.end] += 1
                 slowest = max(slowest, ending.seconds)
                 if arguments.list:
-                    name = ending.path.relative_to(folder.parent)
-                    print(f"{ending.end:<20}{ending.seconds:6.2f} s  {name}: {ending.told}")
+                    path = ending.path.relative_to(folder.parent)
+                    print(f"{ending.end:<20}{ending.seconds:6.2f} s  {path}: {ending.told}")
     ends = [PICTURE, *sorted({end for found in counts.values() for end in found} - {PICTURE})]
     print("".join(f"{head:>20}" for head in ["folder", "files", *ends]))
     for name, found in counts.items():

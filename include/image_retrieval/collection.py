@@ -47,6 +47,9 @@ class ResampleChoice(Strict):
     )
     frame: Literal["first", "middle", "last"] = Field("first", description="of an animation, or page of a document")
     truncated: Literal["refuse", "accept"] = Field("refuse", description="files that end early: the part that decodes")
+    raw: Literal["refuse", "preview"] = Field(
+        "refuse", description="camera raw: rejected, or shown by its largest preview where that has nearly its size"
+    )
     exact: bool = Field(False, description="decode and filter every pixel: Pillow's full result to the bit, and slower")
 
     def of_size(self, size: tuple[int, int]) -> "ResampleOptions":
@@ -60,11 +63,32 @@ class ResampleOptions(ResampleChoice):
     target_size: tuple[Size, Size] = Field((224, 224), description="width, height in pixels")
 
 
-# of the formats that imaging/formats.py accepts: what else lies in a bucket is not even read
-SUFFIXES = (
-    *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "avif", "heic", "heif", "hif", "gif", "bmp", "dib"),
-    *("tif", "tiff", "jp2", "j2k", "jpx", "ico", "ppm", "pgm", "pbm", "pnm", "qoi", "dds", "tga"),
-)
+# the formats that are accepted, by their names in Pillow, in the order in which imaging/formats.py tries them, and the
+# suffixes that a source's objects have by default, first the one that is written; what else lies there is not even read
+FORMATS: dict[str, tuple[str, ...]] = {
+    "JPEG": ("jpg", "jpeg", "jpe", "jfif"),
+    "MPO": ("jpg", "mpo"),
+    "PNG": ("png", "apng"),
+    "WEBP": ("webp",),
+    "AVIF": ("avif",),
+    "HEIF": ("heic", "heif", "hif"),
+    "GIF": ("gif",),
+    "BMP": ("bmp", "dib"),
+    "TIFF": ("tif", "tiff"),
+    "JPEG2000": ("jp2", "j2k", "jpx"),
+    "JXL": ("jxl",),
+    "PSD": ("psd",),
+    "ICO": ("ico",),
+    "ICNS": ("icns",),
+    "PPM": ("ppm", "pgm", "pbm", "pnm"),
+    "QOI": ("qoi",),
+    "DDS": ("dds",),
+    "SGI": ("sgi",),
+    "PCX": ("pcx",),
+    "TGA": ("tga",),  # the last one, as it has no signature to be told by
+}
+RAW = "RAW"  # the format of a camera raw's preview: raw files are listed where a glob names them
+SUFFIXES = tuple(dict.fromkeys(suffix for suffixes in FORMATS.values() for suffix in suffixes))
 
 
 class ModelOptions(Strict):

@@ -20,6 +20,7 @@ class Reason(StrEnum):
 
     EMPTY_FILE = "empty_file"
     UNSUPPORTED_FORMAT = "unsupported_format"
+    RAW = "raw"
     TRUNCATED = "truncated"
     UNDECODABLE = "undecodable"
     TOO_LARGE = "too_large"

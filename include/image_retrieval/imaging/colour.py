@@ -6,12 +6,17 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageCms
 
+from image_retrieval.imaging import cicp
+from image_retrieval.imaging.cicp import Cicp
+from image_retrieval.imaging.profiles import Profile
+
 Colour = tuple[int, int, int]
 SRGB = ImageCms.createProfile("sRGB")
+ROUNDING = 2  # of 255: a profile that moves no colour further is sRGB's own
 SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # colour spaces of ICC profiles, and Pillow's modes for them
 
 
-def to_8_bits(image: Image.Image, profile: bytes | None, background: Colour) -> tuple[Image.Image, bytes | None]:
+def to_8_bits(image: Image.Image, profile: Profile | None, background: Colour) -> tuple[Image.Image, Profile | None]:
     """The picture without transparency in 8 bits a band, and the profile that is still to be applied to it.
 
     The mode is RGB; or L or CMYK, where the profile is one of such pictures. What is transparent shows the background.
@@ -29,20 +34,25 @@ def to_8_bits(image: Image.Image, profile: bytes | None, background: Colour) -> 
     return image.convert("RGB"), profile
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def to_srgb(image: Image.Image, profile: Profile | None) -> Image.Image:
     """An 8-bit picture in sRGB; a profile that is broken, or made for other pictures, is ignored."""
+    if isinstance(profile, Cicp):
+        return cicp.to_srgb(image.convert("RGB"), profile)
     transform = None if profile is None else _transform(profile, image.mode)
     if transform is not None:
         image = transform.apply(image)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _over(image: Image.Image, profile: bytes | None, background: Colour) -> Image.Image:
+def _over(image: Image.Image, profile: Profile | None, background: Colour) -> Image.Image:
     layer = image.convert("RGBA")
-    if layer.getchannel("A").getextrema() == (255, 255):
-        return to_srgb(layer.convert("RGB"), profile)
+    grey = image.mode in ("L", "LA") and profile is not None and _space(profile) == "L"
+    colours = to_srgb(image.convert("L") if grey else layer.convert("RGB"), profile)
+    alpha = layer.getchannel("A")
+    if alpha.getextrema() == (255, 255):
+        return colours
     ground = Image.new("RGB", layer.size, background)
-    ground.paste(to_srgb(layer.convert("RGB"), profile), mask=layer.getchannel("A"))
+    ground.paste(colours, mask=alpha)
     return ground
 
 
@@ -74,8 +84,10 @@ def _range_of_floats(values: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"
 
 
 @lru_cache(16)
-def _space(profile: bytes) -> str | None:
-    """Pillow's mode of the pictures that an ICC profile is made for; None where it is broken."""
+def _space(profile: Profile) -> str | None:
+    """Pillow's mode of the pictures that a profile is made for; None where it is broken."""
+    if isinstance(profile, Cicp):
+        return "RGB"
     try:
         return SPACES.get(ImageCms.getOpenProfile(io.BytesIO(profile)).profile.xcolor_space)
     except Exception:  # as decoders do
@@ -89,8 +101,17 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         return None
     try:
         source = ImageCms.getOpenProfile(io.BytesIO(profile))
-        if mode == "RGB" and ImageCms.getProfileDescription(source).startswith("sRGB"):
-            return None
-        return ImageCms.buildTransform(source, SRGB, mode, "RGB", ImageCms.Intent.PERCEPTUAL)
+        transform = ImageCms.buildTransform(source, SRGB, mode, "RGB", ImageCms.Intent.PERCEPTUAL)
     except Exception:
         return None
+    return None if mode in ("RGB", "L") and _moves_nothing(transform, mode) else transform
+
+
+def _moves_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether colours of all kinds stay what they are: greys, and every mixture of six steps of each band."""
+    steps = range(0, 256, 51)
+    mixtures = [(red, green, blue) for red in steps for green in steps for blue in steps]
+    colours = np.array([*((value, value, value) for value in range(256)), *mixtures], np.uint8)[None]
+    given = Image.fromarray(colours if mode == "RGB" else np.ascontiguousarray(colours[:, :256, 0]))
+    apart = np.asarray(transform.apply(given)).astype(int) - np.asarray(given.convert("RGB"))
+    return bool(np.abs(apart).max() <= ROUNDING)

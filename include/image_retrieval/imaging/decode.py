@@ -2,21 +2,25 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pyvips
 from PIL import Image, ImageFile
 
-from image_retrieval.collection import ResampleOptions
+from image_retrieval.collection import RAW, ResampleOptions
 from image_retrieval.errors import ImageRejected, Reason
+from image_retrieval.imaging import jpeg, jxl, png, psd, raw
 from image_retrieval.imaging.colour import to_8_bits
-from image_retrieval.imaging.exif import SIDEWAYS, captured_at, orientation, read_exif
-from image_retrieval.imaging.formats import open_image
+from image_retrieval.imaging.exif import SIDEWAYS, captured_at, exif_of_tiff, orientation, read_exif
+from image_retrieval.imaging.formats import open_image, rejection
+from image_retrieval.imaging.profiles import Profile, profile_of
 from image_retrieval.settings import Settings
 
 pyvips.cache_set_max(0)  # no picture is decoded twice
+TURNED_BY_DECODER = ("TIFF", "HEIF", jxl.FORMAT)
 SCALES = (8, 4, 2)  # at which libjpeg's scaled decoding is exactly the mean of so many pixels squared
+AllowedScale = Callable[[int, int], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +42,14 @@ class Picture:
 
     `image` may be a scaled decoding: the original covers `covered` of it, its width and height in pixels of `image`,
     from the upper left corner. `width` and `height` are those of the upright original, `mode` is its colour model.
-    `orientation` is EXIF's, still to be applied, and so is the ICC `profile`; the mode of `image` is RGB, or L or CMYK
+    `orientation` is EXIF's, still to be applied, and so is the `profile`; the mode of `image` is RGB, or L or CMYK
     where the profile is one of such pictures.
     """
 
     image: Image.Image
     covered: tuple[float, float]
     orientation: int
-    profile: bytes | None
+    profile: Profile | None
     width: int
     height: int
     format: str
@@ -57,7 +61,7 @@ def decode(
     data: bytes,
     options: ResampleOptions,
     limits: Limits,
-    allowed_scale: Callable[[int, int], float] = lambda width, height: 1,
+    allowed_scale: AllowedScale = lambda width, height: 1,
 ) -> Picture:
     """Decode the frame that the options ask for. Raises ImageRejected.
 
@@ -67,36 +71,58 @@ def decode(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ImageFile.LOAD_TRUNCATED_IMAGES = options.truncated == "accept"
-            with open_image(data, max_pixels=limits.pixels) as image:
-                return _decode_opened(image, data, options, limits, allowed_scale)
-    except ImageRejected:
-        raise
-    except Image.DecompressionBombError as error:
-        raise ImageRejected(Reason.TOO_LARGE, str(error)) from None
-    except MemoryError:
-        raise ImageRejected(Reason.TOO_LARGE, "decoding needs more memory than there is") from None
-    except Exception as error:  # decoders raise whatever they like on broken files
-        reason = Reason.TRUNCATED if _ended_early(error) else Reason.UNDECODABLE
-        raise ImageRejected(reason, f"{type(error).__name__}: {error}"[:500]) from None
+            camera = raw.recognized(data)
+            if camera is None:
+                return _decode_file(data, options, limits, allowed_scale)
+            return _decode_preview(data, camera, options, limits, allowed_scale)
+    except Exception as error:
+        raise rejection(error) from None
 
 
-def _ended_early(error: Exception) -> bool:
-    text = str(error).lower()
-    return isinstance(error, EOFError) or any(sign in text for sign in ("truncated", "end of file", "unexpected end"))
+def _decode_preview(
+    data: bytes, camera: raw.Raw, options: ResampleOptions, limits: Limits, allowed_scale: AllowedScale
+) -> Picture:
+    shown = raw.preview(data, camera) if options.raw == "preview" else None
+    if shown is None:
+        cause = "raw is to be refused" if options.raw == "refuse" else "it holds no preview of nearly its size"
+        raise ImageRejected(Reason.RAW, f"{camera.name}: {cause}")
+    picture = _decode_file(shown, options, limits, allowed_scale, camera.orientation)
+    return replace(picture, format=RAW, captured_at=picture.captured_at or captured_at(exif_of_tiff(data)))
+
+
+def _decode_file(
+    data: bytes, options: ResampleOptions, limits: Limits, allowed_scale: AllowedScale, turn: int = 1
+) -> Picture:
+    """`turn` is the orientation of a picture whose EXIF says none."""
+    plain = png.stripped(data) if data.startswith(png.SIGNATURE) else None
+    data = data if plain is None else plain.data
+    try:
+        with open_image(data, max_pixels=limits.pixels) as image:
+            return _decode_opened(image, data, plain, options, limits, allowed_scale, turn)
+    except Exception as error:
+        refusal = rejection(error)
+        cut = refusal.reason is Reason.TRUNCATED and data.startswith(jpeg.START)
+        whole = jpeg.with_its_end(data) if cut else None
+        if whole is None:
+            raise refusal from None
+    with open_image(whole, max_pixels=limits.pixels) as image:
+        return _decode_opened(image, whole, None, options, limits, allowed_scale, turn)
 
 
 def _decode_opened(
     image: Image.Image,
     data: bytes,
+    plain: png.Stripped | None,
     options: ResampleOptions,
     limits: Limits,
-    allowed_scale: Callable[[int, int], float],
+    allowed_scale: AllowedScale,
+    turn: int,
 ) -> Picture:
     _check_size(image, limits)
-    _choose_frame(image, options, limits)
+    _choose_frame(image, data, options, limits)
     mode = image.mode
     exif = read_exif(image, data)
-    turn = 1 if image.format in ("TIFF", "HEIF") else orientation(exif)  # these two are turned by their decoders
+    turn = 1 if image.format in TURNED_BY_DECODER else orientation(exif, otherwise=turn)
     taken = captured_at(exif)  # a loaded TIFF has forgotten it
     width, height = image.size[::-1] if turn in SIDEWAYS else image.size
     covered = _draft(image, allowed_scale(width, height)) if image.format in ("JPEG", "MPO") else None
@@ -104,8 +130,8 @@ def _decode_opened(
     if pixels is None:
         image.load()
         _check_size(image, limits)
-        pixels = image
-    pixels, profile = to_8_bits(pixels, image.info.get("icc_profile"), options.background)
+        pixels = psd.flat(image, data) if image.format == "PSD" else image
+    pixels, profile = to_8_bits(pixels, profile_of(image, data, plain), options.background)
     return Picture(
         image=pixels,
         covered=covered or pixels.size,
@@ -125,8 +151,9 @@ def _check_size(image: Image.Image, limits: Limits) -> None:
         raise ImageRejected(Reason.TOO_LARGE, detail)
 
 
-def _choose_frame(image: Image.Image, options: ResampleOptions, limits: Limits) -> None:
-    frames = getattr(image, "n_frames", 1)
+def _choose_frame(image: Image.Image, data: bytes, options: ResampleOptions, limits: Limits) -> None:
+    layers = image.format == "PSD" or (image.format == "MPO" and jpeg.has_gain_map(data))
+    frames = 1 if layers else getattr(image, "n_frames", 1)
     if frames > limits.frames:
         raise ImageRejected(Reason.TOO_LARGE, f"{frames} frames are over the limit of {limits.frames}")
     if options.frame != "first" and frames > 1:

@@ -13,6 +13,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SEARCHED = 2**20  # bytes of a TIFF that its EXIF is looked for in
 SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 
 
@@ -26,9 +27,19 @@ def read_exif(image: Image.Image, data: bytes) -> Image.Exif:
         return Image.Exif()
 
 
-def orientation(exif: Image.Exif) -> int:
-    """EXIF's orientation, 1 to 8; 1, upright, where it says none."""
-    found = exif.get(ExifTags.Base.Orientation)
+def exif_of_tiff(data: bytes) -> Image.Exif:
+    """The EXIF of a file that is a TIFF, or looks like one; an empty one where it is broken."""
+    exif = Image.Exif()
+    try:
+        exif.load(b"Exif\0\0" + data[:SEARCHED])
+    except Exception:  # as decoders do
+        return Image.Exif()
+    return exif
+
+
+def orientation(exif: Image.Exif, otherwise: int = 1) -> int:
+    """EXIF's orientation, 1 to 8; where it says none another, 1 being upright."""
+    found = exif.get(ExifTags.Base.Orientation, otherwise)
     return found if found in TURNS else 1
 
 

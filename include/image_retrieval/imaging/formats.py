@@ -1,78 +1,73 @@
 """Which files are pictures: told by their content, never by their name."""
 
 import io
-import re
 
 import pi_heif
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from image_retrieval.collection import FORMATS
 from image_retrieval.errors import ImageRejected, Reason
+from image_retrieval.imaging import jxl
+from image_retrieval.imaging.signatures import told
 
-# Pillow's names; its JPEG is MPO, too. None of these decoders starts another program
-ACCEPTED = (
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "AVIF",
-    "HEIF",
-    "GIF",
-    "BMP",
-    "TIFF",
-    "JPEG2000",
-    "ICO",
-    "PPM",
-    "QOI",
-    "DDS",
-    "TGA",  # the last one, as it has no signature to be told by
-)
-OTHER_PROGRAM = "only another program could draw it"
-NOT_PIXELS = "it holds no pixels"
-NO_DECODER = "no decoder is installed"
-REFUSED: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
-    (re.compile(start, re.DOTALL | re.IGNORECASE), name, cause)
-    for start, name, cause in (
-        (rb"%!PS|\xc5\xd0\xd3\xc6", "EPS or PostScript", OTHER_PROGRAM),
-        (rb"\s*%PDF-", "PDF", OTHER_PROGRAM),
-        (
-            rb"(\xef\xbb\xbf)?\s*<(svg|(\?xml|!--|!doctype svg).{0,2000}?<svg)",
-            "SVG",
-            OTHER_PROGRAM,
-        ),
-        (rb"\xd7\xcd\xc6\x9a|\x01\x00\x00\x00.{36} EMF", "WMF or EMF", OTHER_PROGRAM),
-        (rb"\x89HDF", "HDF5", OTHER_PROGRAM),
-        (rb"GRIB|BUFR", "GRIB or BUFR", OTHER_PROGRAM),
-        (rb"8BPS", "Photoshop document", NO_DECODER),
-        (rb"gimp xcf", "GIMP document", NO_DECODER),
-        (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL", NO_DECODER),
-        (rb"SIMPLE  =", "FITS", NO_DECODER),
-        (rb"PK\x03\x04|\x1f\x8b|BZh|\xfd7zXZ|Rar!|7z\xbc\xaf", "archive", NOT_PIXELS),
-        (rb".{4}ftyp(isom|mp4|iso[2-9]|avc1|qt  |M4V)|\x1aE\xdf\xa3|RIFF.{4}AVI ", "video", NOT_PIXELS),
-        (rb"\s*<(!doctype html|html)", "web page", NOT_PIXELS),
-        (rb"\s*<\?xml", "XML", NOT_PIXELS),
-        (rb"\x7fELF|MZ", "program", NOT_PIXELS),
-    )
-)
+# Pillow's names, in the order in which they are tried; its JPEG is MPO, too. None of them starts another program
+ACCEPTED = tuple(name for name in FORMATS if name != "MPO")
+BRANDS = {  # of ISO media files that hold pictures, and who reads them
+    "AVIF": {b"avif", b"avis", b"mif1", b"msf1"},
+    "HEIF": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2", b"mif3"},
+}
+ENDED_EARLY = ("truncated", "end of file", "unexpected end", "requires a buffer of")  # in what decoders say
 
+Image.init()
 pi_heif.register_heif_opener(thumbnails=False)
 pi_heif.options.DECODE_THREADS = 1  # a process a core already
+jxl.register()
 
 
 def open_image(data: bytes, *, max_pixels: int) -> Image.Image:
-    """The image with its header read and no pixel decoded yet. Raises ImageRejected, or whatever its decoder raises.
+    """The image with its header read and no pixel decoded yet. Raises ImageRejected.
 
-    `max_pixels` also bounds what a decoder unfolds while it opens.
+    `max_pixels` also bounds what a decoder unfolds while it opens. A file that has the signature of a format is that
+    format's, and what its decoder says of it is told.
     """
     if not data:
         raise ImageRejected(Reason.EMPTY_FILE)
     Image.MAX_IMAGE_PIXELS = max_pixels
-    try:
-        return Image.open(io.BytesIO(data), formats=ACCEPTED)
-    except UnidentifiedImageError:
-        raise ImageRejected(Reason.UNSUPPORTED_FORMAT, _told(data)) from None
+    names = signed(data)
+    refusals = []
+    for name in (*names, *(name for name in ACCEPTED if Image.OPEN[name][1] is None)):
+        try:
+            image = Image.OPEN[name][0](io.BytesIO(data), "")
+            Image._decompression_bomb_check(image.size)
+        except Exception as error:
+            refusals += [rejection(error)] if name in names else []
+        else:
+            return image
+    raise next(iter(refusals), ImageRejected(Reason.UNSUPPORTED_FORMAT, told(data)))
 
 
-def _told(data: bytes) -> str:
-    for start, name, cause in REFUSED:
-        if start.match(data):
-            return f"{name}: {cause}"
-    return f"starts with {data[:8]!r}"
+def signed(data: bytes) -> list[str]:
+    """Formats whose signature a file has."""
+    prefix = data[:16]
+    if prefix[4:8] == b"ftyp":
+        end = min(int.from_bytes(prefix[:4], "big"), 256)
+        brands = {data[at : at + 4] for at in (8, *range(16, end, 4))}
+        return [name for name, own in BRANDS.items() if brands & own]
+    return [name for name in ACCEPTED if (accept := Image.OPEN[name][1]) is not None and accept(prefix) is True]
+
+
+def rejection(error: Exception) -> ImageRejected:
+    """What a decoder raised, as the rejection of the image; decoders raise whatever they like on broken files."""
+    if isinstance(error, ImageRejected):
+        return error
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageRejected(Reason.TOO_LARGE, str(error))
+    if isinstance(error, MemoryError):
+        return ImageRejected(Reason.TOO_LARGE, "decoding needs more memory than there is")
+    reason = Reason.TRUNCATED if _ended_early(error) else Reason.UNDECODABLE
+    return ImageRejected(reason, f"{type(error).__name__}: {error}"[:500])
+
+
+def _ended_early(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, EOFError) or any(sign in text for sign in ENDED_EARLY)

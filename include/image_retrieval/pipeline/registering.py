@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from image_retrieval.collection import Collection
+from image_retrieval.collection import FORMATS, Collection
 from image_retrieval.errors import UserError
 from image_retrieval.imaging.resample import Resampled
 from image_retrieval.models.description import describe
@@ -18,12 +18,6 @@ from image_retrieval.shards import collection_folder
 from image_retrieval.store import loading, models, schema
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.sql import statement
-
-SUFFIXES = {  # of the formats that imaging/formats.py accepts
-    **{"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "AVIF": "avif", "HEIF": "heic", "GIF": "gif"},
-    **{"BMP": "bmp", "TIFF": "tif", "JPEG2000": "jp2", "ICO": "ico", "PPM": "ppm", "QOI": "qoi", "DDS": "dds"},
-    "TGA": "tga",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +49,8 @@ def register_image(
         raise UserError(f"collection {collection.name!r} was switched to another model meanwhile: send it again")
     key = {"collection": collection.name}
     known = connection.execute(statement("service", "find_object"), {**key, "image_id": image_id}).fetchone()
-    uri = known["uri"] if known else f"{collection.source}{image_id}.{SUFFIXES[picture.found.format]}"
+    suffix, *_ = FORMATS.get(picture.found.format, ("raw",))
+    uri = known["uri"] if known else f"{collection.source}{image_id}.{suffix}"
     if not collection.takes(uri.removeprefix(collection.source)):
         raise UserError(f"{uri} matches none of the globs of collection {collection.name!r}: a listing would miss it")
     schema.record_digest(connection, collection, picture.digest)

@@ -11,7 +11,13 @@ from image_retrieval.imaging.resample import METHODS
 from unit.imaging.pictures import array, photo
 
 APART = 2  # of 255: the two round their weights in other places
-SIZES = [((640, 480), (224, 224)), ((641, 479), (224, 161)), ((300, 200), (224, 224)), ((100, 80), (224, 224)), ((90, 640), (120, 96))]
+SIZES = [
+    ((640, 480), (224, 224)),
+    ((641, 479), (224, 161)),
+    ((300, 200), (224, 224)),
+    ((100, 80), (224, 224)),
+    ((90, 640), (120, 96)),
+]
 
 
 def checkerboard(width: int, height: int, side: int) -> Image.Image:
@@ -22,7 +28,9 @@ def checkerboard(width: int, height: int, side: int) -> Image.Image:
 def text(width: int, height: int) -> Image.Image:
     image = Image.new("RGB", (width, height), "white")
     for row in range(0, height, 14):
-        ImageDraw.Draw(image).text((2, row), "The quick brown fox jumps over the lazy dog 0123456789 " * 3, fill="black")
+        ImageDraw.Draw(image).text(
+            (2, row), "The quick brown fox jumps over the lazy dog 0123456789 " * 3, fill="black"
+        )
     return image
 
 

@@ -1,0 +1,103 @@
+"""PNG without what pixels do not need: its texts, however large, and chunks whose checksums are wrong."""
+
+import zlib
+from dataclasses import dataclass
+
+from image_retrieval.imaging.cicp import Cicp
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PIXELS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")  # the ancillary chunks that change what is seen
+FACTS = (b"iCCP", b"cICP", b"eXIf")
+TEXTS = (b"Raw profile type exif", b"XML:com.adobe.xmp")  # those that may tell which way is up
+MOST_PROFILE = 16 * 2**20  # bytes of a profile, unfolded
+MOST_TEXT = 2**19  # bytes of a text, unfolded: half of what Pillow takes
+
+
+@dataclass(frozen=True, slots=True)
+class Stripped:
+    """A PNG without its metadata, and what that says of its colours."""
+
+    data: bytes
+    profile: bytes | None
+    cicp: Cicp | None
+
+
+def stripped(data: bytes) -> Stripped:
+    """Critical chunks stay, broken or not, and of the others those that pixels need and those that are whole and used.
+
+    Whatever follows the last chunk that can be told from the next stays as it is, for the decoder to judge.
+    """
+    view = memoryview(data)
+    kept: list[tuple[int, int]] = [(0, len(SIGNATURE))]
+    facts: dict[bytes, memoryview] = {}
+    at, end = len(SIGNATURE), len(data)
+    while at + 12 <= end:
+        kind, next_at = bytes(view[at + 4 : at + 8]), at + 12 + int.from_bytes(view[at : at + 4], "big")
+        if next_at > end or not kind.isalpha():
+            break
+        body = view[at + 8 : next_at - 4]
+        if kind == b"IEND" or _stays(kind, body, view[next_at - 4 : next_at], facts):
+            _add(kept, at, next_at)
+        at = next_at
+        if kind == b"IEND":
+            break
+    _add(kept, at, end)
+    whole = len(kept) == 1
+    profile, cicp = facts.get(b"iCCP"), facts.get(b"cICP")
+    return Stripped(
+        data if whole else b"".join(view[start:stop] for start, stop in kept),
+        None if profile is None else _unfolded(profile),
+        None if cicp is None or len(cicp) != 4 else Cicp(cicp[0], cicp[1]),
+    )
+
+
+def _stays(kind: bytes, body: memoryview, checksum: memoryview, facts: dict[bytes, memoryview]) -> bool:
+    """Whether a decoder is to see a chunk; facts that are whole are noted by their names, each once."""
+    if not kind[0] & 0x20 or kind in PIXELS:
+        return True
+    name = kind
+    if kind in (b"tEXt", b"zTXt", b"iTXt"):
+        name = bytes(body[:80]).partition(b"\0")[0]
+        if name not in TEXTS or not _readable(kind, body[len(name) + 1 :]):
+            return False
+    elif kind not in FACTS:
+        return False
+    if name in facts or zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(checksum, "big"):
+        return False
+    facts[name] = body
+    return kind not in (b"iCCP", b"cICP")
+
+
+def _readable(kind: bytes, body: memoryview) -> bool:
+    """Whether Pillow reads a text chunk, which follows its keyword, without complaint."""
+    if kind == b"tEXt":
+        return len(body) <= MOST_TEXT
+    if kind == b"iTXt":
+        return len(body) <= MOST_TEXT and bytes(body[:1]) == b"\0"  # not folded
+    unfolding = zlib.decompressobj()
+    try:
+        unfolding.decompress(body[1:], MOST_TEXT)
+    except zlib.error:
+        return False
+    return bytes(body[:1]) == b"\0" and unfolding.eof
+
+
+def _add(kept: list[tuple[int, int]], start: int, stop: int) -> None:
+    """Add a part of the file to those that stay, as one with the last where it follows at once."""
+    if kept[-1][1] == start:
+        kept[-1] = (kept[-1][0], stop)
+    else:
+        kept.append((start, stop))
+
+
+def _unfolded(chunk: memoryview) -> bytes | None:
+    """The profile that a chunk holds; None where it is broken, or larger than any profile in use."""
+    start = bytes(chunk[:81]).find(b"\0")
+    if start < 0 or bytes(chunk[start + 1 : start + 2]) != b"\0":
+        return None
+    unfolding = zlib.decompressobj()
+    try:
+        profile = unfolding.decompress(chunk[start + 2 :], MOST_PROFILE)
+    except zlib.error:
+        return None
+    return profile if unfolding.eof else None

@@ -1,0 +1,30 @@
+"""Photoshop documents: the flat picture that Photoshop saves beside the layers."""
+
+from typing import Any
+
+from PIL import Image
+
+from image_retrieval.errors import ImageRejected, Reason
+
+VERSION_INFO = 1057  # image resource that says whether there is a flat picture
+
+
+def is_transparent(data: bytes) -> bool:
+    """Whether the fourth channel of the flat picture is its transparency, and not a selection that somebody kept.
+
+    A negative number of layers says so.
+    """
+    at = 26
+    for _ in range(2):  # palette, image resources
+        at += 4 + int.from_bytes(data[at : at + 4], "big")
+    length = int.from_bytes(data[at + 4 : at + 8], "big")
+    return length > 1 and int.from_bytes(data[at + 8 : at + 10], "big", signed=True) < 0
+
+
+def flat(image: Any, data: bytes) -> Image.Image:
+    """The flat picture of a loaded document, without a channel that is no transparency. Raises ImageRejected."""
+    info = next((content for number, _, content in image.resources if number == VERSION_INFO), b"")
+    if len(info) > 4 and not info[4]:
+        raise ImageRejected(Reason.UNDECODABLE, "it was saved with layers only, without the flat picture")
+    loaded: Image.Image = image
+    return loaded.convert("RGB") if loaded.mode == "RGBA" and not is_transparent(data) else loaded
