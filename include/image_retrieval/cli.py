@@ -1,7 +1,7 @@
 """image-retrieval: the stages, the searches and the embedded services from a terminal."""
 
 import argparse
-import json
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +12,13 @@ from image_retrieval.commands import datasets, embedding, models, searching, ser
 from image_retrieval.errors import ImageRejected, OutOfMemory, Reason, Unavailable, UserError
 from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE
 from image_retrieval.settings import Settings, load_settings
+from image_retrieval.strict_json import NotStrict, read_json
+from image_retrieval.values import KNOWN_ID_LETTERS, MOST_RESULTS, finite, plain_text, printable, query_text
 
 Command = Callable[[argparse.Namespace, Settings], int | None]
 MODELS = "Switch a collection to another model, and back."
+MOST = 1_000_000_000  # where nothing else bounds a number
+IMAGE_HELP = "a picture: a file, an http(s):// or s3:// URL, - for stdin"
 MODEL_HELP = "a folder, a hub id, or s3://bucket/prefix/"
 
 
@@ -37,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         status = options.command(options, settings)
         return int(status or 0)
     except (UserError, ImageRejected) as error:
-        print(f"image-retrieval: {error}", file=sys.stderr)
+        print(f"image-retrieval: {printable(str(error))}", file=sys.stderr)
         return _status(error) if in_pods else MISTAKE
     except KeyboardInterrupt:
         return 130
@@ -67,12 +71,13 @@ def _parser() -> argparse.ArgumentParser:
         to: Any = commands,
     ) -> Any:
         sub = to.add_parser(name, help=command.__doc__, description=command.__doc__)
+        sub.register("type", None, _text)  # of each argument that has no other type
         sub.set_defaults(command=command, in_pods=name in ("embed", "healthcheck"))
         if collection:
             sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
         if run:
-            sub.add_argument("--run", required=True, metavar="ID", help="the run that `list` planned")
-            sub.add_argument("--shard", type=_natural, metavar="N", help="one shard of it; all, if left out")
+            sub.add_argument("--run", type=_run, required=True, metavar="ID", help="the run that `list` planned")
+            sub.add_argument("--shard", type=_number(0, MOST), metavar="N", help="one shard of it; all, if left out")
         if json_too:
             sub.add_argument("--json", action="store_true", help="print JSON")
         return sub
@@ -88,10 +93,10 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, command in (("list", stages.plan), ("run", stages.run)):
         stage = add(name, command, collection=True)
-        stage.add_argument("--run", default=None, metavar="ID", help="name of the run; a new one, if left out")
+        stage.add_argument("--run", type=_run, metavar="ID", help="name of the run; a new one, if left out")
         stage.add_argument("--full", action="store_true", help="embed every image again")
         stage.add_argument("--requeue", action="store_true", help="try rejected images again, also final ones")
-        stage.add_argument("--shard-size", type=_positive, metavar="N", help="images a shard")
+        stage.add_argument("--shard-size", type=_number(1, 1_000_000), metavar="N", help="images a shard")
         if name == "list":
             stage.add_argument("--dry-run", action="store_true", help="only tell what would be done")
         else:
@@ -103,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     embed.add_argument("embeddings", metavar="EMBEDDINGS", help="URI or path to write the vectors to (Parquet)")
     embed.add_argument("more", nargs="*", metavar="…", help="the two files of each further shard; one model does all")
     embed.add_argument("--model", required=True, metavar="SOURCE", help=MODEL_HELP)
-    embed.add_argument("--batch-size", type=_positive, metavar="N")
+    embed.add_argument("--batch-size", type=_number(1, 4096), metavar="N")
     _model_options(embed)
     healthcheck = add("healthcheck", embedding.healthcheck)
     which = healthcheck.add_mutually_exclusive_group(required=True)
@@ -122,19 +127,21 @@ def _parser() -> argparse.ArgumentParser:
 
     search = add("search", searching.search, collection=True, json_too=True)
     query = search.add_mutually_exclusive_group(required=True)
-    query.add_argument("--image", metavar="IMAGE", help="a picture: a file, an http(s):// or s3:// URL, - for stdin")
-    query.add_argument("--id", metavar="ID", help="search with an image of the collection")
-    query.add_argument("--text", metavar="WORDS", help="search by words, where the collection's model reads texts")
-    search.add_argument("-k", type=_positive, default=10, metavar="N", help="how many results (10)")
+    query.add_argument("--image", type=_image, metavar="IMAGE", help=IMAGE_HELP)
+    query.add_argument("--id", type=_known_id, metavar="ID", help="search with an image of the collection")
+    query.add_argument(
+        "--text", type=_words, metavar="WORDS", help="search by words, where the collection's model reads texts"
+    )
+    search.add_argument("-k", type=_number(1, MOST_RESULTS), default=10, metavar="N", help="how many results (10)")
     search.add_argument("--filter", type=_filter, metavar="JSON", help='such as \'{"width": {"gte": 500}}\'')
-    search.add_argument("--min-similarity", type=float, metavar="X", help="only results that are at least so similar")
+    search.add_argument("--min-similarity", type=_finite, metavar="X", help="only results that are at least so similar")
     search.add_argument("--grouped", action="store_true", help="only the best image of each group_id")
 
     embed_text = add("embed-text", searching.embed_text, collection=True)
-    embed_text.add_argument("text", metavar="TEXT")
+    embed_text.add_argument("text", type=_words, metavar="TEXT")
     match = add("match", searching.match, json_too=True)
-    match.add_argument("a", metavar="A", help="a picture: a file, an http(s):// or s3:// URL, - for stdin")
-    match.add_argument("b", metavar="B", help="the other one")
+    match.add_argument("a", type=_image, metavar="A", help=IMAGE_HELP)
+    match.add_argument("b", type=_image, metavar="B", help="the other one")
     match.add_argument("--collection", metavar="COLLECTION", help="whose model compares; the first one, if left out")
 
     rejected = add("rejected", searching.rejected, collection=True, json_too=True)
@@ -149,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         help="only those that are left alone, or only those that the next run tries again",
     )
     action = rejected.add_mutually_exclusive_group()
-    action.add_argument("--limit", type=_positive, metavar="N", help="list the first N in order of URI")
+    action.add_argument("--limit", type=_number(1, MOST), metavar="N", help="list the first N in order of URI")
     action.add_argument("--by-reason", action="store_true", help="count instead of listing")
     action.add_argument("--requeue", action="store_true", help="let the next run try them again, also final ones")
     upkeep = add("upkeep", stages.upkeep, collection=True)
@@ -163,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     add("psql", services.psql)
     serve = add("serve", serving.serve)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    serve.add_argument("--port", type=_positive, default=8090, metavar="N", help="port to listen on (8090)")
+    serve.add_argument("--port", type=_number(1, 65535), default=8090, metavar="N", help="port to listen on (8090)")
     demo = add("demo", services.demo)
     demo.add_argument("--images", type=Path, metavar="FOLDER", help="your own images instead of drawn scenes")
     return parser
@@ -180,30 +187,70 @@ def _model_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
 
 
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
-    return int(text)
+def _text(given: str) -> str:
+    """What stands at an argument without a type of its own."""
+    return _checked(plain_text, given)
 
 
-def _natural(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
-    return int(text)
+def _words(given: str) -> str:
+    return _checked(query_text, given)
 
 
-def _filter(text: str) -> dict[str, Any]:
+def _known_id(given: str) -> str:
+    if len(given) > KNOWN_ID_LETTERS:
+        raise argparse.ArgumentTypeError(f"has {len(given)} characters: no id has more than {KNOWN_ID_LETTERS}")
+    return _text(given)
+
+
+def _run(given: str) -> str:
+    if not 1 <= len(given) <= 250:
+        raise argparse.ArgumentTypeError(f"the ID of a run has 1 to 250 characters, not {len(given)}")
+    return _text(given)
+
+
+def _image(given: str) -> str:
+    """The path of a file, whose name may be any bytes, or a URL, which is text."""
+    return _text(given) if "://" in given and not given.startswith("file://") else given
+
+
+def _checked(check: Callable[[str], str], given: str) -> str:
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
+        return check(given)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{given[:80]!a} {error}") from None
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def number(given: str) -> int:
+        if given.isascii() and given.isdigit() and len(given) <= 20 and least <= int(given) <= most:
+            return int(given)
+        raise argparse.ArgumentTypeError(f"{given[:80]!r} is not a number from {least} to {most}")
+
+    return number
+
+
+def _finite(given: str) -> float:
+    try:
+        return finite(float(given))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{given[:80]!r} is not a finite number") from None
+
+
+def _filter(given: str) -> dict[str, Any]:
+    try:
+        found = read_json(given)
+    except NotStrict as error:
+        raise argparse.ArgumentTypeError(f"{given[:200]!r} is not JSON: {error}") from None
     if not isinstance(found, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
+        raise argparse.ArgumentTypeError(f"{given[:200]!r} is not a JSON object")
     return found
 
 
 def script() -> None:
     """The console script's entry."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 is shown escapes
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main())
 
 

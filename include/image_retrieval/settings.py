@@ -2,23 +2,27 @@
 
 import json
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from image_retrieval.errors import UserError
+from image_retrieval.strict_json import is_text
 
 PREFIX = "IMAGE_RETRIEVAL_"
+Seconds = Annotated[float, Field(gt=0, le=86_400)]  # clocks of a system hold no number that is much larger
+Days = Annotated[float, Field(ge=0, le=36_500)]
 NO_DATABASE = "no database is configured: run `make up`, or set IMAGE_RETRIEVAL_DATABASE_URL"
 
 
 class Settings(BaseSettings):
     """Values from the environment, then from the embedded services' own file, then the defaults here."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
 
     home: Path = Field(Path(), description="the project's folder; relative paths start here")
     collections_file: Path = Field(Path("include/collections.yaml"), description="which collections there are")
@@ -30,7 +34,7 @@ class Settings(BaseSettings):
     s3_access_key_id: SecretStr | None = Field(None, description="unset: boto3's own chain (profile, role, …)")
     s3_secret_access_key: SecretStr | None = None
     s3_region: str | None = Field(None, description="unset: boto3's own chain")
-    s3_timeout_seconds: float = Field(30, gt=0, description="for connecting and for each read")
+    s3_timeout_seconds: Seconds = Field(30, description="for connecting and for each read")
     work_uri: str = Field("s3://image-retrieval/", description="where manifests, pixels and vectors pass between tasks")
 
     runner: Literal["local", "kubernetes"] = Field("local", description="embed in a process here, or in a GPU pod")
@@ -67,15 +71,15 @@ class Settings(BaseSettings):
     max_image_bytes: int = Field(256 * 2**20, gt=0, description="larger objects are rejected unread")
     max_image_pixels: int = Field(200_000_000, gt=0, description="larger pictures are rejected undecoded")
     max_image_frames: int = Field(1000, gt=0, description="animations and documents of more frames are rejected")
-    max_image_seconds: float = Field(60, gt=0, description="images that take longer to decode are rejected")
+    max_image_seconds: Seconds = Field(60, description="images that take longer to decode are rejected")
     decoder_memory_mb: int = Field(4096, ge=256, description="address space of each process that decodes")
     read_ahead_mb: int = Field(256, gt=0, description="images that wait for a decoder; a larger one waits alone")
-    url_seconds: float = Field(30, gt=0, description="a picture behind an http(s) URL must be here within this time")
+    url_seconds: Seconds = Field(30, description="a picture behind an http(s) URL must be here within this time")
     allow_private_urls: bool = Field(False, description="http(s) URLs may reach addresses that are not public")
     max_attempts: int = Field(3, ge=1, description="tries of an image that fails for a passing reason, then final")
-    keep_vectors_days: float = Field(7, ge=0, description="vectors that a switch put aside are kept so long")
-    deleted_grace_days: float = Field(
-        30, ge=0, description="the upkeep removes rows, vectors and resampled pictures of images deleted so long ago"
+    keep_vectors_days: Days = Field(7, description="vectors that a switch put aside are kept so long")
+    deleted_grace_days: Days = Field(
+        30, description="the upkeep removes rows, vectors and resampled pictures of images deleted so long ago"
     )
     index_from_rows: int = Field(10_000, ge=0, description="smaller vector tables are scanned exactly, without index")
     index_memory_mb: Annotated[int | None, BeforeValidator(lambda given: given or None)] = Field(
@@ -94,9 +98,18 @@ class Settings(BaseSettings):
     service_concurrency: int = Field(64, ge=1, description="requests that the service works on at once")
     service_queue: int = Field(256, ge=1, description="pictures and texts that may wait for a model of the service")
     service_batch: int = Field(32, ge=1, description="pictures or texts that a model of the service takes at once")
-    service_seconds: float = Field(30, gt=0, description="a request must be here, and its vectors made, within this")
+    service_seconds: Seconds = Field(30, description="a request must be here, and its vectors made, within this")
 
     log_format: Literal["text", "json"] = "text"
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_text(cls, value: Any, info: ValidationInfo) -> Any:
+        """Variables are bytes: what is not UTF-8 can be the name of a file only."""
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, str) and not is_text(value) and kind not in (Path, Path | None):
+            raise ValueError("it holds bytes that are not UTF-8")
+        return value
 
     def __hash__(self) -> int:  # some values have none
         return hash(self.model_dump_json())
@@ -150,7 +163,17 @@ def load_settings() -> Settings:
     local_dir = Path(os.environ.get(f"{PREFIX}LOCAL_DIR", ".local"))
     try:
         return Settings(_env_file=services_file(home, local_dir))
+    except SettingsError as error:  # of a value that should be JSON; its text names the field alone
+        named = re.search(r'field "(\w+)"', str(error))
+        raise UserError(f"setting {PREFIX}{named[1].upper() if named else '…'}: it is not JSON") from None
+    except UnicodeDecodeError:
+        raise UserError(
+            f"{services_file(home, local_dir)} is not UTF-8: `image-retrieval services up` writes it"
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         variable = PREFIX + str(first["loc"][0]).upper().removeprefix(PREFIX)
-        raise UserError(f"setting {variable}: {first['msg']}, not {first['input']!r}") from None
+        field = Settings.model_fields.get(variable.removeprefix(PREFIX).lower())
+        is_secret = field is None or "Secret" in str(field.annotation)
+        given = "" if is_secret else f", not {str(first['input'])[:80]!r}"
+        raise UserError(f"setting {variable}: {first['msg'].removeprefix('Value error, ')}{given}") from None

@@ -1,0 +1,95 @@
+"""JSON as RFC 8259 has it and as PostgreSQL can keep it: what Python's own reader takes beyond that is refused."""
+
+import json
+import math
+from typing import Any, NoReturn
+
+DEPTH = 50  # of objects and lists in each other: deeper ones could be kept, and no answer could show them
+MOST_DIGITS = 308  # of a whole number: as large as the largest double
+
+
+class NotStrict(json.JSONDecodeError):
+    """What is no JSON that is taken: `msg` tells why, without what was given."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "", 0)
+
+    def __str__(self) -> str:
+        return self.msg
+
+
+def read_json(given: str | bytes) -> Any:
+    """What a JSON text says. Raises NotStrict, a json.JSONDecodeError.
+
+    Bytes are UTF-8, with or without a byte order mark. Refused are NaN, Infinity and numbers that no double holds, a
+    name twice in one object, NUL and lone surrogates in texts, and what is nested deeper than DEPTH.
+    """
+    try:
+        text = given.decode("utf-8-sig") if isinstance(given, bytes) else given.removeprefix("\ufeff")
+        found = json.loads(
+            text, parse_constant=_no_number, parse_float=_number, parse_int=_whole, object_pairs_hook=_without_twins
+        )
+    except UnicodeDecodeError as error:
+        raise NotStrict(f"it is not UTF-8 from byte {error.start} on") from None
+    except NotStrict:
+        raise
+    except json.JSONDecodeError as error:
+        raise NotStrict(f"{error.msg} at line {error.lineno} column {error.colno}") from None
+    except RecursionError:
+        raise _too_deep() from None
+    _check(found)
+    return found
+
+
+def is_text(value: str) -> bool:
+    """Whether a str is a text that PostgreSQL and UTF-8 can hold: no NUL, no lone surrogate."""
+    if "\0" in value:
+        return False
+    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _no_number(name: str) -> NoReturn:
+    raise NotStrict(f"{name} is no number of JSON")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise NotStrict("a number is too large")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text.lstrip("-")) > MOST_DIGITS:
+        raise NotStrict("a number is too large")
+    return int(text)
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise NotStrict("an object has the same name twice")
+    return found
+
+
+def _too_deep() -> NotStrict:
+    return NotStrict(f"it is nested deeper than {DEPTH} levels")
+
+
+def _check(found: Any) -> None:
+    level = [found]
+    for _ in range(DEPTH + 1):
+        if not level:
+            return
+        within: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                within += value.keys()
+                within += value.values()
+            elif isinstance(value, list):
+                within += value
+            elif isinstance(value, str) and not is_text(value):
+                raise NotStrict("a text holds what is no text: NUL characters or lone surrogates")
+        level = within
+    if level:
+        raise _too_deep()

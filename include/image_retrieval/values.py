@@ -1,0 +1,75 @@
+"""What people give, and what it must be: the same for the command line, the API and the older protocol.
+
+The functions return what is given, or raise ValueError with what is wrong as words that follow its name.
+"""
+
+import math
+import re
+import unicodedata
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from image_retrieval.strict_json import is_text
+
+MOST_LETTERS = 1000  # of a text that is searched for; models read far fewer
+MOST_RESULTS = 1_000_000  # of one search at the command line
+NEW_ID_BYTES = 500
+KNOWN_ID_LETTERS = 10_000  # more than any key or path has
+SHOWN = "\u3000\xa0\u200c\u200d"  # wide and fixed spaces, and what joins letters and emoji
+NOT_SEEN = ("Zs", "Zl", "Zp", "Cc", "Cf")  # categories: spaces, controls, formats
+# letters and marks that nothing is seen of, either: fillers, a joiner, variation selectors
+UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+
+
+def plain_text(value: str) -> str:
+    """A text that UTF-8 and PostgreSQL can hold."""
+    if not is_text(value):
+        raise ValueError("holds what is no text: NUL characters, lone surrogates, or bytes that are not UTF-8")
+    return value
+
+
+def query_text(value: str) -> str:
+    """A text to search for: something is to be seen of it, and it has MOST_LETTERS at most."""
+    plain_text(value)
+    if len(value) > MOST_LETTERS:
+        raise ValueError(f"has {len(value)} characters: at most {MOST_LETTERS} are read")
+    seen = UNSEEN.sub("", unicodedata.normalize("NFKC", value))
+    if all(unicodedata.category(letter) in NOT_SEEN for letter in seen):
+        raise ValueError("is blank")
+    return value
+
+
+def new_image_id(value: str) -> str:
+    """An id for a picture that comes through the API: a key under the collection's source.
+
+    Ids that a listing made of what lies in a bucket may be others, and are found all the same.
+    """
+    parts = plain_text(value).split("/")
+    if any(part in ("", ".", "..") for part in parts) or re.search(r"[\x00-\x1f\x7f\\]", value):
+        raise ValueError("is a key such as shoes/red_1: no empty, . or .. part, no backslash, no control character")
+    if len(value.encode()) > NEW_ID_BYTES:
+        raise ValueError(f"has more than {NEW_ID_BYTES} bytes")
+    return value
+
+
+def finite(value: float) -> float:
+    """A number that is neither NaN nor infinite."""
+    if not math.isfinite(value):
+        raise ValueError("is no finite number")
+    return value
+
+
+def printable(text: str) -> str:
+    """A text in one line, which moves no cursor and colours nothing: what is not printable becomes its escape."""
+    return "".join(letter if letter.isprintable() or letter in SHOWN else ascii(letter)[1:-1] for letter in text)
+
+
+Text = Annotated[str, AfterValidator(plain_text)]
+Word = Annotated[str, Field(max_length=500), AfterValidator(plain_text)]
+QueryText = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS), AfterValidator(query_text)]
+NewImageId = Annotated[str, Field(min_length=1, max_length=NEW_ID_BYTES), AfterValidator(new_image_id)]
+KnownId = Annotated[str, Field(max_length=KNOWN_ID_LETTERS), AfterValidator(plain_text)]
+Weight = Annotated[float, Field(ge=-10, le=10), AfterValidator(finite)]
+Score = Annotated[float, Field(ge=-1, le=1), AfterValidator(finite)]
+Filter = Annotated[dict[str, Any], Field(max_length=50, description="as in images.search: docs/sql.md")]
