@@ -5,16 +5,16 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-import yaml
-from croniter import croniter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from image_retrieval.errors import UserError
+from image_retrieval.located_yaml import Located
+from image_retrieval.schedules import check_schedule
+from image_retrieval.spaces import VectorSpace
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,23}$")]
 Size = Annotated[int, Field(ge=1, le=4096)]
 Channel = Annotated[int, Field(ge=0, le=255)]
-PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
 RESERVED = ("duplicates",)  # views of schema images that are no collection's
 ID_GROUPS = {"group_id", "intra_id"}
 
@@ -143,10 +143,8 @@ class Collection(Strict):
 
     @field_validator("schedule")
     @classmethod
-    def _schedule_is_known(cls, value: str | None) -> str | None:
-        if value is not None and value not in PRESETS and not croniter.is_valid(value):
-            raise ValueError(f"{value!r} is not allowed: null, a cron expression, or one of {', '.join(PRESETS)}")
-        return value
+    def _schedule_comes(cls, value: str | None) -> str | None:
+        return None if value is None else check_schedule(value)
 
     @field_validator("id_pattern")
     @classmethod
@@ -162,14 +160,19 @@ class Collection(Strict):
         return value
 
     @property
+    def space(self) -> VectorSpace:
+        """This collection under its model."""
+        return VectorSpace(self.name, self.model.name)
+
+    @property
     def vector_table(self) -> str:
-        """Name, in schema `retrieval`, of the table of this collection's vectors under its model."""
-        return f"vector_{self.name}_{self.model.name}"
+        """The space's vector table."""
+        return self.space.vector_table
 
     @property
     def face(self) -> str:
-        """Name, in schema `retrieval`, of the view that shows those vectors whatever `images.<name>` shows."""
-        return f"images_{self.name}_{self.model.name}"
+        """The space's view."""
+        return self.space.view
 
     def takes(self, key: str) -> bool:
         """Whether a key (relative to the source) matches one of the globs, in any case."""
@@ -209,14 +212,17 @@ def _split(globs: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _describe(error: Any) -> str:
     key = " ".join(".".join(str(part) for part in error["loc"]).split())
+    found = repr(error["input"])
+    found = found if len(found) <= 200 else f"{found[:200]}…"
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key; allowed are {', '.join(_fields_beside(error['loc']))}"
     if error["type"] == "string_pattern_mismatch":
-        return f"{key}: {error['input']!r} is not allowed: a letter, then letters, digits and _, in lower case"
+        return f"{key}: {found} is not allowed: a letter, then letters, digits and _, in lower case"
     message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "value_error":  # ours, which name the value
+    if error["type"] in ("value_error", "missing"):  # ours name the value
         return f"{key}: {message}"
-    return f"{key}: {message}" if error["type"] == "missing" else f"{key}: {message} (found {error['input']!r})"
+    meant = error["type"] == "string_type" and not isinstance(error["input"], list | dict)
+    return f"{key}: {message} (found {found}{'; write it in quotes' if meant else ''})"
 
 
 def _fields_beside(location: tuple[str | int, ...]) -> list[str]:
@@ -228,34 +234,45 @@ def _fields_beside(location: tuple[str | int, ...]) -> list[str]:
 
 
 def load_collections(path: Path) -> dict[str, Collection]:
-    """Read and check the file; raises UserError that names the file, the key and what is allowed."""
+    """Read and check the file; raises UserError that names the file, the line, the key and what is allowed."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        located = Located(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: it lists the collections; see docs/collections.md") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+    document = located.document
     entries = document.get("collections") if isinstance(document, dict) and len(document) == 1 else None
     if not isinstance(entries, dict) or not entries:
         raise UserError(f"{path}: needs one key `collections` that holds one entry per collection")
-    collections = {str(name): _load_one(path, str(name), entry) for name, entry in entries.items()}
-    tables = [entry.vector_table for entry in collections.values()]
+    collections = {name: _load_one(path, located, name, entry) for name, entry in entries.items()}
+    first: dict[str, str] = {}
     for name, entry in collections.items():
-        if tables.count(entry.vector_table) > 1:
-            raise UserError(f"{path}: {name}: its vector table {entry.vector_table} is another's too: rename its model")
+        other = first.setdefault(entry.space.stem, name)
+        if other != name:
+            line = located.line(("collections", name))
+            raise UserError(
+                f"{path}: line {line}: {name}: its vector table {entry.vector_table} would be that of {other}, "
+                "or its index: rename one of the two models"
+            )
     return collections
 
 
-def _load_one(path: Path, name: str, entry: Any) -> Collection:
+def _load_one(path: Path, located: Located, name: str, entry: Any) -> Collection:
     if not isinstance(entry, dict) or "name" in entry:
-        name = " ".join(name.split())
-        raise UserError(f"{path}: {name}: an entry is a mapping of keys such as `source` and `model`, without `name`")
+        told = f"line {located.line(('collections', name))}: {' '.join(name.split())}"
+        raise UserError(f"{path}: {told}: an entry is a mapping of keys such as `source` and `model`, without `name`")
     try:
-        return Collection(name=name, **{str(key): value for key, value in entry.items()})
+        return Collection(name=name, **entry)
     except ValidationError as invalid:
-        problems = [_describe({**error, "loc": (name, *error["loc"])}) for error in invalid.errors()]
+        problems = []
+        for error in invalid.errors():
+            line = located.line(("collections", name, *error["loc"]))
+            problems.append(f"line {line}: {_describe({**error, 'loc': (name, *error['loc'])})}")
         raise UserError(f"{path}: " + "; ".join(problems)) from None
 
 

@@ -160,6 +160,69 @@ def test_a_file_that_is_not_yaml_is_refused(file, data):
     assert "not YAML" in refusal(file)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: {E}\n  b: {E}\n  a: {E}", "line 4: 'a' is there already, in line 2"),
+        ("a:\n    source: s3://images/\n    schedule: null\n    schedule: null", "line 5: 'schedule' is there already"),
+        ("a:\n    source: s3://images/a/\n    model: {name: m, name: n, source: s}", "line 4: 'name' is there already"),
+        ("no: {E}", "line 2: 'no' as a key is a truth value to YAML: write it in quotes, as 'no'"),
+        ("a: {E}\n  1: {E}", "line 3: '1' as a key is a number"),
+        ("a:\n    source: s3://images/a/\n    model:\n      source: s\n      name: no", "line 6: a.model.name: "),
+        ("a: {E}\n  B: {E}", "line 3: B.name: 'B' is not allowed"),
+        ("a: {E}\n  b:\n    source: s3://images/", "line 3: b.model: Field required"),
+        ("a: {E}\n  b: {E}\n  c:", "line 4: c: an entry is a mapping"),
+        ("shop: {SHOP}\n  shop_eu: {EU}", "line 3: shop_eu: its vector table vector_shop_eu_v2 would be that of shop"),
+        ("a: {E}\n  b: {source: s3://i/, model: {name: m, source: s}, schedule: 0 0 30 2 *}", "line 3: b.schedule: "),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(file, text, told):
+    space = "{{source: s3://images/, model: {{name: {}, source: s}}}}"
+    entries = text.replace("{E}", space.format("m")).replace("{SHOP}", space.format("eu_v2"))
+    file.write_text("collections:\n  " + entries.replace("{EU}", space.format("v2")) + "\n")
+    assert told in refusal(file)
+
+
+def test_a_number_in_place_of_a_text_is_to_be_put_in_quotes(file):
+    file.write_text("collections: {demo: {source: s3://images/, model: {name: no, source: 5}}}")
+    assert refusal(file).count("write it in quotes") == 2
+
+
+def test_what_is_told_of_a_wrong_value_is_short(file):
+    bomb = "".join(f"&a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n    - " for n in range(1, 5))
+    file.write_text(f"collections:\n  demo:\n    source: s3://images/\n    model:\n    - &a0 x\n    - {bomb}y\n")
+    assert len(refusal(file)) < 600
+
+
+NAMES = st.from_regex("[a-z][a-z0-9_]{0,6}", fullmatch=True)
+
+
+@given(st.lists(st.tuples(NAMES, NAMES), min_size=1, max_size=4, unique_by=lambda pair: pair[0]))
+@example([("shop", "eu_v2"), ("shop_eu", "v2")])
+@example([("shop", "v2"), ("shop_v2", "hnsw")])
+@example([("shop", "v2"), ("shop_v2", "pkey")])
+def test_spaces_of_a_file_that_is_taken_share_no_name(tmp_path_factory, pairs):
+    file = tmp_path_factory.getbasetemp() / "spaces.yaml"
+    entries = {name: ENTRY | {"model": {"name": model, "source": "models/tiny"}} for name, model in pairs}
+    file.write_text(yaml.safe_dump({"collections": entries}))
+    try:
+        collections = load_collections(file)
+    except UserError:
+        return
+    names = [
+        name
+        for entry in collections.values()
+        for name in (
+            entry.space.vector_table,
+            f"{entry.space.vector_table}_pkey",
+            *(f"{entry.space.index}{part}" for part in ("", "1", "2")),
+            entry.space.view,
+        )
+    ]
+    assert len(set(names)) == len(names)
+    assert max(map(len, names)) < 64
+
+
 def test_a_missing_file_is_told(file):
     assert "does not exist" in refusal(file)
 

@@ -1,0 +1,43 @@
+"""A collection under a model, and what its vectors are called in the database."""
+
+import re
+from dataclasses import dataclass
+
+# what PostgreSQL and store/indexing.py add to a vector table's name: relations of a schema share their names
+ADDED = re.compile(r"(_(pkey|hnsw[12]?))+$")
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSpace:
+    """The vectors of one collection under one model: those that compare with each other.
+
+    Nothing else builds the names below. Two spaces may ask for the same ones (`shop` under `eu_v2`, `shop_eu` under
+    `v2`): `retrieval.vector_space` gives them to the first, and `store.schema.ensure_vector_table` refuses the second.
+    """
+
+    collection: str
+    model: str
+
+    @property
+    def vector_table(self) -> str:
+        """Name, in schema `retrieval`, of the table of its vectors."""
+        return f"vector_{self._joined}"
+
+    @property
+    def view(self) -> str:
+        """Name, in schema `retrieval`, of the view that shows its vectors, whatever `images.<collection>` shows."""
+        return f"images_{self._joined}"
+
+    @property
+    def index(self) -> str:
+        """Name, in schema `retrieval`, of the index on its vectors."""
+        return f"{self.vector_table}_hnsw"
+
+    @property
+    def stem(self) -> str:
+        """What no two spaces share, and so none of the names either; as `retrieval.vector_space.stem`."""
+        return ADDED.sub("", self.vector_table)
+
+    @property
+    def _joined(self) -> str:
+        return f"{self.collection}_{self.model}"
