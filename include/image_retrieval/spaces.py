@@ -34,6 +34,17 @@ class VectorSpace:
         return f"{self.vector_table}_hnsw"
 
     @property
+    def function(self) -> str:
+        """Name, in schema `retrieval`, of the function that searches its view without a filter."""
+        return f"nearest_{self._joined}"
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """Every name that it takes among the tables, indexes and views of schema `retrieval`, sooner or later."""
+        indexes = (f"{self.vector_table}_pkey", *(f"{self.index}{built}" for built in ("", "1", "2")))
+        return self.vector_table, *indexes, self.view
+
+    @property
     def stem(self) -> str:
         """What no two spaces share, and so none of the names either; as `retrieval.vector_space.stem`."""
         return ADDED.sub("", self.vector_table)

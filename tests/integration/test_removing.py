@@ -50,6 +50,7 @@ def test_a_deleted_image_goes_with_all_it_had_when_its_time_is_over(
     put(store, collection.source, FEW)
     run()
     with psycopg.connect(database_url) as connection:  # a former model's vectors
+        connection.execute("INSERT INTO retrieval.vector_space (collection, model) VALUES ('things', 'former')")
         connection.execute(f"CREATE TABLE retrieval.vector_things_former (LIKE {VECTORS} INCLUDING ALL)")
         connection.execute("ALTER TABLE retrieval.vector_things_former ADD FOREIGN KEY (id) REFERENCES retrieval.image")
         connection.execute(f"INSERT INTO retrieval.vector_things_former SELECT * FROM {VECTORS}")

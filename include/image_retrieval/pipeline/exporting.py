@@ -15,6 +15,7 @@ from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.dataset import COLUMNS, folder_of, now, read_manifest, write_manifest
 from image_retrieval.settings import Settings
 from image_retrieval.shards import VECTORS_PER_GROUP, reading, writing
+from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.sql import statement
 
@@ -45,7 +46,7 @@ def export_collection(
         if manifest["complete"]:
             log.info("already exported", uri=folder)
             return manifest
-        vectors = f"vector_{collection.name}_{manifest['model']['name']}"
+        vectors = VectorSpace(collection.name, manifest["model"]["name"]).vector_table
         for part in manifest["parts"]:
             if store.exists(folder + part["file"]):
                 with reading(store, folder + part["file"]) as file:
@@ -79,7 +80,7 @@ def _plan(
         return known
     if any(store.pages(folder, missing_ok=True)):
         raise UserError(f"{folder} is not empty and has no manifest of a data set: choose another folder")
-    vectors = f"vector_{collection.name}_{shown['model']}"
+    vectors = VectorSpace(collection.name, shown["model"]).vector_table
     spans = connection.execute(statement("dataset", "plan_parts", vectors=vectors), {"size": rows_per_part}).fetchall()
     spans = spans or [{"first": 0, "last": -1}]  # a data set without rows is one, too
     parts = [{"file": f"part-{number:05}.parquet", **span} for number, span in enumerate(spans)]

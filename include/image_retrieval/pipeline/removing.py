@@ -133,10 +133,12 @@ def _copy(connection: Connection, rows: list[tuple[str, str | None, str | None, 
 
 
 def _orphaned_vectors(connection: Connection, collection: Collection) -> int:
-    table = collection.vector_table
-    if connection.execute(statement("view", "find_table"), {"table": f"retrieval.{table}"}).fetchone() is None:
+    space = collection.space
+    names = {"collection": space.collection, "model": space.model}
+    if connection.execute(statement("view", "find_space"), names).fetchone() is None:
         return 0
-    row = connection.execute(statement("removing", "count_orphaned_vectors", vectors=table)).fetchone() or {}
+    counted = statement("removing", "count_orphaned_vectors", vectors=space.vector_table)
+    row = connection.execute(counted).fetchone() or {}
     return int(row["vectors"])
 
 

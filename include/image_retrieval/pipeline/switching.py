@@ -27,6 +27,7 @@ from image_retrieval.pipeline.listing import Plan, manifest_facts, write_manifes
 from image_retrieval.pipeline.running import Progress, run_shards
 from image_retrieval.settings import Settings
 from image_retrieval.shards import KEPT_MANIFEST, run_folder
+from image_retrieval.spaces import VectorSpace
 from image_retrieval.store import models, schema
 from image_retrieval.store.comparing import compare_models
 from image_retrieval.store.connection import Connection, connect
@@ -299,7 +300,7 @@ def _expired(connection: Connection, settings: Settings) -> list[dict[str, str]]
 
 
 def _table(row: dict[str, str]) -> str:
-    return f"vector_{row['collection']}_{row['model']}"
+    return VectorSpace(row["collection"], row["model"]).vector_table
 
 
 def _insist(collection: str, attempt: Callable[[], Result]) -> Result:

@@ -97,5 +97,5 @@ def _unhashed(collection: Collection, settings: Settings) -> Iterator[list[Row]]
 
 
 def _has_vectors(connection: Connection, collection: Collection) -> bool:
-    query = statement("view", "find_table")
-    return connection.execute(query, {"table": f"retrieval.{collection.vector_table}"}).fetchone() is not None
+    names = {"collection": collection.space.collection, "model": collection.space.model}
+    return connection.execute(statement("view", "find_space"), names).fetchone() is not None

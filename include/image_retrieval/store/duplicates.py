@@ -7,6 +7,7 @@ import psycopg
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
+from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.sql import statement
 
@@ -28,7 +29,7 @@ def find_duplicates(collection: Collection, settings: Settings) -> dict[str, int
         shown = connection.execute(statement("switch", "find_shown"), {"collection": collection.name}).fetchone()
     if shown is None:
         return {"compared": 0, "picture": 0, "scene": 0}
-    vectors = f"vector_{collection.name}_{shown['model']}"
+    vectors = VectorSpace(collection.name, shown["model"]).vector_table
     row: dict[str, Any] = {
         "collection": collection.name,
         "model": shown["model"],
@@ -66,7 +67,7 @@ def list_pairs(
 
 def count_waiting(connection: Connection, collection: str, model: str) -> int:
     """How many images are still to be compared by their present vectors under a model."""
-    query = statement("duplicates", "count_waiting", vectors=f"vector_{collection}_{model}")
+    query = statement("duplicates", "count_waiting", vectors=VectorSpace(collection, model).vector_table)
     row = connection.execute(query, {"collection": collection, "model": model}).fetchone() or {}
     return int(row["waiting"])
 

@@ -126,7 +126,7 @@ def ensure_index(collection: Collection, settings: Settings) -> Plan:
     One at a time for each table; what a killed build left is removed. Readers and writers are never kept waiting.
     """
     vectors = collection.vector_table
-    index, new, old = (f"{vectors}_hnsw{suffix}" for suffix in ("", "2", "1"))
+    index, new, old = (f"{collection.space.index}{suffix}" for suffix in ("", "2", "1"))
     with session(settings) as connection, _locked(connection, vectors):
         leftovers = connection.execute(
             statement("indexing", "find_leftovers"), {"vectors": vectors, "names": [new, old]}
@@ -173,7 +173,7 @@ def _locked(connection: Connection, vectors: str) -> Iterator[None]:
 def _read_facts(connection: Connection, collection: Collection, settings: Settings) -> Facts:
     vectors = collection.vector_table
     names = {"collection": collection.name, "model": collection.model.name}
-    parameters = {"vectors": vectors, "index": f"{vectors}_hnsw", **names}
+    parameters = {"vectors": vectors, "index": collection.space.index, **names}
     row = connection.execute(statement("indexing", "read_facts", vectors=vectors), parameters).fetchone() or {}
     server_memory, server_workers = row.pop("server_memory_mb"), row.pop("server_workers")
     is_searched = row.pop("is_replacement") or row["index_class"] is not None

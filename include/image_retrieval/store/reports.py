@@ -3,6 +3,7 @@
 from typing import Any
 
 from image_retrieval.collection import Collection
+from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.sql import statement
 
@@ -28,7 +29,7 @@ def collection_stats(connection: Connection) -> dict[str, Any]:
     """Per collection: images, deleted, rejected, vectors, dimensions, model, and its last run."""
     stats = {}
     for row in connection.execute(statement("report", "known_collections")).fetchall():
-        name, table = row["name"], f"vector_{row['name']}_{row['model']}"
+        name, table = row["name"], VectorSpace(row["name"], row["model"]).vector_table
         counts = connection.execute(statement("report", "count_images", vectors=table), {"collection": name}).fetchone()
         latest = connection.execute(statement("report", "latest_run"), {"collection": name}).fetchone()
         last_run = read_run(connection, name, latest["run_id"]) if latest else None

@@ -13,8 +13,15 @@ from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.models.description import ModelDescription
 from image_retrieval.models.digest import require_digest
 from image_retrieval.settings import Settings
+from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection, where
 from image_retrieval.store.sql import statement
+
+MOVES = ("source", "revision")  # of a model: they say where its files are, their digest which ones
+
+
+class SpaceTaken(UserError):
+    """Another collection and model have made a table, an index or a view of that name."""
 
 
 def migrate(settings: Settings) -> None:
@@ -36,8 +43,9 @@ def migrate(settings: Settings) -> None:
 def register_model(connection: Connection, collection: Collection, model: ModelDescription) -> str | None:
     """Record the collection's model.
 
-    Returns the digest of the files that its vectors were made with, None where there are no vectors yet. Raises
-    UserError where that name stands for another model already.
+    Returns the digest of the files that its vectors were made with, None where there are no vectors yet. The same files
+    may lie at another source, or be another revision: whoever loads them compares their digest, and `record_source`
+    then follows. Raises UserError where that name stands for another model already.
     """
     row = {
         "source": collection.model.source,
@@ -51,13 +59,31 @@ def register_model(connection: Connection, collection: Collection, model: ModelD
     connection.execute(statement("view", "register_model"), {"name": collection.model.name, **row, **calibration})
     known = connection.execute(statement("view", "find_model"), {"name": collection.model.name}).fetchone() or {}
     digest: str | None = known.pop("digest", None)
-    if known != row:
-        changed = ", ".join(f"{key} {known[key]!r} → {row[key]!r}" for key in row if known[key] != row[key])
+    differs = [key for key in row if known[key] != row[key]]
+    moved = bool(differs) and set(differs) <= set(MOVES)
+    if moved and digest is None and not _has_vectors(connection, collection.model.name):
+        record_source(connection, collection)
+    elif differs and not (moved and digest):
+        changed = ", ".join(f"{key} {known[key]!r} → {row[key]!r}" for key in differs)
         raise UserError(
             f"model {collection.model.name!r} of collection {collection.name!r} has made vectors already and was "
             f"changed since ({changed}): they would not compare; give the changed model a new name"
         )
     return digest
+
+
+def _has_vectors(connection: Connection, model: str) -> bool:
+    """Whether any collection has a vector under a model."""
+    tables = connection.execute(statement("view", "find_tables_of"), {"model": model}).fetchall()
+    found = (connection.execute(statement("view", "has_vectors", vectors=row["vectors"])).fetchone() for row in tables)
+    return any(row and row["found"] for row in found)
+
+
+def record_source(connection: Connection, collection: Collection) -> None:
+    """Record where the collection's model lies, whose files were found to be those that made its vectors."""
+    model = collection.model
+    row = {"name": model.name, "source": model.source, "revision": model.revision}
+    connection.execute(statement("view", "record_source"), row)
 
 
 def known_digest(connection: Connection, model: str) -> str | None:
@@ -73,14 +99,36 @@ def record_digest(connection: Connection, collection: Collection, digest: str) -
 
 
 def ensure_vector_table(connection: Connection, collection: Collection, dimensions: int) -> None:
-    """Make the table of this collection's vectors under its model, where it is missing."""
-    known = connection.execute(statement("view", "find_table"), {"table": f"retrieval.{collection.vector_table}"})
-    if known.fetchone() is not None:
+    """Make the table of this collection's vectors under its model, where it is missing.
+
+    Raises SpaceTaken where another space, or something else in the schema, has one of the names that this would take.
+    """
+    space = collection.space
+    names = {"collection": space.collection, "model": space.model}
+    if connection.execute(statement("view", "find_space"), names).fetchone() is not None:
         return  # not even a lock: people are searching
+    _claim(connection, space)
     for name in ("vector_table", "vector_storage", "vector_trigger", "vector_comments"):
-        connection.execute(statement("view", name, vectors=collection.vector_table, dimensions=dimensions))
-    names = {"collection": collection.name, "model": collection.model.name, "distance": collection.distance}
-    connection.execute(statement("view", "face_vectors"), names)
+        connection.execute(statement("view", name, vectors=space.vector_table, dimensions=dimensions))
+    connection.execute(statement("view", "face_vectors"), {**names, "distance": collection.distance})
+
+
+def _claim(connection: Connection, space: VectorSpace) -> None:
+    """Enter a space into `retrieval.vector_space`, where nobody has its names."""
+    told = (
+        f"the vectors of collection {space.collection!r} under model {space.model!r} would be in {space.vector_table}"
+    )
+    names = {"collection": space.collection, "model": space.model}
+    new = connection.execute(statement("view", "claim_space"), names).rowcount == 1
+    owner = connection.execute(statement("view", "find_owner"), {"stem": space.stem}).fetchone()
+    if owner != names:
+        found = f"collection {owner['collection']!r} under model {owner['model']!r}" if owner else "another space"
+        raise SpaceTaken(f"{told}, which has the name of a table or index of {found}: give the model another name")
+    wanted = {"relations": list(space.relations), "function": space.function}
+    strays = connection.execute(statement("view", "find_strays"), wanted).fetchall() if new else []
+    if strays:
+        found = ", ".join(row["name"] for row in strays)
+        raise SpaceTaken(f"{told}, and the schema retrieval has {found} already: give the model another name")
 
 
 def show_in_view(connection: Connection, collection: Collection, dimensions: int, *, complete: bool) -> str:
@@ -108,7 +156,7 @@ def replace_view(connection: Connection, collection: Collection, dimensions: int
     if known is None or known["model"] != collection.model.name:
         if known is not None and known["dimensions"] != dimensions:
             connection.execute(statement("view", "drop_view", view=collection.name))
-        shown = {"view": collection.name, "vectors": collection.vector_table}
+        shown = {"view": collection.name, "vectors": collection.space.vector_table}
         connection.execute(statement("view", "replace_view"), shown)
     row = {
         "name": collection.name,

@@ -18,10 +18,8 @@ WHERE collection = %(collection)s AND deleted <= now() - make_interval(secs => %
 
 -- name: find_vector_tables
 -- of the collection under every model, shown or not: they alone refer to images without going with them
-SELECT c.relname AS vectors
-FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid
-WHERE k.contype = 'f' AND k.confrelid = 'retrieval.image'::regclass AND k.confdeltype = 'a'
-  AND c.relnamespace = 'retrieval'::regnamespace AND starts_with(c.relname, 'vector_' || %(collection)s || '_')
+SELECT vectors FROM retrieval.vector_space
+WHERE collection = %(collection)s AND to_regclass('retrieval.' || quote_ident(vectors)) IS NOT NULL
 ORDER BY 1;
 
 -- name: remove_vectors

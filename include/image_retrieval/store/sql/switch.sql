@@ -37,7 +37,9 @@ WHERE NOT EXISTS (SELECT FROM ended WHERE state = 'switched');
 -- name: find_undone
 -- the switch that made the view show what it shows
 SELECT s.id, s.from_model, s.to_model,
-       to_regclass('retrieval.' || quote_ident('vector_' || s.collection || '_' || s.from_model)) IS NOT NULL AS kept
+       EXISTS (SELECT FROM retrieval.vector_space AS v
+               WHERE v.collection = s.collection AND v.model = s.from_model
+                 AND to_regclass('retrieval.' || quote_ident(v.vectors)) IS NOT NULL) AS kept
 FROM retrieval.switch AS s JOIN retrieval.collection AS c ON c.name = s.collection AND c.model = s.to_model
 WHERE s.collection = %(collection)s AND s.state = 'switched'
 ORDER BY s.id DESC
@@ -110,16 +112,20 @@ SELECT c.name AS collection, m.name AS model, m.dimensions, m.source, m.name = c
                WHERE s.collection = c.name AND s.to_model = m.name AND s.state = 'open') AS incoming,
        (SELECT max(s.ended_at) FROM retrieval.switch AS s
         WHERE s.collection = c.name AND m.name IN (s.from_model, s.to_model)) AS left_at
-FROM retrieval.collection AS c CROSS JOIN retrieval.model AS m
-WHERE to_regclass('retrieval.' || quote_ident('vector_' || c.name || '_' || m.name)) IS NOT NULL
+FROM retrieval.collection AS c
+JOIN retrieval.vector_space AS v ON v.collection = c.name
+JOIN retrieval.model AS m ON m.name = v.model
+WHERE to_regclass('retrieval.' || quote_ident(v.vectors)) IS NOT NULL
 ORDER BY c.name, m.name = c.model DESC, m.name;
 
 -- name: find_expired
 -- vectors that no view shows, no switch brings in, and no run has fed lately
 SELECT c.name AS collection, m.name AS model
-FROM retrieval.collection AS c CROSS JOIN retrieval.model AS m
+FROM retrieval.collection AS c
+JOIN retrieval.vector_space AS v ON v.collection = c.name
+JOIN retrieval.model AS m ON m.name = v.model
 WHERE m.name <> c.model
-  AND to_regclass('retrieval.' || quote_ident('vector_' || c.name || '_' || m.name)) IS NOT NULL
+  AND to_regclass('retrieval.' || quote_ident(v.vectors)) IS NOT NULL
   AND (SELECT max(s.ended_at) FROM retrieval.switch AS s
        WHERE s.collection = c.name AND m.name IN (s.from_model, s.to_model)) < now() - make_interval(secs => %(days)s * 86400)
   AND NOT EXISTS (SELECT FROM retrieval.switch AS s

@@ -1,5 +1,27 @@
--- name: find_table
-SELECT 1 AS found WHERE to_regclass(%(table)s) IS NOT NULL;
+-- name: find_space
+SELECT 1 AS found FROM retrieval.vector_space
+WHERE collection = %(collection)s AND model = %(model)s AND to_regclass('retrieval.' || quote_ident(vectors)) IS NOT NULL;
+
+-- name: claim_space
+-- who claims the same names at the same time waits here until this transaction ends
+INSERT INTO retrieval.vector_space (collection, model) VALUES (%(collection)s, %(model)s) ON CONFLICT DO NOTHING;
+
+-- name: find_owner
+SELECT collection, model FROM retrieval.vector_space WHERE stem = %(stem)s;
+
+-- name: find_strays
+-- what has a name that a new space wants, and is nobody's
+SELECT relname AS name FROM pg_class WHERE relnamespace = 'retrieval'::regnamespace AND relname = ANY (%(relations)s)
+UNION
+SELECT proname FROM pg_proc WHERE pronamespace = 'retrieval'::regnamespace AND proname = %(function)s
+ORDER BY name;
+
+-- name: has_vectors
+SELECT EXISTS (SELECT FROM retrieval.{vectors}) AS found;
+
+-- name: find_tables_of
+SELECT vectors FROM retrieval.vector_space
+WHERE model = %(model)s AND to_regclass('retrieval.' || quote_ident(vectors)) IS NOT NULL;
 
 -- name: vector_table
 CREATE TABLE retrieval.{vectors} (
@@ -45,6 +67,10 @@ WHERE m.dtype IS NULL OR m.calibration IS DISTINCT FROM excluded.calibration;
 -- name: find_model
 SELECT source, revision, family, dimensions, use_cls_token, dtype, digest
 FROM retrieval.model WHERE name = %(name)s;
+
+-- name: record_source
+UPDATE retrieval.model SET source = %(source)s, revision = %(revision)s
+WHERE name = %(name)s AND (source, revision) IS DISTINCT FROM (%(source)s, %(revision)s::text);
 
 -- name: record_digest
 -- by the first shard; whoever upserts another one at the same time waits here until that is in the table

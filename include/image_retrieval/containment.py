@@ -1,0 +1,65 @@
+"""Whether one folder lies inside another, however both are written."""
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+Reading = tuple[str, ...]
+
+
+def lies_inside(inner: str, outer: str) -> bool:
+    """Whether a folder is another one or lies inside it, both given as URIs or paths.
+
+    A spelling that a store may read in several ways (`//`, `..`, `%20`) counts in each of them, so that what is taken
+    for apart is apart. Links and mounts of this machine's folders are followed as far as the folders are there.
+    """
+    there = set(_readings(outer))
+    if any(reading[: len(other)] == other for reading in _readings(inner) for other in there):
+        return True
+    same = {found for path in _paths(outer) if (found := _identity(path))}
+    return any(_identity(folder) in same for path in _paths(inner) for folder in (path, *path.parents))
+
+
+def _split(uri: str) -> tuple[str, str]:
+    """Scheme, in lower case, and the rest; a plain path is a file."""
+    scheme, found, rest = uri.partition("://")
+    return (scheme.lower(), rest) if found else ("file", uri)
+
+
+def _readings(uri: str) -> Iterator[Reading]:
+    """What a URI may stand for: its scheme, its bucket and the parts of its path, from the top."""
+    scheme, rest = _split(uri)
+    if scheme == "file":
+        for path in _paths(uri):
+            yield (scheme, *path.parts)
+        return
+    bucket, _, key = rest.partition("/")
+    for name in {key, unquote(key)}:
+        yield (scheme, bucket.lower(), *name.rstrip("/").split("/")) if name.rstrip("/") else (scheme, bucket.lower())
+        plain = posixpath.normpath(f"/{name}").strip("/")
+        yield (scheme, bucket.lower(), *(plain.split("/") if plain else ()))
+
+
+def _paths(uri: str) -> Iterator[Path]:
+    """The real paths that a file's URI may stand for."""
+    scheme, rest = _split(uri)
+    if scheme != "file":
+        return
+    spelled = {rest, unquote(rest, errors="surrogateescape")}
+    host, slash, path = rest.partition("/")
+    if slash and host.lower() == "localhost":
+        spelled |= {f"/{path}", f"/{unquote(path, errors='surrogateescape')}"}
+    for name in spelled:
+        yield Path(os.path.realpath(re.sub("[\0\ud800-\udc7f\udd00-\udfff]", "", name)))  # no folder has these
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What a folder is called under any of its names; None where it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

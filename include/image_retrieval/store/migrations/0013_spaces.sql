@@ -1,0 +1,100 @@
+-- Schema version 13: each vector table belongs to one collection under one model, and each database to one project.
+
+CREATE TABLE retrieval.project (
+    id     uuid NOT NULL DEFAULT gen_random_uuid(),
+    single boolean NOT NULL DEFAULT true CONSTRAINT project_is_single PRIMARY KEY CHECK (single)
+);
+COMMENT ON TABLE retrieval.project IS 'Who this database is, to others that use the same buckets; one row.';
+COMMENT ON COLUMN retrieval.project.id IS 'Written into the folders that are this project''s alone.';
+COMMENT ON COLUMN retrieval.project.single IS 'Keeps a second row out.';
+INSERT INTO retrieval.project DEFAULT VALUES;
+
+
+-- The names of its indexes do not begin with vector_: what does, a space may ask for.
+CREATE TABLE retrieval.vector_space (
+    collection text NOT NULL,
+    model      text NOT NULL,
+    vectors    text NOT NULL GENERATED ALWAYS AS ('vector_' || collection || '_' || model) STORED,
+    stem       text NOT NULL GENERATED ALWAYS AS
+        (regexp_replace('vector_' || collection || '_' || model, '(_(pkey|hnsw[12]?))+$', '')) STORED CONSTRAINT space_stem UNIQUE,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT space_key PRIMARY KEY (collection, model)
+);
+COMMENT ON TABLE retrieval.vector_space IS 'Which collection under which model each vector table belongs to.';
+COMMENT ON COLUMN retrieval.vector_space.collection IS 'Name of the collection.';
+COMMENT ON COLUMN retrieval.vector_space.model IS 'Name of the model, retrieval.model.';
+COMMENT ON COLUMN retrieval.vector_space.vectors IS 'Name of the vector table, in schema retrieval.';
+COMMENT ON COLUMN retrieval.vector_space.stem IS
+    'The table''s name without what indexes add to theirs: no two spaces share it, so neither share a table, an index or a view.';
+COMMENT ON COLUMN retrieval.vector_space.created_at IS 'When the space was made, or this table, whichever is later.';
+
+
+-- As before, but only of what belongs to them.
+CREATE OR REPLACE FUNCTION retrieval.drop_vectors(collection text, model text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    name constant text := drop_vectors.collection || '_' || drop_vectors.model;
+BEGIN
+    DELETE FROM retrieval.vector_space AS s WHERE s.collection = drop_vectors.collection AND s.model = drop_vectors.model;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    EXECUTE format('DROP FUNCTION IF EXISTS retrieval.%I', 'nearest_' || name);
+    EXECUTE format('DROP VIEW IF EXISTS retrieval.%I', 'images_' || name);
+    EXECUTE format('DROP TABLE IF EXISTS retrieval.%I', 'vector_' || name);
+    DELETE FROM retrieval.vector_index WHERE vectors = 'vector_' || name;
+END
+$$;
+
+
+-- The tables that are there. One that two spaces filled goes to the one that has more in it; the other's vectors leave it,
+-- and its collection is as before its first run, which tells to rename the model.
+DO $$
+DECLARE
+    space record;
+    held  bigint;
+BEGIN
+    CREATE TEMPORARY TABLE asking ON COMMIT DROP AS
+    SELECT k.collection, m.name AS model, 'vector_' || k.collection || '_' || m.name AS vectors, 0::bigint AS rows,
+           EXISTS (SELECT FROM retrieval.collection AS c WHERE c.name = k.collection AND c.model = m.name) AS shown,
+           count(*) OVER (PARTITION BY 'vector_' || k.collection || '_' || m.name) > 1 AS contested
+    FROM (SELECT name AS collection FROM retrieval.collection UNION SELECT name FROM retrieval.made_collection
+          UNION SELECT r.collection FROM retrieval.run AS r UNION SELECT s.collection FROM retrieval.switch AS s) AS k
+    CROSS JOIN retrieval.model AS m
+    JOIN pg_class AS t ON t.relname = 'vector_' || k.collection || '_' || m.name
+    WHERE t.relnamespace = 'retrieval'::regnamespace AND t.relkind = 'r';
+
+    FOR space IN SELECT * FROM asking WHERE contested LOOP
+        EXECUTE format('SELECT count(*) FROM retrieval.%I AS v JOIN retrieval.image AS i ON i.id = v.id WHERE i.collection = $1', space.vectors)
+        INTO held USING space.collection;
+        UPDATE asking AS a SET rows = held WHERE a.collection = space.collection AND a.model = space.model;
+    END LOOP;
+
+    INSERT INTO retrieval.vector_space (collection, model)
+    SELECT a.collection, a.model FROM asking AS a ORDER BY a.rows DESC, a.shown DESC, a.collection
+    ON CONFLICT DO NOTHING;
+
+    FOR space IN
+        SELECT a.*, s.collection AS owner, s.model AS owned
+        FROM asking AS a JOIN retrieval.vector_space AS s ON s.vectors = a.vectors AND s.collection <> a.collection
+        WHERE a.rows > 0 OR a.shown
+    LOOP
+        EXECUTE format('DELETE FROM retrieval.%I AS v USING retrieval.image AS i WHERE i.id = v.id AND i.collection = $1', space.vectors)
+        USING space.collection;
+        IF space.shown THEN
+            BEGIN
+                EXECUTE format('DROP VIEW IF EXISTS images.%I', space.collection);
+            EXCEPTION WHEN dependent_objects_still_exist THEN  -- somebody's own view reads it: it stays, and is empty
+                PERFORM retrieval.make_view(format('images.%I', space.collection), retrieval.view_text(space.vectors) || ' AND false',
+                                            'The searchable images of this collection.');
+            END;
+            DELETE FROM retrieval.collection AS c WHERE c.name = space.collection;
+        END IF;
+        UPDATE retrieval.switch AS w SET state = 'given_up', ended_at = now()
+        WHERE w.collection = space.collection AND w.state = 'open';
+        EXECUTE format('DROP VIEW IF EXISTS retrieval.%I', 'images_' || space.owner || '_' || space.owned);
+        PERFORM retrieval.face_vectors(space.owner, space.owned, c.distance) FROM retrieval.collection AS c WHERE c.name = space.owner;
+    END LOOP;
+    DROP TABLE asking;
+END
+$$;
