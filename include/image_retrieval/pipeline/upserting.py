@@ -66,6 +66,7 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
             present = _present(connection, usable)
             usable, vectors = usable.filter(present), vectors.filter(present)
         schema.record_digest(connection, entry, digest)
+        schema.record_source(connection, entry)
         upserted = loading.load_vectors(connection, entry, usable, vectors, facts=leads) if len(usable) else 0
         loading.write_rejections(connection, entry, run_id, rejections, settings.max_attempts, also=also)
         seconds = time.monotonic() - started

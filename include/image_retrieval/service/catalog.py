@@ -13,7 +13,7 @@ from image_retrieval.models.calibration import Calibration, calibration_of
 from image_retrieval.service.errors import Refused
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.reports import made_collections
+from image_retrieval.store.reports import made_collection, made_collections
 from image_retrieval.store.sql import statement
 
 
@@ -61,8 +61,8 @@ def shown_collection(connection: Connection, settings: Settings, name: str) -> S
     row = connection.execute(statement("service", "find_shown"), {"name": name}).fetchone()
     if row is None:
         raise unknown_collection(connection, name)
-    listed = listed_collections(settings).get(name)
-    made = {} if listed else made_collections(connection)
+    made = made_collection(connection, name)  # before the file: an entry that came later takes nothing over
+    listed = None if made else listed_collections(settings).get(name)
     model = ModelOptions(
         name=row["model"],
         source=row["model_source"],
@@ -70,7 +70,10 @@ def shown_collection(connection: Connection, settings: Settings, name: str) -> S
         dtype=row["dtype"] or (listed.model.dtype if listed else "float32"),
         use_cls_token=row["use_cls_token"],
     )
-    collection = listed or made.get(name) or Collection(name=name, source=row["source"], model=model)
+    if listed and listed.model.name == model.name:  # whoever loads it compares its digest
+        moved = {"source": listed.model.source, "revision": listed.model.revision}
+        model = model.model_copy(update=moved)
+    collection = listed or made or Collection(name=name, source=row["source"], model=model)
     return Shown(
         collection.model_copy(update={"model": model}),  # collections.yaml may name the next one already
         model,
@@ -78,7 +81,7 @@ def shown_collection(connection: Connection, settings: Settings, name: str) -> S
         row["dimensions"],
         row["digest"],
         row["calibration"],
-        made=name in made,
+        made=made is not None,
     )
 
 
@@ -91,8 +94,10 @@ def unknown_collection(connection: Connection, name: str) -> Refused:
 
 def known_models(connection: Connection, settings: Settings) -> dict[str, ModelOptions]:
     """Models that a new collection may take: those of the collections that there are, by name, in their order."""
-    collections = [*listed_collections(settings).values(), *made_collections(connection).values()]
-    return {collection.model.name: collection.model for collection in collections}
+    models: dict[str, ModelOptions] = {}
+    for collection in (*listed_collections(settings).values(), *made_collections(connection).values()):
+        models.setdefault(collection.model.name, collection.model)  # the file tells where a model is now
+    return models
 
 
 def new_collection(settings: Settings, name: str, model: ModelOptions, options: dict[str, Any]) -> Collection:

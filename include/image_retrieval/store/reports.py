@@ -37,6 +37,12 @@ def collection_stats(connection: Connection) -> dict[str, Any]:
     return stats
 
 
+def made_collection(connection: Connection, name: str) -> Collection | None:
+    """One that was made through the API; None where none of that name was."""
+    row = connection.execute(statement("service", "find_made"), {"name": name}).fetchone()
+    return Collection(name=name, **row["definition"]) if row else None
+
+
 def made_collections(connection: Connection) -> dict[str, Collection]:
     """Those that were made through the API."""
     rows = connection.execute(statement("service", "made_collections")).fetchall()

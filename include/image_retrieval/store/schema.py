@@ -79,6 +79,13 @@ def _has_vectors(connection: Connection, model: str) -> bool:
     return any(row and row["found"] for row in found)
 
 
+def has_moved(connection: Connection, collection: Collection) -> bool:
+    """Whether the collection's model lies elsewhere than the one of its name was last found."""
+    known = connection.execute(statement("view", "find_model"), {"name": collection.model.name}).fetchone()
+    model = collection.model
+    return known is not None and (known["source"], known["revision"]) != (model.source, model.revision)
+
+
 def record_source(connection: Connection, collection: Collection) -> None:
     """Record where the collection's model lies, whose files were found to be those that made its vectors."""
     model = collection.model

@@ -15,6 +15,9 @@ ORDER BY c.name;
 -- name: made_collections
 SELECT name, definition FROM retrieval.made_collection ORDER BY name;
 
+-- name: find_made
+SELECT definition FROM retrieval.made_collection WHERE name = %(name)s;
+
 -- name: make_collection
 INSERT INTO retrieval.made_collection (name, definition) VALUES (%(name)s, %(definition)s)
 ON CONFLICT (name) DO NOTHING;
