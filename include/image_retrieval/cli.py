@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     house.add_argument("action", choices=("up", "down", "status"))
     house.add_argument("--airflow", action="store_true", help="Airflow and its UI, too")
     add("migrate", services.migrate)
+    add("take-over", services.take_over)
 
     collections = add("collections", services.collections, json_too=True)
     collections.add_argument("action", choices=("list", "show"))

@@ -33,6 +33,9 @@ MANIFEST = pa.schema(
 KEPT_MANIFEST = MANIFEST.append(pa.field("resampled_uri", pa.string()))
 
 
+RUNS_FOLDER, KEPT_FOLDER = "work", "resampled"  # of the work folder: files of runs, and the pictures that are kept
+
+
 @dataclass(frozen=True, slots=True)
 class ShardFiles:
     """Where one shard's manifest, packed pixels and vectors lie."""
@@ -42,9 +45,14 @@ class ShardFiles:
     embeddings: str
 
 
+def folder_in(work_uri: str, *parts: str) -> str:
+    """A folder of the work folder, ending in `/`."""
+    return "/".join((work_uri.rstrip("/"), *parts, ""))
+
+
 def collection_folder(work_uri: str, collection: str) -> str:
     """The folder of all runs' files of a collection, ending in `/`."""
-    return f"{work_uri.rstrip('/')}/work/{collection}/"
+    return folder_in(work_uri, RUNS_FOLDER, collection)
 
 
 def run_folder(work_uri: str, collection: str, run_id: str) -> str:

@@ -1,6 +1,7 @@
 """A user's mistake is told in one line that names what is wrong and what to do, with exit status 2."""
 
 import pytest
+import yaml
 
 from integration.pictures import SCENES, put
 
@@ -18,9 +19,54 @@ def is_told(command):
     return check
 
 
-def test_a_work_folder_inside_the_source(is_told, collection):
-    inside = collection.source + "work/"
-    is_told("run", "things", says=[f"{inside} lies inside the source"], IMAGE_RETRIEVAL_WORK_URI=inside)
+WORK = "lies inside the source"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("run", "things"), ("list", "things"), ("list", "things", "--dry-run"), ("models", "switch", "things", "m")],
+)
+@pytest.mark.parametrize("spelling", ["{}work/", "{}", "{}/", "{}./work", "{}x/../work"])
+def test_a_work_folder_inside_the_source(
+    is_told, change_collection, collection, random_model, tmp_path, words, spelling
+):
+    words = (*words, "--source", str(random_model)) if "switch" in words else words
+    for source in (collection.source, f"file://{tmp_path}/in/"):
+        change_collection(source=source)
+        inside = spelling.format(source)
+        is_told(*words, says=[f"{inside} {WORK}"], IMAGE_RETRIEVAL_WORK_URI=inside)
+        without = spelling.format(source).rstrip("/")
+        is_told(*words, says=[f"{without} {WORK}"], IMAGE_RETRIEVAL_WORK_URI=without)
+
+
+def test_a_work_folder_that_links_into_the_source(is_told, change_collection, tmp_path):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "work").symlink_to(tmp_path / "in" / "deep")
+    change_collection(source=f"file://{tmp_path}/in/")
+    is_told("run", "things", says=[WORK], IMAGE_RETRIEVAL_WORK_URI=f"file://{tmp_path}/work/")
+
+
+def test_a_work_folder_inside_the_source_of_another_collection(is_told, project, collection):
+    entries = yaml.safe_load(project.collections_path.read_text())["collections"]
+    entries["others"] = {**entries["things"], "source": project.work_uri.rstrip("/")}
+    project.collections_path.write_text(yaml.safe_dump({"collections": entries}))
+    is_told("run", "things", says=[f"{WORK} {project.work_uri} of collection 'others'"])
+
+
+@pytest.mark.parametrize("part", ["work/", "work/things/", "resampled//things/old/"])
+def test_a_source_inside_the_work_folder_where_files_are_deleted(is_told, change_collection, project, part):
+    change_collection(source=project.work_uri + part)
+    is_told("run", "things", says=["lies inside", f"{project.work_uri}{part.partition('/')[0]}/, where"])
+
+
+def test_an_export_or_an_upkeep_inside_a_source(is_told, command, collection, store, project):
+    put(store, collection.source, dict(list(SCENES.items())[:1]))
+    assert command("run", "things").returncode == 0
+    for uri in (f"{collection.source}export", collection.source.rstrip("/") + "//a/../b"):
+        is_told("export", "things", uri, says=[f"inside the source {collection.source}"])
+    is_told("export", "things", f"{project.work_uri}work/things/x", says=["whose files are deleted after runs"])
+    is_told("upkeep", "things", says=[WORK], IMAGE_RETRIEVAL_WORK_URI=collection.source)
+    is_told("upkeep", "things", "--dry-run", says=[WORK], IMAGE_RETRIEVAL_WORK_URI=f"{collection.source}a")
 
 
 def test_unknown_collection(is_told):

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file, save_file
 
+from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding.backends import load_engine
 from image_retrieval.errors import UserError
 from image_retrieval.models.digest import digest_of
@@ -15,6 +16,7 @@ from image_retrieval.models.towers import image_tower
 from image_retrieval.pipeline.listing import list_images
 from image_retrieval.pipeline.resampling import resample_shard
 from image_retrieval.pipeline.running import embed, run_collection
+from image_retrieval.pipeline.switching import plan_switch, roll_back, switch_collection
 from image_retrieval.pipeline.upserting import upsert_shard
 from image_retrieval.shards import shard_files
 from integration.pictures import SCENES, put
@@ -141,3 +143,82 @@ def test_a_model_of_a_former_schema_gets_what_it_lacks(entry, model, project, da
     rows(database_url, "UPDATE retrieval.model SET digest = NULL, dtype = NULL RETURNING 1")
     run_collection(entry, "second", project, full=True)
     assert rows(database_url, "SELECT digest, dtype FROM retrieval.model") == [(digest_of(model), "float32")]
+
+
+def moved(model, change_collection, name="elsewhere"):
+    """The entry after the model's folder went to another place."""
+    return change_collection(model={"name": "random", "source": str(model.rename(model.with_name(name)))}, shard_size=3)
+
+
+def sources(url):
+    return rows(url, "SELECT source FROM retrieval.model")
+
+
+def test_a_model_at_another_place_is_the_same_and_new_images_follow(
+    entry, model, project, store, change_collection, database_url, command, tmp_path
+):
+    run_collection(entry, "first", project)
+    entry = moved(model, change_collection)
+    put(store, entry.source, dict(list(SCENES.items())[6:8]))
+    report = run_collection(entry, "second", project)
+    assert (report["state"], report["new"], report["changed"]) == ("success", 2, 0)
+    assert sources(database_url) == [(entry.model.source,)]
+    (tmp_path / "query").write_bytes(next(iter(PICTURES.values())))
+    assert command("search", "things", "--image", str(tmp_path / "query")).returncode == 0
+
+
+def test_a_moved_model_is_followed_where_nothing_is_new(entry, model, project, change_collection, database_url):
+    run_collection(entry, "first", project)
+    entry = moved(model, change_collection)
+    list_images(entry, "dry", project, dry_run=True)
+    assert sources(database_url) == [(str(model),)]
+    assert run_collection(entry, "second", project)["new"] == 0
+    assert sources(database_url) == [(entry.model.source,)]
+
+
+@pytest.mark.parametrize("new", [0, 2])
+def test_other_weights_at_another_place_are_refused_before_any_vector(
+    entry, model, project, store, change_collection, database_url, new
+):
+    run_collection(entry, "first", project)
+    before = rows(database_url, f"SELECT id, xmin::text FROM {VECTORS} ORDER BY 1")
+    entry = moved(model, change_collection)
+    change_weights(model.with_name("elsewhere"))
+    put(store, entry.source, dict(list(SCENES.items())[6 : 6 + new]))
+    with pytest.raises(UserError, match=CHANGED):
+        run_collection(entry, "second", project)
+    assert rows(database_url, f"SELECT id, xmin::text FROM {VECTORS} ORDER BY 1") == before
+    assert sources(database_url) == [(str(model),)]
+
+
+def test_a_wrong_place_may_be_corrected_before_the_first_vector(entry, model, project, change_collection, database_url):
+    list_images(entry, "first", project)
+    entry = moved(model, change_collection)
+    assert run_collection(entry, "second", project)["state"] == "success"
+    assert sources(database_url) == [(entry.model.source,)]
+
+
+def test_vectors_of_unknown_weights_stay_with_their_place(entry, model, project, change_collection, database_url):
+    run_collection(entry, "first", project)
+    rows(database_url, "UPDATE retrieval.model SET digest = NULL RETURNING 1")
+    with pytest.raises(UserError, match=r"\(source '[^']+' → '[^']+'\)"):
+        list_images(moved(model, change_collection), "second", project)
+
+
+def test_a_switch_to_a_model_that_has_moved(
+    entry, model, project, change_collection, random_model, tmp_path, database_url
+):
+    other = shutil.copytree(random_model, tmp_path / "other")
+    change_weights(other)
+    options = ModelOptions(name="other", source=str(other), batch_size=16)
+    run_collection(entry, "first", project)
+    switch_collection(entry, options, "switch", project)
+    roll_back(entry, project)
+    there = options.model_copy(update={"source": str(other.rename(tmp_path / "there"))})
+    switch_collection(entry, there, "again", project)
+    assert ("other", there.source) in rows(database_url, "SELECT name, source FROM retrieval.model")
+    roll_back(entry, project)
+    change_weights(tmp_path / "there")
+    moved_again = there.model_copy(update={"source": str((tmp_path / "there").rename(tmp_path / "beyond"))})
+    with pytest.raises(UserError, match=CHANGED):
+        plan_switch(entry, moved_again, "third", project)

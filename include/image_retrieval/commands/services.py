@@ -33,6 +33,19 @@ def migrate(options: argparse.Namespace, settings: Settings) -> None:
     migrate(settings)
 
 
+def take_over(options: argparse.Namespace, settings: Settings) -> None:
+    """Make the work folder and that of the API's pictures this project's, which were another one's."""
+    from image_retrieval.objects import ObjectStore
+    from image_retrieval.pipeline.owning import pictures_place, take_over, work_place
+    from image_retrieval.store.connection import connect
+
+    store = ObjectStore(settings)
+    with connect(settings) as connection:
+        for place in (work_place(settings), pictures_place(settings)):
+            taken = take_over(connection, place, store)
+            console.print(f"{place.uri}: {'taken over from another project' if taken else 'is not of another project'}")
+
+
 def collections(options: argparse.Namespace, settings: Settings) -> None:
     """List the collections, or show one with every default filled in."""
     if options.action == "show":

@@ -76,6 +76,9 @@ class Objects(Protocol):
     def write(self, uri: str, data: bytes) -> None:
         """Write an object whole or not at all."""
 
+    def create(self, uri: str, data: bytes) -> bool:
+        """Write an object that is not there yet; returns whether it was written."""
+
     def upload(self, source: Path, uri: str) -> None:
         """Write a file of any size as an object, whole or not at all."""
 

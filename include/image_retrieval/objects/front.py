@@ -52,6 +52,13 @@ class ObjectStore:
         """Write an object whole or not at all."""
         self._of(uri).write(uri, data)
 
+    def create(self, uri: str, data: bytes) -> bool:
+        """Write an object that is not there yet; returns whether it was written.
+
+        A store that knows no conditional writes overwrites what another one wrote at the same moment: read it back.
+        """
+        return self._of(uri).create(uri, data)
+
     def upload(self, source: Path, uri: str) -> None:
         """Write a file of any size as an object, whole or not at all."""
         self._of(uri).upload(source, uri)

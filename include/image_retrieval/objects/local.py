@@ -65,6 +65,10 @@ class LocalObjects:
     def write(self, uri: str, data: bytes) -> None:
         _write(_path(uri), io.BytesIO(data))
 
+    def create(self, uri: str, data: bytes) -> bool:
+        with local_errors.writing(_path(uri)):
+            return _create(_path(uri), data)
+
     def upload(self, source: Path, uri: str) -> None:
         with source.open("rb") as stream:
             _write(_path(uri), stream)
@@ -179,6 +183,24 @@ def _write(path: Path, stream: IO[bytes]) -> None:
         finally:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
+
+
+def _create(path: Path, data: bytes) -> bool:
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        partial.write_bytes(data)
+        path.hardlink_to(partial)  # whole or not at all, and never over another
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        if path.exists():
+            return False
+        partial.replace(path)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return True
 
 
 def _require_deleted(refused: dict[str, str], asked: int) -> None:

@@ -26,7 +26,7 @@ from image_retrieval.objects.base import (
 from image_retrieval.objects.ranges import RangeReader
 from image_retrieval.objects.retrying import Broken, again
 from image_retrieval.objects.s3_client import place_of, s3_client
-from image_retrieval.objects.s3_errors import MISSING, code_of, explained
+from image_retrieval.objects.s3_errors import MISSING, NOT_CONDITIONAL, OVERTAKEN, code_of, explained
 from image_retrieval.objects.s3_listing import pages, plain_etag, require_told_whether_cut
 from image_retrieval.objects.uris import split_s3
 from image_retrieval.settings import Settings
@@ -119,6 +119,21 @@ class S3Objects:
         bucket, key = split_s3(uri)
         with explained(uri, self._place):
             self._sent(uri, lambda: self._client.put_object(Bucket=bucket, Key=key, Body=data))
+
+    def create(self, uri: str, data: bytes) -> bool:
+        if self.stat(uri) is not None:
+            return False
+        bucket, key = split_s3(uri)
+        with explained(uri, self._place):
+            try:
+                self._client.put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
+            except ClientError as error:
+                if code_of(error) in OVERTAKEN:
+                    return False
+                if code_of(error) not in NOT_CONDITIONAL:
+                    raise
+                self._client.put_object(Bucket=bucket, Key=key, Body=data)
+        return True
 
     def upload(self, source: Path, uri: str) -> None:
         bucket, key = split_s3(uri)

@@ -21,6 +21,8 @@ from image_retrieval.objects.uris import split_s3
 S3_SETTINGS = "IMAGE_RETRIEVAL_S3_ENDPOINT_URL, …_S3_ACCESS_KEY_ID and …_S3_SECRET_ACCESS_KEY"
 MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound", "MethodNotAllowed", "405"}  # 405: a delete marker
 CHANGED = {"PreconditionFailed", "412"}
+OVERTAKEN = CHANGED | {"ConditionalRequestConflict", "409"}  # somebody else wrote it first, or is at it
+NOT_CONDITIONAL = {"NotImplemented", "501", "InvalidArgument"}  # what stores say that know no conditional writes
 MISNAMED = {"KeyTooLongError", "KeyTooLong", "InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName"}
 # of one object as of all: rights, and an encryption whose key this client has not
 REFUSED = {"AccessDenied", "Forbidden", "403", "InvalidRequest"}

@@ -12,6 +12,7 @@ from psycopg.rows import tuple_row
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectStore
+from image_retrieval.pipeline.apart import require_export_apart
 from image_retrieval.pipeline.dataset import COLUMNS, folder_of, now, read_manifest, write_manifest
 from image_retrieval.settings import Settings
 from image_retrieval.shards import VECTORS_PER_GROUP, reading, writing
@@ -40,6 +41,7 @@ def export_collection(
     """
     store, folder = ObjectStore(settings), folder_of(uri)
     with connect(settings) as connection:
+        require_export_apart(connection, collection, folder, settings)
         connection.commit()
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         manifest = _plan(connection, collection, store, folder, rows_per_part)

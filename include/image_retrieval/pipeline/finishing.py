@@ -9,6 +9,7 @@ from image_retrieval.collection import Collection
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore
+from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder, run_folder
 from image_retrieval.store import models, schema
@@ -70,8 +71,9 @@ def finish_run(collection: Collection, run_id: str, settings: Settings) -> dict[
         connection.execute(statement("report", "finish_run"), {**key, "state": "failed" if missing else "success"})
         running = [row["run_id"] for row in connection.execute(statement("report", "running_runs"), key)]
         report = read_run(connection, collection.name, run_id)
-    if report is None:
-        return {**key, "state": "failed", "missing_shards": []}
+        if report is None:
+            return {**key, "state": "failed", "missing_shards": []}
+        require_own(connection, work_place(settings), ObjectStore(settings), claim=False)
     _clear_work(collection, [run_id, *running], settings)
     return {**report, "missing_shards": missing}
 

@@ -16,11 +16,15 @@ from image_retrieval.errors import Reason, UserError
 from image_retrieval.models.description import ModelDescription, describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore, StoredObject
+from image_retrieval.pipeline.apart import WHY, require_apart
+from image_retrieval.pipeline.moving import follow_model
 from image_retrieval.pipeline.names import as_text, fault_of
+from image_retrieval.pipeline.owning import WORK_MARK, require_own, work_place
 from image_retrieval.settings import Settings
 from image_retrieval.shards import MANIFEST, run_folder, shard_files, writing
 from image_retrieval.store import ledger, models, schema
 from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.reports import made_collection
 from image_retrieval.store.sql import statement
 
 log = structlog.get_logger()
@@ -78,19 +82,15 @@ def list_images(
     A run of that name that is still running keeps its plan. While a switch to another model is open, each shard is
     there twice, the second time under that model. `full` takes every image again, `requeue` every one that was
     rejected, its attempts counted afresh; `dry_run` leaves no trace.
-    Raises UserError where more images are gone than the collection's deletion limit allows, and where the work
-    folder lies inside the source.
+    Raises UserError where more images are gone than the collection's deletion limit allows, where the work folder lies
+    inside a source, and where it is another project's.
     """
     started = time.monotonic()
-    if settings.work_uri.startswith(collection.source):
-        raise UserError(
-            f"IMAGE_RETRIEVAL_WORK_URI {settings.work_uri} lies inside the source {collection.source} of collection "
-            f"{collection.name!r}: resampled pictures would be listed as new images; choose another prefix or bucket"
-        )
     store = ObjectStore(settings)
     declared = collection
     run = {"collection": collection.name, "run_id": run_id}
     with connect(settings) as connection:
+        require_ready(connection, collection, store, settings, claim=not dry_run)
         connection.execute(statement("listing", "lock_collection"), run)
         known = connection.execute(statement("listing", "find_plan"), run).fetchone()
         if known is not None:
@@ -120,8 +120,23 @@ def list_images(
             row = {**run, **asdict(plan), "model": collection.model.name, "also": also.model.name if also else None}
             seconds = time.monotonic() - started
             connection.execute(statement("listing", "write_run"), {**row, "switch": None, "seconds": seconds})
+            if not plan.shards:  # else what embeds them compares the digest
+                follow_model(connection, collection, settings)
     log.info("would do" if dry_run else "listed", **asdict(plan), seconds=round(time.monotonic() - started, 2))
     return plan
+
+
+def require_ready(
+    connection: Connection, collection: Collection, store: ObjectStore, settings: Settings, *, claim: bool = True
+) -> None:
+    """Raise UserError where a run of a collection of the file would meet another's images, files or pictures."""
+    require_apart(connection, collection, settings)
+    if made_collection(connection, collection.name):
+        raise UserError(
+            f"collection {collection.name!r} was made through the API, and an entry of collections.yaml has its name: "
+            "give the entry another name, or drop the collection through the API first"
+        )
+    require_own(connection, work_place(settings), store, claim=claim)
 
 
 def compare(
@@ -166,6 +181,10 @@ def copy_listing(connection: Connection, collection: Collection, store: ObjectSt
         copy.set_types(COLUMNS)
         for page in store.pages(collection.source, follow_links=collection.follow_links):
             for entry in page:
+                if entry.key.endswith(WORK_MARK):
+                    raise UserError(
+                        f"a work folder lies inside the source of {collection.name!r}, at {entry.uri}: {WHY}"
+                    )
                 if not collection.takes(entry.key) or _is_marker(entry):
                     continue
                 if fault := fault_of(entry.uri):

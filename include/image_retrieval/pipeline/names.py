@@ -6,6 +6,7 @@ import re
 from image_retrieval.collection import Collection
 from image_retrieval.objects import local_path, split_s3
 from image_retrieval.settings import Settings
+from image_retrieval.shards import KEPT_FOLDER, folder_in
 
 LONGEST = 2500  # bytes of a URI: an entry of a B-tree takes 2,704, with the collection's name and what is around them
 LONGEST_NAME = 255  # bytes of a name in a folder
@@ -41,7 +42,7 @@ def as_text(uri: str) -> str:
 
 def pictures_folder(collection: Collection, settings: Settings) -> str:
     """The folder of a collection's resampled pictures, ending in `/`."""
-    return f"{settings.work_uri.rstrip('/')}/resampled/{collection.name}/"
+    return folder_in(settings.work_uri, KEPT_FOLDER, collection.name)
 
 
 def resampled_uri(collection: Collection, image_id: str, settings: Settings) -> str:

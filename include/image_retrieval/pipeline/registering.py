@@ -11,8 +11,10 @@ from image_retrieval.imaging.resample import Resampled
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore, StoredObject
+from image_retrieval.pipeline.apart import require_apart
 from image_retrieval.pipeline.listing import COLUMNS, ID_KINDS, listed_row
 from image_retrieval.pipeline.names import pictures_folder, resampled_uri
+from image_retrieval.pipeline.owning import pictures_place, require_own, work_place
 from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder
 from image_retrieval.store import loading, models, schema
@@ -54,7 +56,9 @@ def register_image(
     if not collection.takes(uri.removeprefix(collection.source)):
         raise UserError(f"{uri} matches none of the globs of collection {collection.name!r}: a listing would miss it")
     schema.record_digest(connection, collection, picture.digest)
+    schema.record_source(connection, collection)
     store = ObjectStore(settings)
+    require_own(connection, work_place(settings), store)
     store.write(uri, picture.data)
     entry = store.stat(uri)
     if entry is None:
@@ -92,6 +96,9 @@ def delete_image(connection: Connection, collection: Collection, image_id: str, 
 
 def make_collection(connection: Connection, collection: Collection, settings: Settings) -> None:
     """Give a collection its model's row, its vector table and its view, all empty."""
+    require_apart(connection, collection, settings)
+    for place in (work_place(settings), pictures_place(settings)):
+        require_own(connection, place, ObjectStore(settings))
     _lock(connection, collection)
     folder = model_folder(collection.model.source, collection.model.revision, settings, weights=False)
     model = describe(folder)
@@ -102,6 +109,8 @@ def make_collection(connection: Connection, collection: Collection, settings: Se
 
 def drop_collection(connection: Connection, collection: Collection, settings: Settings) -> None:
     """Delete a collection's view, vectors, rows, and all objects under its source."""
+    for place in (work_place(settings), pictures_place(settings)):
+        require_own(connection, place, ObjectStore(settings), claim=False)
     _lock(connection, collection)
     connection.execute(statement("view", "drop_view", view=collection.name))
     names = {"collection": collection.name, "model": collection.model.name}

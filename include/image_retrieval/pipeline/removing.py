@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import structlog
 
 from image_retrieval.collection import Collection
-from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectStore
+from image_retrieval.pipeline.apart import require_apart
 from image_retrieval.pipeline.listing import copy_listing
 from image_retrieval.pipeline.names import fault_of, ids_of, pictures_folder
+from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import Connection, connect, session
 from image_retrieval.store.sql import statement
@@ -50,6 +51,8 @@ def remove_expired(collection: Collection, settings: Settings) -> int:
     new. What a kill leaves is a picture without an image at most. Returns how many images were removed.
     """
     store, removed = ObjectStore(settings), 0
+    with connect(settings) as connection:
+        _require_ours(connection, collection, store, settings, claim=True)
     while count := _remove_batch(collection, settings, store):
         removed += count
     log.info("removed deleted images", images=removed, grace_days=settings.deleted_grace_days)
@@ -76,16 +79,13 @@ def _remove_batch(collection: Collection, settings: Settings, store: ObjectStore
 def find_orphans(collection: Collection, settings: Settings, *, remove: bool = False) -> Orphans:
     """Compare bucket, resampled pictures and tables in both directions; `remove`: delete pictures without an image.
 
-    Raises UserError where the bucket cannot be listed, and where the source lies among the pictures.
+    Raises UserError where the bucket cannot be listed, where a source lies among the pictures or the work folder in a
+    source, and where that folder is another project's.
     """
     folder = pictures_folder(collection, settings)
-    if collection.source.startswith(folder):
-        raise UserError(
-            f"source {collection.source} of collection {collection.name!r} lies inside {folder}, where resampled "
-            "pictures are kept: choose another prefix or bucket"
-        )
     store, key = ObjectStore(settings), {"collection": collection.name}
     with connect(settings) as connection:
+        _require_ours(connection, collection, store, settings, claim=remove)
         _copy_pictures(connection, collection, store, folder)
         found = connection.execute(statement("removing", "find_orphaned_pictures"), key).fetchall()
         copy_listing(connection, collection, store)
@@ -96,6 +96,13 @@ def find_orphans(collection: Collection, settings: Settings, *, remove: bool = F
         for start in range(0, len(found), BATCH):
             _remove_pictures(found[start : start + BATCH], collection, settings, store)
     return orphans
+
+
+def _require_ours(
+    connection: Connection, collection: Collection, store: ObjectStore, settings: Settings, *, claim: bool
+) -> None:
+    require_apart(connection, collection, settings)
+    require_own(connection, work_place(settings), store, claim=claim)
 
 
 def _remove_pictures(

@@ -23,7 +23,8 @@ from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.finishing import finish_run
-from image_retrieval.pipeline.listing import Plan, manifest_facts, write_manifests
+from image_retrieval.pipeline.listing import Plan, manifest_facts, require_ready, write_manifests
+from image_retrieval.pipeline.moving import follow_model
 from image_retrieval.pipeline.running import Progress, run_shards
 from image_retrieval.settings import Settings
 from image_retrieval.shards import KEPT_MANIFEST, run_folder
@@ -106,7 +107,9 @@ def plan_switch(
     """
     started = time.monotonic()
     run = {"collection": collection.name, "run_id": run_id}
+    store = ObjectStore(settings)
     with connect(settings) as connection:
+        require_ready(connection, collection, store, settings)
         connection.execute(statement("listing", "lock_collection"), run)
         known = connection.execute(statement("listing", "find_plan"), run).fetchone()
         if known is not None:
@@ -121,6 +124,7 @@ def plan_switch(
             _require_settled(connection, collection, shown, model)
             description = describe(model_folder(model.source, model.revision, settings, weights=False))
             facts = manifest_facts(target, description, schema.register_model(connection, target, description))
+            follow_model(connection, target, settings)  # runs that feed it ask the database where it is
             schema.ensure_vector_table(connection, target, description.dimensions)
             number = _opened(connection, shown, target)
             connection.execute(
@@ -132,7 +136,7 @@ def plan_switch(
         size = max(shard_size or collection.shard_size, math.ceil(due / collection.max_shards))
         plan = Plan(due, due, 0, 0, 0, math.ceil(due / size), 0)
         if plan.shards:
-            ObjectStore(settings).delete_under(run_folder(settings.work_uri, collection.name, run_id))
+            store.delete_under(run_folder(settings.work_uri, collection.name, run_id))
             rows = statement("switch", "read_due")
             write_manifests(connection, rows, KEPT_MANIFEST, run, settings, range(plan.shards), size, facts)
         connection.execute(statement("listing", "forget_run"), run)

@@ -33,7 +33,7 @@ def kept_collections(settings: Settings) -> dict[str, Collection]:
     Each is under the model that its view shows.
     """
     with connect(settings) as connection:
-        known = made_collections(connection) | load_collections(settings.collections_path)
+        known = load_collections(settings.collections_path) | made_collections(connection)
         shown = {name: models.shown(connection, entry) for name, entry in known.items()}
         return {name: entry for name, entry in shown.items() if _has_vectors(connection, entry)}
 

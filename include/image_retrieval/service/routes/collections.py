@@ -18,6 +18,7 @@ from image_retrieval.service.forms import CollectionForm, CollectionInfo
 from image_retrieval.service.state import Service
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.reports import made_collections
+from image_retrieval.store.schema import SpaceTaken
 from image_retrieval.store.sql import statement
 
 Name = Annotated[str, Path(max_length=100)]
@@ -64,7 +65,7 @@ def make(service: Service, connection: Connection, form: CollectionForm) -> Show
     options = {"resample": {"keep": True}, "id_pattern": form.id_pattern}
     collection = new_collection(service.settings, form.name, models[name], options)
     others = [*listed_collections(service.settings).values(), *made_collections(connection).values()]
-    if any(collection.name == other.name or collection.vector_table == other.vector_table for other in others):
+    if any(collection.name == other.name or collection.space.stem == other.space.stem for other in others):
         raise Refused(
             409, "exists", f"there is a collection {form.name!r} already, or one with its vector table's name"
         )
@@ -72,7 +73,10 @@ def make(service: Service, connection: Connection, form: CollectionForm) -> Show
     row = {"name": collection.name, "definition": Jsonb(definition)}
     if connection.execute(statement("service", "make_collection"), row).rowcount == 0:
         raise Refused(409, "exists", f"there is a collection {form.name!r} already")
-    registering.make_collection(connection, collection, service.settings)
+    try:
+        registering.make_collection(connection, collection, service.settings)
+    except SpaceTaken as error:
+        raise Refused(409, "exists", str(error)) from None
     return shown_collection(connection, service.settings, collection.name)
 
 

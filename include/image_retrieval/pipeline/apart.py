@@ -1,0 +1,46 @@
+"""Apart: what the project writes never lies in a source, nor a source in what it deletes."""
+
+from image_retrieval.collection import Collection, load_collections
+from image_retrieval.containment import lies_inside
+from image_retrieval.errors import UserError
+from image_retrieval.settings import Settings
+from image_retrieval.shards import KEPT_FOLDER, RUNS_FOLDER, folder_in
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.reports import made_collections
+
+WHY = "resampled pictures would be listed as new images; choose another prefix or bucket"
+
+
+def require_apart(connection: Connection, collection: Collection, settings: Settings) -> None:
+    """Raise UserError where the work folder lies in a source, of whatever collection, or a source in a part of it."""
+    work = settings.work_uri
+    for name, source in _sources(connection, collection, settings).items():
+        if lies_inside(work, source):
+            raise UserError(
+                f"IMAGE_RETRIEVAL_WORK_URI {work} lies inside the source {source} of collection {name!r}: {WHY}"
+            )
+        for part, held in ((RUNS_FOLDER, "files of runs are deleted"), (KEPT_FOLDER, "resampled pictures are kept")):
+            folder = folder_in(work, part)
+            if lies_inside(source, folder):
+                raise UserError(
+                    f"source {source} of collection {name!r} lies inside {folder}, where {held}: "
+                    "choose another prefix or bucket"
+                )
+
+
+def require_export_apart(connection: Connection, collection: Collection, uri: str, settings: Settings) -> None:
+    """Raise UserError where an export to a URI would lie in a source, or in a part of the work folder."""
+    for name, source in _sources(connection, collection, settings).items():
+        if lies_inside(uri, source):
+            raise UserError(f"{uri} lies inside the source {source} of collection {name!r}: choose another folder")
+    for part in (RUNS_FOLDER, KEPT_FOLDER):
+        folder = folder_in(settings.work_uri, part)
+        if lies_inside(uri, folder):
+            raise UserError(f"{uri} lies inside {folder}, whose files are deleted after runs: choose another folder")
+
+
+def _sources(connection: Connection, collection: Collection, settings: Settings) -> dict[str, str]:
+    """The sources of all collections, of this one as it is given."""
+    path = settings.collections_path
+    known = (load_collections(path) if path.is_file() else {}) | made_collections(connection)
+    return {name: entry.source for name, entry in (known | {collection.name: collection}).items()}

@@ -1,0 +1,2 @@
+-- name: find
+SELECT id FROM retrieval.project;
