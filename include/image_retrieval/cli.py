@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     in_pods = False
     try:
-        options = _parser().parse_args(arguments)
+        options = _options(sys.argv[1:] if arguments is None else arguments)
         in_pods = options.in_pods
         settings = load_settings()
         logs.configure(settings.log_format)
@@ -47,6 +47,15 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    """The command and what it is given. All that follows `psql` is psql's own, `--` and `-h` as well."""
+    if arguments[:1] == ["psql"] and arguments[1:] != ["--help"]:
+        options = _parser().parse_args(["psql"])
+        options.arguments = arguments[1:]
+        return options
+    return _parser().parse_args(arguments)
 
 
 def _status(error: Exception) -> int:
@@ -168,7 +177,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "import":
             data_set.add_argument("--model", metavar="NAME", help="what made the vectors, where they do not tell")
     add("stats", searching.stats, json_too=True)
-    add("psql", services.psql)
+    psql = add("psql", services.psql)
+    psql.add_argument("arguments", nargs="*", metavar="…", help="what psql takes, such as -c 'SELECT 1' or -f FILE")
     serve = add("serve", serving.serve)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     serve.add_argument("--port", type=_number(1, 65535), default=8090, metavar="N", help="port to listen on (8090)")

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 
 from image_retrieval.collection import find_collection, load_collections
 from image_retrieval.commands.printing import console, print_json, print_table
@@ -65,14 +66,15 @@ def collections(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def psql(options: argparse.Namespace, settings: Settings) -> None:
-    """Open a psql prompt on the database."""
+    """Open a psql prompt on the database, or do what psql's own arguments say; its exit status is the command's."""
     from image_retrieval.local.postgres import programs
     from image_retrieval.store.connection import connect, psql_environment
 
     with connect(settings):  # told in one line where it cannot be reached
         pass
     program = str(programs() / "psql")
-    os.execve(program, [program], {**os.environ, **psql_environment(settings)})
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what it ignores psql would
+    os.execve(program, [program, *options.arguments], {**os.environ, **psql_environment(settings)})
 
 
 def demo(options: argparse.Namespace, settings: Settings) -> int:
