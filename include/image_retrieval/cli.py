@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from image_retrieval import __version__, logs
-from image_retrieval.commands import datasets, embedding, models, searching, services, serving, stages
+from image_retrieval.commands import collections, datasets, embedding, models, searching, services, serving, stages
 from image_retrieval.errors import ImageRejected, OutOfMemory, Reason, Unavailable, UserError
 from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE
 from image_retrieval.settings import Settings, load_settings
@@ -17,6 +17,7 @@ from image_retrieval.values import KNOWN_ID_LETTERS, MOST_RESULTS, finite, plain
 
 Command = Callable[[argparse.Namespace, Settings], int | None]
 MODELS = "Switch a collection to another model, and back."
+COLLECTIONS = "List the collections, show one, drop one."
 MOST = 1_000_000_000  # where nothing else bounds a number
 IMAGE_HELP = "a picture: a file, an http(s):// or s3:// URL, - for stdin"
 MODEL_HELP = "a folder, a hub id, or s3://bucket/prefix/"
@@ -97,9 +98,16 @@ def _parser() -> argparse.ArgumentParser:
     add("migrate", services.migrate)
     add("take-over", services.take_over)
 
-    collections = add("collections", services.collections, json_too=True)
-    collections.add_argument("action", choices=("list", "show"))
-    collections.add_argument("name", nargs="?", metavar="COLLECTION")
+    of_collections = _group(commands, "collections", COLLECTIONS)
+    add("list", collections.list_all, json_too=True, to=of_collections)
+    add("show", collections.show, collection=True, json_too=True, to=of_collections)
+    drop = add("drop", collections.drop, collection=True, to=of_collections)
+    drop.add_argument("--yes", action="store_true", help="do not ask")
+    drop.add_argument("--dry-run", action="store_true", help="only tell what would be removed")
+    drop.add_argument(
+        "--with-originals", action="store_true", help="of a collection made through the API: its originals, too"
+    )
+    drop.add_argument("--force", action="store_true", help="although a run seems to be under way: it was killed")
 
     for name, command in (("list", stages.plan), ("run", stages.run)):
         stage = add(name, command, collection=True)
@@ -126,8 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--model", metavar="SOURCE", help=MODEL_HELP)
     _model_options(healthcheck)
 
-    actions = commands.add_parser("models", help=MODELS, description=MODELS)
-    of_models = actions.add_subparsers(metavar="ACTION", required=True)
+    of_models = _group(commands, "models", MODELS)
     add("list", models.list_models, json_too=True, to=of_models)
     switch = add("switch", models.switch, collection=True, to=of_models)
     switch.add_argument("model", metavar="MODEL", help="name of the other model")
@@ -185,6 +192,11 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", services.demo)
     demo.add_argument("--images", type=Path, metavar="FOLDER", help="your own images instead of drawn scenes")
     return parser
+
+
+def _group(commands: Any, name: str, help: str) -> Any:
+    """A command that has commands of its own."""
+    return commands.add_parser(name, help=help, description=help).add_subparsers(metavar="ACTION", required=True)
 
 
 def _model_options(sub: argparse.ArgumentParser) -> None:

@@ -11,6 +11,10 @@ class Unavailable(UserError):
     """A service does not answer: the same command may succeed later."""
 
 
+class Dropped(UserError):
+    """The collection is not there any more."""
+
+
 class OutOfMemory(UserError):
     """The device or the machine has too little memory for a batch: a smaller one may fit."""
 

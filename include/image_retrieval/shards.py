@@ -33,7 +33,8 @@ MANIFEST = pa.schema(
 KEPT_MANIFEST = MANIFEST.append(pa.field("resampled_uri", pa.string()))
 
 
-RUNS_FOLDER, KEPT_FOLDER = "work", "resampled"  # of the work folder: files of runs, and the pictures that are kept
+# of the work folder: files of runs, pictures that are kept, and copies of what is being overwritten
+RUNS_FOLDER, KEPT_FOLDER, FORMER_FOLDER = "work", "resampled", "former"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,37 +3,45 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from image_retrieval.collection import Collection
+from image_retrieval.errors import Dropped
 from image_retrieval.settings import Settings
 from orchestration.configuration import task_settings
 from orchestration.failures import told_in_one_line
+
+if TYPE_CHECKING:
+    from image_retrieval.pipeline.upkeep import Kept
 
 COLLECTION_LABEL = "{{ label }}"
 
 
 @contextmanager
-def _step(name: str) -> Iterator[tuple[Collection, Settings]]:
-    """The collection and the settings; log lines name the collection."""
+def _step(name: str) -> Iterator[tuple["Kept", Settings]]:
+    """The collection and the settings; log lines name the collection. Skipped where it is dropped meanwhile."""
     from image_retrieval.pipeline.upkeep import kept_collections
+    from image_retrieval.store.reports import dropped_meanwhile
 
     get_current_context()["label"] = name  # type: ignore[typeddict-unknown-key]
     with told_in_one_line(), structlog.contextvars.bound_contextvars(collection=name):
         settings = task_settings()
-        collection = kept_collections(settings).get(name)
-        if collection is None:
+        kept = kept_collections(settings).get(name)
+        if kept is None:
             raise AirflowSkipException("the collection was dropped meanwhile")
-        yield collection, settings
+        try:
+            with dropped_meanwhile(name, settings):
+                yield kept, settings
+        except Dropped as error:
+            raise AirflowSkipException(str(error)) from None
 
 
 @task(execution_timeout=timedelta(minutes=10))
 def list_collections() -> list[str]:
-    """The collections that have vectors: those of collections.yaml and those made through the API."""
+    """The collections that have vectors: of collections.yaml, made through the API, or in that file once."""
     from image_retrieval.pipeline.upkeep import kept_collections
 
     with told_in_one_line():
@@ -47,6 +55,15 @@ def drop_expired_vectors() -> list[str]:
 
     with told_in_one_line():
         return switching.drop_expired_vectors(task_settings())
+
+
+@task(execution_timeout=timedelta(hours=3))
+def finish_changes() -> dict[str, int]:
+    """Delete or put back what a process that died was about to, in the object store; counts what is left."""
+    from image_retrieval.pipeline import upkeep
+
+    with told_in_one_line():
+        return upkeep.finish_changes(task_settings())
 
 
 @task(execution_timeout=timedelta(hours=6), map_index_template=COLLECTION_LABEL)

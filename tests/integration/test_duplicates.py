@@ -14,7 +14,7 @@ from pgvector.psycopg import register_vector
 from image_retrieval.errors import UserError
 from image_retrieval.pipeline.removing import remove_expired
 from image_retrieval.pipeline.running import run_collection
-from image_retrieval.pipeline.upkeep import hash_images, refresh_duplicates
+from image_retrieval.pipeline.upkeep import Kept, hash_images, refresh_duplicates
 from image_retrieval.store import duplicates
 from image_retrieval.store.connection import connect
 from image_retrieval.store.duplicates import count_waiting, find_duplicates, list_pairs, set_verdict
@@ -202,7 +202,7 @@ def test_images_of_before_there_were_hashes_get_theirs(store, change_collection,
     run_collection(entry, "run", project)
     before = rows(database_url, "SELECT phash FROM images.things ORDER BY image_id")
     rows(database_url, "UPDATE retrieval.image SET phash = NULL RETURNING 1")
-    assert refresh_duplicates(entry, project)["hashed"] == 5
+    assert refresh_duplicates(Kept(entry, listed=True), project)["hashed"] == 5
     after = rows(database_url, "SELECT phash FROM images.things ORDER BY image_id")
     assert max(bin((a ^ b) % 2**64).count("1") for (a,), (b,) in zip(before, after, strict=True)) <= 4
     assert ("picture", next(iter(few)).rpartition(".")[0], "small/copy") in rows(database_url, FOUND)

@@ -64,7 +64,7 @@ def test_a_deleted_image_goes_with_all_it_had_when_its_time_is_over(
     for table in (VECTORS, "retrieval.vector_things_former", "retrieval.image"):
         assert rows(database_url, f"SELECT count(*) FROM {table}") == [(4,)]
     kept = {pictures[collection.source + key] for key in stays}
-    assert under(store, pictures_folder(collection, project)) == kept
+    assert under(store, pictures_folder(collection.name, project)) == kept
     assert under(store, collection.source) == {collection.source + key for key in stays}
     assert remove_expired(collection, at_once) == 0
 
@@ -102,7 +102,7 @@ def test_a_kill_before_the_pictures_go_leaves_orphans_that_go_later(
     assert find_orphans(collection, project).pictures == 2
     assert find_orphans(collection, project, remove=True).pictures == 2
     assert find_orphans(collection, project).pictures == 0
-    assert len(under(store, pictures_folder(collection, project))) == 4
+    assert len(under(store, pictures_folder(collection.name, project))) == 4
 
 
 def test_a_kill_before_the_rows_are_gone_changes_nothing(run, store, collection, at_once, database_url):
@@ -135,7 +135,7 @@ def test_a_kill_before_the_rows_are_gone_changes_nothing(run, store, collection,
 def test_orphans_of_every_kind_are_counted_and_ours_removed(run, store, collection, project, database_url):
     put(store, collection.source, FEW)
     run()
-    folder = pictures_folder(collection, project)
+    folder = pictures_folder(collection.name, project)
     names = list(FEW)
     store.delete([collection.source + names[0]])
     put(store, collection.source, {"later.jpg": FEW[names[1]]})
@@ -158,7 +158,7 @@ def test_a_picture_whose_image_is_still_being_embedded_is_no_orphan(run, store, 
     run()
     rows(database_url, "UPDATE retrieval.image SET resampled_uri = NULL RETURNING 1")
     assert find_orphans(collection, project, remove=True).pictures == 0
-    assert len(under(store, pictures_folder(collection, project))) == 2
+    assert len(under(store, pictures_folder(collection.name, project))) == 2
 
 
 def test_more_than_a_batch_goes(project, at_once, collection, database_url):

@@ -3,7 +3,7 @@
 import psycopg
 from structlog.testing import capture_logs
 
-from image_retrieval.pipeline.upkeep import keep_index, kept_collections
+from image_retrieval.pipeline.upkeep import Kept, keep_index, kept_collections
 from image_retrieval.store.vacuuming import ensure_vacuumed
 from integration.pictures import SCENES, put
 from integration.random_vectors import fill
@@ -18,14 +18,14 @@ def test_dead_rows_are_vacuumed_and_each_decision_told(project, collection, data
         connection.execute(f"DELETE FROM {VECTORS} WHERE id % 8 = 0")
         connection.execute("SELECT pg_stat_force_next_flush()")
     with capture_logs() as logs:
-        report = keep_index(collection, eager)
+        report = keep_index(Kept(collection, listed=True), eager)
     assert report["vacuumed"] == ["vector_things_random"]
     assert "an index is built over 1750 vectors" in report["index"]
     told = {line["table"]: line["plan"] for line in logs if "vacuum" in line["event"]}
     assert told["vector_things_random"] == "250 of 2000 rows are dead, over 5%"
     assert told["image"].endswith("not over 5%")
     assert rows(database_url, f"SELECT pg_stat_get_dead_tuples('{VECTORS}'::regclass)") == [(0,)]
-    assert keep_index(collection, eager)["vacuumed"] == []
+    assert keep_index(Kept(collection, listed=True), eager)["vacuumed"] == []
 
 
 def test_a_table_that_is_not_there_is_left_alone(project):
@@ -41,7 +41,7 @@ def test_the_command_reports_what_it_did(command, report, store, collection, pro
     report("run", "things")
     store.delete([collection.source + next(iter(SCENES))])
     report("run", "things")
-    orphans = {"pictures": 0, "images_without_object": 0, "objects_without_image": 0}
+    orphans = {"pictures": 0, "pictures_left": 0, "images_without_object": 0, "objects_without_image": 0}
     orphans |= {"images_without_picture": 0, "vectors_without_image": 0}
     at_once = {"IMAGE_RETRIEVAL_DELETED_GRACE_DAYS": "0"}
     assert report("upkeep", "things", "--dry-run", **at_once) == {

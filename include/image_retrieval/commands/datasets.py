@@ -2,7 +2,7 @@
 
 import argparse
 
-from image_retrieval.collection import find_collection
+from image_retrieval.commands.collections import listed_collection, searchable_collection
 from image_retrieval.commands.printing import print_json
 from image_retrieval.settings import Settings
 
@@ -12,7 +12,7 @@ def export(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.pipeline.exporting import export_collection
     from image_retrieval.progress import stage_progress
 
-    collection = find_collection(settings.collections_path, options.collection)
+    collection = searchable_collection(settings, options.collection)
     with stage_progress(("export",)) as show:
         manifest = export_collection(collection, options.uri, settings, progress=lambda done: show("export", done))
     print_json(manifest)
@@ -23,7 +23,7 @@ def load(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.pipeline.importing import import_collection
     from image_retrieval.progress import stage_progress
 
-    collection = find_collection(settings.collections_path, options.collection)
+    collection = listed_collection(settings, options.collection)
     with stage_progress(("import",)) as show:
         report = import_collection(
             collection, options.uri, settings, model=options.model, progress=lambda done: show("import", done)

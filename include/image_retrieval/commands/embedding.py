@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import structlog
 
 from image_retrieval import __version__
-from image_retrieval.collection import find_collection
+from image_retrieval.commands.collections import listed_collection
 from image_retrieval.commands.printing import print_json
 from image_retrieval.errors import UserError
 from image_retrieval.exits import TERMINATED
@@ -62,6 +62,6 @@ def healthcheck(options: argparse.Namespace, settings: Settings) -> None:
     if options.collection is None:
         model, size = ModelOptions(name="given", source=options.model, **_given(options)), None
     else:
-        collection = find_collection(settings.collections_path, options.collection)
+        collection = listed_collection(settings, options.collection)
         model, size = collection.model.model_copy(update=_given(options)), collection.resample.target_size
     print_json(check_model(model, size, settings, options.device or settings.device))

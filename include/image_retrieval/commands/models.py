@@ -2,7 +2,7 @@
 
 import argparse
 
-from image_retrieval.collection import find_collection
+from image_retrieval.commands.collections import listed_collection
 from image_retrieval.commands.printing import print_json, print_table
 from image_retrieval.commands.stages import new_run_id
 from image_retrieval.settings import Settings
@@ -29,7 +29,7 @@ def switch(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.pipeline.switching import switch_collection, wanted_model
     from image_retrieval.progress import stage_progress
 
-    collection = find_collection(settings.collections_path, options.collection)
+    collection = listed_collection(settings, options.collection)
     given = {name: getattr(options, name) for name in ("source", "revision", "dtype", "use_cls_token")}
     model = wanted_model(collection, options.model, settings, **given)
     with stage_progress(("resample", "embed")) as show:
@@ -43,4 +43,4 @@ def rollback(options: argparse.Namespace, settings: Settings) -> None:
     """Undo the latest switch of a collection: its view shows the former model again."""
     from image_retrieval.pipeline.switching import roll_back
 
-    print_json(roll_back(find_collection(settings.collections_path, options.collection), settings))
+    print_json(roll_back(listed_collection(settings, options.collection), settings))

@@ -3,7 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from image_retrieval.collection import Collection, find_collection, load_collections
+from image_retrieval.collection import Collection, load_collections
+from image_retrieval.commands.collections import listed_collection, searchable_collection
 from image_retrieval.commands.printing import console, print_json, print_table
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
@@ -19,7 +20,7 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.store.models import shown
     from image_retrieval.store.search import search, similar_to
 
-    collection = find_collection(settings.collections_path, options.collection)
+    collection = searchable_collection(settings, options.collection)
     more = {"filter": options.filter, "min_similarity": options.min_similarity, "grouped": options.grouped}
     if options.id is not None:
         with connect(settings) as connection:
@@ -52,7 +53,7 @@ def embed_text(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.store.connection import connect
     from image_retrieval.store.models import shown
 
-    collection = find_collection(settings.collections_path, options.collection)
+    collection = searchable_collection(settings, options.collection)
     with connect(settings) as connection:
         _text_vector(connection, shown(connection, collection), options.text, settings)
 
@@ -82,7 +83,7 @@ def match(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.pipeline.querying import embed_image
 
     name = options.collection or next(iter(load_collections(settings.collections_path)))
-    collection = find_collection(settings.collections_path, name)
+    collection = searchable_collection(settings, name)
     a, b = (embed_image(named_image(given, settings), collection, settings) for given in (options.a, options.b))
     similarity = float(a @ b)
     folder = model_folder(collection.model.source, collection.model.revision, settings)
@@ -99,7 +100,8 @@ def rejected(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.store import ledger
     from image_retrieval.store.connection import connect
 
-    collection = find_collection(settings.collections_path, options.collection)
+    chosen = listed_collection if options.requeue else searchable_collection
+    collection = chosen(settings, options.collection)
     which = ledger.Rejected(collection.name, options.reason, options.uri, options.final)
     with connect(settings) as connection:
         if options.requeue:

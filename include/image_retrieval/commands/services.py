@@ -4,9 +4,7 @@ import argparse
 import os
 import signal
 
-from image_retrieval.collection import find_collection, load_collections
-from image_retrieval.commands.printing import console, print_json, print_table
-from image_retrieval.errors import UserError
+from image_retrieval.commands.printing import console
 from image_retrieval.settings import Settings, load_settings
 
 
@@ -45,24 +43,6 @@ def take_over(options: argparse.Namespace, settings: Settings) -> None:
         for place in (work_place(settings), pictures_place(settings)):
             taken = take_over(connection, place, store)
             console.print(f"{place.uri}: {'taken over from another project' if taken else 'is not of another project'}")
-
-
-def collections(options: argparse.Namespace, settings: Settings) -> None:
-    """List the collections, or show one with every default filled in."""
-    if options.action == "show":
-        if options.name is None:
-            raise UserError("collections show needs the name of a collection")
-        chosen = [find_collection(settings.collections_path, options.name)]
-    else:
-        chosen = list(load_collections(settings.collections_path).values())
-    if options.json or options.action == "show":
-        found = {entry.name: entry.model_dump(mode="json", exclude={"name"}) for entry in chosen}
-        print_json(found if options.action == "list" else found[options.name])
-        return
-    print_table(
-        ("collection", "source", "model", "schedule"),
-        [(entry.name, entry.source, entry.model.name, entry.schedule or "by hand") for entry in chosen],
-    )
 
 
 def psql(options: argparse.Namespace, settings: Settings) -> None:

@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from image_retrieval.collection import find_collection
+from image_retrieval.commands.collections import listed_collection, searchable_collection
 from image_retrieval.commands.printing import print_json
 from image_retrieval.errors import UserError
 from image_retrieval.exits import TERMINATED
@@ -24,7 +24,7 @@ def plan(options: argparse.Namespace, settings: Settings) -> None:
 
     from image_retrieval.pipeline.listing import list_images
 
-    collection = find_collection(settings.collections_path, options.collection)
+    collection = listed_collection(settings, options.collection)
     run_id = options.run or new_run_id()
     plan = list_images(
         collection,
@@ -56,7 +56,7 @@ def resample(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.pipeline.resampling import resample_shard
     from image_retrieval.progress import stage_progress
 
-    collection = find_collection(settings.collections_path, options.collection)
+    collection = listed_collection(settings, options.collection)
     with stage_progress(("resample",)) as show:
         for shard in _shards(options, settings):
             resample_shard(collection, options.run, shard, settings, progress=lambda done: show("resample", done))
@@ -66,7 +66,7 @@ def upsert(options: argparse.Namespace, settings: Settings) -> None:
     """Load the vectors of a run's shards into the table."""
     from image_retrieval.pipeline.upserting import upsert_shard
 
-    collection = find_collection(settings.collections_path, options.collection)
+    collection = listed_collection(settings, options.collection)
     for shard in _shards(options, settings):
         upsert_shard(collection, options.run, shard, settings)
 
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
     for ending in (signal.SIGTERM, signal.SIGHUP):  # by themselves they would leave the run open
         signal.signal(ending, _end)
-    collection = find_collection(settings.collections_path, options.collection)
+    collection = listed_collection(settings, options.collection)
     with stage_progress(("resample", "embed")) as show:
         report = run_collection(
             collection,
@@ -102,16 +102,26 @@ def _end(*received: object) -> NoReturn:
 def upkeep(options: argparse.Namespace, settings: Settings) -> None:
     """Remove what is left of images deleted long ago and of former models, keep index and duplicates right."""
     from image_retrieval.pipeline.switching import drop_expired_vectors
-    from image_retrieval.pipeline.upkeep import keep_index, kept_collections, refresh_duplicates, remove_deleted
+    from image_retrieval.pipeline.upkeep import (
+        finish_changes,
+        keep_index,
+        kept_collections,
+        refresh_duplicates,
+        remove_deleted,
+    )
+    from image_retrieval.store.reports import dropped_meanwhile
 
     name = options.collection
-    collection = kept_collections(settings).get(name)
-    if collection is None:
-        find_collection(settings.collections_path, name)  # which tells of a name that is wrong
+    kept = kept_collections(settings).get(name)
+    if kept is None:
+        listed_collection(settings, name)  # which tells of a name that is wrong
         raise UserError(f"collection {name!r} has no vectors yet: `image-retrieval run {name}`")
+    if not kept.listed:
+        searchable_collection(settings, name)  # which tells that it is not in the file
     dropped = drop_expired_vectors(settings, dry_run=options.dry_run)
-    report = {"dropped": dropped, **remove_deleted(collection, settings, dry_run=options.dry_run)}
-    if not options.dry_run:
-        report |= keep_index(collection, settings)
-        report["duplicates"] = refresh_duplicates(collection, settings)
+    with dropped_meanwhile(name, settings):
+        report = {"dropped": dropped, **remove_deleted(kept, settings, dry_run=options.dry_run)}
+        if not options.dry_run:
+            report |= {"pending": finish_changes(settings), **keep_index(kept, settings)}
+            report["duplicates"] = refresh_duplicates(kept, settings)
     print_json(report)

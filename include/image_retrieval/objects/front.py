@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
-from image_retrieval.objects.base import Objects, StoredObject
+from image_retrieval.objects.base import NotDeleted, Objects, StoredObject
 from image_retrieval.objects.local import LocalObjects
 from image_retrieval.objects.uris import local_path
 from image_retrieval.settings import Settings
@@ -83,6 +83,17 @@ class ObjectStore:
             self._local.delete(here)
         if remote:
             self._s3.delete(remote)
+
+    def try_delete(self, uris: list[str]) -> list[str]:
+        """Delete objects as `delete` does. Returns the URIs of those that the store keeps."""
+        kept: list[str] = []
+        for uri_is_local in (True, False):
+            some = [uri for uri in uris if (local_path(uri) is not None) is uri_is_local]
+            try:
+                self.delete(some)
+            except NotDeleted as error:
+                kept += error.uris
+        return kept
 
     def delete_under(self, prefix: str) -> None:
         """Delete everything under a prefix that ends in `/`. Raises NotDeleted for what the store keeps."""

@@ -4,11 +4,16 @@ from image_retrieval.collection import Collection, load_collections
 from image_retrieval.containment import lies_inside
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
-from image_retrieval.shards import KEPT_FOLDER, RUNS_FOLDER, folder_in
+from image_retrieval.shards import FORMER_FOLDER, KEPT_FOLDER, RUNS_FOLDER, folder_in
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.reports import made_collections
 
 WHY = "resampled pictures would be listed as new images; choose another prefix or bucket"
+PARTS = {
+    RUNS_FOLDER: "files of runs are deleted",
+    KEPT_FOLDER: "resampled pictures are kept",
+    FORMER_FOLDER: "copies of overwritten objects are deleted",
+}
 
 
 def require_apart(connection: Connection, collection: Collection, settings: Settings) -> None:
@@ -19,7 +24,7 @@ def require_apart(connection: Connection, collection: Collection, settings: Sett
             raise UserError(
                 f"IMAGE_RETRIEVAL_WORK_URI {work} lies inside the source {source} of collection {name!r}: {WHY}"
             )
-        for part, held in ((RUNS_FOLDER, "files of runs are deleted"), (KEPT_FOLDER, "resampled pictures are kept")):
+        for part, held in PARTS.items():
             folder = folder_in(work, part)
             if lies_inside(source, folder):
                 raise UserError(
@@ -33,7 +38,7 @@ def require_export_apart(connection: Connection, collection: Collection, uri: st
     for name, source in _sources(connection, collection, settings).items():
         if lies_inside(uri, source):
             raise UserError(f"{uri} lies inside the source {source} of collection {name!r}: choose another folder")
-    for part in (RUNS_FOLDER, KEPT_FOLDER):
+    for part in PARTS:
         folder = folder_in(settings.work_uri, part)
         if lies_inside(uri, folder):
             raise UserError(f"{uri} lies inside {folder}, whose files are deleted after runs: choose another folder")

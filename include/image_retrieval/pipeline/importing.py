@@ -15,6 +15,7 @@ from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.dataset import folder_of, read_manifest
 from image_retrieval.pipeline.listing import copy_listing, register_listed
+from image_retrieval.pipeline.pending import finish_pending
 from image_retrieval.settings import Settings
 from image_retrieval.shards import VECTORS_PER_GROUP, reading
 from image_retrieval.store import loading, models, schema
@@ -59,6 +60,7 @@ def import_collection(
     report: dict[str, Any] = {"rows": 0, "written": 0, "unchanged": 0, "rejected": Counter(), "examples": []}
     with connect(settings) as connection:
         connection.execute(statement("listing", "lock_collection"), {"collection": collection.name})
+        finish_pending(connection, collection.name, settings, anew=True)
         schema.register_model(connection, collection, description)
         _record_digest(connection, collection, manifest, uri)
         schema.ensure_vector_table(connection, collection, description.dimensions)

@@ -20,6 +20,7 @@ from image_retrieval.pipeline.apart import WHY, require_apart
 from image_retrieval.pipeline.moving import follow_model
 from image_retrieval.pipeline.names import as_text, fault_of
 from image_retrieval.pipeline.owning import WORK_MARK, require_own, work_place
+from image_retrieval.pipeline.pending import finish_pending
 from image_retrieval.settings import Settings
 from image_retrieval.shards import MANIFEST, run_folder, shard_files, writing
 from image_retrieval.store import ledger, models, schema
@@ -96,6 +97,8 @@ def list_images(
         if known is not None:
             log.info("keeps the plan of this run", **known)
             return Plan(**known)
+        if not dry_run:
+            finish_pending(connection, collection.name, settings, anew=True)
         connection.execute(statement("switch", "release"), {**run, "declared": declared.model.name})
         collection = models.current(connection, declared)
         also = _other_model(connection, collection)

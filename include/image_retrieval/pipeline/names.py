@@ -40,9 +40,9 @@ def as_text(uri: str) -> str:
     return f"{_cut(text, LONGEST - 40)}…~{hashlib.sha256(raw).hexdigest()[:32]}"
 
 
-def pictures_folder(collection: Collection, settings: Settings) -> str:
+def pictures_folder(collection: str, settings: Settings) -> str:
     """The folder of a collection's resampled pictures, ending in `/`."""
-    return folder_in(settings.work_uri, KEPT_FOLDER, collection.name)
+    return folder_in(settings.work_uri, KEPT_FOLDER, collection)
 
 
 def resampled_uri(collection: Collection, image_id: str, settings: Settings) -> str:
@@ -50,7 +50,7 @@ def resampled_uri(collection: Collection, image_id: str, settings: Settings) -> 
 
     An id that its store would not take as a name, or not as it is, gives way to its beginning and a hash.
     """
-    folder = pictures_folder(collection, settings)
+    folder = pictures_folder(collection.name, settings)
     ending = f"_resample{collection.resample.suffix}"
     uri = f"{folder}{image_id.replace('../', '%2E%2E/')}{ending}"
     if ODD_ID.search(image_id) or not _fits(uri):

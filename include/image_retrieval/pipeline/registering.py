@@ -6,19 +6,20 @@ from typing import Any
 import pyarrow as pa
 
 from image_retrieval.collection import FORMATS, Collection
-from image_retrieval.errors import UserError
+from image_retrieval.errors import Dropped, UserError
 from image_retrieval.imaging.resample import Resampled
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore, StoredObject
 from image_retrieval.pipeline.apart import require_apart
 from image_retrieval.pipeline.listing import COLUMNS, ID_KINDS, listed_row
-from image_retrieval.pipeline.names import pictures_folder, resampled_uri
+from image_retrieval.pipeline.names import resampled_uri
 from image_retrieval.pipeline.owning import pictures_place, require_own, work_place
+from image_retrieval.pipeline.pending import finish_pending, replacing
 from image_retrieval.settings import Settings
-from image_retrieval.shards import collection_folder
 from image_retrieval.store import loading, models, schema
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.pending import Pending, announce, read_pending
 from image_retrieval.store.sql import statement
 
 
@@ -43,12 +44,16 @@ def register_image(
 ) -> str:
     """Write a picture's object, row and vector, in place of what is there under its id. Returns the id.
 
+    Where the transaction does not come through, the object becomes what it was by `settle`, or before the next listing.
     `groups` are group_id and intra_id where the collection's id_pattern finds none. Listings and other changes of the
-    collection wait until the transaction ends, or make this wait, for five seconds. Raises UserError.
+    collection wait until the transaction ends, or make this wait, for five seconds. Raises Dropped, UserError.
     """
     _lock(connection, collection)
+    if schema.lock_view(connection, collection) is None:
+        raise Dropped(f"collection {collection.name!r} was dropped meanwhile")
     if models.shown(connection, collection).model.name != collection.model.name:
         raise UserError(f"collection {collection.name!r} was switched to another model meanwhile: send it again")
+    finish_pending(connection, collection.name, settings)
     key = {"collection": collection.name}
     known = connection.execute(statement("service", "find_object"), {**key, "image_id": image_id}).fetchone()
     suffix, *_ = FORMATS.get(picture.found.format, ("raw",))
@@ -57,8 +62,23 @@ def register_image(
         raise UserError(f"{uri} matches none of the globs of collection {collection.name!r}: a listing would miss it")
     schema.record_digest(connection, collection, picture.digest)
     schema.record_source(connection, collection)
-    store = ObjectStore(settings)
-    require_own(connection, work_place(settings), store)
+    require_own(connection, work_place(settings), ObjectStore(settings))
+    objects = {uri: picture.data}
+    if known and picture.file:  # that of a new image is an orphan where its row does not come to be
+        objects[resampled_uri(collection, image_id, settings)] = picture.file
+    with replacing(connection, collection.name, objects, settings) as store:
+        return _register(connection, collection, uri, picture, groups, store, settings)
+
+
+def _register(
+    connection: Connection,
+    collection: Collection,
+    uri: str,
+    picture: Picture,
+    groups: tuple[str | None, str | None],
+    store: ObjectStore,
+    settings: Settings,
+) -> str:
     store.write(uri, picture.data)
     entry = store.stat(uri)
     if entry is None:
@@ -83,14 +103,24 @@ def register_image(
 
 
 def delete_image(connection: Connection, collection: Collection, image_id: str, settings: Settings) -> bool:
-    """Delete an image's object, and mark its row as a listing would that misses it. Returns whether there was one."""
+    """Mark an image's row as a listing would that misses its object, and announce that the object goes.
+
+    It goes once the transaction is committed, by `settle`, or before the next listing. Returns whether there was such
+    an image, or an object of one that was deleted before and had not gone.
+    """
     _lock(connection, collection)
     key = {"collection": collection.name, "image_id": image_id}
+    going = {change.uri for change in read_pending(connection, collection.name) if change.kind == "delete"}
+    finish_pending(connection, collection.name, settings)
     row = connection.execute(statement("service", "mark_deleted"), key).fetchone()
     if row is None:
-        return False
+        known = connection.execute(statement("service", "find_object"), key).fetchone()
+        return known is not None and known["uri"] in going
     connection.execute(statement("service", "forget_rejection"), {**key, "uri": row["uri"]})
-    ObjectStore(settings).delete([row["uri"]])
+    entry = ObjectStore(settings).stat(row["uri"])
+    if entry is not None:
+        change = Pending(collection.name, entry.uri, "delete", etag=entry.etag, last_modified=entry.last_modified)
+        announce(connection, change)
     return True
 
 
@@ -100,26 +130,12 @@ def make_collection(connection: Connection, collection: Collection, settings: Se
     for place in (work_place(settings), pictures_place(settings)):
         require_own(connection, place, ObjectStore(settings))
     _lock(connection, collection)
+    finish_pending(connection, collection.name, settings, anew=True)
     folder = model_folder(collection.model.source, collection.model.revision, settings, weights=False)
     model = describe(folder)
     schema.register_model(connection, collection, model)
     schema.ensure_vector_table(connection, collection, model.dimensions)
     schema.show_in_view(connection, collection, model.dimensions, complete=True)
-
-
-def drop_collection(connection: Connection, collection: Collection, settings: Settings) -> None:
-    """Delete a collection's view, vectors, rows, and all objects under its source."""
-    for place in (work_place(settings), pictures_place(settings)):
-        require_own(connection, place, ObjectStore(settings), claim=False)
-    _lock(connection, collection)
-    connection.execute(statement("view", "drop_view", view=collection.name))
-    names = {"collection": collection.name, "model": collection.model.name}
-    connection.execute(statement("switch", "drop_collections_vectors"), names)
-    connection.execute(statement("service", "forget_collection"), {"name": collection.name})
-    store = ObjectStore(settings)
-    store.delete_under(collection.source)
-    store.delete_under(pictures_folder(collection, settings))
-    store.delete_under(collection_folder(settings.work_uri, collection.name))
 
 
 def _lock(connection: Connection, collection: Collection) -> None:

@@ -4,11 +4,10 @@ Originals are nobody's but their owner's: nothing here deletes an object under a
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import structlog
+from psycopg.rows import class_row
 
 from image_retrieval.collection import Collection
 from image_retrieval.objects import ObjectStore
@@ -17,7 +16,8 @@ from image_retrieval.pipeline.listing import copy_listing
 from image_retrieval.pipeline.names import fault_of, ids_of, pictures_folder
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
-from image_retrieval.store.connection import Connection, connect, session
+from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.locks import lock_collection
 from image_retrieval.store.sql import statement
 
 BATCH = 1000
@@ -27,10 +27,24 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A resampled picture, and the id of the image that it is named after; None where its name does not tell.
+
+    `name` is the id as it is written, `image_id` as it may have been, `hash` that of a long one.
+    """
+
+    uri: str
+    name: str | None
+    image_id: str | None
+    hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Orphans:
     """What belongs to nothing, counted. Only `pictures`, resampled ones without an image, are ours to remove."""
 
-    pictures: int
+    pictures: int  # removed where that was asked for
+    pictures_left: int  # that the store refused to delete
     images_without_object: int  # the next listing marks them deleted
     objects_without_image: int  # the next listing registers them
     images_without_picture: int  # a full re-scan brings it back
@@ -48,7 +62,8 @@ def remove_expired(collection: Collection, settings: Settings) -> int:
     """Remove images that were deleted `deleted_grace_days` ago: rows, vectors of every model, resampled pictures.
 
     In batches that have the collection to themselves: an image that comes back is either restored with all it had, or
-    new. What a kill leaves is a picture without an image at most. Returns how many images were removed.
+    new. Pictures go after the rows, as those that belong to no image: what a kill leaves, or the store refuses to
+    delete, is found among the orphans. Returns how many images were removed.
     """
     store, removed = ObjectStore(settings), 0
     with connect(settings) as connection:
@@ -61,18 +76,19 @@ def remove_expired(collection: Collection, settings: Settings) -> int:
 
 def _remove_batch(collection: Collection, settings: Settings, store: ObjectStore) -> int:
     key = {"collection": collection.name}
-    with session(settings) as connection, _alone(connection, collection):
-        with connection.transaction():
-            connection.execute(statement("removing", "keep_loads_out"), key)
-            expired = {**_grace(collection, settings), "limit": BATCH}
-            rows = connection.execute(statement("removing", "find_expired"), expired).fetchall()
-            ids = {"ids": [row["id"] for row in rows]}
-            for table in connection.execute(statement("removing", "find_vector_tables"), key).fetchall():
-                connection.execute(statement("removing", "remove_vectors", vectors=table["vectors"]), ids)
-            connection.execute(statement("removing", "remove_images"), ids)
-        # after the rows: a row whose picture is gone would be searchable without it if it came back
-        folder = pictures_folder(collection, settings)
-        store.delete([row["resampled_uri"] for row in rows if (row["resampled_uri"] or "").startswith(folder)])
+    with connect(settings) as connection:
+        lock_collection(connection, collection.name)
+        connection.execute(statement("removing", "keep_loads_out"), key)
+        expired = {**_grace(collection, settings), "limit": BATCH}
+        rows = connection.execute(statement("removing", "find_expired"), expired).fetchall()
+        ids = {"ids": [row["id"] for row in rows]}
+        for table in connection.execute(statement("removing", "find_vector_tables"), key).fetchall():
+            connection.execute(statement("removing", "remove_vectors", vectors=table["vectors"]), ids)
+        connection.execute(statement("removing", "remove_images"), ids)
+    # after the rows: a row whose picture is gone would be searchable without it if it came back
+    folder = pictures_folder(collection.name, settings)
+    uris = [row["resampled_uri"] for row in rows if (row["resampled_uri"] or "").startswith(folder)]
+    _remove_pictures([_picture(uri, uri.removeprefix(folder), collection) for uri in uris], collection, settings, store)
     return len(rows)
 
 
@@ -82,20 +98,21 @@ def find_orphans(collection: Collection, settings: Settings, *, remove: bool = F
     Raises UserError where the bucket cannot be listed, where a source lies among the pictures or the work folder in a
     source, and where that folder is another project's.
     """
-    folder = pictures_folder(collection, settings)
+    folder = pictures_folder(collection.name, settings)
     store, key = ObjectStore(settings), {"collection": collection.name}
     with connect(settings) as connection:
         _require_ours(connection, collection, store, settings, claim=remove)
         _copy_pictures(connection, collection, store, folder)
-        found = connection.execute(statement("removing", "find_orphaned_pictures"), key).fetchall()
+        found = _orphaned_pictures(connection, collection)
         copy_listing(connection, collection, store)
         counts = connection.execute(statement("removing", "count_orphans"), {**key, "folder": folder}).fetchone() or {}
         counts["vectors_without_image"] = _orphaned_vectors(connection, collection)
-    orphans = Orphans(pictures=len(found), **counts)
-    if remove:
-        for start in range(0, len(found), BATCH):
-            _remove_pictures(found[start : start + BATCH], collection, settings, store)
-    return orphans
+    if not remove:
+        return Orphans(pictures=len(found), pictures_left=0, **counts)
+    left = 0
+    for start in range(0, len(found), BATCH):
+        left += _remove_pictures(found[start : start + BATCH], collection, settings, store)
+    return Orphans(pictures=len(found) - left, pictures_left=left, **counts)
 
 
 def _require_ours(
@@ -105,38 +122,52 @@ def _require_ours(
     require_own(connection, work_place(settings), store, claim=claim)
 
 
-def _remove_pictures(
-    found: list[dict[str, str]], collection: Collection, settings: Settings, store: ObjectStore
-) -> None:
-    """Delete those of these pictures that still belong to no image: one may have come back since they were found."""
-    with session(settings) as connection, _alone(connection, collection), connection.transaction():
+def _remove_pictures(found: list[Picture], collection: Collection, settings: Settings, store: ObjectStore) -> int:
+    """Delete those of these pictures that belong to no image: one may have come back since they were found.
+
+    Returns how many the store refused to delete.
+    """
+    if not found:
+        return 0
+    with connect(settings) as connection:
+        lock_collection(connection, collection.name)
         connection.execute(statement("removing", "create_pictures"))
-        _copy(connection, [(row["uri"], row["name"], row["image_id"], row["hash"]) for row in found])
+        _copy(connection, found)
+        orphans = _orphaned_pictures(connection, collection)
+        left = store.try_delete([picture.uri for picture in orphans])
+    if left:
+        log.warning("the object store refuses to delete", pictures=len(left), first=left[0])
+    log.info("removed orphaned pictures", pictures=len(orphans) - len(left), left=len(left))
+    return len(left)
+
+
+def _orphaned_pictures(connection: Connection, collection: Collection) -> list[Picture]:
+    """Those of the table `pictures` that belong to no image."""
+    with connection.cursor(row_factory=class_row(Picture)) as cursor:
         key = {"collection": collection.name}
-        rows = connection.execute(statement("removing", "find_orphaned_pictures"), key).fetchall()
-        store.delete([row["uri"] for row in rows])
-    log.info("removed orphaned pictures", pictures=len(rows))
+        return cursor.execute(statement("removing", "find_orphaned_pictures"), key).fetchall()
 
 
 def _copy_pictures(connection: Connection, collection: Collection, store: ObjectStore, folder: str) -> None:
     """Put the resampled pictures that lie in the folder, with the ids in their names, into the table `pictures`."""
     connection.execute(statement("removing", "create_pictures"))
     for page in store.pages(folder, missing_ok=True):
-        named = [(entry.uri, PICTURE.fullmatch(entry.key)) for entry in page if fault_of(entry.uri) is None]
-        _copy(connection, [(uri, *_ids(name, collection)) for uri, name in named if name])
+        named = [entry for entry in page if fault_of(entry.uri) is None and PICTURE.fullmatch(entry.key)]
+        _copy(connection, [_picture(entry.uri, entry.key, collection) for entry in named])
 
 
-def _ids(name: re.Match[str], collection: Collection) -> tuple[str | None, str | None, str | None]:
-    """The image_id that a picture is named after: as it is written, as it may have been, and its hash if it has one."""
-    if name[2] != collection.resample.suffix:
-        return None, None, None  # of a former suffix: it is an image's only if the image's row says so
-    return ids_of(name[1])
+def _picture(uri: str, key: str, collection: Collection) -> Picture:
+    """A picture with what its name tells of the image_id that it is named after."""
+    name = PICTURE.fullmatch(key)
+    if name is None or name[2] != collection.resample.suffix:
+        return Picture(uri, None, None, None)  # of a former suffix: it is an image's only if the image's row says so
+    return Picture(uri, *ids_of(name[1]))
 
 
-def _copy(connection: Connection, rows: list[tuple[str, str | None, str | None, str | None]]) -> None:
+def _copy(connection: Connection, pictures: list[Picture]) -> None:
     with connection.cursor().copy(statement("removing", "copy_pictures")) as copy:
-        for row in rows:
-            copy.write_row(row)
+        for picture in pictures:
+            copy.write_row(astuple(picture))
 
 
 def _orphaned_vectors(connection: Connection, collection: Collection) -> int:
@@ -147,13 +178,6 @@ def _orphaned_vectors(connection: Connection, collection: Collection) -> int:
     counted = statement("removing", "count_orphaned_vectors", vectors=space.vector_table)
     row = connection.execute(counted).fetchone() or {}
     return int(row["vectors"])
-
-
-@contextmanager
-def _alone(connection: Connection, collection: Collection) -> Iterator[None]:
-    """No listing or registration of the collection until the session ends."""
-    connection.execute(statement("removing", "lock_collection"), {"collection": collection.name})
-    yield
 
 
 def _grace(collection: Collection, settings: Settings) -> dict[str, str | float]:

@@ -15,6 +15,7 @@ from image_retrieval.settings import Settings
 from image_retrieval.shards import shard_files
 from image_retrieval.store import models
 from image_retrieval.store.connection import connect
+from image_retrieval.store.reports import dropped_meanwhile
 
 Progress = Callable[[str, int], None]
 
@@ -42,8 +43,9 @@ def run_collection(
         plan = list_images(collection, run_id, settings, full=full, requeue=requeue, shard_size=shard_size)
         planned(plan)
         run_shards(collection, run_id, settings, device=device, progress=progress)
-        index_vectors(collection, run_id, settings)
-        measure_recall(collection, settings)
+        with dropped_meanwhile(collection.name, settings):
+            index_vectors(collection, run_id, settings)
+            measure_recall(collection, settings)
         return finish_run(collection, run_id, settings)
 
 

@@ -6,13 +6,11 @@ runs feed both tables. Then one transaction lets the view show the other table.
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-import psycopg
 import structlog
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
@@ -33,12 +31,11 @@ from image_retrieval.store import models, schema
 from image_retrieval.store.comparing import compare_models
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.indexing import ensure_index
+from image_retrieval.store.locks import insist
 from image_retrieval.store.recall import ensure_recall
 from image_retrieval.store.sql import statement
 
 ROUNDS = 5  # of one command: each takes what came during the one before
-SECONDS_FOR_A_LOCK = 600.0  # a query that reads so long keeps a view from being replaced, and a table from going
-Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
@@ -180,7 +177,7 @@ def complete_switch(collection: Collection, model: str, settings: Settings) -> N
     Raises Uncovered where an image that is shown has no vector of its present version there, and UserError where no
     such switch is open.
     """
-    _insist(collection.name, lambda: _complete(collection, model, settings))
+    insist(collection.name, lambda: _complete(collection, model, settings))
 
 
 def _complete(collection: Collection, model: str, settings: Settings) -> None:
@@ -213,7 +210,7 @@ def roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
     Returns `before` and `now`, the models that the view showed and shows. Raises UserError where there is none to undo,
     and where the former vectors are gone.
     """
-    return _insist(collection.name, lambda: _roll_back(collection, settings))
+    return insist(collection.name, lambda: _roll_back(collection, settings))
 
 
 def _roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
@@ -279,7 +276,7 @@ def drop_expired_vectors(settings: Settings, *, dry_run: bool = False) -> list[s
     dropped = []
     for row in expired:
         try:
-            if _insist(row["collection"], partial(_drop, row, settings)):
+            if insist(row["collection"], partial(_drop, row, settings)):
                 dropped.append(_table(row))
         except Unavailable as error:
             log.warning("a former model's vectors are not dropped yet", table=_table(row), reason=str(error))
@@ -305,24 +302,6 @@ def _expired(connection: Connection, settings: Settings) -> list[dict[str, str]]
 
 def _table(row: dict[str, str]) -> str:
     return VectorSpace(row["collection"], row["model"]).vector_table
-
-
-def _insist(collection: str, attempt: Callable[[], Result]) -> Result:
-    """What an attempt returns that may find no lock: those who read go first, and it is made again.
-
-    Raises Unavailable where none was to be had for SECONDS_FOR_A_LOCK.
-    """
-    end = time.monotonic() + SECONDS_FOR_A_LOCK
-    while True:
-        try:
-            return attempt()
-        except psycopg.errors.LockNotAvailable:
-            if time.monotonic() > end:
-                raise Unavailable(
-                    f"collection {collection!r} is being read for {SECONDS_FOR_A_LOCK:.0f} seconds without a pause: "
-                    "end that query, or try again later"
-                ) from None
-        time.sleep(0.5)
 
 
 def _shown(connection: Connection, collection: Collection) -> Collection:

@@ -1,7 +1,7 @@
 """Upkeep: what keeps a collection in good order between its runs. Each step may be killed and run again at any time."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
@@ -10,13 +10,14 @@ from image_retrieval.batches import in_order
 from image_retrieval.collection import Collection, load_collections
 from image_retrieval.imaging.resample import hash_of_resampled
 from image_retrieval.objects import ObjectFault, ObjectStore
+from image_retrieval.pipeline.pending import settle_all
 from image_retrieval.pipeline.removing import count_expired, find_orphans, remove_expired
 from image_retrieval.settings import Settings
 from image_retrieval.store import models
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.duplicates import find_duplicates
 from image_retrieval.store.indexing import ensure_index
-from image_retrieval.store.reports import made_collections
+from image_retrieval.store.reports import made_collections, stored_collections
 from image_retrieval.store.sql import statement
 from image_retrieval.store.vacuuming import ensure_vacuumed
 
@@ -27,34 +28,63 @@ Row = dict[str, Any]
 log = structlog.get_logger()
 
 
-def kept_collections(settings: Settings) -> dict[str, Collection]:
-    """The collections of the file and those that were made through the API, as far as they have vectors.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A collection under the model that its view shows; `listed`: in collections.yaml, or made through the API.
 
-    Each is under the model that its view shows.
+    Nothing comes into one that is not, and nobody says how it is to be indexed and compared: only what is deleted goes.
     """
+
+    collection: Collection
+    listed: bool
+
+
+def kept_collections(settings: Settings) -> dict[str, Kept]:
+    """The collections that have vectors: those of the file, those made through the API, those that were in the file."""
     with connect(settings) as connection:
-        known = load_collections(settings.collections_path) | made_collections(connection)
+        listed = load_collections(settings.collections_path) | made_collections(connection)
+        known = stored_collections(connection) | listed
         shown = {name: models.shown(connection, entry) for name, entry in known.items()}
-        return {name: entry for name, entry in shown.items() if _has_vectors(connection, entry)}
+        return {name: Kept(entry, name in listed) for name, entry in shown.items() if _has_vectors(connection, entry)}
 
 
-def remove_deleted(collection: Collection, settings: Settings, *, dry_run: bool = False) -> dict[str, Any]:
-    """Remove what is left of images deleted long ago, and resampled pictures without an image; count all orphans."""
+def finish_changes(settings: Settings) -> dict[str, int]:
+    """Finish what was broken off between tables and object store, of dropped collections too; counts what is `left`."""
+    return {"left": len(settle_all(settings))}
+
+
+def remove_deleted(kept: Kept, settings: Settings, *, dry_run: bool = False) -> dict[str, Any]:
+    """Remove what is left of images deleted long ago, and resampled pictures without an image; count all orphans.
+
+    Of a collection that is not listed the orphans stay: what is an orphan, its entry told.
+    """
+    collection = kept.collection
     removed = count_expired(collection, settings) if dry_run else remove_expired(collection, settings)
+    if not kept.listed:
+        log.info("orphans are left alone: the collection is not in the file any more")
+        return {"removed": removed}
     orphans = asdict(find_orphans(collection, settings, remove=not dry_run))
     log.info("orphans", **orphans)
     return {"removed": removed, "orphans": orphans}
 
 
-def keep_index(collection: Collection, settings: Settings) -> dict[str, Any]:
+def keep_index(kept: Kept, settings: Settings) -> dict[str, Any]:
     """Build or rebuild the index where that is due, then vacuum where that is: in a rebuilt index nothing is dead."""
-    plan = ensure_index(collection, settings)
-    tables = (collection.vector_table, "image")
-    return {"index": plan.reason, "vacuumed": [table for table in tables if ensure_vacuumed(table, settings)]}
+    index = "left alone: the collection is not in the file any more"
+    if kept.listed:
+        index = ensure_index(kept.collection, settings).reason
+    tables = (kept.collection.vector_table, "image")
+    return {"index": index, "vacuumed": [table for table in tables if ensure_vacuumed(table, settings)]}
 
 
-def refresh_duplicates(collection: Collection, settings: Settings) -> dict[str, int]:
-    """Hash images that have no perceptual hash yet, and find the duplicates of what is new or changed."""
+def refresh_duplicates(kept: Kept, settings: Settings) -> dict[str, int]:
+    """Hash images that have no perceptual hash yet, and find the duplicates of what is new or changed.
+
+    Nothing of a collection that is not listed.
+    """
+    if not kept.listed:
+        return {}
+    collection = kept.collection
     counts = {"hashed": hash_images(collection, settings), **find_duplicates(collection, settings)}
     log.info("duplicates", **counts)
     return counts

@@ -13,13 +13,16 @@ from image_retrieval.models.calibration import Calibration, calibration_of
 from image_retrieval.service.errors import Refused
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.reports import made_collection, made_collections
+from image_retrieval.store.reports import made_collection, made_collections, stored_collections
 from image_retrieval.store.sql import statement
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A collection that has a view, and the model whose vectors that view shows; `made`: through the API."""
+    """A collection that has a view, and the model whose vectors that view shows.
+
+    `made`: through the API. `listed`: in collections.yaml; one that is neither is searched and not changed.
+    """
 
     collection: Collection
     model: ModelOptions
@@ -28,6 +31,7 @@ class Shown:
     digest: str | None
     calibrations: dict[str, Any] | None
     made: bool
+    listed: bool
 
     @property
     def name(self) -> str:
@@ -73,7 +77,7 @@ def shown_collection(connection: Connection, settings: Settings, name: str) -> S
     if listed and listed.model.name == model.name:  # whoever loads it compares its digest
         moved = {"source": listed.model.source, "revision": listed.model.revision}
         model = model.model_copy(update=moved)
-    collection = listed or made or Collection(name=name, source=row["source"], model=model)
+    collection = listed or made or stored_collections(connection)[name]
     return Shown(
         collection.model_copy(update={"model": model}),  # collections.yaml may name the next one already
         model,
@@ -82,6 +86,7 @@ def shown_collection(connection: Connection, settings: Settings, name: str) -> S
         row["digest"],
         row["calibration"],
         made=made is not None,
+        listed=listed is not None,
     )
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from image_retrieval.errors import ImageRejected, Unavailable, UserError
+from image_retrieval.errors import Dropped, ImageRejected, Unavailable, UserError
 
 log = structlog.get_logger()
 UNREAD = (401, 408, 413, 429, 503)  # may be answered before the whole request is here
@@ -46,6 +46,8 @@ def refusal_of(error: Exception) -> Refused:
             return Refused(
                 422, str(error.reason), error.detail or str(error.reason), "docs/rejected.md explains the code"
             )
+        case Dropped():
+            return Refused(404, "unknown_collection", str(error))
         case Unavailable():
             return Refused(503, "unavailable", str(error), wait=5)
         case UserError():
@@ -67,6 +69,13 @@ def refusal_of(error: Exception) -> Refused:
         case _:
             log.error("failed", error=type(error).__name__, exc_info=error)
             return Refused(500, "internal_error", "the service failed; its log tells more")
+
+
+def require_gone(left: list[str]) -> None:
+    """Raise Refused (503) where the object store did not delete all that it was asked to."""
+    if left:
+        told = f"the object store refuses to delete {len(left)} files, {left[0]} the first; their images are deleted"
+        raise Refused(503, "unavailable", told, "send it again, or leave it to the upkeep", wait=5)
 
 
 def problem(refused: Refused) -> JSONResponse:

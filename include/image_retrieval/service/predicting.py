@@ -16,9 +16,10 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from image_retrieval.errors import ImageRejected, UserError
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
+from image_retrieval.pipeline.pending import settle
 from image_retrieval.pipeline.registering import delete_image
 from image_retrieval.service.catalog import Shown, known_models, shown_collection
-from image_retrieval.service.errors import Refused, refusal_of
+from image_retrieval.service.errors import Refused, refusal_of, require_gone
 from image_retrieval.service.forms import CollectionForm, ReplaceForm, Word
 from image_retrieval.service.routes import collections, images
 from image_retrieval.service.searching import compare
@@ -183,7 +184,8 @@ def _get(service: Service, named: Named) -> Answer:
 
 def _delete(service: Service, named: Named) -> Answer:
     with service.transaction() as connection:
-        collections.drop(service, connection, _database(connection, service, named).name)
+        name = _database(connection, service, named).name
+    collections.drop(service, name)
     return {"delete": True, "database_name": named.database_name}
 
 
@@ -227,6 +229,7 @@ def _db_del(service: Service, group: Group) -> Answer:
         rows = _members(connection, shown, group)
         for row in rows:
             delete_image(connection, shown.collection, row["image_id"], service.settings)
+    require_gone(settle(shown.name, service.settings))
     return {"deleted": len(rows)}
 
 

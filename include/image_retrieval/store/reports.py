@@ -1,10 +1,19 @@
 """What the tables say of runs and collections."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from image_retrieval.collection import Collection
+import psycopg
+from psycopg.rows import class_row
+from pydantic import ValidationError
+
+from image_retrieval.collection import Collection, ModelOptions
+from image_retrieval.errors import Dropped
+from image_retrieval.settings import Settings
 from image_retrieval.spaces import VectorSpace
-from image_retrieval.store.connection import Connection
+from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.sql import statement
 
 STAGES = ("list", "resample", "embed", "upsert", "index")
@@ -41,6 +50,71 @@ def made_collection(connection: Connection, name: str) -> Collection | None:
     """One that was made through the API; None where none of that name was."""
     row = connection.execute(statement("service", "find_made"), {"name": name}).fetchone()
     return Collection(name=name, **row["definition"]) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A collection that has a view: where its originals lie, and what its vectors are."""
+
+    name: str
+    source: str
+    model: str
+    dimensions: int
+
+
+def known_collections(connection: Connection) -> list[Known]:
+    """The collections that have a view, in order of their names."""
+    with connection.cursor(row_factory=class_row(Known)) as cursor:
+        return cursor.execute(statement("report", "known_collections")).fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    name: str
+    source: str
+    definition: dict[str, Any] | None
+    model: str
+    model_source: str
+    revision: str | None
+    dtype: Literal["float32", "float16", "bfloat16"] | None
+    use_cls_token: bool
+
+
+def stored_collections(connection: Connection) -> dict[str, Collection]:
+    """The collections that have a view, each as it was at its last run, under the model that is shown.
+
+    What the tables do not tell of one that has not been run for long is left to its default.
+    """
+    with connection.cursor(row_factory=class_row(_Stored)) as cursor:
+        rows = cursor.execute(statement("service", "find_stored")).fetchall()
+    return {row.name: _collection_of(row) for row in rows}
+
+
+def _collection_of(row: _Stored) -> Collection:
+    model = ModelOptions(
+        name=row.model,
+        source=row.model_source,
+        revision=row.revision,
+        dtype=row.dtype or "float32",
+        use_cls_token=row.use_cls_token,
+    )
+    try:
+        collection = Collection(name=row.name, **(row.definition or {"source": row.source, "model": model}))
+    except ValidationError:  # of a version with other keys
+        collection = Collection(name=row.name, source=row.source, model=model)
+    return collection.model_copy(update={"model": model})
+
+
+@contextmanager
+def dropped_meanwhile(collection: str, settings: Settings) -> Iterator[None]:
+    """Tell of a table or row that is missing because the collection was dropped since. Raises Dropped for it."""
+    try:
+        yield
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction, psycopg.errors.ForeignKeyViolation):
+        with connect(settings) as connection:
+            if collection in stored_collections(connection):
+                raise
+        raise Dropped(f"collection {collection!r} was dropped meanwhile") from None
 
 
 def made_collections(connection: Connection) -> dict[str, Collection]:

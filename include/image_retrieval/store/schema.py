@@ -171,5 +171,6 @@ def replace_view(connection: Connection, collection: Collection, dimensions: int
         "model": collection.model.name,
         "dimensions": dimensions,
         "distance": collection.distance,
+        "definition": Jsonb(collection.model_dump(mode="json", exclude={"name"})),
     }
     connection.execute(statement("view", "register_collection"), row)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path
 from psycopg.types.json import Jsonb
 
 from image_retrieval.pipeline import registering
+from image_retrieval.pipeline.dropping import drop_collection
 from image_retrieval.service.catalog import (
     Shown,
     known_models,
@@ -17,11 +18,13 @@ from image_retrieval.service.errors import Refused
 from image_retrieval.service.forms import CollectionForm, CollectionInfo
 from image_retrieval.service.state import Service
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.pending import read_pending
 from image_retrieval.store.reports import made_collections
 from image_retrieval.store.schema import SpaceTaken
 from image_retrieval.store.sql import statement
 
 Name = Annotated[str, Path(max_length=100)]
+SECONDS = 5.0  # that a drop waits for a listing to end, and for those who search
 
 
 def router(service: Service, writing: list[Any]) -> APIRouter:
@@ -48,10 +51,9 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
             return _info(make(service, connection, form))
 
     @routes.delete("/{name}", status_code=204, dependencies=writing)
-    def drop_collection(name: Name) -> None:
+    def delete_collection(name: Name) -> None:
         """Drop a collection that was made through this API, with its pictures and vectors."""
-        with service.transaction() as connection:
-            drop(service, connection, name)
+        drop(service, name)
 
     return routes
 
@@ -80,14 +82,23 @@ def make(service: Service, connection: Connection, form: CollectionForm) -> Show
     return shown_collection(connection, service.settings, collection.name)
 
 
-def drop(service: Service, connection: Connection, name: str) -> None:
-    """Drop a collection that was made through the API. Raises Refused (404, 409)."""
-    shown = shown_collection(connection, service.settings, name)
-    if not shown.made:
-        told = f"collection {name!r} is kept by an entry of collections.yaml"
-        raise Refused(409, "not_made_here", told, "take the entry out, and drop its view and tables in SQL")
-    registering.drop_collection(connection, shown.collection, service.settings)
+def drop(service: Service, name: str) -> None:
+    """Drop a collection that was made through the API, originals and all. Raises Refused (404, 409, 503), UserError.
+
+    One that was dropped before, and of which files are left, is finished.
+    """
+    with service.transaction() as connection:
+        if not any(change.kind == "empty" for change in read_pending(connection, name)):
+            shown = shown_collection(connection, service.settings, name)
+            if not shown.made:
+                told = f"collection {name!r} was not made through this API"
+                hint = f"take its entry out of collections.yaml, then `image-retrieval collections drop {name}`"
+                raise Refused(409, "not_made_here", told, hint)
+    left = drop_collection(name, service.settings, originals=True, patience=SECONDS, seconds=SECONDS)
     service.forget(name)
+    if left:
+        told = f"collection {name!r} is dropped, and the object store refuses to delete {len(left)} of its files"
+        raise Refused(503, "unavailable", told, "send it again, or leave it to the upkeep", wait=5)
 
 
 def _info(shown: Shown) -> CollectionInfo:

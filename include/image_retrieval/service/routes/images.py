@@ -8,9 +8,10 @@ from psycopg.types.json import Jsonb
 from starlette.responses import Response
 
 from image_retrieval.inputs import stored_image
+from image_retrieval.pipeline.pending import settle, settling
 from image_retrieval.pipeline.registering import Picture, delete_image, register_image
 from image_retrieval.service.catalog import Shown, shown_collection
-from image_retrieval.service.errors import Refused
+from image_retrieval.service.errors import Refused, require_gone
 from image_retrieval.service.forms import Facts, ImageId, ImageInfo, Images, RegisterForm, ReplaceForm
 from image_retrieval.service.state import Service
 from image_retrieval.store.connection import Connection
@@ -83,6 +84,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
             shown = _shown(service, connection, name)
             if not delete_image(connection, shown.collection, image_id, service.settings):
                 raise _unknown(shown, image_id)
+        require_gone(settle(name, service.settings))
 
     @routes.get("/pictures/{image_id:path}", response_class=Response)
     def picture(name: Name, image_id: Id, original: bool = False, preview: bool = False) -> Response:
@@ -106,7 +108,7 @@ def put(service: Service, shown: Shown, image_id: str, form: ReplaceForm) -> Ima
     digest = service.facts(shown)["digest"]
     picture = Picture(data, found, file, service.pixels_vector(found, shown), digest)
     groups = (form.group_id, form.intra_id)
-    with service.transaction() as connection:
+    with settling(shown.name, service.settings), service.transaction() as connection:
         image_id = register_image(connection, shown.collection, image_id, picture, groups, service.settings)
         _describe(connection, shown, image_id, form, but=("group_id", "intra_id"))  # which an id_pattern may decide
         return _image(connection, shown, image_id)

@@ -2,6 +2,9 @@
 -- one listing of a collection at a time, until the transaction ends
 SELECT pg_advisory_xact_lock(hashtextextended('image_retrieval:' || %(collection)s, 0));
 
+-- name: try_lock_collection
+SELECT pg_try_advisory_xact_lock(hashtextextended('image_retrieval:' || %(collection)s, 0)) AS locked;
+
 -- name: prepare_session
 -- the joins below hold all objects in memory where they can: each row takes some 200 bytes
 SELECT set_config('work_mem', '256MB', true);

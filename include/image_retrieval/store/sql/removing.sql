@@ -1,7 +1,3 @@
--- name: lock_collection
--- the lock of listing.sql, until the session ends: it outlives the transactions that remove rows
-SELECT pg_advisory_lock(hashtextextended('image_retrieval:' || %(collection)s, 0));
-
 -- name: keep_loads_out
 -- until the transaction ends; see keep_removals_out in loading.sql
 SELECT pg_advisory_xact_lock(hashtextextended('image_retrieval:removal:' || %(collection)s, 0));

@@ -5,6 +5,12 @@ FROM retrieval.collection AS c
 JOIN retrieval.model AS m ON m.name = c.model
 WHERE c.name = %(name)s;
 
+-- name: find_stored
+SELECT c.name, c.source, c.definition, c.model, m.source AS model_source, m.revision, m.dtype, m.use_cls_token
+FROM retrieval.collection AS c
+JOIN retrieval.model AS m ON m.name = c.model
+ORDER BY c.name;
+
 -- name: list_shown
 SELECT c.name, c.source, c.dimensions, c.model, m.family, m.calibration IS NOT NULL AS calibrated,
        c.created_at, c.updated_at
@@ -21,15 +27,6 @@ SELECT definition FROM retrieval.made_collection WHERE name = %(name)s;
 -- name: make_collection
 INSERT INTO retrieval.made_collection (name, definition) VALUES (%(name)s, %(definition)s)
 ON CONFLICT (name) DO NOTHING;
-
--- name: forget_collection
-WITH images AS (DELETE FROM retrieval.image WHERE collection = %(name)s),
-     rejected AS (DELETE FROM retrieval.rejected WHERE collection = %(name)s),
-     switches AS (DELETE FROM retrieval.switch WHERE collection = %(name)s),
-     verdicts AS (DELETE FROM retrieval.verdict WHERE collection = %(name)s),
-     recalls AS (DELETE FROM retrieval.recall WHERE collection = %(name)s),
-     shown AS (DELETE FROM retrieval.collection WHERE name = %(name)s)
-DELETE FROM retrieval.made_collection WHERE name = %(name)s;
 
 -- name: find_vector
 SELECT embedding FROM retrieval.{view} WHERE image_id = %(image_id)s;

@@ -137,9 +137,3 @@ WHERE m.name <> c.model
 
 -- name: drop_vectors
 SELECT retrieval.drop_vectors(%(collection)s, %(model)s);
-
--- name: drop_collections_vectors
-SELECT retrieval.drop_vectors(%(collection)s, model)
-FROM (SELECT %(model)s AS model
-      UNION SELECT from_model FROM retrieval.switch WHERE collection = %(collection)s
-      UNION SELECT to_model FROM retrieval.switch WHERE collection = %(collection)s) AS known;

@@ -80,10 +80,14 @@ UPDATE retrieval.model SET digest = %(digest)s WHERE name = %(name)s AND digest 
 SELECT model, dimensions FROM retrieval.collection WHERE name = %(name)s FOR UPDATE;
 
 -- name: register_collection
-INSERT INTO retrieval.collection (name, source, model, dimensions, distance)
-VALUES (%(name)s, %(source)s, %(model)s, %(dimensions)s, %(distance)s)
+INSERT INTO retrieval.collection (name, source, model, dimensions, distance, definition)
+VALUES (%(name)s, %(source)s, %(model)s, %(dimensions)s, %(distance)s, %(definition)s)
 ON CONFLICT (name) DO UPDATE
 SET source = excluded.source, model = excluded.model, dimensions = excluded.dimensions, distance = excluded.distance,
-    overrules = CASE WHEN collection.model = excluded.model THEN collection.overrules END, updated_at = now()
-WHERE (collection.source, collection.model, collection.distance)
-      IS DISTINCT FROM (excluded.source, excluded.model, excluded.distance);
+    overrules = CASE WHEN collection.model = excluded.model THEN collection.overrules END,
+    definition = excluded.definition,
+    updated_at = CASE WHEN (collection.source, collection.model, collection.distance)
+                           IS DISTINCT FROM (excluded.source, excluded.model, excluded.distance)
+                      THEN now() ELSE collection.updated_at END
+WHERE (collection.source, collection.model, collection.distance, collection.definition)
+      IS DISTINCT FROM (excluded.source, excluded.model, excluded.distance, excluded.definition);

@@ -1,0 +1,127 @@
+"""Commands about collections: list, show, drop; and what the other commands make of the name of one."""
+
+import argparse
+import sys
+from dataclasses import asdict
+from typing import Literal
+
+from image_retrieval.collection import Collection, find_collection, load_collections
+from image_retrieval.commands.printing import print_json, print_table
+from image_retrieval.errors import UserError
+from image_retrieval.settings import Settings
+
+State = Literal["listed", "made", "unlisted"]
+IN_WORDS = {"made": "made through the API", "unlisted": "not in the file"}
+
+
+def listed_collection(settings: Settings, name: str) -> Collection:
+    """The entry of collections.yaml. Raises UserError, which tells of a collection that the database alone knows."""
+    entry = load_collections(settings.collections_path).get(name)
+    if entry is None and (found := _stored(settings).get(name)):
+        raise UserError(_told(settings, name, found[1]))
+    return entry or find_collection(settings.collections_path, name)
+
+
+def searchable_collection(settings: Settings, name: str) -> Collection:
+    """The entry of collections.yaml, or else what the database knows; then standard error tells so in one line."""
+    entry = load_collections(settings.collections_path).get(name)
+    if entry is None and (found := _stored(settings).get(name)):
+        if found[1] == "unlisted":
+            print(f"image-retrieval: {_told(settings, name, 'unlisted')}", file=sys.stderr)
+        return found[0]
+    return entry or find_collection(settings.collections_path, name)
+
+
+def _told(settings: Settings, name: str, state: State) -> str:
+    works = "searches, `rejected`, `export`, `stats` and `upkeep` work, runs, imports and switches do not"
+    drop = f"`image-retrieval collections drop {name}` removes it"
+    if state == "made":
+        return f"collection {name!r} was made through the API, which changes it: {works}; {drop}"
+    return f"collection {name!r} is not in {settings.collections_path} any more: {works}; {drop}"
+
+
+def _stored(settings: Settings) -> dict[str, tuple[Collection, State]]:
+    """The collections that the database alone knows; none where it cannot be asked."""
+    try:
+        return _known_beside(settings)
+    except UserError:
+        return {}
+
+
+def _known_beside(settings: Settings) -> dict[str, tuple[Collection, State]]:
+    from image_retrieval.store.connection import connect
+    from image_retrieval.store.reports import made_collections, stored_collections
+
+    listed = load_collections(settings.collections_path)
+    with connect(settings) as connection:
+        made = made_collections(connection)
+        stored = stored_collections(connection) | made
+    return {
+        name: (entry, "made" if name in made else "unlisted") for name, entry in stored.items() if name not in listed
+    }
+
+
+def list_all(options: argparse.Namespace, settings: Settings) -> None:
+    """List the collections: those of collections.yaml, and those that the database alone knows."""
+    known: dict[str, tuple[Collection, State]] = {
+        name: (entry, "listed") for name, entry in load_collections(settings.collections_path).items()
+    }
+    if settings.database_url.get_secret_value():
+        try:
+            known |= _known_beside(settings)
+        except UserError as error:
+            print(f"image-retrieval: only those of the file are listed: {error}", file=sys.stderr)
+    if options.json:
+        print_json({name: {**_shown(entry), "state": state} for name, (entry, state) in known.items()})
+        return
+    print_table(
+        ("collection", "source", "model", "schedule"),
+        [
+            (name, entry.source, entry.model.name, IN_WORDS.get(state) or entry.schedule or "by hand")
+            for name, (entry, state) in known.items()
+        ],
+    )
+
+
+def show(options: argparse.Namespace, settings: Settings) -> None:
+    """Show a collection with every default filled in."""
+    print_json(_shown(searchable_collection(settings, options.collection)))
+
+
+def _shown(entry: Collection) -> dict[str, object]:
+    return entry.model_dump(mode="json", exclude={"name"})
+
+
+def drop(options: argparse.Namespace, settings: Settings) -> int:
+    """Remove a collection with its view, vectors, rows, kept pictures and work files, and none of its originals."""
+    from image_retrieval.pipeline.dropping import drop_collection, find_contents, is_known
+
+    name = options.collection
+    if not is_known(name, settings):
+        listed_collection(settings, name)  # which tells of a name that is wrong
+        raise UserError(f"collection {name!r} has nothing in the database yet: there is nothing to drop")
+    contents = find_contents(name, settings, originals=options.with_originals)
+    print_json({"collection": name, **asdict(contents)})
+    if options.dry_run:
+        return 0
+    if not options.yes and not _agreed(name):
+        print("nothing was dropped", file=sys.stderr)
+        return 1
+    left = drop_collection(name, settings, originals=options.with_originals, force=options.force)
+    if left:
+        raise UserError(
+            f"collection {name!r} is dropped, and the object store refuses to delete {len(left)} of its files, such as "
+            f"{left[0]}: the same command or the next upkeep tries again"
+        )
+    if name in load_collections(settings.collections_path):
+        told = f"the next run makes {name!r} anew, as long as its entry is in {settings.collections_path}"
+        print(f"image-retrieval: {told}", file=sys.stderr)
+    return 0
+
+
+def _agreed(name: str) -> bool:
+    """Whether somebody at a terminal says yes. Raises UserError where there is none."""
+    if not sys.stdin.isatty():
+        raise UserError(f"dropping collection {name!r} needs a yes, and there is no terminal to ask at: add --yes")
+    print(f"Drop collection {name!r}, all of the above? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

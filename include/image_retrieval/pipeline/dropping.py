@@ -1,0 +1,143 @@
+"""Drop: a collection with all that was made of it. Rows first, in one transaction, then what lies in the object store.
+
+An original is deleted where somebody asks for that only: of a collection that was made through the API.
+"""
+
+from dataclasses import asdict, dataclass
+
+import structlog
+
+from image_retrieval.collection import load_collections
+from image_retrieval.containment import lies_inside
+from image_retrieval.errors import Unavailable, UserError
+from image_retrieval.objects import ObjectStore
+from image_retrieval.pipeline.names import pictures_folder
+from image_retrieval.pipeline.owning import pictures_place, require_own, work_place
+from image_retrieval.pipeline.pending import former_folder, settle
+from image_retrieval.settings import Settings
+from image_retrieval.shards import collection_folder
+from image_retrieval.store import dropping
+from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.locks import SECONDS_FOR_A_LOCK, try_lock_collection
+from image_retrieval.store.pending import Pending, announce, read_pending
+from image_retrieval.store.reports import known_collections, made_collections
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a collection consists of: rows by kind, vector tables, and objects that were made of its images.
+
+    `originals` are those that are to go, too: none, unless asked for.
+    """
+
+    images: int
+    rejected: int
+    runs: int
+    switches: int
+    verdicts: int
+    tables: list[str]
+    pictures: int
+    work_files: int
+    originals: int
+
+
+def is_known(name: str, settings: Settings) -> bool:
+    """Whether the database knows a collection of that name, or files of one that was dropped."""
+    with connect(settings) as connection:
+        return dropping.is_known(connection, name)
+
+
+def find_contents(name: str, settings: Settings, *, originals: bool = False) -> Contents:
+    """What `drop_collection` would remove. Raises UserError as that does, but for runs."""
+    store = ObjectStore(settings)
+    with connect(settings) as connection:
+        pictures, *folders = _folders(connection, name, settings, originals=originals)
+        rows = asdict(dropping.count_rows(connection, name))
+        tables = [table.vectors for table in dropping.vector_tables(connection, name) if not table.shared]
+        sources = ({*folders[2:]} | _announced(connection, name)) - {pictures, *folders[:2]}
+    return Contents(
+        **rows,
+        tables=tables,
+        pictures=_count(store, [pictures]),
+        work_files=_count(store, folders[:2]),
+        originals=_count(store, sorted(sources)),
+    )
+
+
+def drop_collection(
+    name: str,
+    settings: Settings,
+    *,
+    originals: bool = False,
+    force: bool = False,
+    patience: float = 0.0,
+    seconds: float = SECONDS_FOR_A_LOCK,
+) -> list[str]:
+    """Remove a collection's view, vectors, rows, kept pictures and work files. Returns what the store
+    refuses to delete.
+
+    `originals`: those under its source, too. `force`: although a run seems to be under way, as one that was killed
+    does. `patience`: seconds to wait for a listing to end; `seconds`: for those who read. Killed before the rows are
+    gone it has changed nothing; later, what is left is pending: the same call, the next upkeep or a run of a collection
+    of that name removes it. Raises UserError where it would touch what is not the collection's own, and Unavailable
+    where the collection is in use.
+    """
+    with connect(settings) as connection:
+        if not try_lock_collection(connection, name, patience):
+            raise Unavailable(f"collection {name!r} is being listed or changed: try again when that has ended")
+        for place in (work_place(settings), pictures_place(settings)):
+            require_own(connection, place, ObjectStore(settings), claim=False)
+        running = dropping.find_running(connection, name)
+        if running is not None and not force:
+            since = f"{running.started_at:%Y-%m-%d %H:%M}"
+            raise Unavailable(
+                f"run {running.run_id!r} of collection {name!r} is under way since {since}: let it end; where it was "
+                f"killed, `image-retrieval collections drop {name} --force` drops the collection all the same"
+            )
+        folders = _folders(connection, name, settings, originals=originals)
+        dropping.forget_collection(connection, name, seconds)
+        for folder in folders:
+            announce(connection, Pending(name, folder, "empty"))
+    log.info("dropped", collection=name)
+    return settle(name, settings)
+
+
+def _folders(connection: Connection, name: str, settings: Settings, *, originals: bool) -> list[str]:
+    """Folders that are to be emptied: kept pictures, work files, copies, and that of the originals where asked for."""
+    made = made_collections(connection).get(name)
+    known = {entry.name: entry.source for entry in known_collections(connection)}
+    listed = {entry.name: entry.source for entry in load_collections(settings.collections_path).values()}
+    folders = [
+        pictures_folder(name, settings),
+        collection_folder(settings.work_uri, name),
+        former_folder(settings.work_uri, name),
+    ]
+    for owner, source in [*known.items(), *listed.items()]:
+        _require_apart(folders, owner, source)
+    if not originals or _announced(connection, name) - set(folders):  # a drop that was broken off has asked for them
+        return folders
+    if made is None or name in listed:
+        raise UserError(f"the originals of collection {name!r} are not ours to delete: it was not made through the API")
+    for owner, source in [*known.items(), *listed.items()]:
+        if owner != name:
+            _require_apart([made.source], owner, source)
+    return [*folders, made.source]
+
+
+def _announced(connection: Connection, name: str) -> set[str]:
+    """The folders that a drop was about to empty."""
+    return {change.uri for change in read_pending(connection, name) if change.kind == "empty"}
+
+
+def _require_apart(folders: list[str], owner: str, source: str) -> None:
+    for folder in folders:
+        if lies_inside(folder, source) or lies_inside(source, folder):
+            raise UserError(
+                f"{folder} is to be emptied, and overlaps source {source} of collection {owner!r}: nothing was dropped"
+            )
+
+
+def _count(store: ObjectStore, folders: list[str]) -> int:
+    return sum(len(page) for folder in folders for page in store.pages(folder, missing_ok=True))

@@ -1,0 +1,44 @@
+"""The table `retrieval.pending`: changes of the object store that were announced and are not known to be done."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Literal
+
+from psycopg.rows import class_row
+
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.sql import statement
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """One change: the columns of `retrieval.pending`, whose comments explain them."""
+
+    collection: str
+    uri: str
+    kind: Literal["write", "delete", "empty"]
+    sha256: str | None = None
+    former_uri: str | None = None
+    etag: str | None = None
+    last_modified: datetime | None = None
+
+
+def announce(connection: Connection, change: Pending) -> None:
+    """Record a change, in place of what was recorded of the same object."""
+    connection.execute(statement("pending", "announce"), asdict(change))
+
+
+def read_pending(connection: Connection, collection: str) -> list[Pending]:
+    """What is pending of a collection, the oldest first."""
+    with connection.cursor(row_factory=class_row(Pending)) as cursor:
+        return cursor.execute(statement("pending", "read_pending"), {"collection": collection}).fetchall()
+
+
+def collections_with_pending(connection: Connection) -> list[str]:
+    """The collections, dropped ones among them, of which something is pending."""
+    return [row["collection"] for row in connection.execute(statement("pending", "collections_with_pending"))]
+
+
+def forget_pending(connection: Connection, change: Pending) -> None:
+    """Take a change out: it is done, or taken back."""
+    connection.execute(statement("pending", "forget_pending"), asdict(change))

@@ -1,0 +1,294 @@
+"""A dropped collection leaves nothing but its originals, whenever the drop is killed, and touches no other one."""
+
+import signal
+import subprocess
+import sys
+
+import psycopg
+import pytest
+import yaml
+
+from image_retrieval.collection import find_collection
+from image_retrieval.errors import Dropped, Unavailable, UserError
+from image_retrieval.models.description import describe
+from image_retrieval.models.source import model_folder
+from image_retrieval.pipeline import upkeep
+from image_retrieval.pipeline.dropping import drop_collection
+from image_retrieval.pipeline.pending import former_folder, settle_all
+from image_retrieval.pipeline.resampling import pictures_folder
+from image_retrieval.pipeline.running import run_collection
+from image_retrieval.pipeline.switching import complete_switch, plan_switch
+from image_retrieval.shards import collection_folder
+from image_retrieval.store import schema
+from image_retrieval.store.connection import connect
+from image_retrieval.store.dropping import vector_tables
+from image_retrieval.store.locks import lock_collection
+from image_retrieval.store.reports import dropped_meanwhile
+from integration.pictures import SCENES, put
+from integration.refusing import refusing_store
+from integration.tables import contents, rows
+from integration.test_kill import a_gate, wait_for
+
+OTHER = "things_eu"  # whose name begins like the one that is dropped
+KEYS = ("a", "b/c", "b/d")
+OF_A_RUN = """
+INSERT INTO retrieval.rejected (collection, uri, etag, stage, reason, final, run_id)
+VALUES ('NAME', 's3://bad.jpg', 'e', 'resample', 'truncated', true, 'run');
+INSERT INTO retrieval.run (collection, run_id, state, model, listed, new, changed, restored, gone, shards, left_over, list_seconds)
+VALUES ('NAME', 'run', 'success', 'random', 4, 4, 0, 0, 0, 1, 0, 0.5);
+INSERT INTO retrieval.shard (collection, run_id, shard, images, resampled, embedded, upserted, rejected, resample_seconds, embed_seconds, upsert_seconds)
+VALUES ('NAME', 'run', 0, 4, 3, 3, 3, 1, 0.1, 0.2, 0.3);
+"""  # noqa: E501
+# tables that know a collection by name, and in which column; every one must be emptied, see the test of them
+NAMED = {"collection": "name", "made_collection": "name"}
+ALSO_FILLED = """
+INSERT INTO retrieval.model (name, source, family, dimensions, use_cls_token, dtype)
+VALUES ('former', 'models/former', 'vision_transformer', 3, true, 'float32');
+CREATE TABLE retrieval.vector_things_former (LIKE retrieval.vector_things_random INCLUDING ALL);
+ALTER TABLE retrieval.vector_things_former ADD FOREIGN KEY (id) REFERENCES retrieval.image;
+INSERT INTO retrieval.vector_things_former SELECT * FROM retrieval.vector_things_random;
+SELECT retrieval.face_vectors('things', 'former', 'cosine');
+INSERT INTO retrieval.switch (collection, from_model, to_model, state, ended_at)
+VALUES ('things', 'former', 'random', 'switched', now());
+INSERT INTO retrieval.recall (collection, model, ef_search, rows, queries, recall, target)
+VALUES ('things', 'random', 200, 1, 1, 1.0, 0.99);
+INSERT INTO retrieval.verdict (collection, a, b, verdict, decided_by) VALUES ('things', 'a', 'b/c', 'different', 'me');
+INSERT INTO retrieval.duplicate (a, b, collection, tier, similarity)
+SELECT min(id), max(id), 'things', 'scene', 0.99 FROM retrieval.image WHERE collection = 'things';
+INSERT INTO retrieval.made_collection (name, definition)
+SELECT name, definition FROM retrieval.collection WHERE name = 'things';
+INSERT INTO retrieval.pending (collection, uri, kind) VALUES ('things', 's3://images/none.jpg', 'delete');
+"""
+
+
+@pytest.fixture
+def filled(project, collection, store, database_url):
+    """Two collections as runs leave them, one of them with rows in every table."""
+    document = yaml.safe_load(project.collections_path.read_text())
+    document["collections"][OTHER] = document["collections"]["things"] | {"source": collection.source[:-1] + "-eu/"}
+    project.collections_path.write_text(yaml.safe_dump(document))
+    for name in (OTHER, "things"):
+        fill(find_collection(project.collections_path, name), project, store)
+    return collection
+
+
+def fill(entry, project, store):
+    """A collection with vectors, rejected objects, a run, kept pictures and work files, without running it."""
+    model = describe(model_folder(entry.model.source, None, project, weights=False))
+    with connect(project) as connection:
+        schema.register_model(connection, entry, model)
+        schema.ensure_vector_table(connection, entry, model.dimensions)
+        connection.execute(
+            "INSERT INTO retrieval.image (collection, image_id, uri, etag, resampled_uri) "
+            "SELECT %(name)s, key, %(source)s || key || '.jpg', 'e', %(folder)s || key || '_resample.png' "
+            "FROM unnest(%(keys)s::text[]) AS key",
+            {
+                "name": entry.name,
+                "source": entry.source,
+                "folder": pictures_folder(entry.name, project),
+                "keys": list(KEYS),
+            },
+        )
+        connection.execute(
+            f"INSERT INTO retrieval.{entry.vector_table} (id, etag, embedding) "
+            f"SELECT id, etag, array_fill(0.25::real, ARRAY[{model.dimensions}])::halfvec FROM retrieval.image "
+            f"WHERE collection = '{entry.name}'"
+        )
+        schema.show_in_view(connection, entry, model.dimensions, complete=True)
+        connection.execute(OF_A_RUN.replace("NAME", entry.name))
+    put(store, entry.source, {f"{key}.jpg": b"an original" for key in KEYS})
+    put(store, pictures_folder(entry.name, project), {f"{key}_resample.png": b"a picture" for key in KEYS})
+    put(store, collection_folder(project.work_uri, entry.name), {"run/shards/00000.parquet": b"a manifest"})
+
+
+def under(store, uri):
+    return {entry.uri for page in store.pages(uri, missing_ok=True) for entry in page}
+
+
+def folders(name, project):
+    work = project.work_uri
+    return [pictures_folder(name, project), collection_folder(work, name), former_folder(work, name)]
+
+
+def in_folders(store, name, project):
+    return {uri for folder in folders(name, project) for uri in under(store, folder)}
+
+
+def tables_with_collections(url):
+    """Every table that knows collections, and the column in which it does."""
+    query = (
+        "SELECT table_name, column_name FROM information_schema.columns JOIN information_schema.tables "
+        "USING (table_schema, table_name) WHERE table_schema = 'retrieval' AND table_type = 'BASE TABLE'"
+    )
+    found = rows(url, query)
+    return {table: name for table, name in found if name == "collection"} | NAMED
+
+
+def of_collection(url, name):
+    """How many rows each of these tables has of a collection."""
+    counts = {}
+    for table, column in tables_with_collections(url).items():
+        [(counts[table],)] = rows(url, f"SELECT count(*) FROM retrieval.{table} WHERE {column} = %s", name)
+    return counts
+
+
+def named_after(url, name):
+    """Relations and functions that were made for a collection."""
+    query = (
+        "SELECT relname FROM pg_class WHERE relnamespace IN ('retrieval'::regnamespace, 'images'::regnamespace) "
+        "UNION SELECT proname FROM pg_proc WHERE pronamespace IN ('retrieval'::regnamespace, 'images'::regnamespace)"
+    )
+    every = {found for (found,) in rows(url, query)}
+    parts = ("vector_", "images_", "nearest_")
+    return {found for found in every if found == name or found.startswith(tuple(f"{part}{name}_" for part in parts))}
+
+
+def test_nothing_is_left_of_a_dropped_collection_but_its_originals(filled, command, store, project, database_url):
+    with psycopg.connect(database_url) as connection:
+        connection.execute(ALSO_FILLED)
+    originals, other = under(store, filled.source), of_collection(database_url, OTHER)
+    others = [under(store, folder) for folder in folders(OTHER, project)]
+    assert [table for table, count in of_collection(database_url, "things").items() if not count] == []
+    own = named_after(database_url, "things") - named_after(database_url, OTHER)
+    assert {"things", "vector_things_random", "nearest_things_random", "images_things_former"} <= own
+    done = command("collections", "drop", "things", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "the next run makes 'things' anew" in done.stderr
+    assert [table for table, count in of_collection(database_url, "things").items() if count] == []
+    assert named_after(database_url, "things") & own == set()
+    assert under(store, filled.source) == originals
+    assert in_folders(store, "things", project) == set()
+    assert of_collection(database_url, OTHER) == other
+    assert [under(store, folder) for folder in folders(OTHER, project)] == others
+    assert len(rows(database_url, f"SELECT * FROM images.similar_to('{OTHER}', 'a')")) == len(KEYS) - 1
+
+
+def test_a_drop_tells_first_what_would_go_and_asks(filled, command, report, store, project, database_url):
+    before = of_collection(database_url, "things"), in_folders(store, "things", project)
+    told = report("collections", "drop", "things", "--dry-run")
+    assert (told["images"], told["rejected"], told["tables"]) == (3, 1, ["vector_things_random"])
+    assert (told["pictures"], told["work_files"], told["originals"]) == (3, 1, 0)
+    refused = command("collections", "drop", "things")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "add --yes" in refused.stderr
+    refused = command("collections", "drop", "things", "--yes", "--with-originals")
+    assert (refused.returncode, "was not made through the API" in refused.stderr) == (2, True)
+    assert "unknown collection 'gloves'" in command("collections", "drop", "gloves", "--yes").stderr
+    assert before == (of_collection(database_url, "things"), in_folders(store, "things", project))
+
+
+def test_a_collection_in_use_is_not_dropped(filled, command, project, database_url):
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE retrieval.run SET state = 'running' WHERE collection = 'things'")
+    refused = command("collections", "drop", "things", "--yes")
+    assert (refused.returncode, "run 'run' of collection 'things' is under way since" in refused.stderr) == (2, True)
+    with connect(project) as connection:
+        lock_collection(connection, "things")
+        with pytest.raises(Unavailable, match="is being listed or changed"):
+            drop_collection("things", project, force=True)
+    with psycopg.connect(database_url) as reader:
+        reader.execute("SELECT FROM images.things LIMIT 1")
+        with pytest.raises(Unavailable, match="is being read for 1 seconds without a pause"):
+            drop_collection("things", project, force=True, seconds=1)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("CREATE VIEW ours AS SELECT image_id FROM images.things")
+    with pytest.raises(UserError, match=r"view ours depends on view images\.things: drop that first"):
+        drop_collection("things", project, force=True)
+    assert of_collection(database_url, "things")["image"] == len(KEYS)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DROP VIEW ours")
+    assert command("collections", "drop", "things", "--yes", "--force").returncode == 0
+    assert of_collection(database_url, "things")["image"] == 0
+
+
+def test_folders_in_which_originals_lie_are_not_emptied(filled, project, change_collection, store):
+    inside = pictures_folder("things", project) + "sub/"
+    change_collection(source=inside)
+    with pytest.raises(UserError, match=r"overlaps source .* of collection 'things': nothing was dropped"):
+        drop_collection("things", project)
+    assert len(in_folders(store, "things", project)) == 4
+
+
+def test_a_drop_that_is_killed_has_done_nothing_or_is_finished_later(filled, store, project, database_url):
+    def killed_at(event):
+        drop = [sys.executable, "-m", "image_retrieval.cli", "collections", "drop", "things", "--yes"]
+        with a_gate(database_url, event) as is_reached:
+            process = subprocess.Popen(drop, stdout=subprocess.DEVNULL)
+            wait_for(is_reached)
+            process.kill()
+            assert process.wait() == -signal.SIGKILL
+
+    before, files = contents(database_url), in_folders(store, "things", project)
+    killed_at("DELETE ON retrieval.image")
+    assert (contents(database_url), in_folders(store, "things", project)) == (before, files)
+    killed_at("DELETE ON retrieval.pending")  # the rows are gone, and the first folder's files
+    assert [table for table, count in of_collection(database_url, "things").items() if count] == ["pending"]
+    assert under(store, collection_folder(project.work_uri, "things"))
+    store.delete_under(filled.source)
+    put(store, filled.source, dict(list(SCENES.items())[:3]))
+    assert run_collection(filled, "anew", project)["upserted"] == 3  # which first finishes what was broken off
+    assert of_collection(database_url, "things")["pending"] == 0
+    assert len(under(store, pictures_folder("things", project))) == 3
+    assert settle_all(project) == []
+    assert len(under(store, pictures_folder("things", project))) == 3
+
+
+def test_what_the_store_refuses_to_delete_is_told_and_tried_again(filled, command, project, store, database_url):
+    picture = pictures_folder("things", project) + "b/c_resample.png"
+    with refusing_store(project.s3_endpoint_url, {"things/b/c_resample.png"}) as address:
+        elsewhere = {"IMAGE_RETRIEVAL_S3_ENDPOINT_URL": address}
+        refused = command("collections", "drop", "things", "--yes", **elsewhere)
+        assert refused.returncode == 2
+        assert f"refuses to delete 1 of its files, such as {picture}" in refused.stderr
+        assert (
+            "refuses to delete 1 of its files" in command("collections", "drop", "things", "--yes", **elsewhere).stderr
+        )
+    assert store.exists(picture)
+    assert [table for table, count in of_collection(database_url, "things").items() if count] == ["pending"]
+    assert command("collections", "drop", "things", "--yes").returncode == 0
+    assert not store.exists(picture)
+    assert of_collection(database_url, "things")["pending"] == 0
+
+
+def test_two_collections_whose_vectors_share_a_table_are_told_apart(filled, project, database_url):
+    """As former versions let them: `things` under `eu_random` beside `things_eu` under `random`."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO retrieval.model (name, source, family, dimensions, use_cls_token, dtype) "
+            "SELECT 'eu_random', source, family, dimensions, use_cls_token, dtype FROM retrieval.model"
+        )
+        connection.execute(
+            f"INSERT INTO retrieval.vector_{OTHER}_random (id, etag, embedding) "
+            "SELECT id, etag, embedding FROM retrieval.vector_things_random"
+        )
+    with connect(project) as connection:
+        assert [(table.vectors, table.shared) for table in vector_tables(connection, "things")] == [
+            (f"vector_{OTHER}_random", True),
+            ("vector_things_random", False),
+        ]
+    drop_collection("things", project)
+    assert rows(database_url, f"SELECT count(*) FROM retrieval.vector_{OTHER}_random") == [(len(KEYS),)]
+    assert len(rows(database_url, f"SELECT * FROM images.similar_to('{OTHER}', 'a')")) == len(KEYS) - 1
+
+
+def test_what_goes_on_beside_a_drop_is_told_in_one_line(filled, command, store, project, database_url):
+    listed = command("list", "things", "--run", "late", "--full")
+    assert listed.returncode == 0, listed.stderr
+    kept = upkeep.kept_collections(project)["things"]
+    drop_collection("things", project, force=True)
+    for arguments in (("upsert", "things", "--run", "late"), ("resample", "things", "--run", "late", "--shard", "0")):
+        refused = command(*arguments)
+        assert (refused.returncode, refused.stderr.count("Traceback")) == (2, 0), refused.stderr
+    other = filled.model.model_copy(update={"name": "former"})
+    for change in (
+        lambda: complete_switch(filled, "former", project),
+        lambda: plan_switch(filled, other, "s", project),
+    ):
+        with pytest.raises(UserError, match="has no vectors yet"):
+            change()
+    with pytest.raises(Dropped, match="was dropped meanwhile"), dropped_meanwhile("things", project):
+        upkeep.keep_index(kept, project)
+    assert upkeep.refresh_duplicates(kept, project)["compared"] == 0
+    assert upkeep.remove_deleted(kept, project)["removed"] == 0
+    assert named_after(database_url, "things") == named_after(database_url, OTHER)
+    assert in_folders(store, "things", project) == set()
