@@ -84,8 +84,8 @@ def forget_collection(connection: Connection, collection: str, seconds: float) -
     insist(collection, partial(_drop_vectors, connection, collection, own), seconds)
     for table in shared:  # what searches them may ask for the rights of the view that is gone
         name = f"{collection}_{table.model}"
-        faces = {"nearest": f"nearest_{name}", "face": f"images_{name}"}
-        connection.execute(statement("dropping", "forget_face", **faces))
+        query = statement("dropping", "forget_face", nearest=f"nearest_{name}", face=f"images_{name}")
+        connection.execute(query)
         connection.execute(statement("dropping", "face_others"), {"vectors": table.vectors})
 
 
