@@ -40,10 +40,8 @@ def export_collection(
     the folder.
     """
     store, folder = ObjectStore(settings), folder_of(uri)
-    with connect(settings) as connection:
+    with connect(settings, isolation=psycopg.IsolationLevel.REPEATABLE_READ) as connection:
         require_export_apart(connection, collection, folder, settings)
-        connection.commit()
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         manifest = _plan(connection, collection, store, folder, rows_per_part)
         if manifest["complete"]:
             log.info("already exported", uri=folder)

@@ -350,7 +350,7 @@ def _coverage(connection: Connection, shown: Collection, target: Collection) -> 
 
 
 def _show(connection: Connection, collection: Collection, target: Collection) -> None:
-    """Show the target in the place of what is shown, and let it hold; LockNotAvailable where the view is being read."""
+    """Show the target in the place of what is shown, and let it hold; UserError where the view is being read."""
     known = schema.lock_view(connection, collection)
     assert known is not None
     row = connection.execute(statement("switch", "find_options"), {"model": target.model.name}).fetchone() or {}

@@ -6,13 +6,12 @@ from contextlib import suppress
 
 import psycopg
 import structlog
-from psycopg.rows import dict_row
 
 from image_retrieval.errors import ImageRejected, UserError
 from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.state import Service
-from image_retrieval.store.connection import Connection
+from image_retrieval.store.connection import Pooled, notifications
 from image_retrieval.store.sql import statement
 
 log = structlog.get_logger()
@@ -40,14 +39,16 @@ class Listener:
     def _work(self) -> None:
         while not self._ended.is_set():
             try:
-                url = self._service.settings.database()
-                with Connection.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=5) as connection:
+                with notifications(self._service.settings) as connection:
                     connection.execute(statement("service", "listen"))
                     while not self._ended.is_set():
                         for notice in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
                             self._embed(notice.payload)
-            except (psycopg.Error, UserError) as error:
-                log.warning("listening again", error=type(error).__name__, seconds=AGAIN_SECONDS)
+            except Pooled as error:
+                log.error(str(error))
+                return
+            except UserError as error:
+                log.warning("listening again", error=str(error), seconds=AGAIN_SECONDS)
                 self._ended.wait(AGAIN_SECONDS)
 
     def _embed(self, payload: str) -> None:

@@ -24,7 +24,7 @@ from image_retrieval.service.errors import Refused
 from image_retrieval.service.metrics import Metrics
 from image_retrieval.settings import Settings
 from image_retrieval.store import queries
-from image_retrieval.store.connection import Connection, connect, connection_pool
+from image_retrieval.store.connection import Connection, connect, connection_pool, transaction
 
 CONNECTIONS = 16
 SHOWN_SECONDS = 1.0  # for which a collection is taken to be what it was
@@ -57,7 +57,7 @@ class Service:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection with one transaction, committed where the block ends well."""
-        with self.statements() as connection, connection.transaction():
+        with self.statements() as connection, transaction(connection):
             yield connection
 
     @contextmanager

@@ -1,7 +1,7 @@
 """Connections to PostgreSQL."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -13,25 +13,49 @@ from psycopg_pool import ConnectionPool
 
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.settings import Settings
+from image_retrieval.store.failures import told_in_one_line
+from image_retrieval.store.preparing import is_pooled, notice_pooler, prepare, require_extension, require_server
+from image_retrieval.store.sql import statement
 
 Connection = psycopg.Connection[DictRow]
 
 
+class Pooled(UserError):
+    """A pooler stands between, and hands on what one transaction can hold only."""
+
+
 @contextmanager
-def connect(settings: Settings) -> Iterator[Connection]:
+def connect(
+    settings: Settings,
+    *,
+    keep_limits: bool = False,
+    isolation: psycopg.IsolationLevel = psycopg.IsolationLevel.READ_COMMITTED,
+) -> Iterator[Connection]:
     """A connection with one transaction, committed where the block ends well and rolled back where it does not.
 
-    Raises UserError where the database cannot be reached or its schema is older than this library needs.
+    No limit on time of the role or the server holds, unless `keep_limits`: what people ask for has the limits that they
+    were given. Raises UserError for whatever the database refuses, also within the block, and Unavailable where it may
+    succeed later; UserError, too, where server, extension or schema are older than this library needs.
     """
-    with _opened(settings) as connection:
-        _require_schema(connection, settings)
-        register_vector(connection)
+    place = where(settings)
+    with told_in_one_line(place), _opened(settings) as connection:
+        require_server(connection, place)
+        connection.autocommit = True  # what is set for the session outlives a transaction that is rolled back
+        notice_pooler(connection)
+        connection.isolation_level = isolation
+        if is_pooled(connection):
+            connection.autocommit = False
+        _make_ready(connection, settings, lift=None if keep_limits else "limits")
+        connection.autocommit = False
         yield connection
 
 
 @contextmanager
 def session(settings: Settings) -> Iterator[Connection]:
-    """A connection whose statements commit one by one, for what no transaction may hold. Raises as `connect`."""
+    """A connection whose statements commit one by one, for what no transaction may hold. Raises as `connect`.
+
+    Behind a pooler nothing that is set or locked outlives a statement: see `is_pooled`.
+    """
     with connect(settings) as connection:
         connection.commit()
         connection.autocommit = True
@@ -41,12 +65,15 @@ def session(settings: Settings) -> Iterator[Connection]:
 def connection_pool(settings: Settings, size: int) -> ConnectionPool[Connection]:
     """An open pool of up to `size` connections like those of `session`: a search alone needs no transaction around it.
 
-    Nothing is connected yet. Who takes a connection waits up to five seconds, then psycopg.OperationalError is raised.
+    The limits of the role hold, but for those on idleness. Nothing is connected yet. Who takes a connection waits up to
+    five seconds, then psycopg.OperationalError is raised.
     """
 
     def configure(connection: Connection) -> None:
-        _require_schema(connection, settings)
-        register_vector(connection)
+        require_server(connection, where(settings))
+        notice_pooler(connection)
+        with connection.transaction() if is_pooled(connection) else nullcontext():
+            _make_ready(connection, settings, lift="idle_limits")
 
     return ConnectionPool(
         settings.database(),
@@ -55,6 +82,7 @@ def connection_pool(settings: Settings, size: int) -> ConnectionPool[Connection]
             "row_factory": dict_row,
             "application_name": "image-retrieval",
             "connect_timeout": 5,
+            "client_encoding": "UTF8",
         },
         configure=configure,
         min_size=1,
@@ -62,6 +90,44 @@ def connection_pool(settings: Settings, size: int) -> ConnectionPool[Connection]
         timeout=5,
         open=True,
     )
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """One transaction of a pool's connection, committed where the block ends well."""
+    with connection.transaction():
+        if is_pooled(connection):
+            prepare(connection, local=True, lift="idle_limits")
+        yield
+
+
+@contextmanager
+def notifications(settings: Settings) -> Iterator[Connection]:
+    """A session that can LISTEN. Raises as `connect`, and Pooled where a pooler would keep its notifications."""
+    with session(settings) as connection:
+        if is_pooled(connection):
+            raise Pooled(
+                f"{where(settings)} is behind a pooler, which hands no notifications on: CALL images.embed_text(…) is "
+                "answered by a service whose IMAGE_RETRIEVAL_DATABASE_URL names the server itself"
+            )
+        yield connection
+
+
+def is_read_only(connection: Connection) -> bool:
+    """Whether the database takes no writes, as far as the server tells by itself: a standby, or a role that reads."""
+    told = (connection.info.parameter_status(name) for name in ("in_hot_standby", "default_transaction_read_only"))
+    return "on" in told
+
+
+def _make_ready(connection: Connection, settings: Settings, *, lift: str | None) -> None:
+    """Prepare a session, or behind a pooler a transaction. Raises UserError where its database is unfit."""
+    place = where(settings)
+    extension = prepare(connection, local=is_pooled(connection), lift=lift)
+    _require_schema(connection, settings)
+    if extension is None:
+        raise UserError(f"{place} has lost pgvector: CREATE EXTENSION vector, and restore what was in it")
+    require_extension(connection, extension, place)
+    register_vector(connection)
 
 
 def _require_schema(connection: Connection, settings: Settings) -> None:
@@ -84,10 +150,10 @@ def newest_version() -> str:
 
 def _schema_version(connection: Connection) -> str | None:
     try:
-        row = connection.execute("SELECT version_num FROM retrieval.alembic_version").fetchone()
+        row = connection.execute(statement("session", "read_version")).fetchone()
     except psycopg.errors.UndefinedTable:
         return None
-    return str(row["version_num"]) if row else None
+    return str(row["version"]) if row else None
 
 
 @contextmanager

@@ -9,16 +9,19 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import psycopg
 import structlog
+from psycopg import sql
 
 from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
-from image_retrieval.store.connection import Connection, session
+from image_retrieval.store.connection import Connection, connect, session
+from image_retrieval.store.preparing import is_pooled
 from image_retrieval.store.sql import statement
 
 OPERATOR_CLASSES = {"cosine": "halfvec_cosine_ops", "inner_product": "halfvec_ip_ops", "l2": "halfvec_l2_ops"}
@@ -123,51 +126,58 @@ def plan_index(facts: Facts) -> Plan:
 def ensure_index(collection: Collection, settings: Settings) -> Plan:
     """Decide what the collection's vector table needs, and do it. Returns the plan.
 
-    One at a time for each table; what a killed build left is removed. Readers and writers are never kept waiting.
+    One at a time for each table; what a killed build left is removed. Readers and writers are never kept waiting, but
+    behind a pooler, where all is one transaction: there, loads wait for a build.
     """
     vectors = collection.vector_table
     index, new, old = (f"{collection.space.index}{suffix}" for suffix in ("", "2", "1"))
-    with session(settings) as connection, _locked(connection, vectors):
+    with connect(settings) as connection:
+        if not is_pooled(connection):
+            connection.commit()
+            connection.autocommit = True
+        _lock(connection, vectors)
         leftovers = connection.execute(
             statement("indexing", "find_leftovers"), {"vectors": vectors, "names": [new, old]}
         )
         for row in leftovers.fetchall():
             log.warning("removing what a broken build left", index=row["index"])
-            connection.execute(statement("indexing", "drop_index", index=row["index"]))
+            _drop(connection, row["index"])
         facts = _read_facts(connection, collection, settings)
         plan = plan_index(facts)
         log.info("index", plan=plan.reason)
-        if plan.action == "scan":
-            connection.execute(statement("indexing", "drop_index", index=index))
-        elif plan.action == "keep":
-            if facts.built_rows is None:
-                _note(connection, vectors, facts, 0)
-        else:
+        if plan.action == "keep" and facts.built_rows is None:
+            _note(connection, vectors, facts, 0)
+        elif plan.action in ("build", "rebuild"):
             started = time.monotonic()
             _build(connection, collection, facts, plan, new, settings)
             _note(connection, vectors, facts, time.monotonic() - started)
             with connection.transaction():  # renaming locks out neither readers nor writers
                 connection.execute(statement("indexing", "rename_index", index=index, becomes=old))
                 connection.execute(statement("indexing", "rename_index", index=new, becomes=index))
-            connection.execute(statement("indexing", "drop_index", index=old))
         connection.execute(statement("indexing", "analyse_vectors", vectors=vectors))
         connection.execute(statement("indexing", "analyse_images"))
+        if plan.action != "keep":  # last: a transaction that has dropped an index keeps readers out until it ends
+            _drop(connection, index if plan.action == "scan" else old)
     return plan
 
 
-@contextmanager
-def _locked(connection: Connection, vectors: str) -> Iterator[None]:
-    """Alone with the index of a table until the session ends."""
-    told = False
-    while True:
-        row = connection.execute(statement("indexing", "try_lock"), {"vectors": vectors}).fetchone()
-        if row and row["locked"]:
-            break
+def _concurrently(connection: Connection) -> sql.SQL:
+    """The keyword, where the connection can hold no transaction around it."""
+    return sql.SQL("CONCURRENTLY" if connection.autocommit else "")
+
+
+def _drop(connection: Connection, index: str) -> None:
+    connection.execute(statement("indexing", "drop_index", index=index, concurrently=_concurrently(connection)))
+
+
+def _lock(connection: Connection, vectors: str) -> None:
+    """Be alone with the index of a table until the session, or the transaction that is all of it, ends."""
+    told, row = False, {"vectors": vectors, "local": not connection.autocommit}
+    while not (connection.execute(statement("indexing", "try_lock"), row).fetchone() or {})["locked"]:
         if not told:
             log.info("another task is at this index: waiting", vectors=vectors)
             told = True
         time.sleep(1)
-    yield
 
 
 def _read_facts(connection: Connection, collection: Collection, settings: Settings) -> Facts:
@@ -198,37 +208,23 @@ def _note(connection: Connection, vectors: str, facts: Facts, seconds: float) ->
 def _build(
     connection: Connection, collection: Collection, facts: Facts, plan: Plan, index: str, settings: Settings
 ) -> None:
-    vectors, kind, dimensions = collection.vector_table, facts.wanted_class, facts.dimensions
-    m, candidates = plan.graph
-    if kind == BIT_CLASS:
-        build = statement(
-            "indexing",
-            "build_bit_index",
-            index=index,
-            vectors=vectors,
-            dimensions=dimensions,
-            m=m,
-            candidates=candidates,
-        )
+    names = {"index": index, "vectors": collection.vector_table}
+    how = {"concurrently": _concurrently(connection), **plan.graph._asdict()}
+    if facts.wanted_class == BIT_CLASS:
+        build = statement("indexing", "build_bit_index", **names, **how, dimensions=facts.dimensions)
     else:
-        build = statement(
-            "indexing",
-            "build_index",
-            index=index,
-            vectors=vectors,
-            operator_class=kind,
-            m=m,
-            candidates=candidates,
-        )
-    limits = {"memory_mb": plan.memory_mb, "workers": plan.workers}
-    with _progress(connection.info.backend_pid, facts.rows, settings):
+        build = statement("indexing", "build_index", **names, **how, operator_class=facts.wanted_class)
+    is_whole = not connection.autocommit  # one transaction, which a build that fails must not end
+    limits = {"memory_mb": plan.memory_mb, "workers": plan.workers, "local": is_whole}
+    row = connection.execute(statement("indexing", "prepare_session"), limits).fetchone() or {}
+    with _progress(row["pid"], facts.rows, settings):
         try:
-            connection.execute(statement("indexing", "prepare_session"), limits)
-            connection.execute(build)
+            with connection.transaction() if is_whole else nullcontext():
+                connection.execute(build)
         except psycopg.errors.DiskFull:
             # parallel workers share the graph in /dev/shm, which containers often have little of
             log.warning("the server's shared memory is too small for parallel workers: building without them")
-            connection.execute(statement("indexing", "drop_index", index=index))
+            _drop(connection, index)
             connection.execute(statement("indexing", "prepare_session"), {**limits, "workers": 0})
             connection.execute(build)
 
@@ -239,7 +235,7 @@ def _progress(pid: int, rows: int, settings: Settings) -> Iterator[None]:
     done = threading.Event()
 
     def report() -> None:
-        with session(settings) as connection:
+        with suppress(UserError), session(settings) as connection:  # where there is no room for it, it is done without
             while not done.wait(SECONDS_BETWEEN_REPORTS):
                 row = connection.execute(statement("indexing", "read_progress"), {"pid": pid}).fetchone()
                 if row:

@@ -8,6 +8,7 @@ import psycopg
 
 from image_retrieval.errors import Unavailable
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.failures import Locked
 from image_retrieval.store.sql import statement
 
 SECONDS_FOR_A_LOCK = 600.0  # a query that reads so long keeps a view from being replaced, and a table from going
@@ -40,7 +41,7 @@ def insist(collection: str, attempt: Callable[[], Result], seconds: float = SECO
     while True:
         try:
             return attempt()
-        except psycopg.errors.LockNotAvailable:
+        except (Locked, psycopg.errors.LockNotAvailable):
             if time.monotonic() > end:
                 raise Unavailable(
                     f"collection {collection!r} is being read for {seconds:.0f} seconds without a pause: "

@@ -7,18 +7,21 @@ from numpy.typing import NDArray
 from pgvector import HalfVector
 
 from image_retrieval.collection import Collection
-from image_retrieval.store.connection import Connection
+from image_retrieval.store.connection import Connection, is_read_only
 from image_retrieval.store.sql import statement
 
 
 def find_query(connection: Connection, model: str, text: str) -> NDArray[np.float32] | None:
-    """The vector (dimensions,) of a text under a model, counted as used; None where it is not there."""
-    row = connection.execute(statement("service", "find_query"), {"model": model, "text": text}).fetchone()
+    """The vector (dimensions,) of a text under a model, counted as used if possible; None where it is not there."""
+    query = statement("service", "read_query" if is_read_only(connection) else "find_query")
+    row = connection.execute(query, {"model": model, "text": text}).fetchone()
     return np.array(row["embedding"].to_list(), np.float32) if row else None
 
 
 def keep_query(connection: Connection, model: str, text: str, vector: Any) -> None:
-    """Keep the vector of a text under a model, for SQL and for later."""
+    """Keep the vector of a text under a model, for SQL and for later; a read-only database does not."""
+    if is_read_only(connection):
+        return
     row = {"model": model, "text": text, "embedding": HalfVector(vector)}
     connection.execute(statement("service", "keep_query"), row)
 

@@ -9,7 +9,7 @@ from pgvector import HalfVector
 
 from image_retrieval.collection import Collection
 from image_retrieval.settings import Settings
-from image_retrieval.store.connection import Connection, session
+from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.sql import statement
 
 K = 10
@@ -35,7 +35,7 @@ def ensure_recall(collection: Collection, settings: Settings, seed: int | None =
     measured last, None where there is no index: searches are exact then.
     """
     names = {"collection": collection.name, "model": collection.model.name}
-    with session(settings) as connection:
+    with connect(settings) as connection:
         connection.execute(statement("recall", "prepare_session"))
         has_index = connection.execute(
             statement("recall", "has_index"), {"vectors": collection.vector_table}

@@ -10,12 +10,14 @@ from psycopg.rows import class_row
 from pydantic import ValidationError
 
 from image_retrieval.collection import Collection, ModelOptions
-from image_retrieval.errors import Dropped
+from image_retrieval.errors import Dropped, UserError
 from image_retrieval.settings import Settings
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.sql import statement
 
+# what is raised where a table, a function or a row that was there is there no more
+MISSING = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction, psycopg.errors.ForeignKeyViolation)
 STAGES = ("list", "resample", "embed", "upsert", "index")
 
 
@@ -110,7 +112,9 @@ def dropped_meanwhile(collection: str, settings: Settings) -> Iterator[None]:
     """Tell of a table or row that is missing because the collection was dropped since. Raises Dropped for it."""
     try:
         yield
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction, psycopg.errors.ForeignKeyViolation):
+    except UserError as error:
+        if not isinstance(error.__cause__, MISSING):
+            raise
         with connect(settings) as connection:
             if collection in stored_collections(connection):
                 raise

@@ -9,12 +9,13 @@ from alembic.config import Config
 from psycopg.types.json import Jsonb
 
 from image_retrieval.collection import Collection
-from image_retrieval.errors import Unavailable, UserError
+from image_retrieval.errors import UserError
 from image_retrieval.models.description import ModelDescription
 from image_retrieval.models.digest import require_digest
 from image_retrieval.settings import Settings
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection, where
+from image_retrieval.store.failures import told_in_one_line
 from image_retrieval.store.sql import statement
 
 MOVES = ("source", "revision")  # of a model: they say where its files are, their digest which ones
@@ -25,19 +26,23 @@ class SpaceTaken(UserError):
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database's schema to the newest version. Raises UserError where it cannot be reached."""
+    """Bring the database's schema to the newest version, all or nothing.
+
+    Raises UserError where the database cannot be reached, or its server, its encoding, its extension or a right of the
+    role is not what is needed.
+    """
     from sqlalchemy import exc
 
     place = where(settings)
     with as_file(files("image_retrieval.store") / "migrations") as folder:
-        config = Config(attributes={"database_url": settings.database()})
+        config = Config(attributes={"database_url": settings.database(), "place": place})
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
-        try:
-            command.upgrade(config, "head")
-        except (exc.OperationalError, psycopg.OperationalError) as error:
-            reason = " ".join(str(getattr(error, "orig", error)).split())
-            raise Unavailable(f"{place} cannot be migrated: {reason[:300]}") from None
+        with told_in_one_line(place):
+            try:
+                command.upgrade(config, "head")
+            except exc.DBAPIError as error:
+                raise error.orig if isinstance(error.orig, psycopg.Error) else error from None
 
 
 def register_model(connection: Connection, collection: Collection, model: ModelDescription) -> str | None:

@@ -14,9 +14,12 @@ def _statements(file: str) -> dict[str, str]:
     return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
 
 
-def statement(file: str, name: str, **parts: str | int) -> sql.Composed:
-    """A statement of a file; names in braces become quoted identifiers, numbers become literals."""
-    quoted = {
-        key: sql.Identifier(value) if isinstance(value, str) else sql.Literal(value) for key, value in parts.items()
-    }
-    return sql.SQL(_statements(file)[name]).format(**quoted)
+def statement(file: str, name: str, **parts: str | int | sql.SQL) -> sql.Composed:
+    """A statement of a file; names in braces become quoted identifiers, numbers literals, keywords (sql.SQL) stay."""
+    return sql.SQL(_statements(file)[name]).format(**{key: _quoted(value) for key, value in parts.items()})
+
+
+def _quoted(value: str | int | sql.SQL) -> sql.Composable:
+    if isinstance(value, sql.SQL):
+        return value
+    return sql.Identifier(value) if isinstance(value, str) else sql.Literal(value)

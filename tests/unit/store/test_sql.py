@@ -8,6 +8,7 @@ from string import Formatter
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from psycopg import sql
 
 import image_retrieval
 from image_retrieval.store.sql import _statements, statement
@@ -74,7 +75,7 @@ def test_names_are_quoted_and_numbers_are_not():
 @example("{index}")
 @example("%(name)s")
 def test_no_name_breaks_out_of_its_quotes(name):
-    text = statement("indexing", "drop_index", index=name).as_string()
+    text = statement("indexing", "drop_index", index=name, concurrently=sql.SQL("CONCURRENTLY")).as_string()
     quoted = name.replace('"', '""')
     assert text == f'DROP INDEX CONCURRENTLY IF EXISTS retrieval."{quoted}";'
 

@@ -1,11 +1,8 @@
 -- Schema version 1: the tables. They live in `retrieval`; people query `images`.
 
-CREATE EXTENSION IF NOT EXISTS vector;
-
-CREATE SCHEMA IF NOT EXISTS retrieval;
+-- pgvector and the schemas are there already: an administrator has made them, or env.py
 COMMENT ON SCHEMA retrieval IS 'The tables behind image search. Query the views and functions of schema images instead.';
 
-CREATE SCHEMA IF NOT EXISTS images;
 COMMENT ON SCHEMA images IS 'The face of image search: one view per collection, and the search functions.';
 
 

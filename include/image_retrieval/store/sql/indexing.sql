@@ -1,12 +1,14 @@
 -- name: try_lock
 -- asked again and again: who waits inside a statement would be waited for by CREATE INDEX CONCURRENTLY
-SELECT pg_try_advisory_lock(hashtextextended('image_retrieval:index:' || %(vectors)s, 0)) AS locked;
+-- `local`: until the transaction ends, else until the session does
+SELECT CASE WHEN %(local)s THEN pg_try_advisory_xact_lock(key) ELSE pg_try_advisory_lock(key) END AS locked
+FROM hashtextextended('image_retrieval:index:' || %(vectors)s, 0) AS key;
 
 -- name: prepare_session
--- a build whose client is gone ends, too; nobody else's limit holds for it
-SELECT set_config('client_connection_check_interval', '10s', false), set_config('statement_timeout', '0', false),
-       set_config('maintenance_work_mem', %(memory_mb)s::text || 'MB', false),
-       set_config('max_parallel_maintenance_workers', %(workers)s::text, false);
+-- a build whose client is gone ends, too; `local`: until the transaction ends
+SELECT set_config('client_connection_check_interval', '10s', %(local)s),
+       set_config('maintenance_work_mem', %(memory_mb)s::text || 'MB', %(local)s),
+       set_config('max_parallel_maintenance_workers', %(workers)s::text, %(local)s), pg_backend_pid() AS pid;
 
 -- name: read_facts
 -- index: the valid one that searches use; is_replacement: meanwhile searches are answered by another model's vectors
@@ -35,16 +37,16 @@ WHERE i.indrelid = to_regclass('retrieval.' || quote_ident(%(vectors)s))
   AND (NOT i.indisvalid OR c.relname = ANY (%(names)s));
 
 -- name: drop_index
-DROP INDEX CONCURRENTLY IF EXISTS retrieval.{index};
+DROP INDEX {concurrently} IF EXISTS retrieval.{index};
 
 -- name: build_index
-CREATE INDEX CONCURRENTLY {index} ON retrieval.{vectors} USING hnsw (embedding {operator_class})
-WITH (m = {m}, ef_construction = {candidates});
+CREATE INDEX {concurrently} {index} ON retrieval.{vectors} USING hnsw (embedding {operator_class})
+WITH (m = {m}, ef_construction = {ef_construction});
 
 -- name: build_bit_index
-CREATE INDEX CONCURRENTLY {index} ON retrieval.{vectors}
+CREATE INDEX {concurrently} {index} ON retrieval.{vectors}
 USING hnsw ((binary_quantize(embedding)::bit({dimensions})) bit_hamming_ops)
-WITH (m = {m}, ef_construction = {candidates});
+WITH (m = {m}, ef_construction = {ef_construction});
 
 -- name: read_progress
 SELECT phase, tuples_done FROM pg_stat_progress_create_index WHERE pid = %(pid)s;

@@ -1,6 +1,6 @@
 -- name: prepare_session
 -- exact searches over the whole table would else take every core from people's
-SET max_parallel_workers_per_gather = 0;
+SET LOCAL max_parallel_workers_per_gather = 0;
 
 -- name: has_index
 -- a valid one of a kind that searches use

@@ -1,0 +1,159 @@
+"""What a session is set to, and what its server must be, before anything else is asked of it."""
+
+import re
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import DictRow, class_row
+
+from image_retrieval.errors import UserError
+from image_retrieval.store.sql import statement
+
+Connection = psycopg.Connection[DictRow]
+
+POSTGRES = 16  # CREATE TABLE … STORAGE and pg_has_role(…, 'SET') came with it
+PGVECTOR = (0, 8, 4)  # until then parallel builds of HNSW indexes could overrun a buffer, and indexes be corrupted
+POSTGRES_WITH_TRANSACTION_TIMEOUT = 170_000
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """pgvector as a database has it; `role` is the one that the session acts as, `path` its search_path from now on."""
+
+    version: str
+    schema: str
+    usable: bool
+    role: str
+    path: str
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Whether a pooler stands before the server: each transaction may then meet another session of the server."""
+    return connection.prepare_threshold is None
+
+
+def notice_pooler(connection: Connection) -> None:
+    """Find out whether a pooler is there; behind one no statement is prepared, since the next one may go elsewhere."""
+    row = connection.execute(statement("session", "find_backend")).fetchone() or {}
+    if row["pid"] != connection.info.backend_pid:
+        connection.prepare_threshold = None
+
+
+def require_server(connection: Connection, place: str) -> None:
+    """Raise UserError where PostgreSQL is too old, or the database cannot hold every text."""
+    version = connection.info.server_version
+    if version < POSTGRES * 10_000:
+        raise UserError(f"{place} is PostgreSQL {version // 10_000}, and {POSTGRES} or newer is needed: upgrade it")
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in (None, "UTF8"):
+        raise UserError(
+            f"{place} is encoded in {encoding}, and file names and captions need UTF8: make another one, "
+            "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
+def prepare(connection: Connection, *, local: bool, lift: str | None = "limits", own: bool = True) -> Extension | None:
+    """Set what the library relies on, and find pgvector; None where the database has none.
+
+    `local`: until the transaction ends, else until the session does. `lift`: the limits that do not hold, "limits" or
+    "idle_limits". `own`: act as the owner of the schema, where the role may.
+    """
+    scope = {"scope": sql.SQL("LOCAL" if local else "SESSION")}
+    parts = [statement("session", f"lift_{lift}", **scope)] if lift else []
+    if lift == "limits" and connection.info.server_version >= POSTGRES_WITH_TRANSACTION_TIMEOUT:
+        parts.append(statement("session", "lift_transaction_limit", **scope))
+    parts.append(statement("session", "prepare", **scope))
+    if own:
+        parts.append(statement("session", "become_owner", is_local=local))
+    parts.append(statement("session", "find_extension", is_local=local))
+    with connection.cursor(row_factory=class_row(Extension)) as cursor:
+        cursor.execute(sql.SQL("\n").join(parts))  # one message: the first of them lifts the limits of the others
+        while cursor.nextset():
+            pass
+        return cursor.fetchone()
+
+
+def require_extension(connection: Connection, found: Extension, place: str) -> None:
+    """Raise UserError where pgvector is too old, or its schema is closed to the session's role."""
+    if _numbers(found.version) < PGVECTOR:
+        available = _available(connection)
+        if available and _numbers(available) >= PGVECTOR:
+            remedy = f"the server has {available}: let an administrator run ALTER EXTENSION vector UPDATE there"
+        else:
+            remedy = (
+                f"update pgvector on the server, which has {available or 'none'}, then ALTER EXTENSION vector UPDATE"
+            )
+        raise UserError(
+            f"{place} has pgvector {found.version}, and {'.'.join(map(str, PGVECTOR))} or newer is needed, since older "
+            f"ones overrun a buffer in parallel index builds and corrupt indexes: {remedy}"
+        )
+    if not found.usable:
+        schema, role = (sql.Identifier(name).as_string(connection) for name in (found.schema, found.role))
+        raise UserError(
+            f"{place} keeps pgvector in schema {schema}, which its role may not use: "
+            f"let an administrator run GRANT USAGE ON SCHEMA {schema} TO {role}"
+        )
+
+
+def prepare_migration(connection: Connection, place: str) -> None:
+    """Make a connection's transaction one that migrations can run in, alone. Raises UserError where none can.
+
+    The schemas and pgvector are there afterwards, and loaded.
+    """
+    require_server(connection, place)
+    row = connection.execute(statement("session", "find_home")).fetchone() or {}
+    found = prepare(connection, local=True, own=False)
+    connection.execute(statement("session", "lock_migrations"))
+    missing = _missing_schemas(connection, place)
+    if found is None:
+        _make_extension(connection, row["schema"], place)
+    for schema in missing:
+        connection.execute(statement("session", "make_schema", schema=schema))
+    found = prepare(connection, local=True)
+    assert found is not None
+    require_extension(connection, found, place)
+    connection.execute(statement("session", "load_extension"))
+
+
+def _missing_schemas(connection: Connection, place: str) -> list[str]:
+    """The schemas that are still to be made. Raises UserError where the role may not, and where nothing is written."""
+    rights = connection.execute(statement("session", "find_rights")).fetchone() or {}
+    if rights["read_only"]:
+        raise UserError(f"{place} is read-only: migrate the primary, by a role without default_transaction_read_only")
+    missing: list[str] = rights["missing"]
+    if missing and not rights["may_create"]:
+        role = sql.Identifier(rights["role"]).as_string(connection)
+        raise UserError(
+            f"{place} lacks schema {' and '.join(missing)}, and its role may not make that: let an administrator run "
+            f"GRANT CREATE ON DATABASE … TO {role}, or CREATE SCHEMA … AUTHORIZATION {role}"
+        )
+    return missing
+
+
+def _make_extension(connection: Connection, home: str | None, place: str) -> None:
+    """Make pgvector's extension in a schema. Raises UserError where the server has none, and where the role may not."""
+    if _available(connection) is None:
+        raise UserError(f"{place} is on a server without pgvector: install it there, or have it allowed")
+    if home is None:
+        raise UserError(
+            f"{place} has no schema that pgvector could go to: CREATE SCHEMA extensions, "
+            "then CREATE EXTENSION vector SCHEMA extensions"
+        )
+    try:
+        with connection.transaction():
+            connection.execute(statement("session", "make_extension", schema=home))
+    except psycopg.errors.InsufficientPrivilege:
+        raise UserError(
+            f"{place} has no pgvector yet, and its role may not make the extension: let an administrator run "
+            "CREATE EXTENSION vector there, then migrate again"
+        ) from None
+
+
+def _available(connection: Connection) -> str | None:
+    row = connection.execute(statement("session", "find_available")).fetchone()
+    return row["version"] if row else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)[:3]))
