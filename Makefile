@@ -3,9 +3,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
-UV_VERSION := 0.13.8
+# what the lock files say and nothing else; sources are built with requirements-build.lock
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python --no-build-isolation
+LOCKED = $(INSTALL) --require-hashes
+COMPILE = env -u UV_FIND_LINKS $(UV) pip compile --quiet --generate-hashes --custom-compile-command "make lock" --python-version 3.11
+# those of the container images: Python 3.11 and glibc 2.28 or newer
+FOR_IMAGES = -c requirements.lock -c requirements-torch.lock --python-platform x86_64-manylinux_2_28 pyproject.toml
 # the last release whose schemas reach back to Kubernetes 1.20, beside the one of requirements-dev.txt
-KUBERNETES_1_20 := kubernetes-validate==1.28.3
+KUBERNETES_1_20 := kubernetes-validate==1.28.3 \
+	--hash=sha256:916b8539c570958ca4742a09d42c9a29b7b89bfb3a04972a40abfa63f797b850
 # what pip is told about further places for packages holds for uv, too
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE = 1
@@ -63,14 +69,12 @@ compose-down:  ## stop the containers; their volumes stay
 	$(COMPOSE) down
 
 lock: .venv/uv  ## write the lock files anew
-	$(UV) pip compile -q --custom-compile-command "make lock" --upgrade-package torch \
-		requirements.txt -o requirements.lock  # upgrade: not the build of torch that is locked, but that of UV_FIND_LINKS
-	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock
-	$(UV) pip compile -q --custom-compile-command "make lock" -c requirements.lock requirements-dev.txt -o requirements-dev.lock
-	$(UV) pip compile -q --custom-compile-command "make lock" -c requirements.lock --extra imaging --extra store --extra service --extra orchestration \
-		pyproject.toml -o requirements-airflow.lock
-	env -u UV_FIND_LINKS $(UV) pip compile -q --custom-compile-command "make lock" -c requirements.lock --extra embedding \
-		--python-platform x86_64-manylinux_2_28 pyproject.toml -o requirements-embedding.lock  # with CUDA's libraries
+	grep -v '^torch==' requirements.txt | $(COMPILE) --universal - -o requirements.lock
+	grep '^torch==' requirements.txt | $(COMPILE) --universal -c requirements.lock - -o requirements-torch.lock
+	$(COMPILE) --universal -c requirements.lock requirements-build.txt -o requirements-build.lock
+	$(COMPILE) --universal -c requirements.lock -c requirements-torch.lock requirements-dev.txt -o requirements-dev.lock
+	$(COMPILE) $(FOR_IMAGES) --extra imaging --extra store --extra service --extra orchestration -o requirements-airflow.lock
+	$(COMPILE) $(FOR_IMAGES) --extra embedding -o requirements-embedding.lock
 
 clean: down  ## remove the environment, the embedded services and their data
 	rm -rf .venv .local
@@ -79,18 +83,22 @@ clean: down  ## remove the environment, the embedded services and their data
 .env:
 	@umask 077 && $(PYTHON) include/compose/make_secrets.py > .env.partial && mv .env.partial $@
 
-.venv/uv:
-	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "make: Python 3.11 or newer is needed: set PYTHON=…")'
+.venv/uv: requirements-build.lock
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
+		"make: Python 3.11, 3.12 or 3.13 is needed: set PYTHON=…")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
 	@touch $@
 
-.venv/installed: .venv/uv requirements.lock pyproject.toml
-	$(UV) pip install --quiet --python $(BIN)/python -r requirements.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+# torch: PyPI's build by its hashes, or the one of UV_FIND_LINKS, whose hashes no lock file can know
+.venv/installed: .venv/uv requirements.lock requirements-torch.lock pyproject.toml
+	$(LOCKED) -r requirements.lock
+	$(if $(UV_FIND_LINKS),$(INSTALL) --no-verify-hashes -c requirements.lock -c requirements-torch.lock torch,\
+		$(LOCKED) -r requirements-torch.lock)
+	$(INSTALL) --no-deps -e .
 	@touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.lock
-	$(UV) pip install --quiet --python $(BIN)/python -r requirements-dev.lock
-	$(UV) pip install --quiet --no-deps --target .venv/kubernetes-1.20 $(KUBERNETES_1_20)
+	$(LOCKED) -r requirements-dev.lock
+	echo '$(KUBERNETES_1_20)' | $(UV) pip install --quiet --require-hashes --no-deps --target .venv/kubernetes-1.20 -r -
 	@touch $@

@@ -1,6 +1,7 @@
 """A strict check of Kubernetes manifests, for the oldest version that is supported and for a current one."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,3 +28,12 @@ def assert_valid(*manifests: dict[str, Any]) -> None:
         passed = [line for line in done.stdout.splitlines() if f"against version {version}" in line]
         assert done.returncode == 0, done.stdout + done.stderr
         assert len(passed) == len(manifests), done.stdout  # one without a schema is only warned of
+
+
+def locked(name: str) -> dict[str, set[str]]:
+    """The versions of each package that a lock file pins; several where they differ by Python's version."""
+    text = (ROOT / name).read_text()
+    pins: dict[str, set[str]] = {}
+    for package, version in re.findall(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)", text, re.MULTILINE):
+        pins.setdefault(package, set()).add(version)
+    return pins
