@@ -8,6 +8,7 @@ import hashlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class OddStore(ThreadingHTTPServer):
         self.spoil: Callable[[Listing, int], None] = lambda answer, number: None
         # what a read (its key, its number from 1) or a write is refused with: status and code
         self.refuse: Callable[[str, int], tuple[int, str] | None] = lambda key, number: None
-        # how a body breaks: "closed", "reset", or "short" for a length that is not its own
+        # how a body breaks in its middle: "closed", "reset" or "hangs"
         self.breaks: Callable[[str, int], str | None] = lambda key, number: None
         self.refuse_write: Callable[[str, int], tuple[int, str] | None] = lambda key, number: None
         self.refuse_delete: dict[str, str] = {}
@@ -92,7 +93,6 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: OddStore
     disable_nagle_algorithm = True
-    wbufsize = -1
 
     def log_message(self, *given: Any) -> None:
         pass
@@ -222,4 +222,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
         elif broken == "closed":
             self.connection.shutdown(socket.SHUT_RDWR)
+        elif broken == "hangs":
+            time.sleep(1)
         self.close_connection = True

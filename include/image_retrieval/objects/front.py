@@ -19,7 +19,7 @@ class ObjectStore:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._local = LocalObjects()
+        self._local = LocalObjects(local_path(settings.work_uri))
 
     @cached_property
     def _s3(self) -> Objects:

@@ -32,12 +32,18 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class LocalObjects:
-    """Files under folders. One that is written appears whole, under its name, or not at all."""
+    """Files under folders. One that is written appears whole, under its name, or not at all.
+
+    `work` is the product's own folder, into which no link of a source may lead.
+    """
+
+    def __init__(self, work: Path | None = None) -> None:
+        self._work = work
 
     def pages(self, prefix: str, *, missing_ok: bool, follow_links: bool) -> Iterator[list[StoredObject]]:
         folder = _path(prefix)
         try:
-            for files in walk(str(folder), follow_links=follow_links):
+            for files in walk(str(folder), follow_links=follow_links, but=self._work if follow_links else None):
                 for some in in_batches(files, PAGE):
                     yield [_described(prefix + file.key, file.key, file.status) for file in some]
         except OSError:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from image_retrieval.errors import UserError
 from image_retrieval.objects.local_errors import GONE, REFUSED, of_listing, printable
 
 log = structlog.get_logger()
@@ -27,26 +28,52 @@ class FoundFile:
     status: os.stat_result
 
 
-def walk(root: str, *, follow_links: bool) -> Iterator[list[FoundFile]]:
+def walk(root: str, *, follow_links: bool, but: Path | None = None) -> Iterator[list[FoundFile]]:
     """The files under a folder, a list per folder; linked files too, and linked folders where they are to be followed.
 
     A folder is listed once, by its own path where it lies under the root, else by the first link in order of its path:
     so there are no circles. What vanishes meanwhile, and a link to nothing, is left out. Raises FileNotFoundError and
-    NotADirectoryError for the root itself, AccessRefused and StoreUnavailable for what cannot be looked at.
+    NotADirectoryError for the root itself, AccessRefused and StoreUnavailable for what cannot be looked at, and
+    UserError where the way leads into the folder `but`.
     """
     seen = set[Place]()
     links = list[str]()
-    yield from _tree(root, "", seen, links, again=True)
+    forbidden = _Forbidden(but)
+    yield from _tree(root, "", seen, links, forbidden, again=True)
     if not follow_links:
         for link in links:
             log.warning("linked folder is not followed", folder=printable(f"{root}/{link}"))
         return
     while links:
         links.sort()
-        yield from _tree(root, links.pop(0), seen, links, again=False)
+        start = links.pop(0)
+        forbidden.require_not_within(f"{root}/{start}")
+        yield from _tree(root, start, seen, links, forbidden, again=False)
 
 
-def _tree(root: str, start: str, seen: set[Place], links: list[str], *, again: bool) -> Iterator[list[FoundFile]]:
+class _Forbidden:
+    """A folder of the product's own, which is not to be listed as a source, however one comes to it."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder.resolve() if folder is not None and folder.is_dir() else None
+        status = self._folder.stat() if self._folder is not None else None
+        self.place = (status.st_dev, status.st_ino) if status is not None else None
+
+    def require_not_within(self, path: str) -> None:
+        """Raise UserError where a path is the folder, or lies in it."""
+        if self._folder is not None and Path(path).resolve().is_relative_to(self._folder):
+            raise self.refusal(path)
+
+    def refusal(self, path: str) -> UserError:
+        return UserError(
+            f"{printable(path)} is the work folder {self._folder}, or in it: resampled pictures would be listed as new "
+            "images; choose another IMAGE_RETRIEVAL_WORK_URI, remove the link, or set `follow_links: false`"
+        )
+
+
+def _tree(
+    root: str, start: str, seen: set[Place], links: list[str], forbidden: _Forbidden, *, again: bool
+) -> Iterator[list[FoundFile]]:
     """The files of one tree, but for what its `links` lead to. `again`: also of folders that were seen before."""
     waiting = [start]
     while waiting:
@@ -56,6 +83,8 @@ def _tree(root: str, start: str, seen: set[Place], links: list[str], *, again: b
             if place is not None:
                 log.info("linked folder is listed elsewhere already", folder=printable(f"{root}/{folder}"))
             continue
+        if place == forbidden.place:
+            raise forbidden.refusal(f"{root}/{folder}")
         seen.add(place)
         if files:
             yield files

@@ -48,7 +48,7 @@ def pages(ask: Ask, prefix: str) -> Iterator[list[StoredObject]]:
         course.note(page)
         if page:
             yield page
-        request = course.next(answer, page)
+        request = course.next(request, answer, page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +94,18 @@ class _Course:
         self._ordered = self._ordered and all(map(lt, chain([self._greatest], uris), uris))
         self._greatest, self._empty = uris[-1] if self._ordered else max(self._greatest, *uris), 0
 
-    def next(self, answer: dict[str, Any], page: Sequence[StoredObject]) -> _Request | None:
-        """What to ask for after this answer; None where it was the last one."""
+    def next(self, request: _Request, answer: dict[str, Any], page: Sequence[StoredObject]) -> _Request | None:
+        """What to ask for after this answer to a request; None where it was the last one."""
         cut, token = answer["IsTruncated"], answer.get("NextContinuationToken")
         if cut and token and token not in self._tokens:
             self._tokens.add(token)
             return _Request(token=token)
         behind = self._greatest.removeprefix(self._bucket)
-        can_be_asked = page and _is_text(behind)
-        if cut and not (can_be_asked and self._ordered):
+        if cut and not (page and self._ordered and _is_text(behind)):
             raise ListingIncomplete("an answer is cut, and has no new token to go on from")
-        return _Request(self._version, behind=behind, owed=cut) if can_be_asked else None
+        if not behind or not _is_text(behind) or (request.behind and not page):
+            return None
+        return _Request(self._version, behind=behind, owed=cut)
 
     def other_way(self, request: _Request) -> _Request | None:
         """What to ask for where a store began anew, since it does not know what it was asked by."""

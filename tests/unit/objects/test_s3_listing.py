@@ -184,4 +184,4 @@ def test_a_listing_is_the_truth_or_an_error(odd, objects, names, page, version, 
         found = {entry.key: entry.etag for entry in listed(objects)}
     except StoreUnavailable:
         return
-    assert found == {name: etag_of(name.encode()) for name in names}
+    assert found == {name: etag_of(name.encode()) for name in names}, (names, page, version, spoiled)
