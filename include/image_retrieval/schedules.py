@@ -28,7 +28,7 @@ def check_schedule(schedule: str) -> str:
     except CroniterError:
         comes = False
     if not comes:
-        raise ValueError(f"{schedule!r} is not allowed: no time fits it in most years, so it would never or hardly run")
+        raise ValueError(f"{schedule!r} is not allowed: no time fits it in most years, so it would hardly ever run")
     return schedule
 
 

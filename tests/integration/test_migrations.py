@@ -175,3 +175,66 @@ def test_vectors_of_a_former_schema_are_loaded_again_once(former, collection, da
     with psycopg.connect(database_url) as connection:
         connection.execute(f"UPDATE {VECTORS} SET embedding = '[0,1,0]'")
     assert rows(database_url, f"SELECT digest FROM {VECTORS}") == [(None,)]
+
+
+CONTESTED = """
+    INSERT INTO retrieval.model (name, source, family, dimensions, use_cls_token)
+    VALUES ('x_random', 'models/x', 'vision_transformer', 3, true);
+    CREATE TABLE retrieval.vector_things_x_random (LIKE retrieval.vector_things_random INCLUDING ALL);
+    INSERT INTO retrieval.image (collection, image_id, uri) VALUES ('things_x', 'c', 'c'), ('things_x', 'd', 'd');
+    INSERT INTO retrieval.vector_things_x_random
+    SELECT id, 'e', '[0,1,0]', 1 FROM retrieval.image WHERE image_id IN ('a', 'c', 'd');
+    INSERT INTO retrieval.switch (collection, from_model, to_model, state)
+    VALUES ('things', 'random', 'x_random', 'open');
+    SELECT retrieval.face_vectors('things', 'x_random', 'cosine');
+    SELECT retrieval.show_vectors('things_x', 'vector_things_x_random');
+    INSERT INTO retrieval.collection (name, source, model, dimensions) VALUES ('things_x', 's3://x/', 'random', 3);
+"""
+
+
+@pytest.mark.parametrize("dependent", [False, True])
+def test_a_table_that_two_spaces_filled_goes_to_one_and_holds_its_own(at, database_url, dependent):
+    project = at("0011")
+    with psycopg.connect(database_url) as connection:
+        connection.execute(CONTESTED)
+        connection.execute("SELECT retrieval.show_vectors('things', 'vector_things_x_random')")
+        connection.execute("UPDATE retrieval.collection SET model = 'x_random' WHERE name = 'things'")
+        if dependent:
+            connection.execute("CREATE VIEW ours AS SELECT image_id FROM images.things")
+    assert rows(database_url, "SELECT image_id FROM images.things_x ORDER BY 1") == [("a",), ("c",), ("d",)]
+
+    migrate(project)
+    assert rows(database_url, "SELECT collection, model FROM retrieval.vector_space ORDER BY 1, 2") == [
+        ("things", "random"),
+        ("things_x", "random"),
+    ]
+    found = "SELECT image_id FROM images.search('things_x', '[0,1,0]') ORDER BY 1"
+    assert rows(database_url, found) == [("c",), ("d",)]
+    assert rows(database_url, "SELECT array_agg(state) FROM retrieval.switch WHERE to_model = 'x_random'") == [
+        (["given_up"],)
+    ]
+    assert rows(database_url, "SELECT name FROM retrieval.collection") == [("things_x",)]
+    assert rows(database_url, f"SELECT count(*) FROM {VECTORS}") == [(1,)]
+    if dependent:
+        assert rows(database_url, "SELECT count(*) FROM ours") == [(0,)]
+    else:
+        assert rows(database_url, "SELECT to_regclass('images.things')") == [(None,)]
+
+
+def test_a_table_that_two_spaces_could_have_stays_with_the_one_that_filled_it(at, database_url):
+    project = at("0011")
+    with psycopg.connect(database_url) as connection:
+        connection.execute(CONTESTED)
+        connection.execute(
+            "DELETE FROM retrieval.vector_things_x_random AS v USING retrieval.image AS i "
+            "WHERE i.id = v.id AND i.image_id = 'a'"
+        )
+    migrate(project)
+    assert rows(database_url, "SELECT image_id FROM images.search('things_x', '[0,1,0]') ORDER BY 1") == [
+        ("c",),
+        ("d",),
+    ]
+    assert rows(database_url, "SELECT image_id FROM images.search('things', '[1,0,0]')") == [("a",)]
+    assert rows(database_url, "SELECT DISTINCT state FROM retrieval.switch") == [("given_up",)]
+    view = "SELECT pg_get_viewdef('retrieval.images_things_x_random'::regclass) ~ 'images[.]things_x'"
+    assert rows(database_url, view) == [(True,)]

@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -83,6 +84,16 @@ def test_a_name_that_the_schema_has_for_something_else_is_refused(project, colle
     with pytest.raises(SpaceTaken, match=f"the schema retrieval has {found} already"):
         make(project, collection, pair)
     make(project, collection, ("shop", "v2_hnsw"), ("shop", "pkey"))
+
+
+def test_a_space_whose_table_was_dropped_by_hand_keeps_no_name(project, collection, database_url):
+    make(project, collection, ("shop", "eu_v2"))
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DROP TABLE retrieval.vector_shop_eu_v2 CASCADE")
+        connection.execute("DROP FUNCTION retrieval.nearest_shop_eu_v2")
+    make(project, collection, ("shop_eu", "v2"))
+    with pytest.raises(SpaceTaken, match=TAKEN):
+        make(project, collection, ("shop", "eu_v2"))
 
 
 def test_of_two_that_come_at_once_one_has_the_table(project, collection, database_url):

@@ -131,6 +131,7 @@ def _claim(connection: Connection, space: VectorSpace) -> None:
         f"the vectors of collection {space.collection!r} under model {space.model!r} would be in {space.vector_table}"
     )
     names = {"collection": space.collection, "model": space.model}
+    connection.execute(statement("view", "release_space"), {**names, "stem": space.stem})
     new = connection.execute(statement("view", "claim_space"), names).rowcount == 1
     owner = connection.execute(statement("view", "find_owner"), {"stem": space.stem}).fetchone()
     if owner != names:

@@ -2,6 +2,7 @@
 
 import io
 
+import psycopg
 import pytest
 from PIL import Image
 
@@ -93,6 +94,14 @@ def test_the_next_run_finds_registered_and_deleted_images_in_step(client, things
 def test_a_collection_that_cannot_be_is_refused(client, form, status, code):
     answer = client.post("/api/collections", json=form)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_a_collection_whose_table_would_be_another_ones_is_refused(client, served):
+    with psycopg.connect(served.database()) as connection:
+        connection.execute("INSERT INTO retrieval.vector_space (collection, model) VALUES ('shop', 'eu_dual')")
+    answer = client.post("/api/collections", json={"name": "shop_eu"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "exists")
+    assert "would be in vector_shop_eu_dual, which has the name of a table or index of" in answer.json()["detail"]
 
 
 def test_a_collection_of_the_file_is_not_dropped(client):

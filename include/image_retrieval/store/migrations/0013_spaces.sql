@@ -55,11 +55,17 @@ DECLARE
     held  bigint;
 BEGIN
     CREATE TEMPORARY TABLE asking ON COMMIT DROP AS
+    WITH RECURSIVE images_of (collection) AS (  -- from one collection to the next, by the index
+        SELECT min(i.collection) FROM retrieval.image AS i
+        UNION ALL
+        SELECT (SELECT min(i.collection) FROM retrieval.image AS i WHERE i.collection > o.collection)
+        FROM images_of AS o WHERE o.collection IS NOT NULL
+    )
     SELECT k.collection, m.name AS model, 'vector_' || k.collection || '_' || m.name AS vectors, 0::bigint AS rows,
            EXISTS (SELECT FROM retrieval.collection AS c WHERE c.name = k.collection AND c.model = m.name) AS shown,
            count(*) OVER (PARTITION BY 'vector_' || k.collection || '_' || m.name) > 1 AS contested
     FROM (SELECT name AS collection FROM retrieval.collection UNION SELECT name FROM retrieval.made_collection
-          UNION SELECT r.collection FROM retrieval.run AS r UNION SELECT s.collection FROM retrieval.switch AS s) AS k
+          UNION SELECT i.collection FROM images_of AS i UNION SELECT s.collection FROM retrieval.switch AS s) AS k
     CROSS JOIN retrieval.model AS m
     JOIN pg_class AS t ON t.relname = 'vector_' || k.collection || '_' || m.name
     WHERE t.relnamespace = 'retrieval'::regnamespace AND t.relkind = 'r';
@@ -77,7 +83,6 @@ BEGIN
     FOR space IN
         SELECT a.*, s.collection AS owner, s.model AS owned
         FROM asking AS a JOIN retrieval.vector_space AS s ON s.vectors = a.vectors AND s.collection <> a.collection
-        WHERE a.rows > 0 OR a.shown
     LOOP
         EXECUTE format('DELETE FROM retrieval.%I AS v USING retrieval.image AS i WHERE i.id = v.id AND i.collection = $1', space.vectors)
         USING space.collection;
@@ -91,7 +96,7 @@ BEGIN
             DELETE FROM retrieval.collection AS c WHERE c.name = space.collection;
         END IF;
         UPDATE retrieval.switch AS w SET state = 'given_up', ended_at = now()
-        WHERE w.collection = space.collection AND w.state = 'open';
+        WHERE w.collection = space.collection AND w.state = 'open' AND space.model IN (w.from_model, w.to_model);
         EXECUTE format('DROP VIEW IF EXISTS retrieval.%I', 'images_' || space.owner || '_' || space.owned);
         PERFORM retrieval.face_vectors(space.owner, space.owned, c.distance) FROM retrieval.collection AS c WHERE c.name = space.owner;
     END LOOP;

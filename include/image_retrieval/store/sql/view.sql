@@ -2,6 +2,12 @@
 SELECT 1 AS found FROM retrieval.vector_space
 WHERE collection = %(collection)s AND model = %(model)s AND to_regclass('retrieval.' || quote_ident(vectors)) IS NOT NULL;
 
+-- name: release_space
+-- of a space whose table somebody dropped by hand
+DELETE FROM retrieval.vector_space
+WHERE stem = %(stem)s AND (collection, model) <> (%(collection)s, %(model)s)
+  AND to_regclass('retrieval.' || quote_ident(vectors)) IS NULL;
+
 -- name: claim_space
 -- who claims the same names at the same time waits here until this transaction ends
 INSERT INTO retrieval.vector_space (collection, model) VALUES (%(collection)s, %(model)s) ON CONFLICT DO NOTHING;
