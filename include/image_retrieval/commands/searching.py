@@ -78,7 +78,7 @@ def _text_vector(connection: "Connection", collection: Collection, text: str, se
 def match(options: argparse.Namespace, settings: Settings) -> None:
     """Compare two pictures by the model of a collection, by default that of the first one."""
     from image_retrieval.inputs import named_image
-    from image_retrieval.models.calibration import IMAGES, calibration_of, read_calibration
+    from image_retrieval.models.calibration import IMAGES, calibration_of, read_calibration, score_of
     from image_retrieval.models.source import model_folder
     from image_retrieval.pipeline.querying import embed_image
 
@@ -88,7 +88,7 @@ def match(options: argparse.Namespace, settings: Settings) -> None:
     similarity = float(a @ b)
     folder = model_folder(collection.model.source, collection.model.revision, settings)
     calibration = calibration_of(read_calibration(folder), IMAGES)
-    score = calibration.score(similarity) if calibration else similarity
+    score = score_of(similarity, calibration)
     if options.json:
         print_json({"similarity": similarity, "score": score, "calibrated": calibration is not None})
         return

@@ -16,26 +16,53 @@ from image_retrieval.errors import UserError
 FILE = "calibration.json"
 IMAGES = "image_image"
 DIRECTIONS = (IMAGES, "text_image_en", "text_image_zh")
+SAME = 1 - 1e-6  # cosine of a picture with itself, and of its vector with the same one in half precision
 CUTOFF = 0.5  # score under which results are not shown, unless asked for
 CJK = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A score of 0.5 is reached at the cosine `middle`, and `slope`, above 0, tells how steeply."""
+    """A score of 0.5 is reached at the cosine `middle`, and `slope`, above 0, tells how steeply.
+
+    With p(c) = 1 / (1 + exp(slope · (middle - c))), the logistic function that was fitted, the score of a cosine c is
+
+        p(c)                                          up to the middle,
+        0.5 + 0.5 · (p(c) - 0.5) / (p(1) - 0.5)       from there on,
+
+    so that it never falls as c rises, is 0.5 where p is, and 1 for a picture compared with itself, of which p alone
+    would say less the flatter it is. Where `middle` is 1 or more, p(c) holds for all that is not the same.
+    """
 
     slope: float
     middle: float
 
     def score(self, cosine: float) -> float:
-        """The score, 0 to 1, of a cosine."""
-        return 1 / (1 + math.exp(min(700.0, self.slope * (self.middle - cosine))))
+        """The score, 0 to 1, of a cosine; 1 from SAME on."""
+        if cosine >= SAME:
+            return 1.0
+        fitted = self._fitted(cosine)
+        if cosine <= self.middle:
+            return fitted
+        return min(1.0, 0.5 + 0.5 * (fitted - 0.5) / (self._fitted(1.0) - 0.5))
 
     def cosine(self, score: float) -> float:
-        """The cosine at which a score between 0 and 1 is reached; below any cosine for 0, above any for 1."""
-        if score <= 0 or score >= 1:
+        """The least cosine at which a score is reached; below any cosine for 0 and less, above any for more than 1."""
+        if score <= 0 or score > 1:
             return -math.inf if score <= 0 else math.inf
-        return self.middle + math.log(score / (1 - score)) / self.slope
+        if score > 0.5:
+            score = 0.5 + max(0.0, score - 0.5) * 2 * (self._fitted(1.0) - 0.5) if self.middle < 1 else 1.0
+        return min(SAME, self.middle + math.log(score / (1 - score)) / self.slope) if score < 1 else SAME
+
+    def _fitted(self, cosine: float) -> float:
+        return 1 / (1 + math.exp(min(700.0, self.slope * (self.middle - cosine))))
+
+
+def score_of(similarity: float, calibration: Calibration | None) -> float:
+    """The calibrated score of a similarity, else the similarity, which is 1 where only rounding keeps it from it."""
+    if calibration is not None:
+        return calibration.score(similarity)
+    return 1.0 if abs(similarity - 1) <= 1 - SAME else similarity
 
 
 def text_direction(text: str) -> str:

@@ -23,6 +23,10 @@ from image_retrieval.store.pending import Pending, announce, read_pending
 from image_retrieval.store.sql import statement
 
 
+class ImageExists(UserError):
+    """A new image's id is taken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A picture's bytes, what decoding found, its resampled file (empty where none is kept), vector, model's digest."""
@@ -41,9 +45,13 @@ def register_image(
     picture: Picture,
     groups: tuple[str | None, str | None],
     settings: Settings,
+    *,
+    new: bool = False,
 ) -> str:
     """Write a picture's object, row and vector, in place of what is there under its id. Returns the id.
 
+    `new`: nothing may be there, neither a row of an image that is not deleted nor an object that no listing has found
+    yet; looked at where nobody else can write. Raises ImageExists then.
     Where the transaction does not come through, the object becomes what it was by `settle`, or before the next listing.
     `groups` are group_id and intra_id where the collection's id_pattern finds none. Listings and other changes of the
     collection wait until the transaction ends, or make this wait, for five seconds. Raises Dropped, UserError.
@@ -60,6 +68,8 @@ def register_image(
     uri = known["uri"] if known else f"{collection.source}{image_id}.{suffix}"
     if not collection.takes(uri.removeprefix(collection.source)):
         raise UserError(f"{uri} matches none of the globs of collection {collection.name!r}: a listing would miss it")
+    if new and ((known and not known["deleted"]) or ObjectStore(settings).stat(uri)):
+        raise ImageExists(f"collection {collection.name!r} has an image {image_id!r} already")
     schema.record_digest(connection, collection, picture.digest)
     schema.record_source(connection, collection)
     require_own(connection, work_place(settings), ObjectStore(settings))

@@ -51,15 +51,16 @@ def refusal_of(error: Exception) -> Refused:
         case Unavailable():
             return Refused(503, "unavailable", str(error), wait=5)
         case UserError():
-            return Refused(400, "invalid", str(error))
+            return Refused(422, "invalid", str(error))
         case RequestValidationError():
             return Refused(422, "invalid_request", _first(error))
         case HTTPException():
             return Refused(error.status_code, _word(error.status_code), str(error.detail))
-        case RecursionError():
-            return Refused(400, "invalid", "the request is nested too deeply")
-        case UnicodeEncodeError() | psycopg.DataError():
-            return Refused(400, "invalid", "a text holds what is no text: lone surrogates or NUL characters")
+        case UnicodeEncodeError():
+            return Refused(422, "invalid", "a text holds what is no text: lone surrogates")
+        case psycopg.DataError():
+            told = error.diag.message_primary or str(error).partition("\n")[0]
+            return Refused(422, "invalid", f"a value cannot be used: {told[:200]}")
         case psycopg.errors.InsufficientPrivilege() | psycopg.errors.ReadOnlySqlTransaction():
             return Refused(403, "forbidden", "the service's own database role may not do this")
         case psycopg.errors.LockNotAvailable():
@@ -111,7 +112,6 @@ def tell_errors(app: FastAPI) -> None:
         RequestValidationError,
         HTTPException,
         UnicodeEncodeError,
-        RecursionError,
     ):
         app.add_exception_handler(kind, told)
     app.add_exception_handler(psycopg.Error, told)
@@ -125,8 +125,10 @@ def _word(status: int) -> str:
 def _first(error: RequestValidationError) -> str:
     """The first thing that is wrong, without what was sent: that may be a picture."""
     found: Any = error.errors()[0]
+    if found["type"] == "json_invalid":
+        return f"body: it is no JSON that is taken: {found['ctx']['error']}"
     place = ".".join(str(part) for part in found["loc"])
-    return f"{place}: {found['msg']}"
+    return f"{place}: {found['msg'].removeprefix('Value error, ')}"
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {

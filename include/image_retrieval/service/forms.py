@@ -1,42 +1,15 @@
 """What the API takes and gives, checked before anything is done with it."""
 
-import math
-import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from image_retrieval.collection import Name, ResampleChoice
+from image_retrieval.values import Filter, KnownId, NewImageId, QueryText, Score, Weight, Word, plain_text
 
-
-def _plain_text(value: str) -> str:
-    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise ValueError("holds what is no text: NUL characters or lone surrogates")
-    return value
-
-
-def _image_id(value: str) -> str:
-    parts = _plain_text(value).split("/")
-    if any(part in ("", ".", "..") for part in parts) or re.search(r"[\x00-\x1f\x7f\\]", value):
-        raise ValueError("is a key such as shoes/red_1: no empty, . or .. part, no backslash, no control character")
-    if len(value.encode()) > 500:
-        raise ValueError("has more than 500 bytes")
-    return value
-
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("is no finite number")
-    return value
-
-
-Text = Annotated[str, AfterValidator(_plain_text)]
-Word = Annotated[str, Field(max_length=500), AfterValidator(_plain_text)]
-ImageId = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_image_id)]
-Weight = Annotated[float, Field(ge=-10, le=10), AfterValidator(_finite)]
-Filter = Annotated[dict[str, Any], Field(max_length=50, description="as in images.search: docs/sql.md")]
 Limit = Annotated[int, Field(ge=1, le=500)]
+Url = Annotated[str, Field(max_length=2000), AfterValidator(plain_text)]
 
 
 class Form(BaseModel):
@@ -49,8 +22,8 @@ class Picture(Form):
     """A picture: its bytes in base64 (or as a data: URL), an http(s) URL, or an image of the collection."""
 
     base64: str | None = Field(None, min_length=1)
-    url: Annotated[str, Field(max_length=2000), AfterValidator(_plain_text)] | None = None
-    image_id: Word | None = None
+    url: Url | None = None
+    image_id: KnownId | None = None
 
     @model_validator(mode="after")
     def _is_one(self) -> "Picture":
@@ -68,7 +41,7 @@ class WeighedPicture(Picture):
 class WeighedText(Form):
     """A text, and how much it counts; a negative weight: less of it."""
 
-    text: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain_text)]
+    text: QueryText
     weight: Weight = 1.0
 
 
@@ -79,8 +52,8 @@ class Paged(Form):
     offset: int = Field(0, ge=0, le=500, description="results to leave out at the beginning: for the next page")
     filter: Filter = {}
     grouped: bool = Field(False, description="only the best image of each group")
-    min_score: float | None = Field(
-        None, ge=-1, le=1, description="nothing under this score; left out: 0.5 where scores are calibrated, else all"
+    min_score: Score | None = Field(
+        None, description="nothing under this score; left out: 0.5 where scores are calibrated, else all"
     )
 
 
@@ -102,7 +75,7 @@ class SimilarForm(Paged):
     """An image of the collection that results should be like; itself left out."""
 
     collection: Word
-    image_id: Word
+    image_id: KnownId
 
 
 class MatchForm(Form):
@@ -153,7 +126,7 @@ class CollectionForm(Form):
     name: Name
     model: Name | None = Field(None, description="one that another collection has; left out: that of the first one")
     resample: ResampleChoice = ResampleChoice()
-    id_pattern: Annotated[str, Field(max_length=500)] | None = None
+    id_pattern: Word | None = None
 
 
 class CollectionInfo(BaseModel):
@@ -173,7 +146,7 @@ class Facts(Form):
 
     group_id: Word | None = None
     intra_id: Word | None = None
-    caption: Annotated[str, Field(max_length=5000), AfterValidator(_plain_text)] | None = None
+    caption: Annotated[str, Field(max_length=5000), AfterValidator(plain_text)] | None = None
     attributes: dict[str, Any] = Field({}, max_length=200)
 
 
@@ -181,7 +154,7 @@ class ReplaceForm(Facts):
     """A picture, as base64 or as an http(s) URL, and what is said of it."""
 
     base64: str | None = Field(None, min_length=1)
-    url: Annotated[str, Field(max_length=2000), AfterValidator(_plain_text)] | None = None
+    url: Url | None = None
 
     @model_validator(mode="after")
     def _is_one(self) -> "ReplaceForm":
@@ -193,7 +166,7 @@ class ReplaceForm(Facts):
 class RegisterForm(ReplaceForm):
     """A picture for a collection; without `image_id` it gets `<group_id>/<intra_id>`, or a name of its own."""
 
-    image_id: ImageId | None = None
+    image_id: NewImageId | None = None
 
 
 class ImageInfo(BaseModel):
@@ -226,14 +199,14 @@ class RequeueForm(Form):
     """Which rejected images the next run tries again; all of them where nothing is given."""
 
     reason: Word | None = None
-    uri: Word | None = None
+    uri: KnownId | None = None
 
 
 class VerdictForm(Form):
     """What somebody says of two images of a collection."""
 
-    a: Word
-    b: Word
+    a: KnownId
+    b: KnownId
     verdict: Literal["duplicate", "different"] | None = Field(description="null: take back what was said")
 
 

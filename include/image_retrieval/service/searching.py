@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from image_retrieval.models.calibration import CUTOFF, IMAGES, text_direction
+from image_retrieval.models.calibration import CUTOFF, IMAGES, score_of, text_direction
 from image_retrieval.service.catalog import Shown
 from image_retrieval.service.encoder import Vector
 from image_retrieval.service.errors import Refused
@@ -56,8 +56,7 @@ def compare(shown: Shown, a: Vector, b: Vector) -> Match:
     """How alike two vectors of images are."""
     similarity = float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
     calibration = shown.calibration(IMAGES)
-    score = calibration.score(similarity) if calibration else similarity
-    return Match(similarity=similarity, score=score, calibrated=calibration is not None)
+    return Match(similarity=similarity, score=score_of(similarity, calibration), calibrated=calibration is not None)
 
 
 def _weighed(vector: Vector, weight: float) -> Vector:
@@ -111,10 +110,7 @@ def _page(
     page = rows[form.offset : form.offset + form.k]
     return Results(
         collection=shown.name,
-        results=[
-            Result(**row, score=calibration.score(row["similarity"]) if calibration else row["similarity"])
-            for row in page
-        ],
+        results=[Result(**row, score=score_of(row["similarity"], calibration)) for row in page],
         more=len(rows) == wanted,
         calibration=direction if calibration else None,
         min_score=least,

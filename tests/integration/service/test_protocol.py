@@ -105,7 +105,7 @@ def test_two_pictures_are_matched(address):
         ("add", {"database_name": "../../etc", "feature_dim_dict": {"feature": 128}}, 422, "invalid_name"),
         ("db_search", {"database_name": "nowhere", "image": "aaaa"}, 404, "unknown_database"),
         ("db_set", {"database_name": "things", "image": encoded(b"no picture"), "group_id": "1"}, 422, "unsupported"),
-        ("db_set", {"database_name": "things", "image": "%%%", "group_id": "1"}, 400, "base64"),
+        ("db_set", {"database_name": "things", "image": "%%%", "group_id": "1"}, 422, "base64"),
         ("db_set", {"database_name": "things", "image": encoded(PICTURES[0])}, 400, "group_id"),
         ("db_set", {"database_name": "things", "image": "aaaa", "group_id": "../x"}, 422, "invalid_request"),
         ("init", {"root_path": "no uri"}, 400, "root_path"),

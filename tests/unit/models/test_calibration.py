@@ -1,35 +1,70 @@
 """From cosines to scores and back."""
 
 import json
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from image_retrieval.errors import UserError
-from image_retrieval.models.calibration import Calibration, calibration_of, read_calibration, text_direction
+from image_retrieval.models.calibration import (
+    SAME,
+    Calibration,
+    calibration_of,
+    read_calibration,
+    score_of,
+    text_direction,
+)
 
 COSINES = st.floats(-1, 1)
 
 
-@given(COSINES, COSINES, st.floats(0.1, 1000), COSINES)
-def test_scores_keep_the_order_and_stay_within_0_and_1(a, b, slope, middle):
+MIDDLES = st.floats(-1, 0.99)
+
+
+@given(COSINES, COSINES, st.floats(0.1, 1000), st.floats(-1, 2))
+def test_scores_never_fall_and_stay_within_0_and_1(a, b, slope, middle):
     calibration = Calibration(slope, middle)
     assert 0 <= calibration.score(a) <= 1
     assert a > b or calibration.score(a) <= calibration.score(b)
+
+
+@given(st.floats(0.1, 1000), st.floats(-1, 2), st.floats(SAME, 1.001))
+def test_a_picture_is_wholly_like_itself_under_every_calibration(slope, middle, cosine):
+    assert Calibration(slope, middle).score(cosine) == 1
+    assert score_of(1.0, Calibration(slope, middle)) == score_of(1 - 1e-7, None) == 1
+
+
+@given(st.floats(0.1, 1000), MIDDLES, st.floats(0, 1))
+def test_up_to_the_middle_a_score_is_what_was_fitted(slope, middle, share):
+    calibration = Calibration(slope, middle)
+    cosine = middle - share
     assert calibration.score(middle) == 0.5
+    assert calibration.score(cosine) == pytest.approx(1 / (1 + math.exp(min(700, slope * (middle - cosine)))))
 
 
-@given(st.floats(0.01, 0.99), st.floats(1, 100), COSINES)
+@given(st.floats(0.01, 0.99), st.floats(1, 100), MIDDLES)
 def test_the_cosine_of_a_score_has_that_score(score, slope, middle):
     calibration = Calibration(slope, middle)
-    assert calibration.score(calibration.cosine(score)) == pytest.approx(score)
+    assert calibration.score(calibration.cosine(score)) == pytest.approx(score, abs=1e-3)
 
 
-def test_the_ends_are_beyond_every_cosine():
+def test_the_ends_are_at_and_beyond_every_cosine():
     calibration = Calibration(10, 0.5)
     assert calibration.cosine(0) < -1
-    assert calibration.cosine(1) > 1
+    assert calibration.cosine(1) == SAME
+    assert calibration.cosine(1.1) > 1
+
+
+def test_where_no_cosine_is_enough_only_the_same_picture_is():
+    calibration = Calibration(10, 1.2)
+    assert calibration.cosine(0.5) == calibration.cosine(0.7) == SAME
+    assert calibration.score(0.99) < 0.5
+
+
+def test_a_similarity_without_calibration_is_its_own_score():
+    assert [score_of(value, None) for value in (-0.5, 0.3, 0.9999, 7.5)] == [-0.5, 0.3, 0.9999, 7.5]
 
 
 @pytest.mark.parametrize(

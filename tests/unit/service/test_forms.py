@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from image_retrieval.service.forms import ImageId, Picture, SearchForm
+from image_retrieval.service.forms import Picture, SearchForm
+from image_retrieval.values import NewImageId
 
-IDS = TypeAdapter(ImageId)
+IDS = TypeAdapter(NewImageId)
 
 
 @given(st.text(max_size=40))

@@ -5,8 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from psycopg.types.json import Jsonb
 
+from image_retrieval.collection import ModelOptions
 from image_retrieval.pipeline import registering
 from image_retrieval.pipeline.dropping import drop_collection
+from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import (
     Shown,
     known_models,
@@ -29,7 +31,7 @@ SECONDS = 5.0  # that a drop waits for a listing to end, and for those who searc
 
 def router(service: Service, writing: list[Any]) -> APIRouter:
     """The routes of one service; those that change something have the dependencies `writing`."""
-    routes = APIRouter(prefix="/api/collections", tags=["collections"])
+    routes = strict_router(prefix="/api/collections", tags=["collections"])
 
     @routes.get("")
     def list_collections() -> list[CollectionInfo]:
@@ -58,14 +60,11 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     return routes
 
 
-def make(service: Service, connection: Connection, form: CollectionForm) -> Shown:
-    """Make a collection. Raises Refused (409, 422)."""
-    models = known_models(connection, service.settings)
-    name = form.model or next(iter(models), None)
-    if name not in models:
-        raise Refused(422, "unknown_model", f"there is no model {name!r}", f"there are: {', '.join(models)}")
-    options = {"resample": {"keep": True}, "id_pattern": form.id_pattern}
-    collection = new_collection(service.settings, form.name, models[name], options)
+def make(service: Service, connection: Connection, form: CollectionForm, model: ModelOptions | None = None) -> Shown:
+    """Make a collection, under a model that another one has, or under this one. Raises Refused (409, 422)."""
+    model = model or _known_model(service, connection, form.model)
+    options = {"resample": form.resample, "id_pattern": form.id_pattern}
+    collection = new_collection(service.settings, form.name, model, options)
     others = [*listed_collections(service.settings).values(), *made_collections(connection).values()]
     if any(collection.name == other.name or collection.space.stem == other.space.stem for other in others):
         raise Refused(
@@ -80,6 +79,14 @@ def make(service: Service, connection: Connection, form: CollectionForm) -> Show
     except SpaceTaken as error:
         raise Refused(409, "exists", str(error)) from None
     return shown_collection(connection, service.settings, collection.name)
+
+
+def _known_model(service: Service, connection: Connection, name: str | None) -> ModelOptions:
+    models = known_models(connection, service.settings)
+    name = name or next(iter(models), "")
+    if name not in models:
+        raise Refused(422, "unknown_model", f"there is no model {name!r}", f"there are: {', '.join(models)}")
+    return models[name]
 
 
 def drop(service: Service, name: str) -> None:

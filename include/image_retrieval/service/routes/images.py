@@ -1,24 +1,28 @@
 """The images of a collection: list, show, register, replace, describe, delete; and their pictures."""
 
 import uuid
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from psycopg.types.json import Jsonb
+from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from image_retrieval.inputs import stored_image
 from image_retrieval.pipeline.pending import settle, settling
-from image_retrieval.pipeline.registering import Picture, delete_image, register_image
+from image_retrieval.pipeline.registering import ImageExists, Picture, delete_image, register_image
+from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import Shown, shown_collection
 from image_retrieval.service.errors import Refused, require_gone
-from image_retrieval.service.forms import Facts, ImageId, ImageInfo, Images, RegisterForm, ReplaceForm
+from image_retrieval.service.forms import Facts, ImageInfo, Images, RegisterForm, ReplaceForm
 from image_retrieval.service.state import Service
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.sql import statement
+from image_retrieval.values import KnownId, NewImageId, new_image_id
 
+NEW_ID: TypeAdapter[str] = TypeAdapter(NewImageId)
 Name = Annotated[str, Path(max_length=100)]
-Id = Annotated[str, Path(min_length=1, max_length=500)]
 SHOWN_BY_BROWSERS = {
     **{"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif"},
     **{"avif": "image/avif", "bmp": "image/bmp", "ico": "image/x-icon"},
@@ -28,13 +32,13 @@ INERT = {"Content-Security-Policy": "default-src 'none'; sandbox", "Cache-Contro
 
 def router(service: Service, writing: list[Any]) -> APIRouter:
     """The routes of one service; those that change something have the dependencies `writing`."""
-    routes = APIRouter(prefix="/api/collections/{name}", tags=["images"])
+    routes = strict_router(prefix="/api/collections/{name}", tags=["images"])
 
     @routes.get("/images")
     def list_images(
         name: Name,
-        after: Annotated[str | None, Query(max_length=500)] = None,
-        group_id: Annotated[str | None, Query(max_length=500)] = None,
+        after: KnownId | None = None,
+        group_id: KnownId | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> Images:
         """A page of the images, in order of their id."""
@@ -51,34 +55,39 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         image_id = form.image_id or _new_id(form)
         with service.transaction() as connection:
             shown = _shown(service, connection, name)
-            if _find(connection, name, image_id) is not None:
-                told = f"collection {name!r} has an image {image_id!r} already"
-                raise Refused(409, "exists", told, "replace it with PUT, or choose another image_id")
-        return put(service, shown, image_id, form)
+            if _find(connection, name, image_id) is not None:  # told before the picture is worked on
+                raise _exists(shown, image_id)
+        return put(service, shown, image_id, form, new=True)
 
-    @routes.put("/images/{image_id:path}", dependencies=writing)
-    def replace(name: Name, image_id: ImageId, form: ReplaceForm) -> ImageInfo:
+    @routes.put("/image", dependencies=writing)
+    @routes.put("/images/{image_id:id}", dependencies=writing)
+    def replace(name: Name, image_id: KnownId, form: ReplaceForm) -> ImageInfo:
         """Put a picture under an id, new or in place of the one that is there."""
         with service.transaction() as connection:
             shown = _shown(service, connection, name)
+            if not _is_known(connection, name, image_id):
+                _require_new_id(image_id)
         return put(service, shown, image_id, form)
 
-    @routes.patch("/images/{image_id:path}", dependencies=writing)
-    def describe(name: Name, image_id: Id, facts: Facts) -> ImageInfo:
+    @routes.patch("/image", dependencies=writing)
+    @routes.patch("/images/{image_id:id}", dependencies=writing)
+    def describe(name: Name, image_id: KnownId, facts: Facts) -> ImageInfo:
         """Change what is said of an image; what is left out stays."""
         with service.transaction() as connection:
             shown = _shown(service, connection, name)
             _describe(connection, shown, image_id, facts)
             return _image(connection, shown, image_id)
 
-    @routes.get("/images/{image_id:path}")
-    def show(name: Name, image_id: Id) -> ImageInfo:
+    @routes.get("/image")
+    @routes.get("/images/{image_id:id}")
+    def show(name: Name, image_id: KnownId) -> ImageInfo:
         """One image."""
         with service.transaction() as connection:
             return _image(connection, _shown(service, connection, name), image_id)
 
-    @routes.delete("/images/{image_id:path}", status_code=204, dependencies=writing)
-    def delete(name: Name, image_id: Id) -> None:
+    @routes.delete("/image", status_code=204, dependencies=writing)
+    @routes.delete("/images/{image_id:id}", status_code=204, dependencies=writing)
+    def delete(name: Name, image_id: KnownId) -> None:
         """Delete an image and its object."""
         with service.transaction() as connection:
             shown = _shown(service, connection, name)
@@ -86,8 +95,9 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
                 raise _unknown(shown, image_id)
         require_gone(settle(name, service.settings))
 
-    @routes.get("/pictures/{image_id:path}", response_class=Response)
-    def picture(name: Name, image_id: Id, original: bool = False, preview: bool = False) -> Response:
+    @routes.get("/picture", response_class=Response)
+    @routes.get("/pictures/{image_id:id}", response_class=Response)
+    def picture(name: Name, image_id: KnownId, original: bool = False, preview: bool = False) -> Response:
         """An image's resampled picture; its original; or a preview, a small JPEG of that."""
         with service.transaction() as connection:
             found = _image(connection, _shown(service, connection, name), image_id)
@@ -101,15 +111,23 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     return routes
 
 
-def put(service: Service, shown: Shown, image_id: str, form: ReplaceForm) -> ImageInfo:
-    """Write a picture and what is said of it under an id. Raises Refused, UserError, ImageRejected."""
+def put(service: Service, shown: Shown, image_id: str, form: ReplaceForm, *, new: bool = False) -> ImageInfo:
+    """Write a picture and what is said of it under an id. Raises Refused, UserError, ImageRejected.
+
+    `new`: refused (409) where an image is there, also one that came while this one was being worked on.
+    """
     data = service.picture_bytes(form.base64, form.url)
     found, file = service.resampled(data, shown, keep=shown.collection.resample.keep)
     digest = service.facts(shown)["digest"]
     picture = Picture(data, found, file, service.pixels_vector(found, shown), digest)
     groups = (form.group_id, form.intra_id)
     with settling(shown.name, service.settings), service.transaction() as connection:
-        image_id = register_image(connection, shown.collection, image_id, picture, groups, service.settings)
+        try:
+            image_id = register_image(
+                connection, shown.collection, image_id, picture, groups, service.settings, new=new
+            )
+        except ImageExists:
+            raise _exists(shown, image_id) from None
         _describe(connection, shown, image_id, form, but=("group_id", "intra_id"))  # which an id_pattern may decide
         return _image(connection, shown, image_id)
 
@@ -125,9 +143,19 @@ def _describe(connection: Connection, shown: Shown, image_id: str, facts: Facts,
 def _new_id(form: RegisterForm) -> str:
     """`<group_id>/<intra_id>` where both are given and fit a key, else a name that nobody has."""
     parts = [part for part in (form.group_id, form.intra_id) if part]
-    if len(parts) == 2 and not any(set(part) & set("/\\") or part.startswith(".") for part in parts):
-        return "/".join(parts)
+    if len(parts) == 2 and not any("/" in part or part.startswith(".") for part in parts):
+        with suppress(ValueError):
+            return new_image_id("/".join(parts))
     return uuid.uuid4().hex
+
+
+def _require_new_id(image_id: str) -> None:
+    """Raise Refused (422) where an id that no image has yet cannot be one."""
+    try:
+        NEW_ID.validate_python(image_id)
+    except ValidationError as error:
+        told = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise Refused(422, "invalid_request", f"image_id: {told}") from None
 
 
 def _shown(service: Service, connection: Connection, name: str) -> Shown:
@@ -138,11 +166,22 @@ def _find(connection: Connection, name: str, image_id: str) -> dict[str, Any] | 
     return connection.execute(statement("service", "find_image", view=name), {"image_id": image_id}).fetchone()
 
 
+def _is_known(connection: Connection, name: str, image_id: str) -> bool:
+    """Whether the table has such an id, be it of an image that was deleted."""
+    key = {"collection": name, "image_id": image_id}
+    return connection.execute(statement("service", "find_object"), key).fetchone() is not None
+
+
 def _image(connection: Connection, shown: Shown, image_id: str) -> ImageInfo:
     row = _find(connection, shown.name, image_id)
     if row is None:
         raise _unknown(shown, image_id)
     return ImageInfo(**row)
+
+
+def _exists(shown: Shown, image_id: str) -> Refused:
+    told = f"collection {shown.name!r} has an image {image_id!r} already"
+    return Refused(409, "exists", told, "replace it with PUT, or choose another image_id")
 
 
 def _unknown(shown: Shown, image_id: str) -> Refused:

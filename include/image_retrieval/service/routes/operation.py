@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from image_retrieval.imaging.scenes import draw_scenes
+from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.state import Service
@@ -16,7 +17,7 @@ from image_retrieval.store.sql import statement
 
 def router(service: Service, writing: list[Any]) -> APIRouter:
     """The routes of one service; `writing` are the dependencies of those that change something."""
-    routes = APIRouter(tags=["operation"])
+    routes = strict_router(tags=["operation"])
 
     @routes.get("/api/health")
     def health(collection: Annotated[str | None, Query(max_length=100)] = None) -> dict[str, Any]:

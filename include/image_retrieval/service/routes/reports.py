@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 
+from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.forms import RequeueForm, Tier, VerdictForm
 from image_retrieval.service.state import Service
@@ -19,7 +20,7 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 
 def router(service: Service, writing: list[Any]) -> APIRouter:
     """The routes of one service; those that change something have the dependencies `writing`."""
-    routes = APIRouter(prefix="/api", tags=["reports"])
+    routes = strict_router(prefix="/api", tags=["reports"])
 
     @routes.get("/collections/{name}/rejected")
     def rejected(

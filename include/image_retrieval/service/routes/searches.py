@@ -5,13 +5,14 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from image_retrieval.service import searching
+from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.forms import Match, MatchForm, Results, SearchForm, SimilarForm
 from image_retrieval.service.state import Service
 
 
 def router(service: Service) -> APIRouter:
     """The routes of one service."""
-    routes = APIRouter(prefix="/api", tags=["search"])
+    routes = strict_router(prefix="/api", tags=["search"])
 
     @routes.post("/search", response_model=Results)
     def search(form: SearchForm) -> Response:

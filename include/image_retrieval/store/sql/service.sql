@@ -45,6 +45,15 @@ WHERE (%(after)s::text IS NULL OR image_id COLLATE "C" > %(after)s)
 ORDER BY image_id COLLATE "C"
 LIMIT %(limit)s;
 
+-- name: list_members
+SELECT image_id, image_path, group_id, intra_id
+FROM images.{view}
+WHERE (%(after)s::text IS NULL OR image_id COLLATE "C" > %(after)s)
+  AND (%(group_id)s::text IS NULL OR group_id = %(group_id)s)
+  AND (%(intra_id)s::text IS NULL OR intra_id = %(intra_id)s)
+ORDER BY image_id COLLATE "C"
+LIMIT %(limit)s;
+
 -- name: next_intra_id
 SELECT (coalesce(max(intra_id::bigint), -1) + 1)::text AS intra_id
 FROM retrieval.image

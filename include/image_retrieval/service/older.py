@@ -1,0 +1,227 @@
+"""What the calls of the older wire protocol do.
+
+A database is a collection whose pictures come through the API; `feature_dim_dict` chooses the model by the length of
+its vectors. Each function takes a form of older_forms.py, and raises Refused, UserError and ImageRejected.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from image_retrieval.collection import ModelOptions
+from image_retrieval.errors import ImageRejected, UserError
+from image_retrieval.models.calibration import score_of
+from image_retrieval.models.description import describe
+from image_retrieval.models.shipped import DUAL, VISION
+from image_retrieval.models.source import model_folder
+from image_retrieval.pipeline.pending import settle
+from image_retrieval.pipeline.registering import delete_image
+from image_retrieval.service.catalog import Shown, known_models, shown_collection
+from image_retrieval.service.errors import Refused, require_gone
+from image_retrieval.service.forms import CollectionForm, ReplaceForm
+from image_retrieval.service.older_forms import Asked, Base, Database, Given, Group, Named, Nothing
+from image_retrieval.service.routes import collections, images
+from image_retrieval.service.state import Service
+from image_retrieval.store import search as store
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.sql import statement
+from image_retrieval.values import new_image_id
+
+Answer = dict[str, Any]
+Pages = Iterator[list[dict[str, Any]]]
+COUNTING = threading.Lock()  # else two who register at once would get one intra_id
+PAGE = 1000  # images that are read, shown or deleted at once
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """An answer with any number of images, in pages of which one is in memory at a time."""
+
+    pages: Pages
+
+
+def _init(service: Service, base: Base) -> Answer:
+    return {"message": "init db success.", "backend": base.backend, "root_path": service.settings.service_source_uri}
+
+
+def _add(service: Service, database: Database) -> Answer:
+    (feature, dimensions), *_ = database.feature_dim_dict.items()
+    distance = database.feature_distance_dict.get(feature, "Cosine")
+    if distance.lower() != "cosine":
+        raise Refused(422, "unknown_distance", f"{feature} has the distance {distance[:40]!r}: there is Cosine only")
+    form = CollectionForm(name=_collection_name(database.database_name))
+    model = _loadable(service, dimensions)
+    with service.transaction() as connection:
+        collections.make(service, connection, form, model)
+    return {"add": True, "database_name": database.database_name}
+
+
+def _loadable(service: Service, dimensions: int) -> ModelOptions:
+    """The first model of vectors of this length that loads: of collections, then of those that ship. Raises Refused."""
+    with service.transaction() as connection:
+        known = list(known_models(connection, service.settings).values())
+    shipped = [ModelOptions(name=folder.name, source=str(folder)) for folder in (DUAL, VISION)]
+    lengths: dict[int, list[str]] = {}
+    faults = []
+    for model in [*known, *shipped]:
+        try:
+            folder = model_folder(model.source, model.revision, service.settings, weights=False)
+            length = describe(folder).dimensions
+            if length == dimensions:
+                service.encoder.facts(model)
+                return model
+            lengths.setdefault(length, []).append(model.name)
+        except (UserError, ImageRejected) as error:
+            faults.append(f"{model.name}: {error}")
+    there = ", ".join(f"{length} ({', '.join(dict.fromkeys(names))})" for length, names in sorted(lengths.items()))
+    hint = f"there are: {there or 'none'}" + (f"; not loaded: {'; '.join(faults)[:500]}" if faults else "")
+    raise Refused(422, "wrong_dimension", f"no model that can be loaded makes vectors of {dimensions} dimensions", hint)
+
+
+def _list(service: Service, _: Nothing) -> Answer:
+    with service.transaction() as connection:
+        rows = connection.execute(statement("service", "list_shown")).fetchall()
+    return {
+        "databases": [
+            {"database_name": row["name"], "feature_dim_dict": {"feature": row["dimensions"]}} for row in rows
+        ]
+    }
+
+
+def _get(service: Service, named: Named) -> Answer:
+    with service.transaction() as connection:
+        shown = _database(connection, service, named)
+    distances = {"feature": "Cosine"}
+    return {
+        "database_name": shown.name,
+        "feature_dim_dict": {"feature": shown.dimensions},
+        "feature_distance_dict": distances,
+    }
+
+
+def _delete(service: Service, named: Named) -> Answer:
+    with service.transaction() as connection:
+        name = _database(connection, service, named).name
+    collections.drop(service, name)
+    return {"delete": True, "database_name": named.database_name}
+
+
+def _db_set(service: Service, given: Given) -> Answer:
+    if given.intra_id is None:
+        with COUNTING:
+            return _put(service, given, _next_intra_id(service, given))
+    return _put(service, given, given.intra_id)
+
+
+def _next_intra_id(service: Service, given: Given) -> str:
+    with service.transaction() as connection:
+        key = {"collection": _database(connection, service, given).name, "group_id": given.group_id}
+        row = connection.execute(statement("service", "next_intra_id"), key).fetchone() or {}
+    return str(row["intra_id"])
+
+
+def _put(service: Service, given: Given, intra_id: str) -> Answer:
+    with service.transaction() as connection:
+        shown = _database(connection, service, given)
+    form = ReplaceForm(base64=given.image, url=given.url, group_id=given.group_id, intra_id=intra_id)
+    info = images.put(service, shown, _image_id(given.group_id, intra_id), form)
+    return {"group_id": info.group_id, "intra_id": info.intra_id, "image_path": info.image_path}
+
+
+def _db_get(service: Service, group: Group) -> Members:
+    return Members(
+        [{name: row[name] for name in ("group_id", "intra_id", "image_path")} for row in page]
+        for page in _members(service, group)
+    )
+
+
+def _db_list(service: Service, named: Named) -> Members:
+    return _db_get(service, Group(database_name=named.database_name))
+
+
+def _db_del(service: Service, group: Group) -> Answer:
+    """A page at a time: others may read and write in between, and what breaks off has deleted whole pages."""
+    if group.group_id is None:
+        raise Refused(422, "invalid_request", "group_id is needed: `delete` drops a whole database")
+    deleted = 0
+    for page in _members(service, group):
+        with service.transaction() as connection:
+            shown = _database(connection, service, group)
+            for row in page:
+                deleted += delete_image(connection, shown.collection, row["image_id"], service.settings)
+        require_gone(settle(shown.name, service.settings))
+    return {"deleted": deleted}
+
+
+def _db_search(service: Service, asked: Asked) -> Answer:
+    with service.transaction() as connection:
+        shown = _database(connection, service, asked)
+    vector = service.image_vector(service.picture_bytes(asked.image, asked.url), shown)
+    with service.transaction() as connection:
+        rows = store.search(connection, shown.name, vector, asked.search_topk, model=shown.model.name)
+    return {"results": [_found(row) for row in rows]}
+
+
+def _found(row: dict[str, Any]) -> Answer:
+    similarity = score_of(row["similarity"], None)
+    kept = {name: row[name] for name in ("group_id", "intra_id", "image_path")}
+    return {**kept, "similarity": similarity, "distance": 1 - similarity}
+
+
+def _database(connection: Connection, service: Service, named: Named) -> Shown:
+    try:
+        return shown_collection(connection, service.settings, _collection_name(named.database_name))
+    except Refused as error:
+        if error.code != "unknown_collection":
+            raise
+        raise Refused(
+            404, "unknown_database", f"there is no database {named.database_name[:80]!r}", error.hint
+        ) from None
+
+
+def _collection_name(name: str) -> str:
+    """A database's name as a collection's. Raises Refused (422)."""
+    lower = name.lower().replace("-", "_")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,23}", lower):
+        raise Refused(422, "invalid_name", "database_name is a letter, then up to 23 letters, digits, - and _")
+    return lower
+
+
+def _image_id(group_id: str, intra_id: str) -> str:
+    try:
+        if any("/" in part or part.startswith(".") for part in (group_id, intra_id)):
+            raise ValueError("is <group_id>/<intra_id>, which have no / and do not begin with a dot")
+        return new_image_id(f"{group_id}/{intra_id}")
+    except ValueError as error:
+        raise Refused(422, "invalid_request", f"the image's id {error}") from None
+
+
+def _members(service: Service, group: Group) -> Pages:
+    """The images of a database, or of a group, in order of their ids; no transaction outlives a page."""
+    after, full = None, True
+    while full:
+        with service.transaction() as connection:
+            shown = _database(connection, service, group)
+            wanted = {"after": after, "group_id": group.group_id, "intra_id": group.intra_id, "limit": PAGE}
+            page = connection.execute(statement("service", "list_members", view=shown.name), wanted).fetchall()
+        yield page
+        full = len(page) == PAGE
+        after = page[-1]["image_id"] if page else None
+
+
+FUNCTIONS: dict[str, tuple[type[BaseModel], Callable[[Service, Any], Answer | Members]]] = {
+    "init": (Base, _init),
+    "add": (Database, _add),
+    "list": (Nothing, _list),
+    "get": (Named, _get),
+    "delete": (Named, _delete),
+    "db_set": (Given, _db_set),
+    "db_get": (Group, _db_get),
+    "db_list": (Named, _db_list),
+    "db_del": (Group, _db_del),
+    "db_search": (Asked, _db_search),
+}
