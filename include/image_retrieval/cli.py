@@ -11,6 +11,7 @@ from image_retrieval import __version__, logs
 from image_retrieval.commands import collections, datasets, embedding, models, searching, services, serving, stages
 from image_retrieval.errors import ImageRejected, OutOfMemory, Reason, Unavailable, UserError
 from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE
+from image_retrieval.redaction import redacted
 from image_retrieval.settings import Settings, load_settings
 from image_retrieval.strict_json import NotStrict, read_json
 from image_retrieval.values import KNOWN_ID_LETTERS, MOST_RESULTS, finite, plain_text, printable, query_text
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         status = options.command(options, settings)
         return int(status or 0)
     except (UserError, ImageRejected) as error:
-        print(f"image-retrieval: {printable(str(error))}", file=sys.stderr)
+        print(f"image-retrieval: {printable(redacted(str(error)))}", file=sys.stderr)
         return _status(error) if in_pods else MISTAKE
     except KeyboardInterrupt:
         return 130

@@ -19,6 +19,7 @@ from image_retrieval.objects import (
     ObjectUnreadable,
     local_path,
 )
+from image_retrieval.redaction import shown_url
 from image_retrieval.settings import Settings
 
 ImageSrcType = Literal["image_url", "image_base64", "image_binary"]
@@ -78,7 +79,7 @@ def _from_url(url: str, settings: Settings) -> bytes:
     if re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+", url):
         return stored_image(ObjectStore(settings), url, limit=settings.max_image_bytes)
     if not url.lower().startswith(("http://", "https://")):
-        raise UserError(f"{url[:80]!a} is no URL that is read: known are http://…, https://… and s3://bucket/key")
+        raise UserError(f"{shown_url(url)} is no URL that is read: known are http://…, https://… and s3://bucket/key")
     from image_retrieval.web import fetch
 
     return fetch(url, settings)

@@ -131,7 +131,7 @@ class Settings(BaseSettings):
 
     def database(self) -> str:
         """The database's URL; raises UserError where none is set."""
-        url = self.database_url.get_secret_value()
+        url = self.database_url.get_secret_value().strip()  # a Secret's file often ends in a line break
         if not url:
             raise UserError(NO_DATABASE)
         return url

@@ -11,6 +11,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import httpcore
 
 from image_retrieval.errors import ImageRejected, Reason, UserError
+from image_retrieval.redaction import shown_url
 from image_retrieval.settings import Settings
 
 REDIRECTS = 5
@@ -59,14 +60,14 @@ def fetch(url: str, settings: Settings, *, resolve: Resolve = resolve) -> bytes:
             if isinstance(answer, bytes):
                 return answer
             url = _redirected(url, answer)
-    raise ImageRejected(Reason.UNREACHABLE, f"{_shown(url)} is the end of more than {REDIRECTS} redirects")
+    raise ImageRejected(Reason.UNREACHABLE, f"{shown_url(url)} is the end of more than {REDIRECTS} redirects")
 
 
 def _redirected(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError:
-        raise ImageRejected(Reason.UNREACHABLE, f"{_shown(url)} leads to {location[:80]!a}, which is no URL") from None
+        raise ImageRejected(Reason.UNREACHABLE, f"{shown_url(url)} leads to what is no URL") from None
 
 
 def _get(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes | str:
@@ -83,7 +84,7 @@ def _get(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes |
 
 
 def _asked(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes | str:
-    shown, target = _shown(url), _target(url)
+    shown, target = shown_url(url), _target(url)
     host = target.host if b":" not in target.host else b"[%b]" % target.host
     headers: dict[str | bytes, str | bytes] = {
         "Host": host if target.port is None else b"%b:%d" % (host, target.port),
@@ -115,7 +116,7 @@ def _asked(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes
 
 def _unreachable(url: str, error: Exception) -> ImageRejected:
     told = str(error) or type(error).__name__
-    return ImageRejected(Reason.UNREACHABLE, f"{_shown(url)} does not answer as it should: {told[:200]}")
+    return ImageRejected(Reason.UNREACHABLE, f"{shown_url(url)} does not answer as it should: {told[:200]}")
 
 
 def _reason(status: int) -> Reason:
@@ -130,19 +131,11 @@ def _target(url: str) -> httpcore.URL:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").encode("idna"), parts.port
     except ValueError:
-        raise UserError(f"{_shown(url)} is no URL: give http(s)://host/path") from None
+        raise UserError(f"{shown_url(url)} is no URL: give http(s)://host/path") from None
     if parts.scheme not in ("http", "https") or not host or parts.username is not None:
-        raise UserError(f"{_shown(url)} is not taken: give http(s)://host/path, without user and password")
+        raise UserError(f"{shown_url(url)} is not taken: give http(s)://host/path, without user and password")
     target = quote(parts.path or "/", safe=UNQUOTED) + (f"?{quote(parts.query, safe=UNQUOTED)}" if parts.query else "")
     return httpcore.URL(scheme=parts.scheme.encode(), host=host, port=port, target=target.encode())
-
-
-def _shown(url: str) -> str:
-    """A URL without what may be a secret: user, password, query."""
-    head, _, rest = url.partition("://")
-    place = rest.partition("?")[0].partition("#")[0]
-    host, slash, path = place.partition("/")
-    return ascii(f"{head}://{host.rpartition('@')[2]}{slash}{path}"[:200])
 
 
 class _Network(httpcore.NetworkBackend):

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 import psycopg
 from pgvector.psycopg import register_vector
@@ -13,6 +12,9 @@ from psycopg_pool import ConnectionPool
 
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.settings import Settings
+from image_retrieval.store.connection_string import VARIABLE, connection_string, failure
+from image_retrieval.store.connection_string import psql_environment as psql_environment
+from image_retrieval.store.connection_string import where as where
 from image_retrieval.store.failures import told_in_one_line
 from image_retrieval.store.preparing import is_pooled, notice_pooler, prepare, require_extension, require_server
 from image_retrieval.store.sql import statement
@@ -38,7 +40,7 @@ def connect(
     succeed later; UserError, too, where server, extension or schema are older than this library needs.
     """
     place = where(settings)
-    with told_in_one_line(place), _opened(settings) as connection:
+    with told_in_one_line(place), _connected(settings) as connection:
         require_server(connection, place)
         connection.autocommit = True  # what is set for the session outlives a transaction that is rolled back
         notice_pooler(connection)
@@ -76,14 +78,8 @@ def connection_pool(settings: Settings, size: int) -> ConnectionPool[Connection]
             _make_ready(connection, settings, lift="idle_limits")
 
     return ConnectionPool(
-        settings.database(),
-        kwargs={
-            "autocommit": True,
-            "row_factory": dict_row,
-            "application_name": "image-retrieval",
-            "connect_timeout": 5,
-            "client_encoding": "UTF8",
-        },
+        connection_string(settings, connect_timeout="5"),
+        kwargs={"autocommit": True, "row_factory": dict_row, "client_encoding": "UTF8"},
         configure=configure,
         min_size=1,
         max_size=size,
@@ -156,40 +152,20 @@ def _schema_version(connection: Connection) -> str | None:
     return str(row["version"]) if row else None
 
 
-@contextmanager
-def _opened(settings: Settings) -> Iterator[Connection]:
-    place = where(settings)
+def require_reachable(settings: Settings) -> None:
+    """Raise UserError where the database takes no connection."""
+    _connected(settings).close()
+
+
+def _connected(settings: Settings) -> Connection:
+    """An open connection. What the driver raises may hold the password, so no error here has it in its context."""
+    target = connection_string(settings)
     try:
-        connection = psycopg.connect(
-            settings.database(), connect_timeout=10, row_factory=dict_row, application_name="image-retrieval"
-        )
-    except psycopg.OperationalError as error:
-        reason = " ".join(str(error).split())
-        raise Unavailable(
-            f"{place} cannot be reached: {reason[:300]}; is it up? `make up` starts the embedded one; "
-            "check IMAGE_RETRIEVAL_DATABASE_URL for another"
-        ) from None
-    with connection:
-        yield connection
-
-
-def where(settings: Settings) -> str:
-    """The database in words, without its password."""
-    parts = _parts(settings)
-    return f"database {parts.get('dbname', '')!r} on {parts.get('host', 'the local socket')}:{parts.get('port', 5432)}"
-
-
-def psql_environment(settings: Settings) -> dict[str, str]:
-    """The database's address as PostgreSQL's own variables: a password has no place in a process list."""
-    names = {"dbname": "PGDATABASE", "application_name": "PGAPPNAME"}
-    return {names.get(key, f"PG{key.upper()}"): str(value) for key, value in _parts(settings).items()}
-
-
-def _parts(settings: Settings) -> dict[str, Any]:
-    url = settings.database()
-    try:
-        return dict(psycopg.conninfo.conninfo_to_dict(url))
-    except psycopg.ProgrammingError:  # its text would repeat the password
-        raise UserError(
-            "IMAGE_RETRIEVAL_DATABASE_URL is no connection string: it is postgresql://user:password@host:port/database"
-        ) from None
+        return psycopg.connect(target, row_factory=dict_row)
+    except psycopg.Error as error:
+        reason = failure(error, settings)
+        kind = Unavailable if isinstance(error, psycopg.OperationalError) else UserError
+    raise kind(
+        f"{where(settings)} cannot be reached: {reason}; is it up? `make up` starts the embedded one; "
+        f"check {VARIABLE} for another"
+    )

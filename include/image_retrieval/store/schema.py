@@ -14,7 +14,8 @@ from image_retrieval.models.description import ModelDescription
 from image_retrieval.models.digest import require_digest
 from image_retrieval.settings import Settings
 from image_retrieval.spaces import VectorSpace
-from image_retrieval.store.connection import Connection, where
+from image_retrieval.store.connection import Connection, require_reachable, where
+from image_retrieval.store.connection_string import connection_string
 from image_retrieval.store.failures import told_in_one_line
 from image_retrieval.store.sql import statement
 
@@ -34,8 +35,9 @@ def migrate(settings: Settings) -> None:
     from sqlalchemy import exc
 
     place = where(settings)
+    require_reachable(settings)
     with as_file(files("image_retrieval.store") / "migrations") as folder:
-        config = Config(attributes={"database_url": settings.database(), "place": place})
+        config = Config(attributes={"database_url": connection_string(settings), "place": place})
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
         with told_in_one_line(place):

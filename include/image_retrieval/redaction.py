@@ -1,0 +1,39 @@
+"""URLs in messages, without what may be a secret: user, password, signature."""
+
+import re
+
+_URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)([^\s\"'<>]*)")
+LONGEST = 200
+
+
+def shown_url(url: str) -> str:
+    """A URL in ASCII and quotes, without user, password, query and fragment; of one that is not clear, its scheme."""
+    head, found, rest = url.partition("://")
+    if not found:
+        return ascii("…" if "@" in url else re.split(r"[?#]", url, maxsplit=1)[0][:LONGEST])
+    return ascii(f"{head[:20]}://{_bare(rest)}"[:LONGEST])
+
+
+def redacted(text: str) -> str:
+    """A text of another program in which no URL holds a user, a password or, unless it names an object, a query."""
+    return _URL.sub(lambda found: found[1] + _kept(found[1], found[2]), text)
+
+
+def _kept(scheme: str, rest: str) -> str:
+    if scheme.lower() in ("s3://", "file://"):  # ? and @ are letters of a key like others
+        return rest if "@" not in rest.partition("/")[0] else "…"
+    return _bare(rest)
+
+
+def _bare(rest: str) -> str:
+    """What follows `://`, without what stands before an @ or after a ? or #.
+
+    A password may hold any of these and `/` itself. So where an @ comes after the host's end, nothing is shown: what
+    looks like a host and its port may be a user and the start of a password.
+    """
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    beyond = rest[len(authority) :]
+    if authority.count("@") > 1 or ("@" in beyond and ("@" in authority or ":" in authority)):
+        return "…"
+    path = re.split(r"[?#]", beyond, maxsplit=1)[0]
+    return authority.rpartition("@")[2] + path
