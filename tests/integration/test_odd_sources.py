@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+import psycopg
 import pytest
 from odd_s3 import odd_store
 
@@ -15,7 +16,7 @@ from image_retrieval.pipeline.running import run_collection
 from integration.pictures import SCENES, put
 from integration.tables import rows
 
-DATA = list(SCENES.values())
+DATA = list(SCENES.values())[:10]
 KEYS = [f"in/{number:02}.png" for number in range(len(DATA))]
 REJECTED = "SELECT uri, stage, reason, attempts, final FROM retrieval.rejected ORDER BY uri"
 STATE = "SELECT state FROM retrieval.run ORDER BY started_at"
@@ -34,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def local(project, folder, change_collection, tmp_path):
     """The collection over a folder, with its work files in another one; a function that runs it."""
-    settings = project.model_copy(update={"work_uri": f"file://{tmp_path}/work/"})
+    settings = project.model_copy(update={"work_uri": f"file://{tmp_path}/work/", "processes": 1})
     number = iter(range(100))
 
     def run(**options):
@@ -55,8 +56,8 @@ def odd(monkeypatch):
 @pytest.fixture
 def remote(odd, project, change_collection, tmp_path):
     """The same over an odd store."""
-    names = ("s3_endpoint_url", "s3_access_key_id", "s3_secret_access_key", "work_uri")
-    chosen = odd.settings(work_uri=f"file://{tmp_path}/work/")
+    names = ("s3_endpoint_url", "s3_access_key_id", "s3_secret_access_key", "work_uri", "processes")
+    chosen = odd.settings(work_uri=f"file://{tmp_path}/work/", processes=1)
     settings = project.model_copy(update={name: getattr(chosen, name) for name in names})
     number = iter(range(100))
 
@@ -91,10 +92,7 @@ def test_odd_names_cost_one_image_each(local, folder, database_url):
     assert counts(report, "state", "listed", "new", "embedded") == ("success", 8, 6, 5)
     assert report["rejected"] == 3
     found = rows(database_url, REJECTED)
-    assert {row[1:] for row in found} == {
-        ("list", "unsupported_name", 1, True),
-        ("resample", "unsupported_name", 1, True),
-    }
+    assert {row[1:] for row in found} == {(stage, "unsupported_name", 1, True) for stage in ("list", "resample")}
     assert [row[0].removeprefix(f"file://{folder}/") for row in found if "caf" in row[0]] == [r"caf\xe9.png"]
     assert rows(database_url, SEARCHABLE) == [(5,)]
     pictures = rows(database_url, "SELECT resampled_image_path FROM images.things")
@@ -114,21 +112,17 @@ def test_what_the_listing_rejects_stays_until_it_is_gone_and_is_tried_again_when
 
 def test_long_names_keep_their_pictures_through_the_upkeep(local, folder, project, tmp_path, database_url):
     for length in (225, 241, 251):
-        (folder / ("n" * length + ".png")).write_bytes(DATA[length % 20])
+        (folder / ("n" * length + ".png")).write_bytes(DATA[length % 10])
     report = local()
     assert counts(report, "embedded", "rejected") == (6, 0)
     settings = project.model_copy(update={"work_uri": f"file://{tmp_path}/work/"})
     store = ObjectStore(settings)
     collection = Collection(name="things", source=f"file://{folder}/", model={"name": "random", "source": "m"})
     store.write(f"file://{tmp_path}/work/resampled/things/{'n' * 100}~{'0' * 32}_resample.png", b"nobody's")
-    with_rows = find_orphans(collection, settings)
-    assert (with_rows.pictures, with_rows.images_without_picture) == (1, 0)
-    # as a run leaves them before its vectors are in the tables
-    rows_of = "UPDATE retrieval.image SET resampled_uri = NULL RETURNING 1"
-    import psycopg
-
-    with psycopg.connect(database_url) as connection:
-        connection.execute(rows_of.encode())
+    found = find_orphans(collection, settings)
+    assert (found.pictures, found.images_without_picture) == (1, 0)
+    with psycopg.connect(database_url) as connection:  # as it is before a run's vectors are in the tables
+        connection.execute("UPDATE retrieval.image SET resampled_uri = NULL")
     assert find_orphans(collection, settings, remove=True).pictures == 1
     assert len([entry for page in store.pages(f"file://{tmp_path}/work/resampled/things/") for entry in page]) == 6
 
@@ -138,53 +132,44 @@ def test_linked_folders_are_followed_as_the_collection_says(local, folder, tmp_p
     (tmp_path / "elsewhere" / "4.png").write_bytes(DATA[4])
     (folder / "album").symlink_to(tmp_path / "elsewhere")
     assert counts(local(), "listed", "embedded") == (4, 4)
-    assert rows(database_url, "SELECT image_id FROM images.things WHERE image_id LIKE '%/%'") == [("album/4",)]
+    assert rows(database_url, "SELECT image_id FROM images.things WHERE image_id LIKE 'album%%'") == [("album/4",)]
     assert counts(local(follow_links=False), "listed", "gone") == (3, 1)
 
 
-@pytest.mark.parametrize("code", [(400, "ExpiredToken"), (403, "InvalidAccessKeyId"), (403, "AccessDenied")])
-def test_keys_that_end_in_the_middle_of_a_run_blame_no_image(odd, remote, database_url, code):
-    odd.refuse = lambda key, number: code if number > 8 else None
-    for _ in range(3):
+def test_keys_that_end_in_the_middle_of_a_run_blame_no_image(odd, remote, database_url):
+    for code in [(400, "ExpiredToken"), (403, "AccessDenied")]:
+        odd.reads = 0
+        odd.refuse = lambda key, number, code=code: code if number > 4 else None
         with pytest.raises(StoreUnavailable):
             remote()
     assert rows(database_url, REJECTED) == []
-    assert rows(database_url, STATE) == [("failed",)] * 3
+    assert rows(database_url, STATE) == [("failed",)] * 2
     odd.refuse = lambda key, number: None
     assert counts(remote(), "state", "new", "embedded") == ("success", len(KEYS), len(KEYS))
 
 
-def test_objects_that_are_refused_while_others_are_not_are_rejected_until_final(odd, remote, database_url):
+def test_objects_that_are_refused_while_others_are_not_are_rejected(odd, remote, database_url):
     private = KEYS[2:5]
     odd.refuse = lambda key, number: (403, "AccessDenied") if key in private else None
-    for attempt in (1, 2, 3):  # from the second run on, nothing else is in the shard
+    for attempt in (1, 2):  # from the second run on, nothing else is in the shard
         assert counts(remote(), "state", "rejected") == ("success", 3)
-        found = [(f"s3://bucket/{key}", "resample", "access_denied", attempt, attempt == 3) for key in private]
+        found = [(f"s3://bucket/{key}", "resample", "access_denied", attempt, False) for key in private]
         assert rows(database_url, REJECTED) == found
-    assert remote()["new"] == 0
 
 
-@pytest.mark.parametrize("how", ["closed", "reset"])
-def test_a_body_that_breaks_costs_nothing(odd, remote, how):
-    odd.breaks = lambda key, number: how if number % 5 == 3 else None
-    assert counts(remote(), "state", "embedded", "rejected") == ("success", len(KEYS), 0)
+def test_a_body_that_breaks_costs_nothing_and_one_that_always_does_one_image(odd, remote, database_url):
+    def breaks(key, number):
+        return "closed" if key == KEYS[4] else {3: "closed", 5: "reset"}.get(number)
 
-
-def test_a_body_that_always_breaks_costs_one_image(odd, remote, database_url):
-    odd.breaks = lambda key, number: "closed" if key == KEYS[4] else None
-    assert counts(remote(), "state", "rejected") == ("success", 1)
+    odd.breaks = breaks
+    assert counts(remote(), "state", "embedded", "rejected") == ("success", len(KEYS) - 1, 1)
     assert [row[2] for row in rows(database_url, REJECTED)] == ["unreachable"]
 
 
-def test_a_key_that_is_listed_twice_is_planned_once(odd, remote, database_url):
+def test_a_key_told_twice_is_planned_once_and_an_incomplete_listing_deletes_nothing(odd, remote, database_url):
     odd.page = 5
     odd.spoil = lambda answer, number: setattr(answer, "keys", answer.keys + answer.keys[1:3])
     assert counts(remote(), "listed", "new", "embedded") == (len(KEYS), len(KEYS), len(KEYS))
-    assert counts(remote(), "listed", "new") == (len(KEYS), 0)
-
-
-def test_a_listing_that_is_not_complete_takes_nothing_for_deleted(odd, remote, database_url):
-    remote(deletion_limit=1.0)
     odd.spoil = lambda answer, number: setattr(answer, "cut", "")
     with pytest.raises(ListingIncomplete) as told:
         remote(deletion_limit=1.0)
@@ -202,18 +187,26 @@ def test_markers_of_folders_are_no_images(odd, remote, database_url):
     ]
 
 
-@pytest.mark.parametrize(
-    "key", ["/", "//a.png", "a//b.png", "../a.png", "./a.png", "..", "k" * 1000 + ".png", "a\0.png"]
-)
-def test_any_key_that_s3_allows_costs_one_image_at_most(odd, remote, key):
-    odd.objects |= {f"in/{key}": DATA[0]}
+def test_any_key_that_s3_allows_costs_one_image_at_most(odd, remote):
+    keys = [
+        "/",
+        "//a.png",
+        "a//b.png",
+        "a/b.png",
+        "../a.png",
+        "./a.png",
+        "..",
+        "k" * 1000 + ".png",
+        "a\0.png",
+        "\x01.png",
+    ]
+    odd.objects |= {f"in/{key}": DATA[0] for key in keys}
     report = remote(glob="*")
-    assert report["state"] == "success"
-    assert report["embedded"] >= len(KEYS)
-    assert report["embedded"] + report["rejected"] == len(KEYS) + 1
+    assert counts(report, "state", "listed") == ("success", len(KEYS) + len(keys))
+    assert counts(report, "embedded", "rejected") == (len(KEYS) + len(keys) - 1, 1)
 
 
-@pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit, RuntimeError, StoreUnavailable])
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, RuntimeError])
 def test_a_run_is_closed_on_every_way_out(local, project, folder, change_collection, tmp_path, database_url, ending):
     def interrupt(stage, done):
         raise ending("away")
@@ -222,7 +215,6 @@ def test_a_run_is_closed_on_every_way_out(local, project, folder, change_collect
     with pytest.raises(ending):
         run_collection(changed, "broken", project, progress=interrupt)
     assert rows(database_url, STATE) == [("failed",)]
-    assert counts(local(), "state", "embedded") == ("success", 3)
 
 
 def test_a_run_that_is_asked_to_end_is_closed(collection, store, command, database_url):
