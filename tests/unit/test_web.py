@@ -88,6 +88,12 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, **{"Content-Length": "900"})
         self.close_connection = True
 
+    def cut_at_first(self, rest: str) -> None:
+        if sum(path.startswith("/cut_at_first") for _, path in self.server.seen) <= int(rest):
+            self.cut("")
+        else:
+            self.picture("")
+
     def log_message(self, *given: Any) -> None:
         pass
 
@@ -261,6 +267,11 @@ def test_a_slow_drip_ends_with_the_time_of_the_whole(url, page):
 def test_an_answer_without_picture_is_told_by_its_status(url, status, reason):
     found = rejection(f"{url}/status?{status}", OPEN)
     assert (found.reason, f"status {status}" in found.detail) == (reason, True)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_connection_that_breaks_is_made_again(url, times):
+    assert fetch(f"{url}/cut_at_first?{times}", OPEN) == b"picture"
 
 
 @pytest.mark.parametrize("page", ["rubbish", "cut"])
