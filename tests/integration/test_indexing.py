@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from image_retrieval.errors import Unavailable
 from image_retrieval.store import indexing
 from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index, graph_bytes
@@ -80,7 +81,7 @@ def test_a_build_that_ends_in_the_middle_is_made_good(filled, eager, collection,
         def build():
             try:
                 ensure_index(collection, eager)
-            except psycopg.Error as error:
+            except Unavailable as error:
                 failures.append(error)
 
         thread = threading.Thread(target=build)

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from image_retrieval.errors import Unavailable
 from image_retrieval.pipeline.listing import compare
 from image_retrieval.pipeline.removing import BATCH, count_expired, find_orphans, remove_expired
 from image_retrieval.pipeline.names import pictures_folder
@@ -116,7 +117,7 @@ def test_a_kill_before_the_rows_are_gone_changes_nothing(run, store, collection,
     def remove():
         try:
             remove_expired(collection, at_once)
-        except psycopg.Error as error:
+        except Unavailable as error:
             failures.append(error)
 
     with psycopg.connect(database_url) as reader:  # whose lock the removal waits for, its vectors deleted already

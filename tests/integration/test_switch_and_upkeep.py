@@ -7,6 +7,7 @@ import pytest
 from random_weights import save_random_dinov2
 
 from image_retrieval.collection import ModelOptions
+from image_retrieval.errors import UserError
 from image_retrieval.pipeline.removing import remove_expired
 from image_retrieval.pipeline.running import run_collection, run_shards
 from image_retrieval.pipeline.switching import (
@@ -105,13 +106,13 @@ def test_a_removal_waits_for_a_shard_of_a_switch(filled, other, project, at_once
     def load():
         try:
             run_shards(filled, "go", project)
-        except psycopg.Error as error:
+        except UserError as error:
             failures.append(error)
 
     def remove():
         try:
             removed.append(remove_expired(filled, at_once))
-        except psycopg.Error as error:
+        except UserError as error:
             failures.append(error)
 
     threads = [threading.Thread(target=load), threading.Thread(target=remove)]

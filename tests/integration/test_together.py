@@ -10,6 +10,7 @@ from image_retrieval.imaging.decoders import Decoders
 from image_retrieval.pipeline.registering import Picture, delete_image, register_image
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.store.connection import connect
+from image_retrieval.store.failures import Locked
 from integration.pictures import BAD, SCENES, put
 from integration.tables import VECTORS, contents, rows
 from integration.test_kill import GATES, a_gate, wait_for
@@ -85,7 +86,7 @@ def test_a_run_and_registrations_at_once_lose_and_double_nothing(
         while True:  # a service answers 503 meanwhile, and its client tries again
             try:
                 return change()
-            except psycopg.errors.LockNotAvailable:
+            except Locked:
                 assert time.monotonic() < end
 
     def delete():

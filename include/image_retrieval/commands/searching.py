@@ -11,7 +11,6 @@ from image_retrieval.settings import Settings
 
 if TYPE_CHECKING:
     from image_retrieval.pipeline.querying import Vector
-    from image_retrieval.store.connection import Connection
 
 
 def search(options: argparse.Namespace, settings: Settings) -> None:
@@ -23,23 +22,22 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
     collection = searchable_collection(settings, options.collection)
     more = {"filter": options.filter, "min_similarity": options.min_similarity, "grouped": options.grouped}
     if options.id is not None:
-        with connect(settings) as connection:
+        with connect(settings, keep_limits=True) as connection:
             results = similar_to(connection, collection.name, options.id, options.k, **more)
     elif options.text is not None:
-        with connect(settings) as connection:
-            collection = shown(connection, collection)
-            vector = _text_vector(connection, collection, options.text, settings)
-            results = search(connection, collection.name, vector, options.k, **more, model=collection.model.name)
+        collection, vector = _text_vector(collection, options.text, settings)
     else:
         from image_retrieval.inputs import named_image
         from image_retrieval.pipeline.querying import embed_image
         from image_retrieval.store.schema import known_digest
 
         picture = named_image(options.image, settings)
-        with connect(settings) as connection:
+        with connect(settings, keep_limits=True) as connection:
             collection = shown(connection, collection)
             digest = known_digest(connection, collection.model.name)
-            vector = embed_image(picture, collection, settings, digest=digest)
+        vector = embed_image(picture, collection, settings, digest=digest)
+    if options.id is None:
+        with connect(settings, keep_limits=True) as connection:
             results = search(connection, collection.name, vector, options.k, **more, model=collection.model.name)
     if options.json:
         print_json({"results": results})
@@ -50,29 +48,35 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
 
 def embed_text(options: argparse.Namespace, settings: Settings) -> None:
     """Embed a text with a collection's model, so that images.search_text can answer from it in SQL."""
-    from image_retrieval.store.connection import connect
-    from image_retrieval.store.models import shown
+    from image_retrieval.store.connection import connect, is_read_only, where
 
     collection = searchable_collection(settings, options.collection)
-    with connect(settings) as connection:
-        _text_vector(connection, shown(connection, collection), options.text, settings)
+    with connect(settings, keep_limits=True) as connection:
+        if is_read_only(connection):
+            raise UserError(f"{where(settings)} is read-only and keeps no texts: embed it on the primary")
+    _text_vector(collection, options.text, settings)
 
 
-def _text_vector(connection: "Connection", collection: Collection, text: str, settings: Settings) -> "Vector":
-    """A text's vector, of the table where it is there, else made and put there."""
+def _text_vector(collection: Collection, text: str, settings: Settings) -> "tuple[Collection, Vector]":
+    """The collection under the model that its view shows, and a text's vector: of the table, or made and put there."""
     from image_retrieval.pipeline.querying import embed_text
+    from image_retrieval.store.connection import connect
+    from image_retrieval.store.models import shown
     from image_retrieval.store.queries import find_query, keep_query
     from image_retrieval.store.schema import known_digest
 
-    known = find_query(connection, collection.model.name, text)
-    if known is not None:
-        return known
-    digest = known_digest(connection, collection.model.name)
+    with connect(settings, keep_limits=True) as connection:
+        collection = shown(connection, collection)
+        vector = find_query(connection, collection.model.name, text)
+        digest = known_digest(connection, collection.model.name)
+    if vector is not None:
+        return collection, vector
     if digest is None:
         raise UserError(f"collection {collection.name!r} has no vectors yet: `image-retrieval run {collection.name}`")
     vector = embed_text(text, collection, settings, digest=digest)
-    keep_query(connection, collection.model.name, text, vector)
-    return vector
+    with connect(settings, keep_limits=True) as connection:
+        keep_query(connection, collection.model.name, text, vector)
+    return collection, vector
 
 
 def match(options: argparse.Namespace, settings: Settings) -> None:
@@ -103,7 +107,7 @@ def rejected(options: argparse.Namespace, settings: Settings) -> None:
     chosen = listed_collection if options.requeue else searchable_collection
     collection = chosen(settings, options.collection)
     which = ledger.Rejected(collection.name, options.reason, options.uri, options.final)
-    with connect(settings) as connection:
+    with connect(settings, keep_limits=True) as connection:
         if options.requeue:
             found: dict[str, Any] = {"requeued": ledger.requeue(connection, which)}
         elif options.by_reason:
@@ -138,7 +142,7 @@ def stats(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.store.connection import connect
     from image_retrieval.store.reports import collection_stats
 
-    with connect(settings) as connection:
+    with connect(settings, keep_limits=True) as connection:
         stats = collection_stats(connection)
     if options.json:
         print_json(stats)

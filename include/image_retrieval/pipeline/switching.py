@@ -251,7 +251,7 @@ def list_models(settings: Settings) -> list[dict[str, Any]]:
     The state is `shown`, `incoming` (a switch is open), or `kept`; what is kept will be dropped after `until`, if that
     is told.
     """
-    with connect(settings) as connection:
+    with connect(settings, keep_limits=True) as connection:
         rows = connection.execute(statement("switch", "list_models")).fetchall()
     kept = timedelta(days=settings.keep_vectors_days)
     return [

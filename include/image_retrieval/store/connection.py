@@ -45,10 +45,12 @@ def connect(
         connection.autocommit = True  # what is set for the session outlives a transaction that is rolled back
         notice_pooler(connection)
         connection.isolation_level = isolation
-        if is_pooled(connection):
-            connection.autocommit = False
-        _make_ready(connection, settings, lift=None if keep_limits else "limits")
+        lift = None if keep_limits else "limits"
+        if not is_pooled(connection):
+            _make_ready(connection, settings, lift=lift)
         connection.autocommit = False
+        if is_pooled(connection):
+            _make_ready(connection, settings, lift=lift)
         yield connection
 
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -40,7 +41,7 @@ def notice_pooler(connection: Connection) -> None:
         connection.prepare_threshold = None
 
 
-def require_server(connection: Connection, place: str) -> None:
+def require_server(connection: psycopg.Connection[Any], place: str) -> None:
     """Raise UserError where PostgreSQL is too old, or the database cannot hold every text."""
     version = connection.info.server_version
     if version < POSTGRES * 10_000:
@@ -101,7 +102,6 @@ def prepare_migration(connection: Connection, place: str) -> None:
 
     The schemas and pgvector are there afterwards, and loaded.
     """
-    require_server(connection, place)
     row = connection.execute(statement("session", "find_home")).fetchone() or {}
     found = prepare(connection, local=True, own=False)
     connection.execute(statement("session", "lock_migrations"))

@@ -7,7 +7,8 @@ from alembic import context
 from psycopg.rows import dict_row, tuple_row
 from sqlalchemy import create_engine, pool
 
-from image_retrieval.store.preparing import prepare_migration
+from image_retrieval.errors import UserError
+from image_retrieval.store.preparing import prepare_migration, require_server
 from image_retrieval.store.sql import statement
 
 url = context.config.attributes["database_url"]
@@ -15,8 +16,14 @@ place = context.config.attributes.get("place", "the database")
 
 
 def _connect() -> psycopg.Connection:
-    connection = psycopg.connect(url, prepare_threshold=None, application_name="image-retrieval")
+    connection = psycopg.connect(url, client_encoding="UTF8", application_name="image-retrieval")
+    connection.prepare_threshold = None
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    try:
+        require_server(connection, place)  # before SQLAlchemy asks for anything, which takes its texts for UTF-8
+    except UserError:
+        connection.close()
+        raise
     return connection
 
 
@@ -29,5 +36,4 @@ with engine.connect() as connection:
     context.configure(connection=connection, version_table_schema="retrieval")
     with context.begin_transaction():
         context.run_migrations()
-    driver.execute(statement("session", "pin_search_path"))
-    connection.commit()
+        driver.execute(statement("session", "pin_search_path"))
