@@ -76,6 +76,7 @@ def connection_pool(settings: Settings, size: int) -> ConnectionPool[Connection]
     def configure(connection: Connection) -> None:
         require_server(connection, where(settings))
         notice_pooler(connection)
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         with connection.transaction() if is_pooled(connection) else nullcontext():
             _make_ready(connection, settings, lift="idle_limits")
 

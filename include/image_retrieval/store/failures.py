@@ -37,7 +37,7 @@ def refusal_of(error: psycopg.Error, place: str) -> UserError:
     limit = LIMITS.get(code)
     match error:
         case _ if limit:
-            return Unavailable(f"{place} ended the session after its {limit}: {_raise_it(limit)}")
+            return Unavailable(f"{place} ended the session after its {limit} ({said}): {_raise_it(limit)}")
         case errors.QueryCanceled():
             return UserError(
                 f"{place} cancelled a statement: {said}; where that was its statement_timeout, "
