@@ -65,7 +65,11 @@ def refusal_of(error: Exception) -> Refused:
             return Refused(403, "forbidden", "the service's own database role may not do this")
         case psycopg.errors.LockNotAvailable():
             return Refused(503, "busy", "a run lists this collection right now", "try again in a moment", wait=5)
-        case psycopg.OperationalError():
+        case (
+            psycopg.OperationalError()
+            | psycopg.errors.TransactionTimeout()
+            | psycopg.errors.IdleInTransactionSessionTimeout()
+        ):
             return Refused(503, "unavailable", "the database does not answer in time", wait=5)
         case _:
             log.error("failed", error=type(error).__name__, exc_info=error)
