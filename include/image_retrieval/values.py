@@ -5,7 +5,6 @@ The functions return what is given, or raise ValueError with what is wrong as wo
 
 import math
 import re
-import unicodedata
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
@@ -17,9 +16,11 @@ MOST_RESULTS = 1_000_000  # of one search at the command line
 NEW_ID_BYTES = 500
 KNOWN_ID_LETTERS = 10_000  # more than any key or path has
 SHOWN = "\u3000\xa0\u200c\u200d"  # wide and fixed spaces, and what joins letters and emoji
-NOT_SEEN = ("Zs", "Zl", "Zp", "Cc", "Cf")  # categories: spaces, controls, formats
-# letters and marks that nothing is seen of, either: fillers, a joiner, variation selectors
-UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+# letters that nothing is seen of: spaces, controls, formats, fillers, variation selectors; SQL has the same
+BLANK = re.compile(
+    "[\x00-\x20\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f"
+    "\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]*"
+)
 
 
 def plain_text(value: str) -> str:
@@ -34,8 +35,7 @@ def query_text(value: str) -> str:
     plain_text(value)
     if len(value) > MOST_LETTERS:
         raise ValueError(f"has {len(value)} characters: at most {MOST_LETTERS} are read")
-    seen = UNSEEN.sub("", unicodedata.normalize("NFKC", value))
-    if all(unicodedata.category(letter) in NOT_SEEN for letter in seen):
+    if BLANK.fullmatch(value):
         raise ValueError("is blank")
     return value
 

@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from image_retrieval.cli import main
+from image_retrieval.values import BLANK
 from integration.pictures import SCENES, half_size_copy
 
 SEARCH = "SELECT image_id, similarity FROM images.search_text('things', %s, 5)"
@@ -101,3 +102,40 @@ def test_the_command_line_searches_by_words_and_compares(command, sql, tmp_path)
 def test_a_collection_that_is_none_is_told(sql):
     with pytest.raises(psycopg.errors.RaiseException, match="unknown collection"):
         sql.execute("CALL images.embed_text('nothings', 'a star')")
+
+
+def test_sql_and_the_api_call_the_same_texts_blank(sql):
+    letters = [chr(code) for code in range(1, 0x110000) if not 0xD800 <= code <= 0xDFFF]
+    [found] = sql.execute(
+        "SELECT array_agg(number ORDER BY number) FROM unnest(%s::text[]) WITH ORDINALITY AS t(letter, number) "
+        "WHERE retrieval.is_blank(letter)",
+        [letters],
+    ).fetchone()
+    assert [letters[number - 1] for number in found] == [letter for letter in letters if BLANK.fullmatch(letter)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("SELECT * FROM images.search_text('things', E'\\u3000')", "text is blank"),
+        ("SELECT * FROM images.search_text('things', NULL)", "text is null"),
+        ("SELECT * FROM images.search_text('things', repeat('x', 1001))", "text has 1001 characters"),
+        ("CALL images.embed_text('things', ' ')", "text is blank"),
+        ("CALL images.embed_text('things', 'a star', 'NaN')", "seconds is a number from 0 to 86400, not NaN"),
+        ("CALL images.embed_text('things', 'a star', -1)", "seconds is a number"),
+        ("SELECT * FROM images.similar_to('things', %s, min_similarity => 'NaN')", "min_similarity is a number"),
+        ("SELECT * FROM images.similar_to('things', %s, k => 0)", "k is a number"),
+        ("SELECT * FROM images.similar_to('things', %s, k => NULL)", "k is a number"),
+        ("""SELECT * FROM images.similar_to('things', %s, filter => '{"caption": {"match": " "}}')""", "takes words"),
+    ],
+)
+def test_an_argument_that_is_out_of_range_is_told_by_its_name(sql, statement, told):
+    known = [next(iter(SCENES)).rpartition(".")[0]] if "%s" in statement else []
+    with pytest.raises(psycopg.errors.RaiseException, match=told):
+        sql.execute(statement, known)
+
+
+def test_the_largest_k_finds_all(sql):
+    known = next(iter(SCENES)).rpartition(".")[0]
+    found = sql.execute("SELECT count(*) FROM images.similar_to('things', %s, 2147483647)", [known]).fetchone()
+    assert found[0] >= len(SCENES) - 1
