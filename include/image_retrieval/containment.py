@@ -53,7 +53,8 @@ def _paths(uri: str) -> Iterator[Path]:
     if slash and host.lower() == "localhost":
         spelled |= {f"/{path}", f"/{unquote(path, errors='surrogateescape')}"}
     for name in spelled:
-        yield Path(os.path.realpath(re.sub("[\0\ud800-\udc7f\udd00-\udfff]", "", name)))  # no folder has these
+        name = re.sub("[\0\ud800-\udc7f\udd00-\udfff]", "", name)  # no folder has these
+        yield Path(re.sub("^//+", "/", os.path.realpath(name)))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

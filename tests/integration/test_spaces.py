@@ -137,5 +137,7 @@ def test_a_name_that_the_api_gave_is_not_an_entrys_as_well(project, collection, 
     rows(database_url, "INSERT INTO retrieval.made_collection VALUES ('things', %s::jsonb) RETURNING 1", definition)
     with pytest.raises(UserError, match=r"'things' was made through the API, and an entry of collections\.yaml has"):
         list_images(collection, "run", project)
+    with pytest.raises(UserError, match="was made through the API"):
+        import_collection(collection, f"{project.work_uri}nothing/x.parquet", project, model="random")
     make(project, collection, ("things", "random"))
     assert kept_collections(project)["things"].source == made.source

@@ -62,6 +62,8 @@ def test_any_two_texts_are_compared(inner, outer):
         ("file:///in/work", "file:///"),
         ("file://localhost/in/work", "file:///in/"),
         ("/in/work", "file:///in/"),
+        ("file:////in/work", "file:///in/"),
+        ("file:///////in//work", "file:///in/"),
         ("file:///other/../in/work", "file:///in"),
     ],
 )

@@ -13,8 +13,9 @@ from image_retrieval.errors import UserError
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore
+from image_retrieval.pipeline.apart import require_apart
 from image_retrieval.pipeline.dataset import folder_of, read_manifest
-from image_retrieval.pipeline.listing import copy_listing, register_listed
+from image_retrieval.pipeline.listing import copy_listing, register_listed, require_declared
 from image_retrieval.pipeline.pending import finish_pending
 from image_retrieval.settings import Settings
 from image_retrieval.shards import VECTORS_PER_GROUP, reading
@@ -60,6 +61,8 @@ def import_collection(
     report: dict[str, Any] = {"rows": 0, "written": 0, "unchanged": 0, "rejected": Counter(), "examples": []}
     with connect(settings) as connection:
         connection.execute(statement("listing", "lock_collection"), {"collection": collection.name})
+        require_apart(connection, collection, settings)
+        require_declared(connection, collection)
         finish_pending(connection, collection.name, settings, anew=True)
         schema.register_model(connection, collection, description)
         _record_digest(connection, collection, manifest, uri)

@@ -134,12 +134,17 @@ def require_ready(
 ) -> None:
     """Raise UserError where a run of a collection of the file would meet another's images, files or pictures."""
     require_apart(connection, collection, settings)
+    require_declared(connection, collection)
+    require_own(connection, work_place(settings), store, claim=claim)
+
+
+def require_declared(connection: Connection, collection: Collection) -> None:
+    """Raise UserError where a collection of the file has the name of one that was made through the API."""
     if made_collection(connection, collection.name):
         raise UserError(
             f"collection {collection.name!r} was made through the API, and an entry of collections.yaml has its name: "
             "give the entry another name, or drop the collection through the API first"
         )
-    require_own(connection, work_place(settings), store, claim=claim)
 
 
 def compare(

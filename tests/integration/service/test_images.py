@@ -104,6 +104,14 @@ def test_a_collection_whose_table_would_be_another_ones_is_refused(client, serve
     assert "would be in vector_shop_eu_dual, which has the name of a table or index of" in answer.json()["detail"]
 
 
+def test_what_an_entry_left_that_is_gone_from_the_file_is_not_taken_over(client, served):
+    with psycopg.connect(served.database()) as connection:
+        connection.execute("INSERT INTO retrieval.image (collection, image_id, uri) VALUES ('former', 'a', 's3://a')")
+    answer = client.post("/api/collections", json={"name": "former"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "exists")
+    assert "that collections.yaml has no entry of" in answer.json()["detail"]
+
+
 def test_a_collection_of_the_file_is_not_dropped(client):
     answer = client.delete("/api/collections/things")
     assert (answer.status_code, answer.json()["code"]) == (409, "not_made_here")

@@ -70,6 +70,12 @@ def make(service: Service, connection: Connection, form: CollectionForm, model: 
         raise Refused(
             409, "exists", f"there is a collection {form.name!r} already, or one with its vector table's name"
         )
+    remains = connection.execute(statement("service", "has_remains"), {"name": collection.name}).fetchone()
+    if remains and remains["found"]:
+        told = f"there are images and vectors of a collection {form.name!r} that collections.yaml has no entry of"
+        raise Refused(
+            409, "exists", told, f"choose another name, or `image-retrieval collections drop {form.name}` first"
+        )
     definition = collection.model_dump(mode="json", exclude={"name"})
     row = {"name": collection.name, "definition": Jsonb(definition)}
     if connection.execute(statement("service", "make_collection"), row).rowcount == 0:

@@ -24,6 +24,11 @@ SELECT name, definition FROM retrieval.made_collection ORDER BY name;
 -- name: find_made
 SELECT definition FROM retrieval.made_collection WHERE name = %(name)s;
 
+-- name: has_remains
+-- what an entry left that was taken out of the file
+SELECT EXISTS (SELECT FROM retrieval.collection WHERE name = %(name)s)
+    OR EXISTS (SELECT FROM retrieval.image WHERE collection = %(name)s) AS found;
+
 -- name: make_collection
 INSERT INTO retrieval.made_collection (name, definition) VALUES (%(name)s, %(definition)s)
 ON CONFLICT (name) DO NOTHING;
