@@ -8,15 +8,20 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from xml.etree import ElementTree
 
+from image_retrieval.objectstore import ObjectStore
+from image_retrieval.settings import Settings
+
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+OURS = ("content-length", "transfer-encoding", "connection", "date", "server")
 
 
 @contextmanager
-def refusing_store(endpoint: str, refused: set[str]) -> Iterator[str]:
-    """The address of a store in front of the one at `endpoint`; it refuses to delete keys that end in one of `refused`.
+def refusing_store(settings: Settings, refused: set[str]) -> Iterator[Settings]:
+    """The settings with a store in front of theirs that does not delete keys that end in one of `refused`.
 
-    Of a request that names such a key it deletes nothing, and names what it refused, as S3 does.
+    Of several keys in one request it deletes the others, and names those as S3 does.
     """
+    endpoint, store = settings.s3_endpoint_url, ObjectStore(settings)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -26,25 +31,26 @@ def refusing_store(endpoint: str, refused: set[str]) -> Iterator[str]:
             keys = _keys(body) if self.command == "POST" and "delete" in self.path else []
             held = [key for key in keys if key.endswith(tuple(refused))]
             if held:
+                bucket = self.path.strip("/").partition("?")[0]
+                store.delete([f"s3://{bucket}/{key}" for key in keys if key not in held])
                 told = "".join(f"<Error><Key>{key}</Key><Code>AccessDenied</Code></Error>" for key in held)
-                self._send(200, f"<DeleteResult>{told}</DeleteResult>".encode(), {"Content-Type": "application/xml"})
+                self.send(200, f"<DeleteResult>{told}</DeleteResult>".encode(), {"Content-Type": "application/xml"})
                 return
-            request = urllib.request.Request(
-                endpoint + self.path, body or None, dict(self.headers), method=self.command
-            )
+            headers = dict(self.headers)
+            request = urllib.request.Request(f"{endpoint}{self.path}", body or None, headers, method=self.command)
             try:
                 with DIRECT.open(request) as found:
-                    self._send(found.status, found.read(), dict(found.headers))
+                    self.send(found.status, found.read(), dict(found.headers))
             except urllib.error.HTTPError as error:
                 with error:
-                    self._send(error.code, error.read(), dict(error.headers))
+                    self.send(error.code, error.read(), dict(error.headers))
 
-        def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        def send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)
             for name, value in headers.items():
-                if name.lower() not in ("content-length", "transfer-encoding", "connection", "date", "server"):
+                if name.lower() not in OURS:
                     self.send_header(name, value)
-            length = headers.get("Content-Length", str(len(body))) if self.command == "HEAD" else str(len(body))
+            length = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(body))
             self.send_header("Content-Length", length)
             self.end_headers()
             if self.command != "HEAD":
@@ -60,7 +66,7 @@ def refusing_store(endpoint: str, refused: set[str]) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield settings.model_copy(update={"s3_endpoint_url": f"http://127.0.0.1:{server.server_port}"})
     finally:
         server.shutdown()
         thread.join()

@@ -235,8 +235,8 @@ def test_a_drop_that_is_killed_has_done_nothing_or_is_finished_later(filled, sto
 
 def test_what_the_store_refuses_to_delete_is_told_and_tried_again(filled, command, project, store, database_url):
     picture = pictures_folder("things", project) + "b/c_resample.png"
-    with refusing_store(project.s3_endpoint_url, {"things/b/c_resample.png"}) as address:
-        elsewhere = {"IMAGE_RETRIEVAL_S3_ENDPOINT_URL": address}
+    with refusing_store(project, {"things/b/c_resample.png"}) as refusing:
+        elsewhere = {"IMAGE_RETRIEVAL_S3_ENDPOINT_URL": refusing.s3_endpoint_url}
         refused = command("collections", "drop", "things", "--yes", **elsewhere)
         assert refused.returncode == 2
         assert f"refuses to delete 1 of its files, such as {picture}" in refused.stderr

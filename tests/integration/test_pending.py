@@ -152,8 +152,7 @@ def test_a_picture_that_is_put_there_again_is_not_what_was_to_be_deleted(registe
 
 def test_an_object_that_the_store_refuses_to_delete_is_tried_again(register, objects, made, project, database_url):
     register(b"first")
-    with refusing_store(project.s3_endpoint_url, {OBJECT}) as address:
-        refused = project.model_copy(update={"s3_endpoint_url": address})
+    with refusing_store(project, {OBJECT}) as refused:
         with connect(refused) as connection:
             assert delete_image(connection, made, "a/b", refused)
         assert settle("things", refused) == [made.source + OBJECT]

@@ -13,10 +13,13 @@ from image_retrieval.pipeline.listing import compare
 from image_retrieval.pipeline.removing import BATCH, count_expired, find_orphans, remove_expired
 from image_retrieval.pipeline.names import pictures_folder
 from image_retrieval.pipeline.running import run_collection
+from image_retrieval.pipeline.upkeep import Kept, remove_deleted
 from image_retrieval.store.connection import connect
 from image_retrieval.store.schema import ensure_vector_table
 from integration.pictures import SCENES, put
+from integration.refusing import refusing_store
 from integration.tables import VECTORS, contents, rows
+from integration.test_dropping import fill
 from integration.test_kill import wait_for
 from integration.test_loading import load, shard
 
@@ -104,6 +107,20 @@ def test_a_kill_before_the_pictures_go_leaves_orphans_that_go_later(
     assert find_orphans(collection, project, remove=True).pictures == 2
     assert find_orphans(collection, project).pictures == 0
     assert len(under(store, pictures_folder(collection.name, project))) == 4
+
+
+def test_pictures_that_the_store_refuses_to_delete_are_counted_as_left(store, collection, at_once, database_url):
+    fill(collection, at_once, store)
+    store.delete([collection.source + f"{key}.jpg" for key in ("a", "b/c")])
+    rows(database_url, "UPDATE retrieval.image SET deleted = now() WHERE image_id IN ('a', 'b/c') RETURNING 1")
+    folder = pictures_folder(collection.name, at_once)
+    put(store, folder, {"orphan_resample.png": b"orphan"})
+    with refusing_store(at_once, {"/b/c_resample.png"}) as refusing:
+        report = remove_deleted(Kept(collection, listed=True), refusing)
+    assert (report["removed"], report["orphans"]["pictures"], report["orphans"]["pictures_left"]) == (2, 1, 1)
+    assert under(store, folder) == {folder + name for name in ("b/c_resample.png", "b/d_resample.png")}
+    assert find_orphans(collection, at_once, remove=True).pictures == 1
+    assert under(store, folder) == {folder + "b/d_resample.png"}
 
 
 def test_a_kill_before_the_rows_are_gone_changes_nothing(run, store, collection, at_once, database_url):

@@ -82,9 +82,7 @@ def test_upkeep_removes_what_was_deleted_and_leaves_the_rest_alone(unlisted, com
     assert rows(database_url, f"SELECT count(*) FROM {VECTORS}") == [(len(FEW) - 1,)]
     folder = f"{project.work_uri}resampled/things/"
     assert len([entry for page in store.pages(folder) for entry in page]) == len(FEW) - 1
-
-
-def test_what_a_former_version_left_is_known_by_its_defaults(unlisted, project, database_url):
+    # and of one that a former version left, no entry is known
     rows(database_url, "UPDATE retrieval.collection SET definition = NULL RETURNING 1")
     with connect(project) as connection:
         entry = stored_collections(connection)["things"]

@@ -90,6 +90,14 @@ def shown_collection(connection: Connection, settings: Settings, name: str) -> S
     )
 
 
+def require_changeable(shown: Shown) -> None:
+    """Raise Refused (409) of a collection whose entry is gone: how its pictures are to be resampled is not told."""
+    if not shown.listed and not shown.made:
+        told = f"collection {shown.name!r} is not in collections.yaml any more: it is searched, and not changed"
+        hint = f"write its entry again, or `image-retrieval collections drop {shown.name}`"
+        raise Refused(409, "not_listed", told, hint)
+
+
 def unknown_collection(connection: Connection, name: str) -> Refused:
     """The refusal that tells which collections there are."""
     names = [row["name"] for row in connection.execute(statement("service", "list_shown"))]

@@ -138,7 +138,8 @@ class CollectionInfo(BaseModel):
     dimensions: int
     reads_texts: bool
     calibrated: bool = Field(description="whether its scores are, in one direction at least")
-    made: bool = Field(description="made through the API; false: an entry of collections.yaml")
+    made: bool = Field(description="made through the API")
+    listed: bool = Field(description="an entry of collections.yaml; one that is neither is searched, and not changed")
 
 
 class Facts(Form):

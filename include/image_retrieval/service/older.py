@@ -20,7 +20,7 @@ from image_retrieval.models.shipped import DUAL, VISION
 from image_retrieval.models.source import model_folder
 from image_retrieval.pipeline.pending import settle
 from image_retrieval.pipeline.registering import delete_image
-from image_retrieval.service.catalog import Shown, known_models, shown_collection
+from image_retrieval.service.catalog import Shown, known_models, require_changeable, shown_collection
 from image_retrieval.service.errors import Refused, require_gone
 from image_retrieval.service.forms import CollectionForm, ReplaceForm
 from image_retrieval.service.older_forms import Asked, Base, Database, Given, Group, Named, Nothing
@@ -151,6 +151,7 @@ def _db_del(service: Service, group: Group) -> Answer:
     for page in _members(service, group):
         with service.transaction() as connection:
             shown = _database(connection, service, group)
+            require_changeable(shown)
             for row in page:
                 deleted += delete_image(connection, shown.collection, row["image_id"], service.settings)
         require_gone(settle(shown.name, service.settings))

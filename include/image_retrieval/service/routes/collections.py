@@ -123,4 +123,5 @@ def _info(shown: Shown) -> CollectionInfo:
         reads_texts=shown.reads_texts,
         calibrated=bool(shown.calibrations),
         made=shown.made,
+        listed=shown.listed,
     )

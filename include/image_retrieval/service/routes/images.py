@@ -13,7 +13,7 @@ from image_retrieval.inputs import stored_image
 from image_retrieval.pipeline.pending import settle, settling
 from image_retrieval.pipeline.registering import ImageExists, Picture, delete_image, register_image
 from image_retrieval.service.bodies import strict_router
-from image_retrieval.service.catalog import Shown, shown_collection
+from image_retrieval.service.catalog import Shown, require_changeable, shown_collection
 from image_retrieval.service.errors import Refused, require_gone
 from image_retrieval.service.forms import Facts, ImageInfo, Images, RegisterForm, ReplaceForm
 from image_retrieval.service.state import Service
@@ -75,6 +75,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         """Change what is said of an image; what is left out stays."""
         with service.transaction() as connection:
             shown = _shown(service, connection, name)
+            require_changeable(shown)
             _describe(connection, shown, image_id, facts)
             return _image(connection, shown, image_id)
 
@@ -91,6 +92,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         """Delete an image and its object."""
         with service.transaction() as connection:
             shown = _shown(service, connection, name)
+            require_changeable(shown)
             if not delete_image(connection, shown.collection, image_id, service.settings):
                 raise _unknown(shown, image_id)
         require_gone(settle(name, service.settings))
@@ -116,6 +118,7 @@ def put(service: Service, shown: Shown, image_id: str, form: ReplaceForm, *, new
 
     `new`: refused (409) where an image is there, also one that came while this one was being worked on.
     """
+    require_changeable(shown)
     data = service.picture_bytes(form.base64, form.url)
     found, file = service.resampled(data, shown, keep=shown.collection.resample.keep)
     digest = service.facts(shown)["digest"]
