@@ -31,7 +31,7 @@ PARAMS = {
 def image_embedding(collection):
     """List what is new, let each shard flow through its three stages on its own, index, measure recall, report."""
     with DAG(
-        dag_id=f"image_embedding_{collection.name}",
+        dag_id=collection.dag_id,
         schedule=collection.schedule,
         params=PARAMS,
         tags=["image-retrieval", collection.name],
@@ -48,9 +48,10 @@ def image_embedding(collection):
             )
 
         shards = shard.expand_kwargs(list_images(collection.name))
-        shards >> index(collection.name) >> recall(collection.name) >> report_task(collection.name)
+        last = report_task(collection.name)
+        shards >> index(collection.name) >> recall(collection.name) >> last
         if embeds_in_pods():
-            shards >> remove_orphans(collection.name)
+            shards >> remove_orphans(collection.name, last)
 
 
 for declared in declared_collections():

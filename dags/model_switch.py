@@ -34,7 +34,10 @@ with DAG(
     shards = shard.expand_kwargs(plan(COLLECTION))
     late = plan_late(COLLECTION)
     late_shards = shard.override(group_id="late_shard").expand_kwargs(late)
-    shards >> check(COLLECTION) >> approve() >> late
-    late_shards >> switch(COLLECTION)
+    checked = check(COLLECTION)
+    asked = approve(checked)
+    shards >> checked >> asked >> late
+    last = switch(COLLECTION)
+    late_shards >> last
     if embeds_in_pods():
-        [shards, late_shards] >> remove_orphans(COLLECTION)
+        [shards, late_shards] >> remove_orphans(COLLECTION, last, asked)

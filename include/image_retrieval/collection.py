@@ -170,6 +170,11 @@ class Collection(Strict):
         return self.space.vector_table
 
     @property
+    def dag_id(self) -> str:
+        """Name of the DAG that keeps this collection in step."""
+        return f"image_embedding_{self.name}"
+
+    @property
     def face(self) -> str:
         """The space's view."""
         return self.space.view

@@ -6,6 +6,8 @@ from image_retrieval.collection import Collection
 from image_retrieval.settings import load_settings
 
 BATCH_SIZE = "--batch-size="
+WHAT = slice(0, 3)  # of the arguments: the command, and from and to where it embeds
+MAP_LABEL = "shard {{ task.arguments[2].rsplit('/', 1)[1].removesuffix('.parquet') }}"  # by the file that is written
 
 
 def embed_arguments(collection: Collection, resampled: str, embeddings: str) -> list[str]:

@@ -17,6 +17,8 @@ POSTGRES_CONNECTION = "image_retrieval_postgres"
 S3_CONNECTION = "image_retrieval_s3"
 CPU_POOL = "resample"
 GPU_POOL = "gpu"
+LABEL = "label"  # of a mapped task's instance, in its context
+MAP_LABEL = f"{{{{ {LABEL} }}}}"
 
 TASK_DEFAULTS: dict[str, Any] = {
     "retries": 3,
@@ -33,6 +35,11 @@ DAG_DEFAULTS: dict[str, Any] = {
     "dagrun_timeout": timedelta(hours=24),
     "default_args": TASK_DEFAULTS,
 }
+
+
+def task_id(of: Any) -> str:
+    """The id of a task, given as its operator or as what it returns."""
+    return str(getattr(of, "operator", of).task_id)
 
 
 def declared_collections() -> list[Collection]:

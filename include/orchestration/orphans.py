@@ -8,16 +8,20 @@ from airflow.sdk import get_current_context, task
 from airflow.sdk.observability import stats
 
 from image_retrieval.settings import load_settings
+from orchestration.configuration import task_id
 from orchestration.failures import Mistake
 
 log = structlog.get_logger()
 
 
-def remove_orphans(collection: str) -> Any:
-    """The teardown task that deletes what pods a run has left, and returns how many."""
+def remove_orphans(collection: str, last: Any, asked: Any = None) -> Any:
+    """The teardown task that deletes what pods a run has left, and returns how many.
+
+    `last` is the DAG's last task, which always runs but where the task `asked` hears a person say no.
+    """
 
     @task(task_id="remove_orphans", execution_timeout=timedelta(minutes=30))
-    def remove(collection: str) -> int:
+    def remove(collection: str, last: str, asked: str | None) -> int:
         """Delete the pods that a run has left: a worker that died may not have deleted its own."""
         from orchestration.pods import delete_pods_of
 
@@ -27,16 +31,22 @@ def remove_orphans(collection: str) -> Any:
         stats.incr("image_retrieval.orphan_pods", len(names), tags={"collection": collection})
         if names:
             log.warning("removed orphan pods", collection=collection, run=run_id, count=len(names), pods=names)
-        if _was_marked(context, run_id):
+        if was_marked(context, last, asked):
             raise Mistake("the run was marked as failed")
         return len(names)
 
     # the run fails with it: a run that is marked as failed would end as a success, all that is left being skipped
-    return remove(collection).as_teardown(on_failure_fail_dagrun=True)
+    found = remove(collection, task_id(last), task_id(asked) if asked else None)
+    return found.as_teardown(on_failure_fail_dagrun=True)
 
 
-def _was_marked(context: Any, run_id: str) -> bool:
-    """Whether somebody marked the run as failed: its report, which always runs, is skipped."""
-    ti = context["ti"]
-    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=["report"], run_ids=[run_id])
-    return not context["params"].get("dry_run") and states.get(run_id, {}).get("report") == "skipped"
+def was_marked(context: Any, last: str, asked: str | None) -> bool:
+    """Whether somebody marked the run as failed: its last task is skipped, and neither a dry run nor a no did that."""
+    from airflow.providers.standard.operators.hitl import ApprovalOperator
+
+    ti, run_id = context["ti"], str(context["run_id"])
+    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[last], run_ids=[run_id])
+    if context["params"].get("dry_run") or states.get(run_id, {}).get(last) != "skipped":
+        return False
+    answer = ti.xcom_pull(task_ids=asked) if asked else None
+    return ApprovalOperator.REJECT not in (answer or {}).get("chosen_options", ())

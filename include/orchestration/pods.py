@@ -15,7 +15,7 @@ from kubernetes.client import ApiException, CoreV1Api, V1Pod
 from urllib3.exceptions import HTTPError
 
 from image_retrieval.settings import load_settings
-from orchestration.arguments import batch_size_of, with_batch_size
+from orchestration.arguments import WHAT, batch_size_of, with_batch_size
 from orchestration.failures import Mistake, Outage
 from orchestration.pod_endings import Ending
 from orchestration.pod_spec import pod_defaults
@@ -199,7 +199,7 @@ def _asked(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
 
 def _does_the_same(pod: V1Pod, request: V1Pod) -> bool:
     """Whether a pod embeds the shard that a new one would: from and to the same URIs."""
-    return list(pod.spec.containers[0].args[:3]) == list(request.spec.containers[0].args[:3])
+    return list(pod.spec.containers[0].args[WHAT]) == list(request.spec.containers[0].args[WHAT])
 
 
 def _told(error: ApiException) -> str:

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowException
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE
 from image_retrieval.settings import PREFIX
-from orchestration.arguments import batch_size_of, with_batch_size
+from orchestration.arguments import MAP_LABEL, batch_size_of, with_batch_size
 from orchestration.configuration import GPU_POOL, task_settings
 from orchestration.failures import told_in_one_line
 
@@ -21,7 +21,7 @@ EMBED_DEFAULTS: dict[str, Any] = {
     "task_id": "embed",
     "pool": GPU_POOL,
     "execution_timeout": timedelta(hours=6),
-    "map_index_template": "shard {{ task.arguments[2].rsplit('/', 1)[1].removesuffix('.parquet') }}",
+    "map_index_template": MAP_LABEL,
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, get_current_context, task
 
-from orchestration.configuration import DAG_DEFAULTS, declared_collections
+from orchestration.configuration import DAG_DEFAULTS, declared_collections, task_id
 from orchestration.tasks import shard_arguments, stage
 
 COLLECTION = "{{ params.collection }}"
@@ -114,12 +114,12 @@ class Approval(ApprovalOperator):
         return super().execute_complete(context, event)
 
 
-def approve() -> Approval:
-    """The task that asks a person, who sees the figures of both models."""
+def approve(checked: Any) -> Approval:
+    """The task that asks a person, who sees the figures of both models that the task `check` returned."""
     return Approval(
         task_id="approve",
         subject="Show {{ params.collection }} under model {{ params.model }}?",
-        body="```json\n{{ ti.xcom_pull(task_ids='check') | tojson(indent=2) }}\n```",
+        body=f"```json\n{{{{ ti.xcom_pull(task_ids='{task_id(checked)}') | tojson(indent=2) }}}}\n```",
         response_timeout=timedelta(days=7),
         ignore_downstream_trigger_rules=True,
     )

@@ -13,11 +13,10 @@ from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
 from orchestration.arguments import embed_arguments
-from orchestration.configuration import CPU_POOL, declared_collection, task_settings
+from orchestration.configuration import CPU_POOL, LABEL, MAP_LABEL, declared_collection, task_settings
 from orchestration.failures import told_in_one_line
 
 log = structlog.get_logger()
-SHARD_LABEL = "{{ label }}"
 
 
 @contextmanager
@@ -31,7 +30,7 @@ def stage(collection: str, shard: int | None = None, part: str = "") -> Iterator
     names: dict[str, Any] = {"collection": collection, "run": run_id}
     if shard is not None:
         names["shard"] = shard
-        context["label"] = f"shard {shard:05}"  # type: ignore[typeddict-unknown-key]
+        context[LABEL] = f"shard {shard:05}"  # type: ignore[literal-required]
     with told_in_one_line(), structlog.contextvars.bound_contextvars(**names):
         yield declared_collection(collection), run_id, task_settings()
 
@@ -71,7 +70,7 @@ def shard_arguments(collection: Collection, run_id: str, settings: Settings) -> 
     ]
 
 
-@task(execution_timeout=timedelta(hours=6), pool=CPU_POOL, map_index_template=SHARD_LABEL)
+@task(execution_timeout=timedelta(hours=6), pool=CPU_POOL, map_index_template=MAP_LABEL)
 def resample(collection: str, shard: int, part: str = "") -> None:
     """A shard's images to packed pixels, on all cores of the worker."""
     from image_retrieval.pipeline.resampling import resample_shard
@@ -80,7 +79,7 @@ def resample(collection: str, shard: int, part: str = "") -> None:
         resample_shard(entry, run_id, shard, settings)
 
 
-@task(execution_timeout=timedelta(hours=1), map_index_template=SHARD_LABEL)
+@task(execution_timeout=timedelta(hours=1), map_index_template=MAP_LABEL)
 def upsert(collection: str, shard: int, part: str = "") -> None:
     """A shard's vectors and rejections into the tables, in one transaction."""
     from image_retrieval.pipeline.upserting import upsert_shard

@@ -11,13 +11,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from image_retrieval.errors import Dropped
 from image_retrieval.settings import Settings
-from orchestration.configuration import task_settings
+from orchestration.configuration import LABEL, MAP_LABEL, task_settings
 from orchestration.failures import told_in_one_line
 
 if TYPE_CHECKING:
     from image_retrieval.pipeline.upkeep import Kept
-
-COLLECTION_LABEL = "{{ label }}"
 
 
 @contextmanager
@@ -26,7 +24,7 @@ def _step(name: str) -> Iterator[tuple["Kept", Settings]]:
     from image_retrieval.pipeline.upkeep import kept_collections
     from image_retrieval.store.reports import dropped_meanwhile
 
-    get_current_context()["label"] = name  # type: ignore[typeddict-unknown-key]
+    get_current_context()[LABEL] = name  # type: ignore[literal-required]
     with told_in_one_line(), structlog.contextvars.bound_contextvars(collection=name):
         settings = task_settings()
         kept = kept_collections(settings).get(name)
@@ -66,7 +64,7 @@ def finish_changes() -> dict[str, int]:
         return upkeep.finish_changes(task_settings())
 
 
-@task(execution_timeout=timedelta(hours=6), map_index_template=COLLECTION_LABEL)
+@task(execution_timeout=timedelta(hours=6), map_index_template=MAP_LABEL)
 def remove_deleted(collection: str) -> dict[str, Any]:
     """Remove what is left of images deleted long ago, and resampled pictures without an image; count orphans."""
     from image_retrieval.pipeline import upkeep
@@ -75,7 +73,7 @@ def remove_deleted(collection: str) -> dict[str, Any]:
         return upkeep.remove_deleted(entry, settings)
 
 
-@task(execution_timeout=timedelta(hours=12), map_index_template=COLLECTION_LABEL)
+@task(execution_timeout=timedelta(hours=12), map_index_template=MAP_LABEL)
 def keep_index(collection: str) -> dict[str, Any]:
     """Build or rebuild the index, and vacuum, where that is due; the log says why."""
     from image_retrieval.pipeline import upkeep
@@ -84,7 +82,7 @@ def keep_index(collection: str) -> dict[str, Any]:
         return upkeep.keep_index(entry, settings)
 
 
-@task(execution_timeout=timedelta(hours=12), map_index_template=COLLECTION_LABEL)
+@task(execution_timeout=timedelta(hours=12), map_index_template=MAP_LABEL)
 def refresh_duplicates(collection: str) -> dict[str, int]:
     """Find the duplicates of what is new or changed."""
     from image_retrieval.pipeline import upkeep

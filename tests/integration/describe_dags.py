@@ -24,11 +24,15 @@ print(
                     "schedule": str(dag.schedule),
                     "max_active_runs": dag.max_active_runs,
                     "documented": bool(dag.doc_md),
+                    "page": dag.doc_md,
                     "params": {name: dag.params.get_param(name).schema for name in dag.params},
                     "tasks": {
                         task.task_id: {
                             "type": task.task_type,
                             "pool": task.pool,
+                            "arguments": list(getattr(task, "op_args", ())),
+                            "body": getattr(task, "body", ""),
+                            "downstream": sorted(task.downstream_task_ids),
                             "retries": task.retries,
                             "has_retry_policy": task.retry_policy is not None,
                             "time_limit": (getattr(task, "response_timeout", None) or task.execution_timeout)
