@@ -33,16 +33,16 @@ def made(collection, project):
 
 @pytest.fixture
 def register(made, project):
-    """Register a picture of these bytes under `a/b`, in one transaction."""
+    """Register a picture of these bytes, in one transaction."""
 
-    def register(data, settings=project):
+    def register(data, settings=project, image_id="a/b"):
         found = Resampled(pixels=b"", sha256=sha256(data).hexdigest(), width=8, height=8, format="PNG", mode="RGB",
                           phash=1, captured_at=None)  # fmt: skip
         [(dimensions,)] = rows(settings.database(), "SELECT dimensions FROM retrieval.model")
         vector = [1.0] + [0.0] * (dimensions - 1)
         with connect(settings) as connection:
             picture = Picture(data, found, b"resampled " + data, vector, "digest")
-            register_image(connection, made, "a/b", picture, (None, None), settings)
+            register_image(connection, made, image_id, picture, (None, None), settings)
 
     return register
 
@@ -120,12 +120,14 @@ def test_a_replacement_that_came_through_stays_when_it_is_killed_before_the_copi
 
 def test_a_deletion_that_is_rolled_back_deletes_nothing(register, objects, made, project, database_url):
     register(b"first")
-    with connect(project) as connection:
+    register(b"other", image_id="c")
+    with connect(project) as connection:  # the second must not take the first for one that was broken off
         assert delete_image(connection, made, "a/b", project)
+        assert delete_image(connection, made, "c", project)
         connection.rollback()
     assert settle("things", project) == []
-    assert objects()[0] == {OBJECT: b"first"}
-    assert rows(database_url, "SELECT deleted FROM retrieval.image") == [(None,)]
+    assert objects()[0] == {OBJECT: b"first", "c.png": b"other"}
+    assert rows(database_url, "SELECT DISTINCT deleted FROM retrieval.image") == [(None,)]
 
 
 def test_a_deletion_that_is_killed_is_carried_out_by_the_next_listing(

@@ -23,6 +23,7 @@ from image_retrieval.store import loading, models, schema
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.copying import copy_in
 from image_retrieval.store.indexing import ensure_index
+from image_retrieval.store.reports import dropped_meanwhile
 from image_retrieval.store.sql import statement
 
 EXAMPLES = 10  # bad rows that are named; the others are counted
@@ -86,9 +87,10 @@ def import_collection(
             progress(len(batch))
         if report["rows"] and not report["written"] + report["unchanged"]:
             raise UserError(f"{uri} has no row that fits collection {collection.name!r}: {report['examples'][0]}")
-    ensure_index(collection, settings)
-    with connect(settings) as connection:
-        schema.show_in_view(connection, collection, description.dimensions, complete=False)
+    with dropped_meanwhile(collection.name, settings):
+        ensure_index(collection, settings)
+        with connect(settings) as connection:
+            schema.show_in_view(connection, collection, description.dimensions, complete=False)
     return {**report, "rejected": dict(report["rejected"])}
 
 

@@ -75,11 +75,11 @@ def finish_pending(connection: Connection, collection: str, settings: Settings, 
     anew, so of its former folders what cannot be emptied now is left to be found as orphans. Raises UserError where the
     store fails as a whole.
     """
-    changes = read_pending(connection, collection)
-    if not changes:
+    if not read_pending(connection, collection):
         return []
     store, left = ObjectStore(settings), []
     with session(settings) as aside:  # what is done must stay done, whatever becomes of the transaction
+        changes = read_pending(aside, collection)  # without those that the transaction itself has announced
         for change in changes:
             refused = _finish(change, store)
             if refused:

@@ -112,7 +112,13 @@ def _register(
     return str(row["image_id"])
 
 
-def delete_image(connection: Connection, collection: Collection, image_id: str, settings: Settings) -> bool:
+def delete_image(
+    connection: Connection,
+    collection: Collection,
+    image_id: str,
+    settings: Settings,
+    store: ObjectStore | None = None,
+) -> bool:
     """Mark an image's row as a listing would that misses its object, and announce that the object goes.
 
     It goes once the transaction is committed, by `settle`, or before the next listing. Returns whether there was such
@@ -127,7 +133,7 @@ def delete_image(connection: Connection, collection: Collection, image_id: str, 
         known = connection.execute(statement("service", "find_object"), key).fetchone()
         return known is not None and known["uri"] in going
     connection.execute(statement("service", "forget_rejection"), {**key, "uri": row["uri"]})
-    entry = ObjectStore(settings).stat(row["uri"])
+    entry = (store or ObjectStore(settings)).stat(row["uri"])
     if entry is not None:
         change = Pending(collection.name, entry.uri, "delete", etag=entry.etag, last_modified=entry.last_modified)
         announce(connection, change)

@@ -153,7 +153,7 @@ def _db_del(service: Service, group: Group) -> Answer:
             shown = _database(connection, service, group)
             require_changeable(shown)
             for row in page:
-                deleted += delete_image(connection, shown.collection, row["image_id"], service.settings)
+                deleted += delete_image(connection, shown.collection, row["image_id"], service.settings, service.store)
         require_gone(settle(shown.name, service.settings))
     return {"deleted": deleted}
 

@@ -93,7 +93,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         with service.transaction() as connection:
             shown = _shown(service, connection, name)
             require_changeable(shown)
-            if not delete_image(connection, shown.collection, image_id, service.settings):
+            if not delete_image(connection, shown.collection, image_id, service.settings, service.store):
                 raise _unknown(shown, image_id)
         require_gone(settle(name, service.settings))
 
