@@ -7,16 +7,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from image_retrieval.errors import UserError
-from image_retrieval.strict_json import is_text
 
 PREFIX = "IMAGE_RETRIEVAL_"
-Seconds = Annotated[float, Field(gt=0, le=86_400)]  # clocks of a system hold no number that is much larger
-Days = Annotated[float, Field(ge=0, le=36_500)]
 NO_DATABASE = "no database is configured: run `make up`, or set IMAGE_RETRIEVAL_DATABASE_URL"
+
+
+def _in_one_line(given: SecretStr) -> SecretStr:
+    if not given.get_secret_value().isprintable():
+        raise ValueError("holds a line break or another character that nobody sees")
+    return given
+
+
+# days and seconds that Python's and PostgreSQL's intervals can hold
+Days = Annotated[float, Field(ge=0, le=36_500)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Key = Annotated[SecretStr, AfterValidator(_in_one_line)]
 
 
 class Settings(BaseSettings):
@@ -31,8 +41,8 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(SecretStr(""), description="postgresql://user:password@host:port/database")
 
     s3_endpoint_url: str | None = Field(None, description="an S3 store that is not AWS, such as http://host:8333")
-    s3_access_key_id: SecretStr | None = Field(None, description="unset: boto3's own chain (profile, role, …)")
-    s3_secret_access_key: SecretStr | None = None
+    s3_access_key_id: Key | None = Field(None, description="unset: boto3's own chain (profile, role, …)")
+    s3_secret_access_key: Key | None = None
     s3_region: str | None = Field(None, description="unset: boto3's own chain")
     s3_timeout_seconds: Seconds = Field(30, description="for connecting and for each read")
     work_uri: str = Field("s3://image-retrieval/", description="where manifests, pixels and vectors pass between tasks")
@@ -89,12 +99,14 @@ class Settings(BaseSettings):
         "else 1024 or the server's maintenance_work_mem",
     )
 
-    token: SecretStr = Field(SecretStr(""), description="what clients of `image-retrieval serve` must send")
+    token: Key = Field(SecretStr(""), description="what clients of `image-retrieval serve` must send")
     service_source_uri: str = Field(
         "s3://images/collections/", description="pictures of collections that are made through the API lie under it"
     )
     service_max_bytes: int = Field(32 * 2**20, ge=1024, description="larger requests to the service are refused")
-    service_rate: float = Field(100, gt=0, description="requests a second that one client may send to the service")
+    service_rate: float = Field(
+        100, gt=0, allow_inf_nan=False, description="requests a second that one client may send to the service"
+    )
     service_concurrency: int = Field(64, ge=1, description="requests that the service works on at once")
     service_queue: int = Field(256, ge=1, description="pictures and texts that may wait for a model of the service")
     service_batch: int = Field(32, ge=1, description="pictures or texts that a model of the service takes at once")
@@ -102,17 +114,8 @@ class Settings(BaseSettings):
 
     log_format: Literal["text", "json"] = "text"
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_text(cls, value: Any, info: ValidationInfo) -> Any:
-        """Variables are bytes: what is not UTF-8 can be the name of a file only."""
-        kind = cls.model_fields[info.field_name or ""].annotation
-        if isinstance(value, str) and not is_text(value) and kind not in (Path, Path | None):
-            raise ValueError("it holds bytes that are not UTF-8")
-        return value
-
     def __hash__(self) -> int:  # some values have none
-        return hash(self.model_dump_json())
+        return hash(repr(self))
 
     @cached_property
     def local_path(self) -> Path:
@@ -158,22 +161,44 @@ def services_file(home: Path, local_dir: Path) -> Path:
 
 
 def load_settings() -> Settings:
-    """Read the settings afresh; raises UserError that names the variable that is wrong."""
+    """Read the settings afresh; raises UserError that names the variable, or the file, that is wrong."""
     home = Path(os.environ.get(f"{PREFIX}HOME", "."))
     local_dir = Path(os.environ.get(f"{PREFIX}LOCAL_DIR", ".local"))
+    file = services_file(home, local_dir)
     try:
-        return Settings(_env_file=services_file(home, local_dir))
-    except SettingsError as error:  # of a value that should be JSON; its text names the field alone
-        named = re.search(r'field "(\w+)"', str(error))
-        raise UserError(f"setting {PREFIX}{named[1].upper() if named else '…'}: it is not JSON") from None
-    except UnicodeDecodeError:
-        raise UserError(
-            f"{services_file(home, local_dir)} is not UTF-8: `image-retrieval services up` writes it"
-        ) from None
+        settings = Settings(_env_file=file)
+        strange = next((name for name in Settings.model_fields if not _is_utf8(getattr(settings, name))), None)
+        if strange is None:
+            return settings
+        told = f"setting {PREFIX}{strange.upper()}: is not UTF-8"
     except ValidationError as error:
-        first = error.errors()[0]
-        variable = PREFIX + str(first["loc"][0]).upper().removeprefix(PREFIX)
-        field = Settings.model_fields.get(variable.removeprefix(PREFIX).lower())
-        is_secret = field is None or "Secret" in str(field.annotation)
-        given = "" if is_secret else f", not {str(first['input'])[:80]!r}"
-        raise UserError(f"setting {variable}: {first['msg'].removeprefix('Value error, ')}{given}") from None
+        told = _in_words(error.errors()[0])
+    except SettingsError as error:  # its text names the field, and its cause holds the value
+        named = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
+        told = f"setting {PREFIX}{named.upper()}: is no JSON of the form that docs/settings.md gives"
+    except (OSError, UnicodeError):
+        told = f"{ascii(str(file))[1:-1]} cannot be read: delete it, and `make up` writes it anew"
+    raise UserError(told)
+
+
+def _is_utf8(value: Any) -> bool:
+    """Whether a text is one that others can read; a path may be any bytes."""
+    try:
+        (value.get_secret_value() if isinstance(value, SecretStr) else value if isinstance(value, str) else "").encode()
+    except UnicodeError:
+        return False
+    return True
+
+
+def _in_words(error: ErrorDetails) -> str:
+    """What is wrong with a setting, with its value only where that is a number or a word: it may be a secret."""
+    variable = PREFIX + str(error["loc"][0]).upper().removeprefix(PREFIX)
+    given = error["input"]
+    shown = f", not {given!r}" if re.fullmatch(r"[A-Za-z0-9_.+-]{0,20}", str(given)) and not _is_text(variable) else ""
+    return f"setting {variable}: {error['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _is_text(variable: str) -> bool:
+    """Whether a variable holds a free text or a secret, which is never repeated."""
+    field = Settings.model_fields.get(variable.removeprefix(PREFIX).lower())
+    return field is None or any(kind in str(field.annotation) for kind in ("str", "Secret", "Path"))

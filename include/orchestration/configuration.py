@@ -1,20 +1,19 @@
 """Settings and collections as the DAG processor and the tasks see them."""
 
-import json
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
-from pydantic import SecretStr
 
 from image_retrieval.collection import Collection, find_collection, load_collections
+from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings, load_settings
+from orchestration.connections import POSTGRES_CONNECTION, S3_CONNECTION, connection_string, store_settings
 from orchestration.failures import RETRY_POLICY
 
-POSTGRES_CONNECTION = "image_retrieval_postgres"
-S3_CONNECTION = "image_retrieval_s3"
 CPU_POOL = "resample"
 GPU_POOL = "gpu"
 LABEL = "label"  # of a mapped task's instance, in its context
@@ -69,21 +68,22 @@ def _settings(get: Callable[[str], Any]) -> Settings:
     changes: dict[str, Any] = {}
     postgres = _found(get, POSTGRES_CONNECTION)
     if postgres is not None:
-        changes["database_url"] = SecretStr(postgres.get_uri().replace("postgres://", "postgresql://", 1))
+        changes["database_url"] = connection_string(postgres)
     s3 = _found(get, S3_CONNECTION)
     if s3 is not None:
-        extra = json.loads(s3.extra or "{}")
-        changes |= {
-            "s3_access_key_id": SecretStr(s3.login) if s3.login else None,
-            "s3_secret_access_key": SecretStr(s3.password) if s3.password else None,
-            "s3_endpoint_url": extra.get("endpoint_url"),
-            "s3_region": extra.get("region_name"),
-        }
+        changes |= store_settings(s3)
     return settings.model_copy(update=changes)
 
 
 def _found(get: Callable[[str], Any], name: str) -> Any:
+    """A connection, None where there is none. Raises UserError for one that Airflow takes for none, but is there."""
     try:
         return get(name)
     except AirflowNotFoundException:
-        return None
+        variable = f"AIRFLOW_CONN_{name.upper()}"
+    if os.environ.get(variable):
+        raise UserError(
+            f"{variable} holds no connection that Airflow can read: give it as JSON, or as a URI with what is special "
+            "in user and password percent-encoded (encode @ as %40, / as %2F, …)"
+        )
+    return None

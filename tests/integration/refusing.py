@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from xml.etree import ElementTree
 
 from image_retrieval.objectstore import ObjectStore
+
 from image_retrieval.settings import Settings
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))

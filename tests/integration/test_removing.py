@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from image_retrieval.errors import Unavailable
 from image_retrieval.pipeline.listing import compare
-from image_retrieval.pipeline.removing import BATCH, count_expired, find_orphans, remove_expired
 from image_retrieval.pipeline.names import pictures_folder
+from image_retrieval.pipeline.removing import BATCH, count_expired, find_orphans, remove_expired
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.upkeep import Kept, remove_deleted
 from image_retrieval.store.connection import connect

@@ -10,7 +10,7 @@ from manifests import ROOT, assert_valid, locked
 from image_retrieval import __version__
 from image_retrieval.local.airflow import POOLS
 from image_retrieval.settings import PREFIX, Settings
-from orchestration.configuration import POSTGRES_CONNECTION, S3_CONNECTION
+from orchestration.connections import POSTGRES_CONNECTION, S3_CONNECTION
 from orchestration.pod_spec import CACHE, LABELS, USER
 
 FOLDER = ROOT / "include" / "kubernetes"

@@ -11,6 +11,9 @@ from image_retrieval.settings import PREFIX, Settings, load_settings, services_f
 
 SECRETS = ("database_url", "s3_access_key_id", "s3_secret_access_key", "token")
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+# of one line: what neither breaks it nor is there unseen
+KEYS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=20).map(SecretStr)
+SECONDS = st.floats(min_value=0, max_value=86_400, exclude_min=True)
 PATHS = st.sampled_from(["somewhere", "../elsewhere", "/at/the/root", "with a space", "ünïcode"]).map(Path)
 
 
@@ -77,6 +80,48 @@ def test_a_wrong_value_is_told_with_its_variable(services, monkeypatch, place, n
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("POD_TOLERATIONS", "[hidden", "no JSON"),
+        ("POD_NODE_SELECTOR", '"hidden"', "dictionary"),
+        ("POD_NODE_SELECTOR", '{"a": ["hidden"]}', "string"),
+        ("MAX_ATTEMPTS", "postgresql://me:hidden@host/database", "valid integer"),
+        ("RUNNER", "hidden behind words", "'local' or 'kubernetes'"),
+        ("S3_ACCESS_KEY_ID", "hidden\n", "line break"),
+        ("S3_SECRET_ACCESS_KEY", "hid\rden", "line break"),
+        ("TOKEN", "hidden\n", "line break"),
+        ("S3_TIMEOUT_SECONDS", "nan", "finite number"),
+        ("MAX_IMAGE_SECONDS", "inf", "finite number"),
+        ("DELETED_GRACE_DAYS", "1e300", "less than or equal to 36500"),
+        ("S3_REGION", "hidden\udcff", "not UTF-8"),
+        ("DATABASE_URL", "postgresql://me:hidden\udcff@host/database", "not UTF-8"),
+        ("PROCESSES", "\udcff", "unicode"),
+    ],
+)
+def test_a_wrong_value_that_may_be_secret_is_told_without_it(monkeypatch, name, value, told):
+    monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(UserError, match=rf"^setting {PREFIX}{name}: [^\n]*{re.escape(told)}") as refused:
+        load_settings()
+    assert "hid" not in str(refused.value)
+    assert refused.value.__context__ is None  # what pydantic raises holds the value
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe=\0", b"IMAGE_RETRIEVAL_DATABASE_URL='never closed\n\xff"])
+def test_a_services_file_that_is_no_text_is_told(home, content):
+    path = services_file(home, Path(".local"))
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(
+        UserError, match=r"^[^\n]*services.env cannot be read: delete it, and `make up` writes it anew$"
+    ):
+        load_settings()
+
+
+def test_a_folder_that_is_not_utf8_is_a_folder(tmp_path):
+    assert hash(Settings(home=tmp_path / "\udcff")) != hash(Settings(home=tmp_path))
+
+
 def test_no_secret_shows(monkeypatch):
     for name in SECRETS:
         monkeypatch.setenv(PREFIX + name.upper(), "never-shown")
@@ -111,15 +156,15 @@ def test_decoding_takes_all_cores_unless_told_otherwise():
             "local_dir": PATHS,
             "database_url": WORDS.map(SecretStr),
             "s3_endpoint_url": WORDS,
-            "s3_access_key_id": WORDS.map(SecretStr),
-            "s3_secret_access_key": WORDS.map(SecretStr),
+            "s3_access_key_id": KEYS,
+            "s3_secret_access_key": KEYS,
             "s3_region": WORDS,
-            "s3_timeout_seconds": st.floats(0, 86_400, exclude_min=True),
+            "s3_timeout_seconds": SECONDS,
             "work_uri": WORDS,
             "runner": st.sampled_from(["local", "kubernetes"]),
             "processes": st.integers(min_value=0),
             "max_image_bytes": st.integers(min_value=1),
-            "max_image_seconds": st.floats(0, 86_400, exclude_min=True),
+            "max_image_seconds": SECONDS,
             "log_format": st.sampled_from(["text", "json"]),
         },
     )

@@ -1,0 +1,116 @@
+"""Airflow's connections as settings: which of their fields and extras count, and which are refused by name."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
+
+from image_retrieval.errors import UserError
+from image_retrieval.store.connection_string import SECRETS, parameter_names
+
+log = structlog.get_logger()
+POSTGRES_CONNECTION = "image_retrieval_postgres"
+S3_CONNECTION = "image_retrieval_s3"
+
+# options of Airflow's hook that say how it answers, not where it connects
+HOOK_OPTIONS = {"cursor", "sqlalchemy_scheme", "sqlalchemy_query", "enable_log_db_messages"}
+# of its ways to log in, which only matter where one of LOGINS is on
+LOGIN_OPTIONS = {"aws_conn_id", "cluster-identifier", "workgroup-name"}
+LOGINS = {"iam", "redshift", "redshift-serverless", "azure_conn_id"}
+BOOLEANS = {"true": "1", "false": "0"}
+FIELDS = {"host": "host", "port": "port", "schema": "dbname", "login": "user", "password": "password"}
+LEFT_TO_AIRFLOW = "config_kwargs"  # of the same connection its remote logs may need it
+S3_EXTRAS = {"endpoint_url", "region_name", "service_config", "aws_access_key_id", "aws_secret_access_key"}
+
+
+def connection_string(connection: Any) -> SecretStr:
+    """What libpq connects to for a connection of Airflow: its fields, then its extra, which may replace them.
+
+    Raises UserError that names an option which libpq does not have, or whose value it cannot have.
+    """
+    if connection.conn_type not in (None, "postgres", "postgresql"):
+        raise UserError(f"connection {POSTGRES_CONNECTION} is of another type than postgres")
+    found = {name: _text(getattr(connection, attribute), name) for attribute, name in FIELDS.items()}
+    for name, value in _extra(connection, POSTGRES_CONNECTION).items():
+        if name in LOGINS and str(value).lower() not in ("none", "false", "0", ""):
+            raise _refused(POSTGRES_CONNECTION, name, "is a login of Airflow's hook: give login and password instead")
+        if name in HOOK_OPTIONS | LOGIN_OPTIONS | LOGINS:
+            continue
+        if name not in parameter_names():
+            raise _refused(POSTGRES_CONNECTION, name, "is no parameter of libpq's")
+        found[name] = _text(value, name)
+    given = {name: value for name, value in found.items() if value}
+    # secrets last: what stands behind one could be part of it, and is not shown
+    return SecretStr(make_conninfo(**dict(sorted(given.items(), key=lambda pair: pair[0] in SECRETS))))
+
+
+def _text(value: Any, name: str) -> str:
+    """A value as libpq reads it; empty where there is none."""
+    if isinstance(value, list | dict):
+        raise _refused(POSTGRES_CONNECTION, name, "is a list or an object, where libpq takes a text or a number")
+    text = "" if value is None else str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if name not in FIELDS.values():
+        text = BOOLEANS.get(text.lower(), text)  # of JSON, and of a URI's query
+    if "\0" in text or not _is_utf8(text):
+        raise UserError(f"connection {POSTGRES_CONNECTION}: {name!r} holds what is no text")
+    return text
+
+
+def store_settings(connection: Any) -> dict[str, Any]:
+    """The settings of the object store in a connection of Airflow; what it leaves out counts as unset.
+
+    Raises UserError that names an extra which the object store's client here is not given.
+    """
+    if connection.conn_type not in (None, "aws", "s3", "generic"):
+        raise UserError(f"connection {S3_CONNECTION} is of another type than aws")
+    extra = _extra(connection, S3_CONNECTION)
+    for name, value in extra.items():
+        if name in S3_EXTRAS or value in (None, "", {}) or (name == "verify" and value is True):
+            continue
+        if name != LEFT_TO_AIRFLOW:
+            raise _refused(S3_CONNECTION, name, f"is not supported: known are {', '.join(sorted(S3_EXTRAS))}")
+        log.warning("only Airflow itself follows this part of the connection", connection=S3_CONNECTION, extra=name)
+    service = extra.get("service_config") or {}
+    for_s3 = service.get("s3") or {} if isinstance(service, Mapping) else {}
+    endpoint = for_s3.get("endpoint_url") if isinstance(for_s3, Mapping) else None
+    keys = {
+        "aws_access_key_id": connection.login or extra.get("aws_access_key_id"),
+        "aws_secret_access_key": connection.password or extra.get("aws_secret_access_key"),
+    }
+    texts = {"endpoint_url": endpoint or extra.get("endpoint_url"), "region_name": extra.get("region_name")}
+    for name, value in (keys | texts).items():
+        if value is not None and not (isinstance(value, str) and _is_utf8(value) and value.isprintable()):
+            raise _refused(S3_CONNECTION, name, "is no text in one line")
+    if bool(keys["aws_access_key_id"]) != bool(keys["aws_secret_access_key"]):
+        raise UserError(f"connection {S3_CONNECTION} has one of login and password: give both keys, or none")
+    return {
+        "s3_access_key_id": SecretStr(keys["aws_access_key_id"]) if keys["aws_access_key_id"] else None,
+        "s3_secret_access_key": SecretStr(keys["aws_secret_access_key"]) if keys["aws_secret_access_key"] else None,
+        "s3_endpoint_url": texts["endpoint_url"] or None,
+        "s3_region": texts["region_name"] or None,
+    }
+
+
+def _extra(connection: Any, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(connection.extra or "{}")
+    except ValueError:  # its context would hold the text
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"connection {name}: its extra is no JSON object")
+    return found
+
+
+def _refused(connection: str, name: str, why: str) -> UserError:
+    return UserError(f"connection {connection}: {name[:60]!a} of its extra {why}")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeError:
+        return False
+    return True
