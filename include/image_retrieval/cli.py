@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from image_retrieval import __version__, logs
 from image_retrieval.commands import collections, datasets, embedding, models, searching, services, serving, stages
 from image_retrieval.errors import ImageRejected, OutOfMemory, Reason, Unavailable, UserError
 from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE
+from image_retrieval.proxies import spare_loopback
 from image_retrieval.redaction import redacted
 from image_retrieval.settings import Settings, load_settings
 from image_retrieval.strict_json import NotStrict, read_json
@@ -35,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     What starts pods tells more apart: see exits.py.
     """
     in_pods = False
+    spare_loopback(os.environ)
     try:
         options = _options(sys.argv[1:] if arguments is None else arguments)
         in_pods = options.in_pods

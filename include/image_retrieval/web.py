@@ -67,7 +67,9 @@ def _redirected(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError:
-        raise ImageRejected(Reason.UNREACHABLE, f"{shown_url(url)} leads to what is no URL") from None
+        raise ImageRejected(
+            Reason.UNREACHABLE, f"{shown_url(url)} leads to {shown_url(location)}, which is no URL"
+        ) from None
 
 
 def _get(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes | str:

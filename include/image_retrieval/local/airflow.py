@@ -3,9 +3,11 @@
 import json
 import os
 import secrets
+import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from dotenv import dotenv_values
 
 from image_retrieval.errors import UserError
 from image_retrieval.local import services
-from image_retrieval.local.processes import HOST, free_port, start, wait_until
+from image_retrieval.local.processes import HOST, end_marked, free_port, start, wait_until, write_private
+from image_retrieval.redaction import redacted
 from image_retrieval.settings import PREFIX, Settings
 
 FIRST_PORT = 8080
@@ -28,11 +31,15 @@ UP_SECONDS = 240
 
 def up(settings: Settings, say: Callable[[str], None]) -> bool:
     """Start Airflow, unless it runs. Returns whether it had to be started. Raises UserError."""
-    folder = settings.local_path
-    if services.is_up(folder, "airflow"):
+    if services.is_up(settings.local_path, "airflow"):
+        wait_until_ready(settings, None)  # the command that started it may have been killed
         return False
-    pid, port = launch(settings)
-    wait_until_ready(settings, pid)
+    try:
+        pid, port = launch(settings)
+        wait_until_ready(settings, pid)
+    except BaseException:
+        services.down(settings.local_path, lambda line: None, ("airflow",))
+        raise
     say(f"started airflow on {HOST}:{port}")
     return True
 
@@ -46,11 +53,14 @@ def invitation(settings: Settings) -> str:
 def launch(settings: Settings) -> tuple[int, int]:
     """Start Airflow without waiting for it. Returns its process id and the port of its UI."""
     folder = settings.local_path
+    end_marked(str(folder / "airflow"))  # of a start that was killed
     port = free_port(FIRST_PORT)
     values = environment(settings, port)
     _write_environment(folder / "airflow.env", values)
     program = str(Path(sys.executable).parent / "airflow")
-    pid = start([program, "standalone"], folder / "airflow" / "log", values, settings.home.resolve())
+    pid = start(
+        [program, "standalone"], folder / "airflow" / "log", values, settings.home.resolve(), str(folder / "airflow")
+    )
     services.record(folder, "airflow", pid, port)
     return pid, port
 
@@ -59,7 +69,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
     """The variables under which any `airflow` command works on this project. Holds secrets."""
     home, folder = settings.home.resolve(), settings.local_path
     database = services.database_url(folder, "airflow").replace("postgresql://", "postgresql+psycopg2://", 1)
-    known = dotenv_values(folder / "airflow.env")
+    known = _known(folder / "airflow.env")
     keys = {
         name: known.get(name) or secrets.token_urlsafe(32)
         for name in ("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY")
@@ -92,30 +102,39 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
     }
 
 
+def _known(path: Path) -> dict[str, str | None]:
+    try:
+        return dotenv_values(path)
+    except UnicodeError:  # broken: other keys only end the sessions of its users
+        return {}
+
+
 def _write_environment(path: Path, values: dict[str, str]) -> None:
-    path.touch(mode=0o600)
-    path.write_text("".join(f"{name}='{value}'\n" for name, value in values.items() if name != "PATH"))
+    write_private(path, "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items() if name != "PATH"))
 
 
 def password(settings: Settings) -> str:
     """The password that Airflow made for its user."""
     path = settings.local_path / "airflow" / "simple_auth_manager_passwords.json.generated"
-    return str(json.loads(path.read_text())[USER])
+    try:
+        return str(json.loads(path.read_bytes())[USER])
+    except (OSError, ValueError, KeyError):
+        raise UserError(f"{path} holds no password of {USER}: `make down`, delete it, and `make up`") from None
 
 
-def wait_until_ready(settings: Settings, pid: int) -> None:
+def wait_until_ready(settings: Settings, pid: int | None) -> None:
     """Wait until UI, scheduler and DAG processor are at work, and make the pools. Raises UserError."""
     base = f"http://{services.address(settings.local_path, 'airflow')}"
 
     def healthy() -> bool:
         try:
-            parts = httpx.get(f"{base}/api/v2/monitor/health", timeout=5).json()
+            parts = httpx.get(f"{base}/api/v2/monitor/health", timeout=5, trust_env=False).json()
         except (httpx.HTTPError, ValueError):
             return False
         return all(parts.get(name, {}).get("status") == "healthy" for name in ("scheduler", "dag_processor"))
 
     wait_until(healthy, "Airflow", UP_SECONDS, settings.local_path / "airflow" / "log", pid)
-    with connect(settings) as client:
+    with answering(settings), connect(settings) as client:
         for name, pool in POOLS.items():
             if client.get(f"/pools/{name}").status_code == httpx.codes.NOT_FOUND:
                 client.post("/pools", json={"name": name, **pool}).raise_for_status()
@@ -125,8 +144,23 @@ def connect(settings: Settings) -> httpx.Client:
     """A client of the running Airflow's API, logged in; paths are relative to /api/v2."""
     base = f"http://{services.address(settings.local_path, 'airflow')}"
     login = {"username": USER, "password": password(settings)}
-    token = httpx.post(f"{base}/auth/token", json=login, timeout=30).raise_for_status().json()["access_token"]
-    return httpx.Client(base_url=f"{base}/api/v2", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    token = (
+        httpx.post(f"{base}/auth/token", json=login, timeout=30, trust_env=False)
+        .raise_for_status()
+        .json()["access_token"]
+    )
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.Client(base_url=f"{base}/api/v2", headers=headers, timeout=30, trust_env=False)  # no proxy
+
+
+@contextmanager
+def answering(settings: Settings) -> Iterator[None]:
+    """Turn what its API does not answer into a UserError."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        log = settings.local_path / "airflow" / "log"
+        raise UserError(f"Airflow does not answer as it should: {redacted(str(error))[:200]}; see {log}") from None
 
 
 def wait_for_dag(client: httpx.Client, dag_id: str, seconds: float = 120) -> None:

@@ -53,7 +53,7 @@ def fill(collection: Collection, pictures: Any, settings: Settings, console: Con
 def run_dag(collection: Collection, settings: Settings, console: Console) -> str:
     """Run the collection's DAG through Airflow's scheduler, showing its progress. Returns the run's state."""
     dag_id = collection.dag_id
-    with airflow.connect(settings) as client:
+    with airflow.answering(settings), airflow.connect(settings) as client:
         airflow.wait_for_dag(client, dag_id)
         was_paused = airflow.is_paused(client, dag_id)
         run_id = airflow.trigger(client, dag_id)

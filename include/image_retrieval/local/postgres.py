@@ -3,14 +3,19 @@
 import importlib.util
 import os
 import pwd
+import shutil
+import signal
 import stat
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from image_retrieval.errors import UserError
-from image_retrieval.local.processes import HOST
+from image_retrieval.local.processes import HOST, MARK, last_line
 
 USER_EXISTS = 9  # useradd's exit status
 ACCOUNT = "pgserver"  # PostgreSQL refuses to run as root: there, it runs as this user
@@ -32,27 +37,91 @@ def programs() -> Path:
 
 
 def start_postgres(folder: Path, port: int, password: str) -> int:
-    """Start the server, made first where it is not there yet. Returns its process id. Raises UserError."""
+    """Start the server, made first where it is not there yet. Returns its process id.
+
+    Raises UserError where it does not start; nothing of it runs then.
+    """
     data, log = folder / "data", folder / "log"
     folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         _prepare_account(folder)
+    stop_postgres(folder)  # of a start that was killed: it has the data
     if not (data / "PG_VERSION").exists():
-        with tempfile.NamedTemporaryFile("w", dir=folder) as secret:
-            secret.write(password)
-            secret.flush()
-            if os.geteuid() == 0:
-                os.chown(secret.name, pwd.getpwnam(ACCOUNT).pw_uid, -1)
-            options = ["--auth=scram-sha-256", "--encoding=utf8", "--locale=C.UTF-8", "--username=postgres"]
-            _execute("initdb", "-D", str(data), f"--pwfile={secret.name}", "--no-sync", *options)
+        _make_data(data, password)
     settings = " ".join(f"-c {name}='{value}'" for name, value in OPTIONS.items())
-    _execute("pg_ctl", "-D", str(data), "-l", str(log), "-w", "-t", "60", "-o", f"-p {port} {settings}", "start")
-    return int((data / "postmaster.pid").read_text().splitlines()[0])
+    told = log.stat().st_size if log.is_file() else 0
+    options = ["-l", str(log), "-w", "-t", "60", "-o", f"-p {port} {settings}"]
+    try:
+        failed = _execute("pg_ctl", "-D", str(data), *options, "start")
+        if failed is None:
+            return int((data / "postmaster.pid").read_text().splitlines()[0])
+    except BaseException:
+        stop_postgres(folder)
+        raise
+    stop_postgres(folder)
+    line = last_line(log, "FATAL", "PANIC", since=told) or failed
+    raise UserError(f"the embedded PostgreSQL does not start: {line}; see {log}")
 
 
-def stop_postgres(folder: Path) -> None:
-    """Stop the server; connections are ended."""
-    _execute("pg_ctl", "-D", str(folder / "data"), "-w", "-m", "fast", "stop")
+def _make_data(data: Path, password: str) -> None:
+    """A new data folder, which has its name only once it is whole."""
+    partial = data.with_name(f"{data.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    with tempfile.NamedTemporaryFile("w", dir=data.parent) as secret:
+        secret.write(password)
+        secret.flush()
+        if os.geteuid() == 0:
+            os.chown(secret.name, pwd.getpwnam(ACCOUNT).pw_uid, -1)
+        options = ["--auth=scram-sha-256", "--encoding=utf8", "--locale=C.UTF-8", "--username=postgres"]
+        failed = _execute("initdb", "-D", str(partial), f"--pwfile={secret.name}", "--no-sync", *options)
+    if failed is not None:
+        raise UserError(f"the embedded PostgreSQL cannot make its data folder {data}: {failed}")
+    try:
+        partial.rename(data)
+    except OSError:
+        raise UserError(f"{data} holds something that is no database: move it away") from None
+
+
+def stop_postgres(folder: Path) -> bool:
+    """End the server, and what a killed one left; connections are ended. Returns whether any of it ran."""
+    data = folder / "data"
+    family = found = _processes(data)
+    for number, seconds in ((signal.SIGINT, 60), (signal.SIGQUIT, 10), (signal.SIGKILL, 10)):
+        alive = {process.pid for process in family}
+        heads = [process for process in family if _parent(process) not in alive]
+        if number == signal.SIGINT and _noted_pid(data) not in alive:
+            continue  # only what its server left, to which this means something else
+        for process in heads:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        _, family = psutil.wait_procs(family, timeout=seconds if family else 0)
+    if family:
+        raise UserError(f"the embedded PostgreSQL (process {family[0].pid}) does not end; see {folder / 'log'}")
+    (data / "postmaster.pid").unlink(missing_ok=True)  # its number may be another process's by now
+    return bool(found)
+
+
+def _processes(data: Path) -> list[psutil.Process]:
+    """The server's processes, which all work in its data folder."""
+    place, found = str(data.resolve()), []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.name() == "postgres" and process.cwd().removesuffix(" (deleted)") == place:
+                found.append(process)
+    return found
+
+
+def _parent(process: psutil.Process) -> int:
+    with suppress(psutil.NoSuchProcess):
+        return process.ppid()
+    return 0
+
+
+def _noted_pid(data: Path) -> int | None:
+    try:
+        return int((data / "postmaster.pid").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _prepare_account(folder: Path) -> None:
@@ -71,7 +140,8 @@ def _prepare_account(folder: Path) -> None:
                 parent.chmod(parent.stat().st_mode | stat.S_IXOTH)  # passable, not readable
 
 
-def _execute(program: str, *arguments: str) -> None:
+def _execute(program: str, *arguments: str) -> str | None:
+    """Run one of PostgreSQL's programs. Returns what it said where it fails."""
     as_account: dict[str, Any] = {}
     if os.geteuid() == 0:
         as_account = {"user": ACCOUNT, "group": pwd.getpwnam(ACCOUNT).pw_gid, "extra_groups": []}
@@ -83,7 +153,11 @@ def _execute(program: str, *arguments: str) -> None:
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd="/",
+            env={name: value for name, value in os.environ.items() if name != MARK},
         )
-        if done.returncode:
-            output.seek(0)
-            raise UserError(f"{program} of the embedded PostgreSQL failed: {' '.join(output.read().split())[-500:]}")
+        output.seek(0)
+        said = output.read()
+    if not done.returncode:
+        return None
+    errors = [line for line in said.splitlines() if "error:" in line or "FATAL" in line]
+    return " ".join((errors[0] if errors else said).split())[-500:] or f"it ended with {done.returncode}"

@@ -1,4 +1,8 @@
-"""Processes that outlive the command that starts them: ports, records, an end."""
+"""Processes that outlive the command that starts them: ports, records, an end.
+
+What a program was started for stands in its environment, too, so that it and its descendants are found where the
+command that started them was killed before it noted them down.
+"""
 
 import fcntl
 import json
@@ -16,9 +20,12 @@ from typing import Any
 import psutil
 
 from image_retrieval.errors import UserError
+from image_retrieval.proxies import spare_loopback
 
 HOST = "127.0.0.1"
 GRACE_SECONDS = 15
+MARK = "IMAGE_RETRIEVAL_SERVICE"  # variable of what is started here: the folder of its service
+TAIL = 20_000  # bytes of a log in which its last line is looked for
 _claims: dict[int, int] = {}  # open lock files by port
 
 
@@ -59,16 +66,21 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def start(command: list[str], log: Path, environment: Mapping[str, str], folder: Path) -> int:
-    """Start a program in a session of its own, its output in a log file. Returns its process id."""
+def start(command: list[str], log: Path, environment: Mapping[str, str], folder: Path, mark: str = "") -> int:
+    """Start a program in a session of its own, its output in a log file. Returns its process id.
+
+    `mark` is what `end_marked` finds it by. Proxies of the environment do not stand before loopback.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
+    values = {**os.environ, **environment, MARK: mark}
+    spare_loopback(values)
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
+            env=values,
             cwd=folder,
             start_new_session=True,
             umask=0o077,  # logs and files hold passwords
@@ -83,30 +95,55 @@ def wait_until(ready: Callable[[], bool], what: str, seconds: float, log: Path, 
     while not ready():
         ended = pid is not None and not is_running({"pid": pid, "started": None})
         if ended or time.monotonic() > end:
-            lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
             how = "ended while it started" if ended else f"was not ready after {seconds:.0f} seconds"
-            raise UserError(f"{what} {how}: {lines[-1] if lines else 'it said nothing'}; see {log}")
+            raise UserError(f"{what} {how}: {last_line(log) or 'it said nothing'}; see {log}")
         time.sleep(0.1)
+
+
+def last_line(log: Path, *words: str, since: int = 0) -> str:
+    """The last line that a log got since it had so many bytes, of those with one of these words where there are any."""
+    if not log.is_file():
+        return ""
+    with log.open("rb") as stream:
+        stream.seek(max(since, log.stat().st_size - TAIL))
+        lines = stream.read().decode(errors="replace").strip().splitlines()
+    telling = [line for line in lines if any(word in line for word in words)] or lines
+    return "".join(letter if letter.isprintable() else " " for letter in telling[-1])[:500].strip() if telling else ""
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as stream:
+            stream.write(text)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def record(path: Path, name: str, facts: dict[str, Any]) -> None:
     """Note a started process (`pid`, and whatever else), so that a later command can find and stop it."""
-    known = records(path)
-    known[name] = {**facts, "started": psutil.Process(facts["pid"]).create_time()}
-    path.write_text(json.dumps(known, indent=2))
+    try:
+        began = psutil.Process(facts["pid"]).create_time()
+    except psutil.NoSuchProcess:  # ended already
+        began = 0.0
+    write_private(path, json.dumps(records(path) | {name: {**facts, "started": began}}, indent=2))
 
 
 def forget(path: Path, name: str) -> None:
     """Take a process out of the records."""
-    known = records(path)
-    known.pop(name, None)
-    path.write_text(json.dumps(known, indent=2))
+    write_private(path, json.dumps({known: facts for known, facts in records(path).items() if known != name}, indent=2))
 
 
 def records(path: Path) -> dict[str, dict[str, Any]]:
-    """What was noted, by name."""
-    loaded: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else {}
-    return loaded
+    """What was noted, by name; nothing where the file is missing or broken: processes are found by their mark, too."""
+    try:
+        loaded = json.loads(path.read_bytes()) if path.is_file() else {}
+    except ValueError:
+        loaded = {}
+    found = loaded.items() if isinstance(loaded, dict) else ()
+    return {name: facts for name, facts in found if isinstance(facts, dict) and {"pid", "started"} <= facts.keys()}
 
 
 def is_running(facts: dict[str, Any] | None) -> bool:
@@ -125,14 +162,31 @@ def stop(facts: dict[str, Any], first: signal.Signals = signal.SIGTERM) -> None:
     """End a noted process and its descendants: asked first, killed after a grace time."""
     if not is_running(facts):
         return
-    parent = psutil.Process(facts["pid"])
-    family = [parent, *parent.children(recursive=True)]
-    parent.send_signal(first)
-    _, alive = psutil.wait_procs([parent], timeout=GRACE_SECONDS)
-    rest = [process for process in family if process.is_running()]
-    for process in rest:
+    try:
+        parent = psutil.Process(facts["pid"])
+        family = [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    _signal(parent, first)
+    psutil.wait_procs([parent], timeout=GRACE_SECONDS)
+    _end([process for process in family if process.is_running()])
+
+
+def end_marked(mark: str) -> int:
+    """End whatever was started with this mark, and its descendants. Returns how many processes that were."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and process.environ().get(MARK) == mark:
+                found.append(process)
+    _end(found)
+    return len(found)
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    for process in processes:
         _signal(process, signal.SIGTERM)
-    _, alive = psutil.wait_procs(rest, timeout=5)
+    _, alive = psutil.wait_procs(processes, timeout=5)
     for process in alive:
         _signal(process, signal.SIGKILL)
     psutil.wait_procs(alive, timeout=5)

