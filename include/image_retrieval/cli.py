@@ -28,7 +28,7 @@ MODEL_HELP = "a folder, a hub id, or s3://bucket/prefix/"
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see `{self.prog} --help`")
+        raise UserError(f"{redacted(message)}; see `{self.prog} --help`")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         status = options.command(options, settings)
         return int(status or 0)
     except (UserError, ImageRejected) as error:
-        print(f"image-retrieval: {printable(redacted(str(error)))}", file=sys.stderr)
+        print(f"image-retrieval: {printable(str(error))}", file=sys.stderr)
         return _status(error) if in_pods else MISTAKE
     except KeyboardInterrupt:
         return 130
