@@ -62,6 +62,7 @@ psql: .venv/installed  ## a psql prompt on the database
 	@$(BIN)/image-retrieval psql
 
 compose-up: .env  ## start all of it in containers (GPU=1: with a GPU), built first where they are missing
+	@chmod go+rx include && chmod go+r include/collections.yaml  # read in the containers, by another user
 	$(COMPOSE) up --detach --wait
 	@echo "Airflow's UI: http://localhost:8080, user admin, password AIRFLOW_PASSWORD in .env"
 
@@ -81,7 +82,7 @@ clean: down  ## remove the environment, the embedded services and their data
 
 # secrets, made once: another password would not open what is in the volumes
 .env:
-	@umask 077 && $(PYTHON) include/compose/make_secrets.py > .env.partial && mv .env.partial $@
+	@umask 077 && sh include/compose/make_secrets.sh > .env.partial && mv .env.partial $@
 
 .venv/uv: requirements-build.lock
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \

@@ -1,3 +1,4 @@
+import base64
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from manifests import ROOT
 
+from image_retrieval import __version__
 from image_retrieval.local.services import BUCKETS
 from image_retrieval.settings import PREFIX, Settings
 
@@ -19,9 +21,12 @@ SERVICES = COMPOSE["services"]
 SECRET = re.compile(r"\$\{([A-Z_0-9]+):\?run make \.env\}")
 
 
+AIRFLOW = {"init", "api-server", "scheduler", "dag-processor", "triggerer"}  # run the image that is built here
+
+
 @pytest.fixture(scope="module")
 def secrets() -> dict[str, str]:
-    made = subprocess.run([sys.executable, ROOT / "include/compose/make_secrets.py"], capture_output=True, text=True)
+    made = subprocess.run(["sh", ROOT / "include/compose/make_secrets.sh"], capture_output=True, text=True)
     return dict(line.split("=", 1) for line in made.stdout.splitlines())
 
 
@@ -47,7 +52,8 @@ def test_no_port_is_open_beyond_loopback_unless_asked():
 def test_every_secret_is_made_at_random_and_used(secrets):
     assert set(SECRET.findall(FILES[0].read_text())) == set(secrets)
     assert len(set(secrets.values())) == len(secrets)
-    assert all(len(value) >= 32 for value in secrets.values())
+    assert all(re.fullmatch(r"[0-9a-f]{32}", secrets[name]) for name in set(secrets) - {"AIRFLOW_FERNET_KEY"})
+    assert len(base64.urlsafe_b64decode(secrets["AIRFLOW_FERNET_KEY"])) == 32
 
 
 def test_no_secret_is_written_down():
@@ -60,7 +66,7 @@ def test_no_secret_is_written_down():
 def test_secrets_are_made_once_for_their_owner_only(tmp_path):
     (tmp_path / "include").mkdir()
     shutil.copytree(ROOT / "include" / "compose", tmp_path / "include" / "compose")
-    make = ["make", "--silent", f"--file={ROOT / 'Makefile'}", ".env", f"PYTHON={sys.executable}"]
+    make = ["make", "--silent", f"--file={ROOT / 'Makefile'}", ".env", "PYTHON=/no/python/here"]
     subprocess.run(make, cwd=tmp_path, check=True)
     written = (tmp_path / ".env").read_text()
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
@@ -76,6 +82,11 @@ def test_services_are_looked_after(name):
     assert re.search(r":[a-z]*\d", service["image"])
     assert "privileged" not in service
     assert "no-new-privileges:true" in service["security_opt"]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    # root hands over to another user: no other right, and none where the image has a user of its own
+    handing_over = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
+    assert set(service.get("cap_add", [])) == (set() if name in AIRFLOW else handing_over)
     if name == "init":
         assert service["restart"] == "on-failure:3"
         return
@@ -88,7 +99,61 @@ def test_services_are_looked_after(name):
 def test_volumes_are_named():
     used = {volume.split(":")[0] for service in SERVICES.values() for volume in service["volumes"]}
     assert {name for name in used if not name.startswith("./")} == set(COMPOSE["volumes"])
-    assert all((ROOT / name).is_file() for name in used if name.startswith("./"))
+    # a file that is mounted stays what it was when an editor writes another in its place
+    assert all((ROOT / name).is_dir() for name in used if name.startswith("./"))
+
+
+def test_one_service_builds_the_image_and_the_others_run_it():
+    assert {SERVICES[name]["image"] for name in AIRFLOW} == {f"image-retrieval-local:{__version__}"}
+    assert [name for name in SERVICES if "build" in SERVICES[name]] == ["init"]
+    assert {name for name in AIRFLOW if SERVICES[name]["pull_policy"] == "never"} == AIRFLOW - {"init"}
+
+
+@pytest.mark.parametrize("name", sorted(AIRFLOW))
+def test_the_collections_file_is_that_of_the_checkout(name):
+    (folder,) = (volume for volume in SERVICES[name]["volumes"] if volume.startswith("./include:"))
+    _, there, mode = folder.split(":")
+    settings = Settings(collections_file=SERVICES[name]["environment"]["IMAGE_RETRIEVAL_COLLECTIONS_FILE"])
+    assert (str(settings.collections_path), mode) == (f"{there}/collections.yaml", "ro")
+    assert (ROOT / "include" / "collections.yaml").is_file()
+
+
+def test_no_secret_is_an_argument(tmp_path):
+    """Whoever may list processes sees arguments, and none of another user's environment or standard input."""
+    seen = tmp_path / "seen"
+    for name in ("airflow", "python"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >> {seen}\n[ "$1" = users ] && cat >> {seen}\nexit 0\n')
+        program.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "AIRFLOW_PASSWORD": "correct horse"}
+    subprocess.run([ROOT / "include/compose/prepare.sh"], env=environment, check=True)
+    users, *given = seen.read_text().splitlines()[-3:]
+    assert users.startswith("airflow users create --role Admin --username admin")
+    assert "correct" not in users
+    assert given == ["correct horse"] * 2  # and once more, as Airflow asks for it
+    for service in SERVICES.values():
+        assert not re.search(r"PASSWORD|SECRET|_KEY", str(service.get("command", "")))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "include/kubernetes").glob("Dockerfile*")), ids=lambda path: path.name)
+def test_images_do_not_depend_on_the_umask_of_a_checkout(path):
+    text = path.read_text()
+    if path.name == "Dockerfile.airflow":  # what is copied is read by a user that does not own it
+        copied = [line for line in text.splitlines() if line.startswith("COPY") and "--from" not in line]
+        assert copied
+        assert all(re.match(r"COPY --chmod=(644 requirements|755 [a-z]+ /opt)", line) for line in copied)
+    else:  # a wheel is made of it
+        assert "uv pip install --no-cache --no-deps --no-build-isolation ." in text
+
+
+def test_what_is_mounted_is_readable_whatever_the_umask(tmp_path):
+    (tmp_path / "include").mkdir(mode=0o700)
+    (tmp_path / "include" / "collections.yaml").touch(mode=0o600)
+    (tmp_path / ".env").touch()
+    make = ["make", "--silent", f"--file={ROOT / 'Makefile'}", "compose-up", "COMPOSE=true"]
+    subprocess.run(make, cwd=tmp_path, check=True, capture_output=True)
+    assert stat.S_IMODE((tmp_path / "include").stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "include" / "collections.yaml").stat().st_mode) == 0o644
 
 
 def test_variables_are_settings():
