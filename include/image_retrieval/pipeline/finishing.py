@@ -8,7 +8,7 @@ import structlog
 from image_retrieval.collection import Collection
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
-from image_retrieval.objects import ObjectStore
+from image_retrieval.objects import NotDeleted, ObjectStore
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder, run_folder
@@ -88,4 +88,7 @@ def _clear_work(collection: Collection, kept_runs: list[str], settings: Settings
     store = ObjectStore(settings)
     kept = tuple(run_folder(settings.work_uri, collection.name, run) for run in kept_runs)
     for page in store.pages(collection_folder(settings.work_uri, collection.name), missing_ok=True):
-        store.delete([entry.uri for entry in page if not entry.uri.startswith(kept)])
+        try:
+            store.delete([entry.uri for entry in page if not entry.uri.startswith(kept)])
+        except NotDeleted as error:  # the run itself came through; the next one tries again
+            log.warning("work files of former runs stay", cause=str(error))

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from odd_s3 import etag_of
 
+from image_retrieval.embedding.parts import Parts
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.objects import (
     AccessRefused,
@@ -197,3 +198,10 @@ def test_a_uri_that_names_no_object_is_told(odd, objects, uri):
         objects.read(uri)
     assert isinstance(told.value, UserError)
     assert str(told.value).isprintable()
+
+
+def test_a_store_that_deletes_nothing_spoils_no_embeddings(odd, objects):
+    odd.objects = {"work/0.parquet.parts/x/0.parquet": b""}
+    odd.refuse_delete = dict.fromkeys(odd.objects, "AccessDenied")
+    Parts(objects, "s3://bucket/work/0.parquet", "x").remove()
+    assert len(odd.objects) == 1
