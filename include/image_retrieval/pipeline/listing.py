@@ -193,16 +193,16 @@ def copy_listing(connection: Connection, collection: Collection, store: ObjectSt
                     raise UserError(
                         f"a work folder lies inside the source of {collection.name!r}, at {entry.uri}: {WHY}"
                     )
-                if not collection.takes(entry.key) or _is_marker(entry):
+                if not collection.takes(entry.key) or (not entry.size and _is_marker(entry)):
                     continue
-                if fault := fault_of(entry.uri):
-                    uri = as_text(entry.uri)
-                    unsupported[uri] = Unsupported(uri, entry.etag, fault)
+                uri = entry.uri
+                if fault := fault_of(uri):
+                    unsupported[as_text(uri)] = Unsupported(as_text(uri), entry.etag, fault)
                     continue
                 copy.write_row(listed_row(entry, collection))
                 count += 1
-                ordered = ordered and entry.uri > last
-                last = entry.uri
+                ordered = ordered and uri > last
+                last = uri
     if not ordered:  # in order, nothing is there twice
         count -= connection.execute(statement("listing", "forget_repeated")).rowcount
     connection.execute(statement("listing", "analyse_listed"))
@@ -211,7 +211,7 @@ def copy_listing(connection: Connection, collection: Collection, store: ObjectSt
 
 def _is_marker(entry: StoredObject) -> bool:
     """Whether this is how an S3 store notes that there is a folder."""
-    return not entry.key or (entry.key.endswith("/") and not entry.size)
+    return not entry.size and (not entry.key or entry.key.endswith("/"))
 
 
 def listed_row(
