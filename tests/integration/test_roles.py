@@ -14,6 +14,7 @@ from image_retrieval.store import preparing
 from image_retrieval.store.connection import connect, session
 from image_retrieval.store.failures import Locked
 from image_retrieval.store.indexing import ensure_index
+from image_retrieval.store.queries import find_query, keep_query
 from image_retrieval.store.schema import migrate
 from image_retrieval.store.search import search, similar_to
 from integration.pictures import SCENES, put
@@ -297,6 +298,9 @@ def test_a_database_that_is_read_only_answers_and_refuses_runs(project, collecti
     assert report("rejected", "things", "--json") == {"rejected": []}
     some = rows(project.database(), "SELECT image_id FROM images.things LIMIT 1")[0][0]
     assert len(report("search", "things", "--id", some, "--json")["results"]) == 2
+    with connect(project, keep_limits=True) as connection:  # a text's vector is not kept, and no error
+        keep_query(connection, "random", "a cat", [0.0] * 3)
+        assert find_query(connection, "random", "a cat") is None
     for arguments in (("run", "things"), ("upkeep", "things"), ("rejected", "things", "--requeue"), ("migrate",)):
         done = command(*arguments)
         assert done.returncode == 2, arguments

@@ -16,7 +16,7 @@ from image_retrieval.store.connection_string import VARIABLE, connection_string,
 from image_retrieval.store.connection_string import psql_environment as psql_environment
 from image_retrieval.store.connection_string import where as where
 from image_retrieval.store.failures import told_in_one_line
-from image_retrieval.store.preparing import is_pooled, notice_pooler, prepare, require_extension, require_server
+from image_retrieval.store.preparing import Lift, is_pooled, notice_pooler, prepare, require_extension, require_server
 from image_retrieval.store.sql import statement
 
 Connection = psycopg.Connection[DictRow]
@@ -45,7 +45,7 @@ def connect(
         connection.autocommit = True  # what is set for the session outlives a transaction that is rolled back
         notice_pooler(connection)
         connection.isolation_level = isolation
-        lift = None if keep_limits else "limits"
+        lift: Lift = None if keep_limits else "limits"
         if not is_pooled(connection):
             _make_ready(connection, settings, lift=lift)
         connection.autocommit = False
@@ -118,7 +118,7 @@ def is_read_only(connection: Connection) -> bool:
     return "on" in told
 
 
-def _make_ready(connection: Connection, settings: Settings, *, lift: str | None) -> None:
+def _make_ready(connection: Connection, settings: Settings, *, lift: Lift) -> None:
     """Prepare a session, or behind a pooler a transaction. Raises UserError where its database is unfit."""
     place = where(settings)
     extension = prepare(connection, local=is_pooled(connection), lift=lift)

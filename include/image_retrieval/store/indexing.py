@@ -208,12 +208,30 @@ def _note(connection: Connection, vectors: str, facts: Facts, seconds: float) ->
 def _build(
     connection: Connection, collection: Collection, facts: Facts, plan: Plan, index: str, settings: Settings
 ) -> None:
-    names = {"index": index, "vectors": collection.vector_table}
-    how = {"concurrently": _concurrently(connection), **plan.graph._asdict()}
+    vectors, concurrently = collection.vector_table, _concurrently(connection)
+    m, candidates = plan.graph
     if facts.wanted_class == BIT_CLASS:
-        build = statement("indexing", "build_bit_index", **names, **how, dimensions=facts.dimensions)
+        build = statement(
+            "indexing",
+            "build_bit_index",
+            concurrently=concurrently,
+            index=index,
+            vectors=vectors,
+            dimensions=facts.dimensions,
+            m=m,
+            candidates=candidates,
+        )
     else:
-        build = statement("indexing", "build_index", **names, **how, operator_class=facts.wanted_class)
+        build = statement(
+            "indexing",
+            "build_index",
+            concurrently=concurrently,
+            index=index,
+            vectors=vectors,
+            operator_class=facts.wanted_class,
+            m=m,
+            candidates=candidates,
+        )
     is_whole = not connection.autocommit  # one transaction, which a build that fails must not end
     limits = {"memory_mb": plan.memory_mb, "workers": plan.workers, "local": is_whole}
     row = connection.execute(statement("indexing", "prepare_session"), limits).fetchone() or {}

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 from psycopg import sql
@@ -12,6 +12,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.store.sql import statement
 
 Connection = psycopg.Connection[DictRow]
+Lift = Literal["limits", "idle_limits"] | None
 
 POSTGRES = 16  # CREATE TABLE … STORAGE and pg_has_role(…, 'SET') came with it
 PGVECTOR = (0, 8, 4)  # until then parallel builds of HNSW indexes could overrun a buffer, and indexes be corrupted
@@ -54,17 +55,21 @@ def require_server(connection: psycopg.Connection[Any], place: str) -> None:
         )
 
 
-def prepare(connection: Connection, *, local: bool, lift: str | None = "limits", own: bool = True) -> Extension | None:
+def prepare(connection: Connection, *, local: bool, lift: Lift = "limits", own: bool = True) -> Extension | None:
     """Set what the library relies on, and find pgvector; None where the database has none.
 
     `local`: until the transaction ends, else until the session does. `lift`: the limits that do not hold, "limits" or
     "idle_limits". `own`: act as the owner of the schema, where the role may.
     """
-    scope = {"scope": sql.SQL("LOCAL" if local else "SESSION")}
-    parts = [statement("session", f"lift_{lift}", **scope)] if lift else []
-    if lift == "limits" and connection.info.server_version >= POSTGRES_WITH_TRANSACTION_TIMEOUT:
-        parts.append(statement("session", "lift_transaction_limit", **scope))
-    parts.append(statement("session", "prepare", **scope))
+    scope = sql.SQL("LOCAL" if local else "SESSION")
+    parts = []
+    if lift == "limits":
+        parts.append(statement("session", "lift_limits", scope=scope))
+        if connection.info.server_version >= POSTGRES_WITH_TRANSACTION_TIMEOUT:
+            parts.append(statement("session", "lift_transaction_limit", scope=scope))
+    elif lift == "idle_limits":
+        parts.append(statement("session", "lift_idle_limits", scope=scope))
+    parts.append(statement("session", "prepare", scope=scope))
     if own:
         parts.append(statement("session", "become_owner", is_local=local))
     parts.append(statement("session", "find_extension", is_local=local))

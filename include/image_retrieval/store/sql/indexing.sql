@@ -41,12 +41,12 @@ DROP INDEX {concurrently} IF EXISTS retrieval.{index};
 
 -- name: build_index
 CREATE INDEX {concurrently} {index} ON retrieval.{vectors} USING hnsw (embedding {operator_class})
-WITH (m = {m}, ef_construction = {ef_construction});
+WITH (m = {m}, ef_construction = {candidates});
 
 -- name: build_bit_index
 CREATE INDEX {concurrently} {index} ON retrieval.{vectors}
 USING hnsw ((binary_quantize(embedding)::bit({dimensions})) bit_hamming_ops)
-WITH (m = {m}, ef_construction = {ef_construction});
+WITH (m = {m}, ef_construction = {candidates});
 
 -- name: read_progress
 SELECT phase, tuples_done FROM pg_stat_progress_create_index WHERE pid = %(pid)s;
