@@ -99,6 +99,7 @@ def test_a_collection_that_cannot_be_is_refused(client, form, status, code):
 def test_a_collection_whose_table_would_be_another_ones_is_refused(client, served):
     with psycopg.connect(served.database()) as connection:
         connection.execute("INSERT INTO retrieval.vector_space (collection, model) VALUES ('shop', 'eu_dual')")
+        connection.execute("CREATE TABLE retrieval.vector_shop_eu_dual (LIKE retrieval.vector_things_dual)")
     answer = client.post("/api/collections", json={"name": "shop_eu"})
     assert (answer.status_code, answer.json()["code"]) == (409, "exists")
     assert "would be in vector_shop_eu_dual, which has the name of a table or index of" in answer.json()["detail"]
