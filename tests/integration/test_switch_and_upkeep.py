@@ -188,7 +188,7 @@ def test_the_upkeep_drops_former_vectors_and_goes_on_with_the_model_that_is_show
     assert "exact scan: 12 vectors" in done["index"]
     assert done["duplicates"]["compared"] == 12
     assert rows(database_url, "SELECT to_regclass(%s)", VECTORS) == [(None,)]
-    assert {name: entry.model.name for name, entry in kept_collections(project).items()} == {"things": "other"}
+    assert {name: kept.collection.model.name for name, kept in kept_collections(project).items()} == {"things": "other"}
     assert report("upkeep", "things")["dropped"] == []
     assert run_collection(expired, "second", project)["new"] == 0
     assert shown_is_one_models(database_url) == (12, 12)
