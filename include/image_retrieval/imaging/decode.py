@@ -1,5 +1,6 @@
 """Bytes to the pixels of one picture, or to the reason why not."""
 
+import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from image_retrieval.imaging.profiles import Profile, profile_of
 from image_retrieval.settings import Settings
 
 pyvips.cache_set_max(0)  # no picture is decoded twice
+logging.getLogger("pyvips").setLevel(logging.ERROR)  # what it finds in a file is said in the rejection
 TURNED_BY_DECODER = ("TIFF", "HEIF", jxl.FORMAT)
 SCALES = (8, 4, 2)  # at which libjpeg's scaled decoding is exactly the mean of so many pixels squared
 AllowedScale = Callable[[int, int], float]
@@ -84,8 +86,8 @@ def _decode_preview(
 ) -> Picture:
     shown = raw.preview(data, camera) if options.raw == "preview" else None
     if shown is None:
-        cause = "raw is to be refused" if options.raw == "refuse" else "it holds no preview of nearly its size"
-        raise ImageRejected(Reason.RAW, f"{camera.name}: {cause}")
+        cause = "resample.raw is refuse" if options.raw == "refuse" else "no preview within has nearly its size"
+        raise ImageRejected(Reason.RAW, f"camera raw ({camera.name}): {cause}")
     picture = _decode_file(shown, options, limits, allowed_scale, camera.orientation)
     return replace(picture, format=RAW, captured_at=picture.captured_at or captured_at(exif_of_tiff(data)))
 
@@ -96,6 +98,8 @@ def _decode_file(
     """`turn` is the orientation of a picture whose EXIF says none."""
     plain = png.stripped(data) if data.startswith(png.SIGNATURE) else None
     data = data if plain is None else plain.data
+    if data.startswith(psd.SIGNATURE):
+        psd.check_header(data)
     try:
         with open_image(data, max_pixels=limits.pixels) as image:
             return _decode_opened(image, data, plain, options, limits, allowed_scale, turn)
@@ -128,9 +132,13 @@ def _decode_opened(
     covered = _draft(image, allowed_scale(width, height)) if image.format in ("JPEG", "MPO") else None
     pixels = _read_png(image, data) if image.format == "PNG" else None
     if pixels is None:
+        if image.format == "PNG" and options.truncated == "refuse":
+            png.check_pixels(data)
         image.load()
         _check_size(image, limits)
         pixels = psd.flat(image, data) if image.format == "PSD" else image
+    if image.format == jxl.FORMAT:
+        taken = captured_at(exif_of_tiff(image.info.get("exif", b"")))  # it knows nothing of it before
     pixels, profile = to_8_bits(pixels, profile_of(image, data, plain), options.background)
     return Picture(
         image=pixels,

@@ -13,9 +13,10 @@ from image_retrieval.imaging.signatures import told
 # Pillow's names, in the order in which they are tried; its JPEG is MPO, too. None of them starts another program
 ACCEPTED = tuple(name for name in FORMATS if name != "MPO")
 BRANDS = {  # of ISO media files that hold pictures, and who reads them
-    "AVIF": {b"avif", b"avis", b"mif1", b"msf1"},
-    "HEIF": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2", b"mif3"},
+    "AVIF": {b"avif", b"avis"},
+    "HEIF": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"},
 }
+ANY_CODEC = {b"mif1", b"msf1", b"mif2", b"mif3"}
 ENDED_EARLY = ("truncated", "end of file", "unexpected end", "requires a buffer of")  # in what decoders say
 
 Image.init()
@@ -52,7 +53,7 @@ def signed(data: bytes) -> list[str]:
     if prefix[4:8] == b"ftyp":
         end = min(int.from_bytes(prefix[:4], "big"), 256)
         brands = {data[at : at + 4] for at in (8, *range(16, end, 4))}
-        return [name for name, own in BRANDS.items() if brands & own]
+        return [name for name, own in BRANDS.items() if brands & own] or list(BRANDS if brands & ANY_CODEC else ())
     return [name for name in ACCEPTED if (accept := Image.OPEN[name][1]) is not None and accept(prefix) is True]
 
 

@@ -1,9 +1,14 @@
 """JPEG as it is found: without its last marker, with a gain map behind it."""
 
+import hashlib
+import io
+
 import pyvips
+from PIL import Image
 
 START = b"\xff\xd8\xff"
 END = b"\xff\xd9"
+FILLERS = (b"", b"\x55\xa6" * 32, b"\xaa\x39" * 32)  # which are skipped where the pixels are complete
 # names of the metadata of pictures that carry a gain map: ISO 21496-1, Ultra HDR of Android, Apple's
 GAIN_MAPS = (
     b"urn:iso:std:iso:ts:21496:-1",
@@ -18,11 +23,20 @@ def has_gain_map(data: bytes) -> bool:
 
 
 def with_its_end(data: bytes) -> bytes | None:
-    """A JPEG that lacks nothing but its last marker, with that; None where pixels are missing, too."""
-    whole = data + END
+    """A JPEG that lacks nothing but its last marker, with that; None where pixels are missing, too.
+
+    Decoders make up what is missing. So the picture must not depend on what follows the data, and libvips, which stops
+    where libjpeg made up all of a row's pixels, must find nothing.
+    """
+    bare = data.rstrip(b"\xff")
     try:
-        # libvips tells what libjpeg makes up for what is missing, which Pillow keeps to itself
-        pyvips.Image.jpegload_buffer(whole, access="sequential", fail_on="warning").avg()
-    except pyvips.Error:
+        pyvips.Image.jpegload_buffer(bare + END, access="sequential", fail_on="warning").avg()
+        seen = {_digest(bare + filler + END) for filler in FILLERS}
+    except (pyvips.Error, OSError, SyntaxError):
         return None
-    return whole
+    return bare + END if len(seen) == 1 else None
+
+
+def _digest(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+        return hashlib.sha256(image.tobytes()).digest()

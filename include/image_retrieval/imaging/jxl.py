@@ -5,14 +5,17 @@ from typing import Any
 import pylibjxl
 from PIL import Image, ImageFile
 
+from image_retrieval.errors import ImageRejected, Reason
+from image_retrieval.imaging.cicp import Cicp
+from image_retrieval.imaging.jxl_header import CONTAINER, STREAM, read_header
+
 FORMAT = "JXL"
+LINEAR_SRGB = Cicp(1, 8)
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
-STREAM = b"\xff\x0a"
 
 
 class JxlImageFile(ImageFile.ImageFile):
-    """A JPEG XL picture: its size at once, its pixels when it is loaded. Of an animation the first frame."""
+    """A JPEG XL picture: its size at once, its pixels when it is loaded. Of an animation the last frame."""
 
     format = FORMAT
     format_description = "JPEG XL"
@@ -23,14 +26,25 @@ class JxlImageFile(ImageFile.ImageFile):
         found = pylibjxl.probe(self._data)
         self._size = found["width"], found["height"]
         self._mode = MODES[found["channels"]]
+        self._header = read_header(self._data)
+        if self._header is not None and self._header.inks:
+            raise ImageRejected(Reason.UNDECODABLE, "a JPEG XL picture of inks (CMYK), which its decoder takes for RGB")
 
     def load(self) -> Any:
-        """Decode the picture, and read its profile and EXIF."""
+        """Decode the picture, and read its EXIF and what tells of its colours."""
         if self._data is not None:
             pixels, metadata = pylibjxl.decode(self._data, metadata=True)
             self._data = None
-            self.info.update({"icc_profile": metadata["icc"]} if "icc" in metadata else {})
-            self.im = Image.fromarray(pixels, self.mode).im
+            header = self._header
+            self.info["exif"] = metadata.get("exif", b"")
+            self.info["cicp"] = header and header.cicp
+            if "icc" in metadata and header is not None:
+                # libjxl cannot lead its own colours into a profile, and gives linear light of sRGB's primaries
+                self.info.update({"cicp": LINEAR_SRGB} if header.own_colours else {"icc_profile": metadata["icc"]})
+            image = Image.fromarray(pixels, self.mode)
+            if header is not None and header.premultiplied and self.mode == "RGBA":
+                image = Image.frombytes("RGBa", self.size, image.tobytes()).convert("RGBA")
+            self.im = image.im
         return super().load()
 
 

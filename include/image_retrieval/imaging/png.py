@@ -3,6 +3,7 @@
 import zlib
 from dataclasses import dataclass
 
+from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging.cicp import Cicp
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -49,6 +50,18 @@ def stripped(data: bytes) -> Stripped:
         None if profile is None else _unfolded(profile),
         None if cicp is None or len(cicp) != 4 else Cicp(cicp[0], cicp[1]),
     )
+
+
+def check_pixels(data: bytes) -> None:
+    """Raise ImageRejected for a wrong checksum of the chunks that pixels are made of, which Pillow does not look at."""
+    view = memoryview(data)
+    at = len(SIGNATURE)
+    while at + 12 <= len(data):
+        kind, end = bytes(view[at + 4 : at + 8]), at + 8 + int.from_bytes(view[at : at + 4], "big")
+        whole = kind in (b"IDAT", b"fdAT") and end + 4 <= len(data)
+        if whole and zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
+            raise ImageRejected(Reason.UNDECODABLE, f"wrong checksum in a chunk {kind.decode()}")
+        at = end + 4
 
 
 def _stays(kind: bytes, body: memoryview, checksum: memoryview, facts: dict[bytes, memoryview]) -> bool:

@@ -18,6 +18,9 @@ def profile_of(image: Image.Image, data: bytes, png: Stripped | None) -> Profile
     icc: bytes | None = image.info.get("icc_profile")
     if icc:
         return _by_its_content(icc)
+    points: Cicp | None = image.info.get("cicp")
+    if points is not None:
+        return points
     if image.format == "AVIF":
         return _of_nclx(_info_of_avif(data).get("nclx_profile"))
     return _of_nclx(image.info.get("nclx_profile")) if image.format == "HEIF" else None

@@ -6,7 +6,18 @@ from PIL import Image
 
 from image_retrieval.errors import ImageRejected, Reason
 
+SIGNATURE = b"8BPS"
+DEPTHS = (1, 8)  # bits a channel that Pillow reads
 VERSION_INFO = 1057  # image resource that says whether there is a flat picture
+
+
+def check_header(data: bytes) -> None:
+    """Raise ImageRejected, with the cause, for a document that Pillow does not read."""
+    version, depth = int.from_bytes(data[4:6], "big"), int.from_bytes(data[22:24], "big")
+    if len(data) >= 26 and version != 1:
+        raise ImageRejected(Reason.UNDECODABLE, "a large Photoshop document (PSB), which no decoder here reads")
+    if len(data) >= 26 and depth not in DEPTHS:
+        raise ImageRejected(Reason.UNDECODABLE, f"a Photoshop document of {depth} bits a channel: 8 are read")
 
 
 def is_transparent(data: bytes) -> bool:

@@ -31,7 +31,7 @@ SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
 DNG_VERSION, PHOTOMETRIC, COMPRESSION, ORIENTATION, MAKE, CFA_PATTERN = 50706, 262, 259, 274, 271, 33422
 OF_A_SENSOR = (32803, 34892)  # photometric interpretations: colour filter array, linear raw
 OF_CAMERAS = (32767, 32769, 32770, 34713, 65000, 65535)  # compressions: Sony, Epson, Samsung, Nikon, Kodak, Pentax
-WIDTHS, HEIGHTS = (256, 0xA002), (257, 0xA003)
+WIDTH, HEIGHT, EXIF_WIDTH, EXIF_HEIGHT = 256, 257, 0xA002, 0xA003
 RW2_EDGES = (4, 5, 6, 7)  # of Panasonic's sensor: top, left, bottom, right
 NEARLY = 0.9  # of the width and of the height that the raw picture has
 MOST_PREVIEWS = 64  # starts of JPEG files that are looked at
@@ -65,7 +65,8 @@ def recognized(data: bytes) -> Raw | None:
     name = next((name for start, name in SIGNATURES if start.match(data)), None) or _of_tiff(found)
     if name is None:
         return None
-    width, height = max((_size(directory) for directory in found), key=lambda size: size[0] * size[1], default=(0, 0))
+    sizes = [size for directory in found for size in _sizes(directory)]
+    width, height = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
     if data.startswith(b"FUJIFILM"):
         width, height = _size_of_raf(data)
     if data[4:8] == b"ftyp":
@@ -87,19 +88,26 @@ def _of_tiff(found: list[Directory]) -> str | None:
     if any(DNG_VERSION in directory.numbers for directory in found):
         return "DNG"
     for directory in found:
-        sensor = directory.number(PHOTOMETRIC) in OF_A_SENSOR or CFA_PATTERN in directory.numbers
-        if sensor or directory.number(COMPRESSION) in OF_CAMERAS:
+        if _is_of_a_sensor(directory):
             make = next((one.texts[MAKE] for one in found if MAKE in one.texts), b"")
             maker = make.partition(b"\0")[0].decode("ascii", "replace").strip()
-            return f"camera raw of {maker}" if maker else "camera raw"
+            return f"TIFF of {maker}" if maker else "TIFF"
     return None
 
 
-def _size(directory: Directory) -> tuple[int, int]:
+def _is_of_a_sensor(directory: Directory) -> bool:
+    seen = directory.number(PHOTOMETRIC) in OF_A_SENSOR or CFA_PATTERN in directory.numbers
+    return seen or directory.number(COMPRESSION) in OF_CAMERAS
+
+
+def _sizes(directory: Directory) -> Iterator[tuple[int, int]]:
+    """Width and height of the raw picture, as far as a directory tells them: never those of a thumbnail's own."""
+    if _is_of_a_sensor(directory):
+        yield directory.number(WIDTH), directory.number(HEIGHT)
+    yield directory.number(EXIF_WIDTH), directory.number(EXIF_HEIGHT)
     top, left, bottom, right = (directory.number(tag) for tag in RW2_EDGES)
     if right > left and bottom > top:
-        return right - left, bottom - top
-    return max(directory.number(tag) for tag in WIDTHS), max(directory.number(tag) for tag in HEIGHTS)
+        yield right - left, bottom - top
 
 
 def _size_of_raf(data: bytes) -> tuple[int, int]:

@@ -25,6 +25,11 @@ SIGNATURES: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
         (rb"P[Ff]\s", "PFM", NO_DECODER),
         (rb"/\* XPM \*/", "XPM", NO_DECODER),
         (rb"#define \S{1,80}_width", "XBM", NO_DECODER),
+        (rb"FORM.{4}(ILBM|PBM )", "IFF of Amiga", NO_DECODER),
+        (rb"SDPX|XPDS", "DPX", NO_DECODER),
+        (rb"Paint Shop Pro Image File", "Paint Shop Pro document", NO_DECODER),
+        (rb"PGF[0-9]", "PGF", NO_DECODER),
+        (rb"FTEX|DanM|LinS", "FTEX or MSP", NO_DECODER),
         (rb"\x59\xa6\x6a\x95", "Sun raster", NO_DECODER),
         (rb"II\xbc\x01", "JPEG XR", NO_DECODER),
         (rb"FLIF|BPG\xfb", "FLIF or BPG", NO_DECODER),
@@ -33,7 +38,7 @@ SIGNATURES: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
         (rb"\xabKTX ", "KTX texture", NO_DECODER),
         (rb".{128}DICM", "DICOM", NO_DECODER),
         (rb"\0\0\x02\0[^\0]\0", "cursor of Windows", NO_DECODER),
-        (rb".{4}[\x11\x12]\xaf.{8}[\0\x08\x0f\x10\x18]\0", "FLI or FLC animation", NO_DECODER),
+        (rb".{4}[\x11\x12]\xaf.{6}[\0\x08\x0f\x10\x18]\0", "FLI or FLC animation", NO_DECODER),
         (rb"PK\x03\x04|\x1f\x8b|BZh|\xfd7zXZ|Rar!|7z\xbc\xaf|\x28\xb5\x2f\xfd", "archive", NOT_PIXELS),
         (
             rb".{4}ftyp(isom|mp4|iso[2-9]|avc1|qt  |M4[AV]|3g|dash)|.{4}(moov|mdat|wide)|\x1aE\xdf\xa3|RIFF.{4}AVI "
@@ -65,5 +70,5 @@ def told(data: bytes) -> str:
         return f"ISO media file of brand {data[8:12]!r}: {NO_DECODER}"
     picture = data.find(b"\xff\xd8\xff", 0, SEARCHED)
     if picture > 0:
-        return f"JPEG behind {picture} bytes of something else, which starts with {data[:8]!r}"
+        return f"JPEG that begins at byte {picture}, behind something that starts with {data[: min(8, picture)]!r}"
     return f"starts with {data[:8]!r}"

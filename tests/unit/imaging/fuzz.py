@@ -17,11 +17,13 @@ from image_retrieval.errors import ImageRejected
 from image_retrieval.imaging.decoders import Decoders
 from image_retrieval.imaging.formats import ACCEPTED
 from image_retrieval.settings import Settings
-from unit.imaging.pictures import encoded, photo, written
+from unit.imaging.pictures import encoded, grey_profile, heic, photo, rgb_profile, with_tag, written
 
 OPTIONS = (
     ResampleOptions(target_size=(32, 24), keep=False),
-    ResampleOptions(target_size=(32, 24), keep=False, truncated="accept", frame="last", exact=True, fit="pad"),
+    ResampleOptions(
+        target_size=(32, 24), keep=False, truncated="accept", raw="preview", frame="last", exact=True, fit="pad"
+    ),
 )
 SETTINGS = Settings(max_image_seconds=20, max_image_pixels=20_000_000, max_image_frames=50, decoder_memory_mb=1024)
 HEADER = 200  # bytes, of which a third of the changes are
@@ -42,6 +44,10 @@ def seeds() -> tuple[bytes, ...]:
         encoded(picture, "TIFF", compression="jpeg"),
         encoded(picture, "WEBP", lossless=True),
         encoded(picture, "TGA", compression="tga_rle"),
+        encoded(picture.convert("LA"), "PNG", icc_profile=grey_profile(1.0), exif=b"Exif\0\0II*\0\x08\0\0\0\0\0"),
+        encoded(picture, "JPEG", icc_profile=with_tag(rgb_profile(1.0), b"cicp", bytes((9, 16, 0, 1)))),
+        heic(picture, color_primaries=9, transfer_characteristics=18, matrix_coefficients=9, save_nclx_profile=True),
+        encoded(picture, "TIFF", tiffinfo={50706: b"\1\4\0\0"}) + encoded(picture, "JPEG"),
     )
 
 

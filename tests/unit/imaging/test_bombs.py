@@ -12,9 +12,16 @@ from unit.imaging.bombs import gif_of_frames, png_of_zeros, progressive_jpeg, ti
 from unit.imaging.pictures import encoded, photo
 
 MEMORY_MB = 1024  # of address space: room for one plane of 14,000 × 14,000, not for more
+SIDES = (50_000).to_bytes(4, "big") * 2
+PIXELS = "2500000000 pixels"
 REFUSED_FOR_SIZE = (
     pytest.param(lambda: png_of_zeros(50_000, 50_000), "2500000000 pixels", id="PNG of 50,000 × 50,000"),
     pytest.param(lambda: tiff_header(50_000, 50_000, 8, 2**31), "2500000000 pixels", id="TIFF of 50,000 × 50,000"),
+    pytest.param(lambda: b"8BPS\0\1" + bytes(7) + b"\3" + SIDES + b"\0\x08\0\3" + bytes(14), PIXELS, id="PSD"),
+    pytest.param(lambda: b"\1\xda\0\1\0\3" + SIDES[2:4] + SIDES[6:] + b"\0\3" + bytes(500), PIXELS, id="SGI"),
+    pytest.param(
+        lambda: b"\n\5\1\x08" + bytes(4) + b"\x4f\xc3" * 2 + bytes(53) + b"\1\x50\xc3" + bytes(200), PIXELS, id="PCX"
+    ),
     pytest.param(lambda: gif_of_frames(10_000), "10000 frames", id="GIF of 10,000 frames"),
 )
 ASKING_FOR_MEMORY = (

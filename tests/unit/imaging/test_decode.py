@@ -40,7 +40,7 @@ def test_a_format_is_told_by_its_content(format):
     picture = decode(written(format), OPTIONS, LIMITS)
     assert picture.format == format
     assert picture.image.mode == "RGB"
-    assert (picture.width, picture.height) == picture.image.size == (64, 48)
+    assert (picture.width, picture.height) == picture.image.size == ((64, 64) if format == "ICNS" else (64, 48))
 
 
 @pytest.mark.parametrize(
@@ -278,3 +278,15 @@ def test_libvips_and_pillow_read_the_same_pixels(mode):
 def test_floats_keep_their_range(values, seen):
     data = encoded(Image.fromarray(np.array([values], np.float32)), "TIFF")
     assert array(shown(data))[0, :, 0].tolist() == seen
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"restart_marker_rows": 1}], ids=["plain", "progressive", "restarts"]
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_without_its_last_marker_is_whole(mode, options):
+    data = encoded(photo(96, 64).convert(mode), "JPEG", **options)
+    for missing in (1, 2):
+        assert shown(data[:-missing]).tobytes() == shown(data).tobytes()
+    for missing in (3, 4, 10, 100, len(data) // 2):
+        assert rejection(data[:-missing]).reason is Reason.TRUNCATED

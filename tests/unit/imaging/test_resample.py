@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.imaging.resample import METHODS, encode, resample
+from unit.imaging.drawings import black_or_white, line_art, text
 from unit.imaging.pictures import LIMITS, array, encoded, opened, photo, psnr
 
 FITS = ["stretch", "crop", "pad"]
@@ -76,6 +77,16 @@ def test_the_fast_way_looks_like_the_full_one(method, size, original):
 def test_the_fast_way_of_every_fit_looks_like_the_exact_one(how):
     data = encoded(photo(1597, 1203), "JPEG", quality=90)
     assert psnr(pixels(data, fit=how), pixels(data, fit=how, exact=True)) >= 48
+
+
+@pytest.mark.parametrize("draw", [text, line_art, black_or_white], ids=["text", "line art", "black or white"])
+@pytest.mark.parametrize("original", [(640, 480), (1597, 1203)], ids=["by the filter alone", "reduced before it"])
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_hard_edges_of_the_fast_way_are_bounded(draw, original, format):
+    data = encoded(draw(*original), format, **({"quality": 95, "subsampling": 0} if format == "JPEG" else {}))
+    found, wanted = pixels(data), pixels(data, exact=True)
+    assert np.abs(array(found) - array(wanted)).max() <= (2 if original == (640, 480) else 25)
+    assert psnr(found, wanted) >= (60 if original == (640, 480) else 36)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from image_retrieval.imaging import simd
 from image_retrieval.imaging.resample import METHODS
+from unit.imaging.drawings import black_or_white, checkerboard, line_art, text
 from unit.imaging.pictures import array, photo
 
 APART = 2  # of 255: the two round their weights in other places
@@ -18,34 +19,6 @@ SIZES = [
     ((100, 80), (224, 224)),
     ((90, 640), (120, 96)),
 ]
-
-
-def checkerboard(width: int, height: int, side: int) -> Image.Image:
-    rows, columns = np.mgrid[0:height, 0:width]
-    return Image.fromarray(((rows // side + columns // side) % 2 * 255).astype(np.uint8)).convert("RGB")
-
-
-def text(width: int, height: int) -> Image.Image:
-    image = Image.new("RGB", (width, height), "white")
-    for row in range(0, height, 14):
-        ImageDraw.Draw(image).text(
-            (2, row), "The quick brown fox jumps over the lazy dog 0123456789 " * 3, fill="black"
-        )
-    return image
-
-
-def line_art(width: int, height: int) -> Image.Image:
-    chance = np.random.default_rng(0)
-    image = Image.new("RGB", (width, height), "white")
-    for _ in range(80):
-        ends = chance.integers(0, (width, height), (2, 2)).flatten().tolist()
-        ImageDraw.Draw(image).line(ends, fill=tuple(chance.choice([0, 255], 3).tolist()))
-    return image
-
-
-def black_or_white(width: int, height: int) -> Image.Image:
-    chance = np.random.default_rng(width * height)
-    return Image.fromarray((chance.integers(0, 2, (height, width, 3)) * 255).astype(np.uint8))
 
 
 def apart(image: Image.Image, size: tuple[int, int], method: str, box: simd.Box) -> float:
