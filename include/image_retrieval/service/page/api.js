@@ -89,7 +89,7 @@ export const mayWrite = () => ask("api/rights/write").then(() => true, () => fal
  * @param {"preview" | "original"} kind
  */
 const picturePath = (collection, id, kind) =>
-  `${collectionPath(collection)}/pictures/${id.split("/").map(encodeURIComponent).join("/")}?${kind}=true`;
+  `${collectionPath(collection)}/picture?${new URLSearchParams({ image_id: id, [kind]: "true" })}`; // no path holds every id
 
 /** @param {string} name */
 export const collectionPath = (name) => `api/collections/${encodeURIComponent(name)}`;

@@ -26,6 +26,18 @@ export function make(name, given = {}, ...children) {
   return element;
 }
 
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g; // controls, and what turns the direction
+
+/**
+ * @param {string} name of an image or a group
+ * @returns {string} the same in one line, every character of it to be seen
+ */
+export const visible = (name) =>
+  name.replace(UNSEEN, (letter) => {
+    const code = letter.charCodeAt(0);
+    return code < 0x20 ? String.fromCharCode(0x2400 + code) : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+
 /** @param {string} text is told to everybody, screen readers among them */
 export function say(text) {
   byId("status").textContent = text;

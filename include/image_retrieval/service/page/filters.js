@@ -49,17 +49,19 @@ export function showFilters({ filter, grouped }) {
   const { format, width, group_id: group, ...rest } = filter;
   const choices = [...fields.format.options].map((option) => option.value);
   const plain = choices.includes(format) ? format : undefined;
-  const range = typeof width === "object" && width !== null && Object.keys(width).every((key) => ["gte", "lte"].includes(key));
+  const range = typeof width === "object" && width !== null && !Array.isArray(width) &&
+    Object.entries(width).every(([key, value]) => ["gte", "lte"].includes(key) && Number.isInteger(value) && value >= 0);
+  const line = typeof group === "string" && group !== "" && !/[\n\r]/.test(group); // a field holds nothing else
   fields.format.value = plain ?? "";
   fields.from.value = (range && width.gte) ?? "";
   fields.to.value = (range && width.lte) ?? "";
   if (!range) fields.from.value = fields.to.value = "";
-  fields.group.value = typeof group === "string" ? group : "";
+  fields.group.value = line ? group : "";
   fields.grouped.checked = grouped;
   const others = {
     ...(format !== undefined && plain === undefined ? { format } : {}),
     ...(width !== undefined && !range ? { width } : {}),
-    ...(group !== undefined && typeof group !== "string" ? { group_id: group } : {}),
+    ...(group !== undefined && !line ? { group_id: group } : {}),
     ...rest,
   };
   fields.json.value = Object.keys(others).length ? JSON.stringify(others) : "";

@@ -1,7 +1,7 @@
 /** Images in rows of their own proportions; more of them as one scrolls; arrows move among them. */
 
 import { showPicture } from "./api.js";
-import { byId, make } from "./dom.js";
+import { byId, make, visible } from "./dom.js";
 
 /**
  * @typedef {{image_id: string, score?: number, group_id: string | null, caption: string | null,
@@ -84,12 +84,12 @@ function card(collection, image, at, calibrated, doing) {
     make(
       "div",
       { class: "facts" },
-      make("span", { class: "id", text: id, title: id }),
+      make("span", { class: "id", text: visible(id), title: id }),
       score,
       make("span", { class: "size", text: width && height ? `${width} × ${height}` : "" }),
       group === null
         ? null
-        : make("button", { type: "button", class: "group", text: group, title: `Only the group ${group}`, onclick: () => doing.group(group) }),
+        : make("button", { type: "button", class: "group", text: visible(group), title: `Only the group ${group}`, onclick: () => doing.group(group) }),
     ),
   );
   const ratio = width && height ? Math.min(3, Math.max(0.4, width / height)) : 1;

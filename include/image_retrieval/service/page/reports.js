@@ -1,7 +1,7 @@
 /** What the tables say of a collection: duplicates, rejected images, runs. */
 
 import { ask, collectionPath, showPicture } from "./api.js";
-import { count, counted, make, say, showError } from "./dom.js";
+import { count, counted, make, say, showError, visible } from "./dom.js";
 
 const MOST = 500; // rows that the service gives at once
 
@@ -47,7 +47,7 @@ export async function rejectedReport(collection, writing, signal, onChange) {
       again({ reason }, `all that are ${words(reason)}`),
     ));
   const rows = rejected.map((/** @type {any} */ row) => [
-    make("span", { class: "key", text: keyOf(row.uri), title: row.uri }),
+    make("span", { class: "key", text: visible(keyOf(row.uri)), title: row.uri }),
     make("span", { class: "tag", text: words(row.reason), title: row.reason }),
     row.detail ?? "",
     row.final ? "given up" : `${counted(row.attempts, "attempt")} so far`,
@@ -91,7 +91,7 @@ export async function duplicatesReport(collection, writing, signal, onSearch) {
   const figure = (/** @type {string} */ id) => {
     const image = make("img", { alt: "", loading: "lazy" });
     showPicture(image, collection, id, "preview");
-    return make("button", { type: "button", class: "twin", title: "Search from this image", onclick: () => onSearch(id) }, image, make("span", { text: id }));
+    return make("button", { type: "button", class: "twin", title: "Search from this image", onclick: () => onSearch(id) }, image, make("span", { text: visible(id) }));
   };
   const twins = (/** @type {any} */ pair) =>
     make(

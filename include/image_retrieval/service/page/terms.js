@@ -1,7 +1,7 @@
 /** The search bar: words, pictures that are picked, pasted or dropped, and the terms as chips. */
 
 import { showPicture } from "./api.js";
-import { byId, make, say, showError } from "./dom.js";
+import { byId, make, say, showError, visible } from "./dom.js";
 
 /** @typedef {import("./state.js").Term} Term */
 
@@ -131,7 +131,7 @@ export function showChips(collection, terms, onChange) {
 }
 
 /** @param {Term} term */
-const nameOf = (term) => (term.kind === "file" ? (givenPicture(term.value)?.name ?? "picture") : term.value);
+const nameOf = (term) => (term.kind === "file" ? (givenPicture(term.value)?.name ?? "picture") : visible(term.value));
 
 /**
  * @param {string} collection

@@ -1,7 +1,7 @@
 /** One image as large as the window: its original, and what is known of it. */
 
 import { showPicture } from "./api.js";
-import { byId } from "./dom.js";
+import { byId, visible } from "./dom.js";
 
 /** @typedef {import("./gallery.js").Image} Image */
 
@@ -25,7 +25,7 @@ function show() {
   const { image_id: id, width, height, group_id: group, caption } = images[at];
   const dialog = byId("viewer");
   const [picture, link] = [dialog.querySelector("img"), dialog.querySelector("a")];
-  dialog.querySelector("h2").textContent = id;
+  dialog.querySelector("h2").textContent = visible(id);
   dialog.querySelector(".facts").textContent = [caption, width && `${width} × ${height}`, group].filter(Boolean).join(" · ");
   picture.alt = caption ?? id;
   picture.removeAttribute("src");

@@ -62,32 +62,6 @@ BEGIN ATOMIC
 END;
 
 
-CREATE OR REPLACE PROCEDURE images.embed_text(collection text, text text, seconds double precision DEFAULT 10)
-LANGUAGE plpgsql AS $$
-DECLARE
-    until timestamptz;
-BEGIN
-    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-    until := clock_timestamp() + make_interval(secs => retrieval.checked_number('seconds', coalesce(embed_text.seconds, 10), 0, 86400));
-    IF retrieval.query_vector(embed_text.collection, embed_text.text) IS NOT NULL THEN
-        RETURN;
-    END IF;
-    PERFORM pg_notify('image_retrieval_embed_text', jsonb_build_object('collection', embed_text.collection, 'text', embed_text.text)::text);
-    COMMIT;
-    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-    WHILE retrieval.query_vector(embed_text.collection, embed_text.text) IS NULL LOOP
-        IF clock_timestamp() > until THEN
-            RAISE EXCEPTION 'the text % was not embedded within % seconds', quote_literal(embed_text.text), embed_text.seconds
-                USING HINT = format(
-                    'Does the service run (image-retrieval serve), and does the model read texts? In a shell: image-retrieval embed-text %s %L',
-                    embed_text.collection, embed_text.text);
-        END IF;
-        PERFORM pg_sleep(0.02);
-    END LOOP;
-END
-$$;
-
-
 -- As before, for words that something is seen of.
 CREATE OR REPLACE FUNCTION retrieval.match_condition(
     kind text, name text, place text, value jsonb, INOUT given text[], OUT condition text
