@@ -65,6 +65,8 @@ def start_postgres(folder: Path, port: int, password: str) -> int:
 
 def _make_data(data: Path, password: str) -> None:
     """A new data folder, which has its name only once it is whole."""
+    if data.exists() and any(data.iterdir()):
+        raise UserError(f"{data} holds something that is no database: move it away")
     partial = data.with_name(f"{data.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     with tempfile.NamedTemporaryFile("w", dir=data.parent) as secret:
@@ -76,10 +78,7 @@ def _make_data(data: Path, password: str) -> None:
         failed = _execute("initdb", "-D", str(partial), f"--pwfile={secret.name}", "--no-sync", *options)
     if failed is not None:
         raise UserError(f"the embedded PostgreSQL cannot make its data folder {data}: {failed}")
-    try:
-        partial.rename(data)
-    except OSError:
-        raise UserError(f"{data} holds something that is no database: move it away") from None
+    partial.rename(data)
 
 
 def stop_postgres(folder: Path) -> bool:

@@ -33,13 +33,15 @@ def up(folder: Path, say: Say) -> list[str]:
         wanted = [name for name in FIRST_PORTS if not _is_whole(known.get(name))]
         keys = _secrets(folder)
         ports = {name: _port(folder, name) if name in wanted else int(known[name]["port"]) for name in FIRST_PORTS}
+        if wanted:
+            (folder / "services.env").unlink(missing_ok=True)  # it is there again once all is whole
         try:
             for name in wanted:
                 pid = _start(name, folder, ports[name], keys)
                 processes.record(_file(folder), name, {"pid": pid, "port": ports[name]})
-            _write_environment(folder, ports, keys)
-            if wanted:
+            if not (folder / "services.env").exists():
                 _create_database(folder)
+            _write_environment(folder, ports, keys)
         except BaseException:
             _stop(folder, tuple(wanted))
             raise
