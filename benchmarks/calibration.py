@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.needs import model, run, whole
 from benchmarks.shipped import ABSENT, Vectors, embed, embed_texts, load
 from image_retrieval.imaging.scenes import Scene, draw_scenes
 from image_retrieval.imaging.scenes.captions import Caption
@@ -115,15 +116,16 @@ def measure(vision: Path, dual: Path, count: int) -> dict[str, dict[str, float]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=1_000)
-    parser.add_argument("--vision", type=Path, default=VISION, help="another vision model than the one that ships")
-    parser.add_argument("--dual", type=Path, default=DUAL, help="another dual encoder")
+    parser.add_argument("--scenes", type=whole(11), default=1_000)
+    parser.add_argument("--vision", type=model, default=VISION, help="another vision model than the one that ships")
+    parser.add_argument("--dual", type=model, default=DUAL, help="another dual encoder")
     arguments = parser.parse_args()
     figures = measure(arguments.vision, arguments.dual, arguments.scenes)
     for direction, found in figures.items():
         print(f"{direction:<20}", "  ".join(f"{name} {100 * value:.1f} %" for name, value in found.items()))
-    print(json.dumps({key: {name: round(value, 4) for name, value in found.items()} for key, found in figures.items()}))
+    rounded = {key: {name: round(value, 4) for name, value in found.items()} for key, found in figures.items()}
+    print(json.dumps({"scenes": arguments.scenes, **rounded}))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -11,6 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.needs import require, run
+
 ROOT = Path(__file__).parents[1]
 REPEATS = 5
 PROGRAM = """
@@ -41,6 +43,7 @@ def import_seconds(path: Path, runner: str) -> float:
 
 def main() -> None:
     """Print the seconds of each DAG file under each runner."""
+    require("airflow")
     seconds = {
         path.name: {runner: round(import_seconds(path, runner), 3) for runner in ("local", "kubernetes")}
         for path in sorted((ROOT / "dags").glob("*.py"))
@@ -48,8 +51,8 @@ def main() -> None:
     print(f"{'DAG file':<28} {'local s':>8} {'kubernetes s':>13}")
     for name, found in seconds.items():
         print(f"{name:<28} {found['local']:>8.3f} {found['kubernetes']:>13.3f}")
-    print(json.dumps({"import_seconds": seconds}))
+    print(json.dumps({"import_seconds": seconds, "repeats": REPEATS}))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -32,6 +32,7 @@ from transformers import (
     ViTModel,
 )
 
+from benchmarks.needs import require, run, whole
 from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding.backends import load_engine
 from image_retrieval.embedding.engine import Engine
@@ -110,7 +111,7 @@ def bare(engine: Engine, batch: int, images: int) -> float:
     return batches * batch / (time.perf_counter() - started)
 
 
-def whole(
+def whole_engine(
     engine: Engine, model: ModelOptions, resampled: str, embeddings: str, images: int, settings: Settings
 ) -> float:
     """Images a second from the packed shard to the written vectors."""
@@ -153,13 +154,19 @@ def main() -> None:
     parser.add_argument("--model", choices=MODELS, default="dinov2-small")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--batch", type=int, default=16, metavar="N")
-    parser.add_argument("--images", type=int, default=128, metavar="N", help="of a turn")
-    parser.add_argument("--turns", type=int, default=5, metavar="N")
+    parser.add_argument("--batch", type=whole(1), default=16, metavar="N")
+    parser.add_argument("--images", type=whole(1), default=128, metavar="N", help="of a turn")
+    parser.add_argument("--turns", type=whole(1), default=5, metavar="N")
     parser.add_argument("--work", metavar="URI", help="where the packed shard and the vectors lie; a temporary folder")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     settings = load_settings()
+    if settings.backend == "openvino":
+        require("openvino")
+    try:
+        torch.empty(0, device=options.device)
+    except (RuntimeError, AssertionError) as error:
+        parser.error(f"--device {options.device!r} cannot be used: {str(error).splitlines()[0]}")
     with tempfile.TemporaryDirectory() as folder:
         work = (options.work or folder).rstrip("/")
         make_model(options.model, Path(folder, "model"))
@@ -172,13 +179,16 @@ def main() -> None:
         rates: dict[str, list[float]] = {"bare": [], "whole": []}
         for _ in range(options.turns):
             rates["bare"].append(bare(engine, options.batch, options.images))
-            rates["whole"].append(whole(engine, model, resampled, embeddings, options.images, settings))
+            rates["whole"].append(whole_engine(engine, model, resampled, embeddings, options.images, settings))
         ObjectStore(settings).delete([resampled])
         peak = peak_memory_mb(engine.tower.device)
         cosine = least_cosine(engine, model, settings, options.device) if options.dtype != "float32" else None
     ratios = [one / other for one, other in zip(rates["whole"], rates["bare"], strict=True)]
     device = engine.tower.device
     found = {
+        **{name: getattr(options, name) for name in ("model", "dtype", "device", "batch", "images", "turns")},
+        "backend": settings.backend,
+        "dimensions": engine.tower.dimensions,
         "images_per_second": round(statistics.median(rates["whole"]), 1),
         "bare_images_per_second": round(statistics.median(rates["bare"]), 1),
         "efficiency": round(statistics.median(ratios), 3),
@@ -199,4 +209,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

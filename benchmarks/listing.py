@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
+from benchmarks.needs import run, whole
 from benchmarks.own_services import own_services
 from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.objects import ObjectStore, StoredObject
@@ -83,9 +84,9 @@ FILL = (
 def main() -> None:
     """Measure, print a table, then one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--objects", type=int, default=1_000_000)
-    parser.add_argument("--dimensions", type=int, default=384)
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--objects", type=whole(1), default=1_000_000)
+    parser.add_argument("--dimensions", type=whole(1, 16_000), default=384)
+    parser.add_argument("--turns", type=whole(1), default=3)
     options = parser.parse_args()
     with own_services() as settings:
         seconds, cpu_seconds = measure(options, settings)
@@ -99,6 +100,8 @@ def main() -> None:
         json.dumps(
             {
                 "objects": options.objects,
+                "dimensions": options.dimensions,
+                "turns": options.turns,
                 "objects_per_second": round(options.objects / middle),
                 "seconds": round(middle, 1),
                 "peak_memory_mb": round(peak),
@@ -144,4 +147,4 @@ def measure(options: argparse.Namespace, settings: Settings) -> tuple[list[float
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

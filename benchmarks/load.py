@@ -17,6 +17,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
+from benchmarks.needs import run, whole
 from benchmarks.own_services import own_services
 from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.settings import Settings
@@ -69,10 +70,10 @@ def timed(work: Callable[[], None]) -> float:
 def main() -> None:
     """Measure, print a table, then one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--dimensions", type=int, default=1024)
-    parser.add_argument("--shard", type=int, default=10_000)
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--rows", type=whole(1), default=200_000)
+    parser.add_argument("--dimensions", type=whole(1, 16_000), default=1024)
+    parser.add_argument("--shard", type=whole(1), default=10_000)
+    parser.add_argument("--turns", type=whole(1), default=3)
     options = parser.parse_args()
     with own_services() as settings:
         seconds = measure(options, settings)
@@ -83,6 +84,10 @@ def main() -> None:
     print(
         json.dumps(
             {
+                "rows": options.rows,
+                "dimensions": options.dimensions,
+                "shard": options.shard,
+                "turns": options.turns,
                 "rows_per_second": round(rates["load"]),
                 "bare_copy_rows_per_second": round(rates["bare COPY"]),
                 "ratio_to_bare_copy": round(statistics.median(ratios), 2),
@@ -163,4 +168,4 @@ def load(settings: Settings, collection: Collection, parts: list[Part]) -> float
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

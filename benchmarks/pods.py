@@ -15,8 +15,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
-from kubernetes.client import CoreV1Api, V1Pod
+from kubernetes.client import ApiException, CoreV1Api, V1Pod
+from urllib3.exceptions import HTTPError
 
+from benchmarks.needs import run, whole
 from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.local.filling import ensure_model
 from image_retrieval.objects import ObjectStore
@@ -89,20 +91,30 @@ def moment(line: str) -> datetime:
     return datetime.fromisoformat(line.split(" ", 1)[0])
 
 
+def cluster() -> CoreV1Api:
+    """The cluster of KUBECONFIG, once it answers."""
+    try:
+        api = CoreV1Api(config.new_client_from_config())
+        api.list_namespaced_pod(load_settings().pod_namespace, limit=1, _request_timeout=10)
+    except (config.ConfigException, ApiException, HTTPError) as error:
+        raise SystemExit(f"no cluster answers ({type(error).__name__}): point KUBECONFIG to one") from None
+    return api
+
+
 def main() -> None:
     """Print the phases of a pod, median of the repeats, as a table and as one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=512)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--images", type=whole(1), default=512)
+    parser.add_argument("--repeats", type=whole(1), default=3)
     parser.add_argument("--model", default="s3://image-retrieval/models/scenes_vision/")
     options = parser.parse_args()
     os.environ["IMAGE_RETRIEVAL_RUNNER"] = "kubernetes"
     settings = load_settings()
+    api = cluster()
     ensure_model(options.model, settings)
     folder = f"{settings.work_uri.rstrip('/')}/benchmarks/pods-{int(time.time())}/"
     pack(settings, folder + "resampled.parquet", options.images)
     collection = Collection(name="benchmark", source="s3://none/", model=ModelOptions(name="b", source=options.model))
-    api = CoreV1Api(config.new_client_from_config())
     try:
         lives = [
             life_of_a_pod(api, collection, folder + "resampled.parquet", f"{folder}{repeat}.parquet")
@@ -116,9 +128,18 @@ def main() -> None:
     steady = options.images - collection.model.batch_size
     rate = round(steady / found["steady"], 1) if steady > 0 and found["steady"] else None
     print(
-        json.dumps({"seconds": found, "images": options.images, "images_per_second": rate, "repeats": options.repeats})
+        json.dumps(
+            {
+                "seconds": found,
+                "images": options.images,
+                "images_per_second": rate,
+                "repeats": options.repeats,
+                "model": options.model,
+                "batch": collection.model.batch_size,
+            }
+        )
     )
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

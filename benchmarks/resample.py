@@ -24,6 +24,7 @@ import psutil
 import pyvips
 from PIL import Image
 
+from benchmarks.needs import folder, run
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import ImageRejected
 from image_retrieval.imaging.decode import Limits
@@ -75,12 +76,12 @@ CONTESTANTS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def load(folder: Path | None) -> list[tuple[str, bytes]]:
+def load(place: Path | None) -> list[tuple[str, bytes]]:
     """Format and bytes of each image of a folder, or of drawn scenes."""
-    if folder is None:
+    if place is None:
         files = [scene.data for scene in draw_scenes(100)]
     else:
-        files = [path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()]
+        files = [path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()]
     images = []
     for data in files:
         try:
@@ -161,8 +162,10 @@ def _peak_mb(pid: int) -> float:
 def main() -> None:
     """Measure, print a table, then one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=Path, help="a folder of images; drawn scenes where it is left out")
+    parser.add_argument("--images", type=folder, help="a folder of images; drawn scenes where it is left out")
     images = load(parser.parse_args().images)
+    if not images:
+        raise SystemExit("--images holds no file that is a picture")
     seconds, decibels = measure(images)
     formats = sorted({format for format, _ in images}, key=lambda name: -sum(format == name for format, _ in images))
     totals = {name: sum(map(sum, found.values())) for name, found in seconds.items()}
@@ -178,6 +181,10 @@ def main() -> None:
     print(f"\ndecoding processes, with fingerprints: {one:.1f} images/s on one core, {every:.1f} on all")
     print(f"peak memory of a process: {peak:.0f} MB")
     result = {
+        "images": len(images),
+        "width": SIZE[0],
+        "height": SIZE[1],
+        "cores": len(os.sched_getaffinity(0)),
         "images_per_second": round(every, 1),
         "ratio_to_naive": round(totals["naive Pillow"] / totals["ours"], 2),
         "ratio_to_pyvips": round(totals["pyvips thumbnail"] / totals["ours"], 2),
@@ -190,4 +197,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -6,7 +6,6 @@ set to its recall as a run does it.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +17,7 @@ from pgvector.psycopg import register_vector
 from psycopg.types.json import Jsonb
 
 from benchmarks.load import clustered, shards
+from benchmarks.needs import reported, require, run, whole
 from benchmarks.own_services import own_services
 from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.settings import Settings
@@ -43,16 +43,17 @@ Ask = Callable[[Any], list[str]]
 def main() -> None:
     """Measure, print a table, then one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--dimensions", type=int, default=768)
-    parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--rows", type=whole(100), default=200_000)
+    parser.add_argument("--dimensions", type=whole(1, 4000), default=768)
+    parser.add_argument("--queries", type=whole(1), default=500)
     options = parser.parse_args()
-    with own_services(index_from_rows=1) as settings:  # an index also where a run would make none
+    require("faiss")
+    with (
+        reported(rows=options.rows, dimensions=options.dimensions, queries=options.queries, k=K) as result,
+        own_services(index_from_rows=1) as settings,  # an index also where a run would make none
+    ):
         fill(settings, options)
-        result = measure(settings, options)
-    for name, value in result.items():
-        print(f"{name:<24}{value}")
-    print(json.dumps(result))
+        measure(settings, options, result)
 
 
 def fill(settings: Settings, options: argparse.Namespace) -> None:
@@ -89,8 +90,8 @@ def fill(settings: Settings, options: argparse.Namespace) -> None:
     ensure_recall(collection, settings)
 
 
-def measure(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
-    """All figures of the table."""
+def measure(settings: Settings, options: argparse.Namespace, result: dict[str, Any]) -> None:
+    """All figures of the table, each put into `result` as it is known."""
     chance = np.random.default_rng(1)
     vectors = np.concatenate(
         [clustered(min(10_000, options.rows - at), options.dimensions, at) for at in range(0, options.rows, 10_000)]
@@ -116,8 +117,16 @@ def measure(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
         seconds, answers = in_turns(ways, asked)
         few = asked[:50]
         spent, found = in_turns({"exact": ask(EXACT)}, few)
-        exact, exact_p50 = found["exact"], milliseconds(spent["exact"], 50)
-        filters = []
+        result |= {
+            "ef_search": ef_search,
+            "recall_at_10": recall(answers["search"][:50], found["exact"]),
+            "qps": round(len(asked) / sum(seconds["search"]), 1),
+            "ratio_to_hand_written": round(sum(seconds["hand"]) / sum(seconds["search"]), 3),
+            "p50_ms": milliseconds(seconds["search"], 50),
+            "p99_ms": milliseconds(seconds["search"], 99),
+            "exact_p50_ms": milliseconds(spent["exact"], 50),
+            "filters": (filters := []),
+        }
         for selectivity in SELECTIVITIES:
             filter = {"attributes": {"share": {"lt": int(selectivity * 2**32)}}}
             spent, found = in_turns({"search": ask(FILTERED, filter), "exact": ask(EXACT, filter)}, few)
@@ -130,19 +139,7 @@ def measure(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
                     "exact_p50_ms": milliseconds(spent["exact"], 50),
                 }
             )
-    return {
-        "rows": options.rows,
-        "dimensions": options.dimensions,
-        "ef_search": ef_search,
-        "recall_at_10": recall(answers["search"][:50], exact),
-        "qps": round(len(asked) / sum(seconds["search"]), 1),
-        "ratio_to_hand_written": round(sum(seconds["hand"]) / sum(seconds["search"]), 3),
-        "p50_ms": milliseconds(seconds["search"], 50),
-        "p99_ms": milliseconds(seconds["search"], 99),
-        "exact_p50_ms": exact_p50,
-        "filters": filters,
-        "faiss": faiss_figures(vectors, queries, ef_search),
-    }
+    result["faiss"] = faiss_figures(vectors, queries, ef_search)
 
 
 def in_turns(ways: dict[str, Ask], asked: list[Any]) -> tuple[dict[str, list[float]], dict[str, list[list[str]]]]:
@@ -200,4 +197,4 @@ def faiss_figures(vectors: np.ndarray, queries: np.ndarray, ef_search: int) -> d
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -29,6 +29,7 @@ import torch
 import yaml
 from pydantic import SecretStr
 
+from benchmarks.needs import positive, reported, run, whole
 from benchmarks.own_services import own_services
 from benchmarks.shipped import HELD_OUT, distinct
 from image_retrieval.collection import find_collection
@@ -36,6 +37,7 @@ from image_retrieval.imaging.decode import Limits
 from image_retrieval.imaging.resample import resample
 from image_retrieval.imaging.scenes import Scene, draw_scenes
 from image_retrieval.local.filling import mirror
+from image_retrieval.models.description import describe
 from image_retrieval.models.shipped import DUAL
 from image_retrieval.models.towers import image_tower
 from image_retrieval.pipeline.running import run_collection
@@ -94,7 +96,7 @@ def serving(settings: Settings) -> Iterator[str]:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/").status_code == 200
+        return httpx.get(f"{url}/", trust_env=False).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -115,7 +117,7 @@ class Client:
 
 
 def client_of(url: str) -> httpx.Client:
-    return httpx.Client(base_url=url, headers={"Authorization": TOKEN}, timeout=600)
+    return httpx.Client(base_url=url, headers={"Authorization": TOKEN}, timeout=600, trust_env=False)  # no proxy
 
 
 def picture(number: int) -> str:
@@ -270,32 +272,38 @@ def loaded(settings: Settings, batch: int, clients: int, seconds: float) -> dict
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=1_000)
-    parser.add_argument("--times", type=int, default=200, help="searches of the first two measurements")
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--scenes", type=whole(1), default=1_000)
+    parser.add_argument("--times", type=whole(1), default=200, help="searches of the first two measurements")
+    parser.add_argument("--seconds", type=positive, default=60)
+    parser.add_argument("--clients", type=whole(1), default=50)
     parser.add_argument("--load", metavar="URL", help="only be the clients of a service there")
     arguments = parser.parse_args()
     if arguments.load:
         print(json.dumps(many(arguments.load, arguments.clients, arguments.seconds)))
         return
     scenes = list(draw_scenes(arguments.scenes, HELD_OUT))
-    figures: dict[str, float] = {}
-    with project(scenes) as settings:
+    facts = {"rows": arguments.scenes, "dimensions": describe(DUAL).dimensions, "times": arguments.times}
+    facts |= {"clients": arguments.clients, "seconds": arguments.seconds}
+    with reported(shown, **facts) as figures, project(scenes) as settings:
         with serving(settings) as url, client_of(url) as client:
-            figures |= over_sql(url, settings, arguments.times)
-            figures |= end_to_end(url, settings, arguments.times)
-            figures |= captions_found(client, scenes)
-            figures |= asked_by_sql(settings, 20)
-        figures |= model_alone(settings)
+            figures |= rounded(over_sql(url, settings, arguments.times))
+            figures |= rounded(end_to_end(url, settings, arguments.times))
+            figures |= rounded(captions_found(client, scenes))
+            figures |= rounded(asked_by_sql(settings, 20))
+        figures |= rounded(model_alone(settings))
         for name, batch in (("unbatched", 1), ("batched", settings.service_batch)):
             found = loaded(settings, batch, arguments.clients, arguments.seconds)
-            figures |= {f"{name}_{key}": value for key, value in found.items()}
-    figures["batching_gain"] = figures["batched_per_second"] / figures["unbatched_per_second"]
-    for name, value in figures.items():
-        print(f"{name:<22} {value:10.2f}")
-    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+            figures |= rounded({f"{name}_{key}": value for key, value in found.items()})
+        figures["batching_gain"] = round(figures["batched_per_second"] / figures["unbatched_per_second"], 3)
+
+
+def rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in figures.items()}
+
+
+def shown(name: str, value: object) -> str:
+    return f"{name:<22} {value:10.2f}" if isinstance(value, float) else f"{name:<22} {value:>10}"
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.needs import folder, model, run
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.imaging.decode import Limits
 from image_retrieval.imaging.resample import resample
@@ -132,9 +133,9 @@ def parts_found(tower: ImageTower, files: list[bytes]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, help="a folder of photos")
-    parser.add_argument("--vision", type=Path, default=VISION, help="another vision model than the one that ships")
-    parser.add_argument("--dual", type=Path, default=DUAL, help="another dual encoder")
+    parser.add_argument("--photos", type=folder, help="a folder of photos")
+    parser.add_argument("--vision", type=model, default=VISION, help="another vision model than the one that ships")
+    parser.add_argument("--dual", type=model, default=DUAL, help="another dual encoder")
     arguments = parser.parse_args()
     scenes = list(draw_scenes(DRAWN, HELD_OUT))
     files = [scene.data for scene in scenes]
@@ -144,12 +145,13 @@ def main() -> None:
     captioned = [scenes[at] for at in chosen]
     figures |= from_texts(captioned, embed(load(arguments.dual), [scene.data for scene in captioned]), arguments.dual)
     if arguments.photos:
-        photos = [path.read_bytes() for path in sorted(arguments.photos.iterdir())]
+        photos = [path.read_bytes() for path in sorted(arguments.photos.iterdir()) if path.is_file()]
         figures["photos_first"] = parts_found(vision, photos)
     for name, value in figures.items():
         print(f"{name:<30} {100 * value:5.1f} %")
-    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+    facts = {"scenes": len(scenes), "captioned": len(captioned), "dimensions": vision.dimensions}
+    print(json.dumps(facts | {name: round(value, 4) for name, value in figures.items()}))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -6,7 +6,6 @@ pods make elsewhere. On a PostgreSQL of its own; a table, then one JSON line.
 """
 
 import argparse
-import json
 import multiprocessing
 import threading
 import time
@@ -19,6 +18,7 @@ from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 
 from benchmarks.load import clustered, shards
+from benchmarks.needs import positive, reported, run, whole
 from benchmarks.own_services import own_services
 from benchmarks.search import fill, milliseconds
 from benchmarks.stolen import is_calm, stolen_spans
@@ -43,18 +43,16 @@ SEARCH = f"SELECT image_id FROM images.search('benchmark', %s, {K})"
 def main() -> None:
     """Measure, print a table, then one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--clients", type=int, default=2)
-    parser.add_argument("--rate", type=float, default=10, help="searches a second of each client")
-    parser.add_argument("--seconds", type=float, default=60, help="of searching undisturbed")
+    parser.add_argument("--rows", type=whole(100), default=100_000)
+    parser.add_argument("--clients", type=whole(1), default=2)
+    parser.add_argument("--rate", type=positive, default=10, help="searches a second of each client")
+    parser.add_argument("--seconds", type=positive, default=60, help="of searching undisturbed")
     options = parser.parse_args()
     options.dimensions = describe(VISION).dimensions
-    with own_services() as settings:
+    facts = {name: getattr(options, name) for name in ("rows", "dimensions", "clients", "rate")}
+    with reported(**facts) as result, own_services() as settings:
         fill(settings, options)
-        result = measure(settings, options)
-    for name, value in result.items():
-        print(f"{name:<24}{value}")
-    print(json.dumps(result))
+        result |= measure(settings, options)
 
 
 def measure(settings: Settings, options: argparse.Namespace) -> dict[str, float]:
@@ -81,7 +79,6 @@ def measure(settings: Settings, options: argparse.Namespace) -> dict[str, float]
     usual_calm, calm = ([took for begun, took in timed if is_calm(begun, took, stolen)] for timed in (usual, during))
     p99s = milliseconds(usual_calm, 99), milliseconds(calm, 99)
     return {
-        "rows": options.rows,
         "switch_seconds": round(switch_seconds, 1),
         "failed": searches.failed,
         "usual_searches": len(usual),
@@ -155,4 +152,4 @@ def switch(settings: Settings, rows: int, turn: Barrier) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
