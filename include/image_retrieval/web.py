@@ -1,6 +1,7 @@
 """Fetching from http(s) URLs that a user gives, without letting them reach into the network that this runs in."""
 
 import ipaddress
+import os
 import socket
 import ssl
 import time
@@ -11,6 +12,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import httpcore
 
 from image_retrieval.errors import ImageRejected, Reason, UserError
+from image_retrieval.proxies import is_proxied
 from image_retrieval.redaction import shown_url
 from image_retrieval.settings import Settings
 
@@ -110,7 +112,7 @@ def _asked(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes
                     raise ImageRejected(Reason.TOO_LARGE, detail)
             return bytes(body)
     except httpcore.TimeoutException:
-        detail = f"{shown} was not here within {settings.url_seconds:g} seconds"
+        detail = f"{shown} was not here within {settings.url_seconds:g} seconds{_hint(target)}"
         raise ImageRejected(Reason.UNREACHABLE, detail) from None
     except (httpcore.ConnectError, httpcore.LocalProtocolError) as error:
         raise _unreachable(url, error) from None
@@ -118,7 +120,13 @@ def _asked(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes
 
 def _unreachable(url: str, error: Exception) -> ImageRejected:
     told = str(error) or type(error).__name__
-    return ImageRejected(Reason.UNREACHABLE, f"{shown_url(url)} does not answer as it should: {told[:200]}")
+    detail = f"{shown_url(url)} does not answer as it should: {told[:200]}{_hint(_target(url))}"
+    return ImageRejected(Reason.UNREACHABLE, detail)
+
+
+def _hint(target: httpcore.URL) -> str:
+    """Where somebody expects a proxy between: it would look up the host itself, and reach what may not be reached."""
+    return "; proxies are not used for users' URLs" if is_proxied(os.environ, target.scheme.decode()) else ""
 
 
 def _reason(status: int) -> Reason:

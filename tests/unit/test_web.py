@@ -226,6 +226,13 @@ def test_a_redirect_to_another_kind_of_url_is_refused(url, target):
     assert "secret" not in told
 
 
+def test_a_proxy_that_is_set_is_not_used_and_that_is_told(url, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert fetch(f"{url}/picture", OPEN) == b"picture"
+    assert "proxies are not used" in rejection("http://127.0.0.1:9/", OPEN).detail
+    assert "proxies" not in rejection(f"{url}/missing", OPEN).detail
+
+
 def test_a_redirect_to_no_url_is_told(url):
     assert "leads to 'http://[', which is no URL" in rejection(f"{url}/redirect?http://[", OPEN).detail
 
