@@ -24,7 +24,7 @@ PARALLEL = --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 COMPOSE = docker compose --file docker-compose.yaml $(if $(GPU),--file docker-compose.gpu.yaml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format up down status psql env lock clean compose-up compose-down
+.PHONY: help demo test test-all lint licences format up down status psql env lock pin-images clean compose-up compose-down
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ lint: .venv/installed-dev  ## style, types and import rules
 	$(BIN)/hadolint include/kubernetes/Dockerfile include/kubernetes/Dockerfile.airflow
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+licences: .venv/installed-dev  ## the licence of each package that is installed; a test checks them
+	@$(BIN)/python tests/licences.py
 
 format: .venv/installed-dev  ## bring the code into the house's style
 	$(BIN)/ruff check --fix
@@ -76,6 +79,9 @@ lock: .venv/uv  ## write the lock files anew
 	$(COMPILE) --universal -c requirements.lock -c requirements-torch.lock requirements-dev.txt -o requirements-dev.lock
 	$(COMPILE) $(FOR_IMAGES) --extra imaging --extra store --extra service --extra orchestration -o requirements-airflow.lock
 	$(COMPILE) $(FOR_IMAGES) --extra embedding -o requirements-embedding.lock
+
+pin-images:  ## pin the base images by the digests that their tags have now
+	@include/kubernetes/pin_images.sh
 
 clean: down  ## remove the environment, the embedded services and their data
 	rm -rf .venv .local

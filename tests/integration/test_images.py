@@ -93,6 +93,13 @@ def test_the_embedding_image_holds_neither_airflow_nor_a_database_driver(embeddi
         assert subprocess.run([embedding / "python", "-c", f"import {name}"], capture_output=True).returncode == 1
 
 
+@pytest.mark.parametrize("image", ["embedding", "airflow"])
+def test_what_the_images_hold_may_be_taken(image, request):
+    python = request.getfixturevalue(image) / "python"
+    done = subprocess.run([python, ROOT / "tests" / "licences.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_airflows_image_prepares_both_databases(airflow, services_folder, database_url, tmp_path):
     name = f"{Path(database_url).name}_airflow"
     with psycopg.connect(services.database_url(services_folder, "postgres"), autocommit=True) as admin:
