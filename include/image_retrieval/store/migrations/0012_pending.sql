@@ -1,4 +1,4 @@
--- Schema version 16: what is about to be changed in the object store, so that what a kill leaves there is found.
+-- Schema version 12: what is about to be changed in the object store, so that what a kill leaves there is found.
 
 CREATE TABLE retrieval.pending (
     collection    text NOT NULL,

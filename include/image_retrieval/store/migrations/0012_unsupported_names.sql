@@ -1,4 +1,4 @@
--- Schema version 15: objects that no table can hold under their names are rejected by the listing.
+-- Schema version 12: objects that no table can hold under their names are rejected by the listing.
 
 ALTER TABLE retrieval.rejected DROP CONSTRAINT rejected_stage_check;
 ALTER TABLE retrieval.rejected ADD CONSTRAINT rejected_stage_check CHECK (stage IN ('list', 'resample', 'embed'));

@@ -1,4 +1,4 @@
--- Schema version 14: what people give to the functions of schema images is checked, and told by its name.
+-- Schema version 12: what people give to the functions of schema images is checked, and told by its name.
 
 
 -- The letters that nothing is seen of, as in values.py: spaces, controls, formats, fillers and variation selectors.

@@ -1,4 +1,4 @@
--- Schema version 13: each vector table belongs to one collection under one model, and each database to one project.
+-- Schema version 12: each vector table belongs to one collection under one model, and each database to one project.
 
 CREATE TABLE retrieval.project (
     id     uuid NOT NULL DEFAULT gen_random_uuid(),
