@@ -145,12 +145,12 @@ def connect(settings: Settings) -> httpx.Client:
     base = f"http://{services.address(settings.local_path, 'airflow')}"
     login = {"username": USER, "password": password(settings)}
     token = (
-        httpx.post(f"{base}/auth/token", json=login, timeout=30, trust_env=False)
+        httpx.post(f"{base}/auth/token", json=login, timeout=120, trust_env=False)
         .raise_for_status()
         .json()["access_token"]
     )
     headers = {"Authorization": f"Bearer {token}"}
-    return httpx.Client(base_url=f"{base}/api/v2", headers=headers, timeout=30, trust_env=False)  # no proxy
+    return httpx.Client(base_url=f"{base}/api/v2", headers=headers, timeout=120, trust_env=False)  # no proxy
 
 
 @contextmanager
