@@ -29,11 +29,11 @@ def _bare(rest: str) -> str:
     """What follows `://`, without what stands before an @ or after a ? or #.
 
     A password may hold any of these and `/` itself. So where an @ comes after the host's end, nothing is shown: what
-    looks like a host and its port may be a user and the start of a password.
+    looks like a host and its port may be a user and the start of a password, or the start of a token.
     """
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     beyond = rest[len(authority) :]
-    if authority.count("@") > 1 or ("@" in beyond and ("@" in authority or ":" in authority)):
+    if authority.count("@") > 1 or "@" in beyond:
         return "…"
     path = re.split(r"[?#]", beyond, maxsplit=1)[0]
     return authority.rpartition("@")[2] + path
