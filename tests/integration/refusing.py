@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from xml.etree import ElementTree
 
-from image_retrieval.objectstore import ObjectStore
-
+from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -14,8 +14,8 @@ from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.pipeline import upkeep
 from image_retrieval.pipeline.dropping import drop_collection
+from image_retrieval.pipeline.names import pictures_folder
 from image_retrieval.pipeline.pending import former_folder, settle_all
-from image_retrieval.pipeline.resampling import pictures_folder
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.switching import complete_switch, plan_switch
 from image_retrieval.shards import collection_folder

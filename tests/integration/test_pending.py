@@ -11,9 +11,9 @@ from image_retrieval.errors import Dropped
 from image_retrieval.imaging.resample import Resampled
 from image_retrieval.pipeline.dropping import drop_collection
 from image_retrieval.pipeline.listing import list_images
+from image_retrieval.pipeline.names import pictures_folder
 from image_retrieval.pipeline.pending import former_folder, settle, settle_all
 from image_retrieval.pipeline.registering import Picture, delete_image, make_collection, register_image
-from image_retrieval.pipeline.resampling import pictures_folder
 from image_retrieval.store.connection import connect
 from integration.pictures import put
 from integration.refusing import refusing_store

@@ -4,9 +4,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from image_retrieval.objectstore import ObjectStore
 from pydantic import SecretStr
 
+from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 
 URI = "s3://bucket/mark.json"

@@ -2,8 +2,8 @@
 
 import pytest
 import yaml
-from image_retrieval.objectstore import ObjectStore
 
+from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.dropping import drop_collection
 from image_retrieval.service.routes import collections
 from image_retrieval.store.connection import connect

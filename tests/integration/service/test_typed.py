@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from image_retrieval.objectstore import ObjectStore
 
+from image_retrieval.objects import ObjectStore
 from image_retrieval.service.app import make_app
 from image_retrieval.service.bodies import StrictRoute
 from integration.pictures import SCENES
