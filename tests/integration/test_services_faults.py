@@ -106,7 +106,7 @@ def test_a_service_that_does_not_start_takes_the_others_down_again(folder, serve
     assert ours(folder) == []
 
 
-@pytest.mark.parametrize("stale", [f"{os.getpid()}\n/nowhere\n", ""])
+@pytest.mark.parametrize("stale", [f"{os.getpid()}\n/nowhere\n", ""], ids=["of another process", "empty"])
 def test_a_lock_that_a_crash_left_does_not_matter(server, stale):
     (server / "data" / "postmaster.pid").write_text(stale)
     port = processes.free_port(5600)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from image_retrieval.errors import UserError
+from image_retrieval.redaction import shown_url
 
 
 def split_s3(uri: str) -> tuple[str, str]:
@@ -17,5 +18,5 @@ def local_path(uri: str) -> Path | None:
     if not found:
         return Path(uri)
     if scheme not in ("s3", "file"):
-        raise UserError(f"{uri} is of the unknown scheme {scheme!r}: known are s3:// and file://")
+        raise UserError(f"{shown_url(uri)} is of the unknown scheme {scheme!r}: known are s3:// and file://")
     return Path(rest) if scheme == "file" else None
