@@ -55,6 +55,8 @@ class OddStore(ThreadingHTTPServer):
         self.refuse: Callable[[str, int], tuple[int, str] | None] = lambda key, number: None
         # how a body breaks in its middle: "closed", "reset" or "hangs"
         self.breaks: Callable[[str, int], str | None] = lambda key, number: None
+        # what is answered in place of an object: a body, and an ETag or none
+        self.instead: Callable[[str], tuple[bytes, str | None] | None] = lambda key: None
         self.refuse_write: Callable[[str, int], tuple[int, str] | None] = lambda key, number: None
         self.refuse_delete: dict[str, str] = {}
         self.refuse_listing: tuple[int, str] | None = None
@@ -196,6 +198,9 @@ class _Handler(BaseHTTPRequestHandler):
             number = store.reads
         if refused := store.refuse(key, number):
             self._error(*refused)
+            return
+        if self.command == "GET" and (other := store.instead(key)):
+            self._answer(200, other[0], **({"ETag": f'"{other[1]}"'} if other[1] else {}))
             return
         if key not in store.objects:
             self._error(404, "NoSuchKey")

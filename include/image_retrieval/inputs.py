@@ -33,13 +33,15 @@ REASONS: dict[type[ObjectFault], Reason] = {
 }
 
 
-def stored_image(store: ObjectStore, uri: str, *, etag: str | None = None, limit: int | None = None) -> bytes:
+def stored_image(
+    store: ObjectStore, uri: str, *, etag: str | None = None, size: int | None = None, limit: int | None = None
+) -> bytes:
     """The bytes of an object that is to be a picture, as `ObjectStore.read` has them.
 
     Raises ImageRejected where the object is to blame, and UserError where it is the store.
     """
     try:
-        return store.read(uri, etag=etag, limit=limit)
+        return store.read(uri, etag=etag, size=size, limit=limit)
     except ObjectFault as fault:
         raise rejection_of(fault) from None
 

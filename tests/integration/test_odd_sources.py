@@ -11,6 +11,7 @@ from odd_s3 import odd_store
 from image_retrieval.collection import Collection
 from image_retrieval.errors import Unavailable
 from image_retrieval.objects import ListingIncomplete, ObjectStore, StoreUnavailable, retrying
+from image_retrieval.pipeline.owning import WORK_MARK
 from image_retrieval.pipeline.removing import find_orphans
 from image_retrieval.pipeline.running import run_collection
 from integration.pictures import SCENES, put
@@ -76,7 +77,7 @@ def test_an_empty_source_and_an_absent_work_folder_are_no_error(local, folder, t
     for path in folder.iterdir():
         path.unlink()
     assert counts(local(), "state", "listed", "shards") == ("success", 0, 0)
-    assert not (tmp_path / "work").exists()
+    assert [path.name for path in (tmp_path / "work").iterdir()] == [WORK_MARK]
 
 
 def test_odd_names_cost_one_image_each(local, folder, database_url):
@@ -164,6 +165,21 @@ def test_a_body_that_breaks_costs_nothing_and_one_that_always_does_one_image(odd
     odd.breaks = breaks
     assert counts(remote(), "state", "embedded", "rejected") == ("success", len(KEYS) - 1, 1)
     assert [row[2] for row in rows(database_url, REJECTED)] == ["unreachable"]
+
+
+def test_a_page_in_place_of_every_object_is_no_images_fault(odd, remote, database_url):
+    odd.instead = lambda key: (b"<html>Please log in</html>", None)
+    with pytest.raises(StoreUnavailable, match="gives no object of this shard"):
+        remote()
+    assert rows(database_url, REJECTED) == []
+    odd.instead = lambda key: None
+    assert counts(remote(), "new", "rejected") == (10, 0)
+
+
+def test_an_object_at_which_the_store_always_fails_costs_that_image_alone(odd, remote, database_url):
+    odd.refuse = lambda key, number: (500, "InternalError") if key == KEYS[3] else None
+    assert counts(remote(), "new", "embedded", "rejected") == (10, 9, 1)
+    assert [row[2:] for row in rows(database_url, REJECTED)] == [("unreachable", 1, False)]
 
 
 def test_a_key_told_twice_is_planned_once_and_an_incomplete_listing_deletes_nothing(odd, remote, database_url):

@@ -70,8 +70,8 @@ class Objects(Protocol):
     def pages(self, prefix: str, *, missing_ok: bool, follow_links: bool) -> Iterator[list[StoredObject]]:
         """Pages of the objects under a prefix that ends in `/`: all of them, or an error."""
 
-    def read(self, uri: str, *, etag: str | None, limit: int | None) -> bytes:
-        """The object's bytes, where an etag is given only at that one, and with a limit no more bytes than that."""
+    def read(self, uri: str, *, etag: str | None, size: int | None, limit: int | None) -> bytes:
+        """The object's bytes: at the etag and of the size that are given, and with a limit no more bytes than that."""
 
     def write(self, uri: str, data: bytes) -> None:
         """Write an object whole or not at all."""

@@ -41,12 +41,12 @@ class ObjectStore:
         """
         return self._of(prefix).pages(prefix, missing_ok=missing_ok, follow_links=follow_links)
 
-    def read(self, uri: str, *, etag: str | None = None, limit: int | None = None) -> bytes:
-        """The object's bytes; where an etag is given, only if it still has it; with a limit, no more bytes than that.
+    def read(self, uri: str, *, etag: str | None = None, size: int | None = None, limit: int | None = None) -> bytes:
+        """The object's bytes; where etag and size were listed, only of those; with a limit, no more bytes than that.
 
         Raises ObjectFault where it is this object that cannot be had, StoreUnavailable where it is the store.
         """
-        return self._of(uri).read(uri, etag=etag, limit=limit)
+        return self._of(uri).read(uri, etag=etag, size=size, limit=limit)
 
     def write(self, uri: str, data: bytes) -> None:
         """Write an object whole or not at all."""

@@ -51,7 +51,7 @@ class LocalObjects:
                 name = local_errors.printable(folder)
                 raise UserError(f"folder {name} does not exist: create it, or correct the URI of it") from None
 
-    def read(self, uri: str, *, etag: str | None, limit: int | None) -> bytes:
+    def read(self, uri: str, *, etag: str | None, size: int | None, limit: int | None) -> bytes:  # noqa: ARG002
         path = _path(uri)
 
         def once() -> bytes:

@@ -20,13 +20,14 @@ from image_retrieval.objects.base import (
     ObjectFault,
     ObjectMissing,
     ObjectTooLarge,
+    ObjectUnreadable,
     StoredObject,
     StoreUnavailable,
 )
 from image_retrieval.objects.ranges import RangeReader
 from image_retrieval.objects.retrying import Broken, again
 from image_retrieval.objects.s3_client import place_of, s3_client
-from image_retrieval.objects.s3_errors import MISSING, NOT_CONDITIONAL, OVERTAKEN, code_of, explained
+from image_retrieval.objects.s3_errors import MISSING, NOT_CONDITIONAL, OVERTAKEN, code_of, explained, is_doubtful
 from image_retrieval.objects.s3_listing import pages, plain_etag, require_told_whether_cut
 from image_retrieval.objects.uris import split_s3
 from image_retrieval.settings import Settings
@@ -79,18 +80,25 @@ class S3Objects:
                 f"the object store at {self._place} does not list {prefix} completely: {error}; nothing was changed"
             ) from None
 
-    def read(self, uri: str, *, etag: str | None, limit: int | None) -> bytes:
-        return self._fetched(uri, etag, limit)
+    def read(self, uri: str, *, etag: str | None, size: int | None, limit: int | None) -> bytes:
+        return self._fetched(uri, etag, size, limit)
 
-    def _fetched(self, uri: str, etag: str | None, limit: int | None, span: tuple[int, int] | None = None) -> bytes:
-        """The bytes of an object, or bytes [start, stop) of it, at an etag where one is given."""
+    def _fetched(
+        self, uri: str, etag: str | None, size: int | None, limit: int | None, span: tuple[int, int] | None = None
+    ) -> bytes:
+        """The bytes of an object, or bytes [start, stop) of it, at the etag and of the size that are given."""
         bucket, key = split_s3(uri)
         condition: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {}
         if span is not None:
             condition["Range"] = f"bytes={span[0]}-{span[1] - 1}"
 
         def once() -> bytes:
-            answer = self._client.get_object(Bucket=bucket, Key=key, **condition)
+            try:
+                answer = self._client.get_object(Bucket=bucket, Key=key, **condition)
+            except ClientError as error:
+                if size is not None and is_doubtful(error):  # of those that were listed, others can be asked for
+                    raise ObjectUnreadable(f"{self._place} fails at {uri} ({code_of(error)})") from None
+                raise
             told = answer.get("ContentLength")
             with closing(answer["Body"]) as body:
                 if limit is not None and told is not None and told > limit:
@@ -103,9 +111,13 @@ class S3Objects:
                 raise ObjectTooLarge(f"{uri} has over the limit of {limit} bytes")
             if told is not None and len(data) != told:
                 raise Broken(f"{len(data)} of {told} bytes came")
+            if etag and "ETag" not in answer:  # the page of a proxy, say
+                raise Broken("an answer without an ETag is no object of the store")
             # some stores do not look at the condition
-            if etag and plain_etag(answer.get("ETag", etag)) != etag:
+            if etag and plain_etag(answer["ETag"]) != etag:
                 raise ObjectChanged(f"{uri} is another version than the one that was listed")
+            if size is not None and len(data) != size:
+                raise Broken(f"{len(data)} bytes came, and {size} were listed")
             if span is not None:
                 data = data if "ContentRange" in answer else data[slice(*span)]
                 if len(data) != span[1] - span[0]:
@@ -178,7 +190,7 @@ class S3Objects:
         etag = found.etag
 
         def fetch(start: int, stop: int) -> bytes:
-            return self._fetched(uri, etag, None, (start, stop))
+            return self._fetched(uri, etag, None, None, (start, stop))
 
         return io.BufferedReader(RangeReader(found.size, fetch), buffer_size=BUFFER)
 

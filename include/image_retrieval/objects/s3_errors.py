@@ -17,6 +17,7 @@ from image_retrieval.objects.base import (
 )
 from image_retrieval.objects.retrying import TRIES, Broken
 from image_retrieval.objects.uris import split_s3
+from image_retrieval.redaction import redacted
 
 S3_SETTINGS = "IMAGE_RETRIEVAL_S3_ENDPOINT_URL, …_S3_ACCESS_KEY_ID and …_S3_SECRET_ACCESS_KEY"
 MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound", "MethodNotAllowed", "405"}  # 405: a delete marker
@@ -32,11 +33,20 @@ CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
 KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
 KEYS |= {"AuthorizationHeaderMalformed", "InvalidSecurity", "401", "Unauthorized"}
 REGION = {"PermanentRedirect", "IllegalLocationConstraintException", "301"}
+KNOWN = MISSING | CHANGED | MISNAMED | REFUSED | ARCHIVED | CLOCK | KEYS | REGION | {"NoSuchBucket"}
+BUSY = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "RequestTimeout"}
+BUSY_STATUS = {429, 502, 503, 504}
 
 
 def code_of(error: ClientError) -> str:
     """The word or status that a store gives as the cause."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def is_doubtful(error: ClientError) -> bool:
+    """Whether an answer to a read may be one object's fault as well as the store's: the other objects tell."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return code_of(error) not in KNOWN | BUSY and status not in BUSY_STATUS
 
 
 @contextmanager
@@ -86,7 +96,7 @@ def _of_client(error: BotoCoreError, uri: str, place: str) -> UserError:
         case s3.CredentialRetrievalError() | s3.TokenRetrievalError() | s3.SSOError():
             return StoreUnavailable(f"credentials for {uri} cannot be had ({kind}): check AWS's configuration")
         case s3.ParamValidationError():
-            return NameUnsupported(f"{uri!a} names no bucket and key of S3: correct it")
+            return NameUnsupported(f"{redacted(uri)!a} names no bucket and key of S3: correct it")
         case s3.SSLError():
             return StoreUnavailable(
                 f"TLS with the object store at {place} fails: does it speak https there (check "

@@ -9,7 +9,7 @@ or tells what was not asked for, ends it: what it leaves out would pass for dele
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime
 from itertools import chain
 from operator import lt
 from typing import Any
@@ -19,6 +19,8 @@ from image_retrieval.objects.base import ListingIncomplete, StoredObject
 from image_retrieval.objects.uris import split_s3
 
 TRUNCATED = re.compile(rb"<(?:\w+:)?IsTruncated>\s*([^<]*?)\s*</")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LARGEST = 2**63 - 1  # bytes that the tables can hold as a number
 EMPTY_PAGES = 1000  # in a row: some stores answer so where much was deleted, but none for ever
 
 Ask = Callable[..., dict[str, Any]]  # the version of the protocol, and parameters by name
@@ -142,9 +144,19 @@ def _entry(told: dict[str, Any], bucket: str, start: str, encoded: bool) -> Stor
         raise ListingIncomplete(f"an answer tells no {missing.args[0]} of {key!a}") from None
     if not etag and not key.endswith("/"):  # without one, no version can be told from another
         raise ListingIncomplete(f"an answer tells no ETag of {key!a}")
+    if not 0 <= size <= LARGEST:
+        raise ListingIncomplete(f"an answer tells that {key!a} has {size} bytes")
+    return StoredObject(f"s3://{bucket}/{key}", key[len(start) :], etag, size, _in_utc(modified))
+
+
+def _in_utc(modified: datetime) -> datetime:
+    """A time that the tables can hold; one that no calendar has is the beginning of the epoch."""
     if modified.tzinfo is None:
-        modified = modified.replace(tzinfo=UTC)
-    return StoredObject(f"s3://{bucket}/{key}", key[len(start) :], etag, size, modified)
+        return modified.replace(tzinfo=UTC)
+    try:
+        return modified.astimezone(UTC)
+    except OverflowError:
+        return EPOCH
 
 
 def _is_text(key: str) -> bool:

@@ -15,7 +15,7 @@ from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging.decoders import Decoders
 from image_retrieval.inputs import rejection_of, stored_image
 from image_retrieval.objects import NameUnsupported, ObjectFault, ObjectStore
-from image_retrieval.pipeline.evidence import Evidence
+from image_retrieval.pipeline.evidence import DOUBTFUL, Evidence
 from image_retrieval.pipeline.names import resampled_uri
 from image_retrieval.settings import Settings
 from image_retrieval.shards import ROWS_PER_GROUP, facts_of, reading, resampled_schema, shard_files, writing
@@ -71,6 +71,8 @@ def resample_shard(
             done += len(batch)
             rejected += sum("reason" in row for row in batch)
             progress(len(batch))
+            if all(row.get("reason") in DOUBTFUL for row in batch):  # perhaps the store is down: no need to ask for all
+                evidence.require_images_fault(collection, store)
         evidence.require_images_fault(collection, store)
         seconds = time.monotonic() - started
         out.add_key_value_metadata(
@@ -124,7 +126,7 @@ def _resampled_row(row: Row, collection: Collection, settings: Settings, store: 
         if row["size"] > settings.max_image_bytes:
             detail = f"{row['size']} bytes are over the limit of {settings.max_image_bytes}"
             raise ImageRejected(Reason.TOO_LARGE, detail)
-        found, file = decoders.resample(stored_image(store, row["uri"], etag=row["etag"]))
+        found, file = decoders.resample(stored_image(store, row["uri"], etag=row["etag"], size=row["size"]))
         uri = None
         if collection.resample.keep:
             uri = resampled_uri(collection, row["image_id"], settings)

@@ -82,6 +82,23 @@ def test_what_is_no_objects_fault_is_the_stores(filled, objects, status, code, s
     assert isinstance(refused.value, Unavailable)  # tasks are tried again
 
 
+@pytest.mark.parametrize(("status", "code"), [(500, "InternalError"), (400, "SomethingNew"), (418, "ATeapot")])
+def test_of_a_listed_object_an_unknown_refusal_may_be_its_own(filled, objects, status, code):
+    filled.refuse = lambda key, number: (status, code) if key == "in/a.jpg" else None
+    with pytest.raises(ObjectUnreadable, match=code):
+        objects.read(URI, etag=etag_of(DATA), size=len(DATA))
+    assert objects.read("s3://bucket/in/b.jpg", etag=etag_of(b"b"), size=1) == b"b"
+
+
+@pytest.mark.parametrize("etag", [None, etag_of(DATA)])
+def test_another_body_than_was_listed_is_not_taken_for_the_object(filled, objects, etag):
+    filled.instead = lambda key: (b"<html>Please log in</html>", etag)
+    with pytest.raises(ObjectUnreadable, match=f"broke off {TRIES} times"):
+        objects.read(URI, etag=etag_of(DATA), size=len(DATA))
+    filled.instead = lambda key: None
+    assert objects.read(URI, etag=etag_of(DATA), size=len(DATA)) == DATA
+
+
 def test_a_store_that_is_down_is_unavailable(odd):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -30,6 +30,14 @@ def test_a_listing_tells_what_is_known_of_each_object(filled, objects):
     assert {entry.last_modified.isoformat() for entry in entries} == {"2026-01-02T03:04:05+00:00"}
 
 
+def test_a_time_that_no_table_can_hold_is_the_beginning_of_time(filled, objects):
+    def late(answer, number):
+        answer.written = lambda body: body.replace(b"2026-01-02T03:04:05.000Z", b"9999-12-31T23:59:59-05:00")
+
+    filled.spoil = late
+    assert {entry.last_modified.isoformat() for entry in listed(objects)} == {"1970-01-01T00:00:00+00:00"}
+
+
 @pytest.mark.parametrize(
     ("version", "ignored"),
     [
@@ -91,6 +99,8 @@ ODD = [
     (says(written=lambda body: b""), "fails at|does not say"),
     (says(written=lambda body: b"<html><body>Log in</body></html>"), "does not say whether it is cut"),
     (says(written=lambda body: body.replace(b"<Size>9</Size>", b"")), "tells no Size of"),
+    (says(written=lambda body: body.replace(b"<Size>9<", b"<Size>99999999999999999999<")), "has 9+ bytes"),
+    (says(written=lambda body: body.replace(b"<Size>9<", b"<Size>-1<")), "has -1 bytes"),
     (says(written=lambda body: body.replace(b"03:04:05.000Z", b"yesterday")), "cannot be read"),
     (says(written=lambda body: body.replace(b"in/01.jpg", b"other/01.jpg")), "which was not asked for"),
     (says(token="always"), "no new token|are told twice"),
