@@ -1,6 +1,7 @@
 """What a user writes in include/collections.yaml, checked."""
 
 import re
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from image_retrieval.errors import UserError
 from image_retrieval.located_yaml import Located
+from image_retrieval.redaction import shown_url
 from image_retrieval.schedules import check_schedule
 from image_retrieval.spaces import VectorSpace
 
@@ -21,7 +23,7 @@ ID_GROUPS = {"group_id", "intra_id"}
 
 def _folder_uri(uri: str) -> str:
     if not re.fullmatch(r"(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|file://)/.*", uri):
-        raise ValueError(f"{uri!r} is not allowed: a source is s3://bucket/prefix/ or file:///folder/")
+        raise ValueError(f"{shown_url(uri)} is not allowed: a source is s3://bucket/prefix/ or file:///folder/")
     return uri if uri.endswith("/") else uri + "/"
 
 
@@ -187,7 +189,7 @@ class Collection(Strict):
             return True
         if key.endswith(("/", "/.")):  # a path leaves these out
             others = self.glob
-        return bool(others) and any(PurePosixPath(key).match(pattern.lower()) for pattern in others)
+        return bool(others) and any(_matches(PurePosixPath(key), pattern.lower()) for pattern in others)
 
     def groups(self, key: str) -> tuple[str | None, str | None]:
         """`group_id` and `intra_id` that the pattern finds in a key, relative to the source."""
@@ -213,6 +215,23 @@ def _split(globs: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(glob.lower().removeprefix("*") for glob in globs if glob in plain), tuple(
         glob for glob in globs if glob not in plain
     )
+
+
+def _matches(key: PurePosixPath, pattern: str) -> bool:
+    """Whether the end of a key matches a glob; `**` stands for folders of any depth, none among them."""
+    if "**" not in pattern:
+        return key.match(pattern)
+    parts = PurePosixPath(pattern).parts
+    return _match_parts(key.parts, parts if pattern.startswith("/") else ("**", *parts))
+
+
+def _match_parts(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    if not patterns:
+        return not parts
+    first, *rest = patterns
+    if first == "**":
+        return any(_match_parts(parts[start:], tuple(rest)) for start in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], first) and _match_parts(parts[1:], tuple(rest))
 
 
 def _describe(error: Any) -> str:

@@ -23,10 +23,17 @@ def _in_one_line(given: SecretStr) -> SecretStr:
     return given
 
 
+def _without_secret(uri: str) -> str:
+    if "@" in uri.partition("://")[2].partition("/")[0]:
+        raise ValueError("holds keys before an @: they belong into the settings of the store")
+    return uri
+
+
 # days and seconds that Python's and PostgreSQL's intervals can hold
 Days = Annotated[float, Field(ge=0, le=36_500)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Key = Annotated[SecretStr, AfterValidator(_in_one_line)]
+Uri = Annotated[str, AfterValidator(_without_secret)]
 
 
 class Settings(BaseSettings):
@@ -45,7 +52,7 @@ class Settings(BaseSettings):
     s3_secret_access_key: Key | None = None
     s3_region: str | None = Field(None, description="unset: boto3's own chain")
     s3_timeout_seconds: Seconds = Field(30, description="for connecting and for each read")
-    work_uri: str = Field("s3://image-retrieval/", description="where manifests, pixels and vectors pass between tasks")
+    work_uri: Uri = Field("s3://image-retrieval/", description="where manifests, pixels and vectors pass between tasks")
 
     runner: Literal["local", "kubernetes"] = Field("local", description="embed in a process here, or in a GPU pod")
     device: str = Field("cpu", description="where models run in processes here: cpu, cuda, or the rank of a GPU")
@@ -100,7 +107,7 @@ class Settings(BaseSettings):
     )
 
     token: Key = Field(SecretStr(""), description="what clients of `image-retrieval serve` must send")
-    service_source_uri: str = Field(
+    service_source_uri: Uri = Field(
         "s3://images/collections/", description="pictures of collections that are made through the API lie under it"
     )
     service_max_bytes: int = Field(32 * 2**20, ge=1024, description="larger requests to the service are refused")

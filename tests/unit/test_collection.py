@@ -273,6 +273,13 @@ def test_a_schedule_is_a_preset_or_a_cron_expression_or_none(schedule):
         ("img_[0-9]?.webp", "IMG_12.webp", True),
         (["*.jpg", "*.png"], "a.png", True),
         ([], "a.png", False),
+        ("**/*.jpg", "a.jpg", True),
+        ("**/*.jpg", "2026/11/a.jpg", True),
+        ("photos/**/*.jpg", "photos/a.jpg", True),
+        ("photos/**/*.jpg", "shop/photos/2026/11/a.JPG", True),
+        ("photos/**/*.jpg", "shop/a.jpg", False),
+        ("photos/**", "photos/2026/a.png", True),
+        ("**", "a", True),
     ],
 )
 def test_globs_take_keys_in_any_case(glob, key, taken):

@@ -91,6 +91,8 @@ def test_a_wrong_value_is_told_with_its_variable(services, monkeypatch, place, n
         ("S3_ACCESS_KEY_ID", "hidden\n", "line break"),
         ("S3_SECRET_ACCESS_KEY", "hid\rden", "line break"),
         ("TOKEN", "hidden\n", "line break"),
+        ("WORK_URI", "s3://key:hidden@bucket/", "keys before an @"),
+        ("SERVICE_SOURCE_URI", "s3://key:hidden@bucket/", "keys before an @"),
         ("S3_TIMEOUT_SECONDS", "nan", "finite number"),
         ("MAX_IMAGE_SECONDS", "inf", "finite number"),
         ("DELETED_GRACE_DAYS", "1e300", "less than or equal to 36500"),
