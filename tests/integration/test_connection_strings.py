@@ -45,7 +45,7 @@ def test_an_encoded_password_opens_the_database(role, database_url):
     settings = settings_of(f"postgresql://{login}@{place.hostname}:{place.port}{place.path}")
     migrate(settings)
     with connect(settings) as connection:
-        assert connection.execute("SELECT current_user AS role").fetchone() == {"role": role}
+        assert connection.execute("SELECT session_user AS role").fetchone() == {"role": role}
     asked = [str(programs() / "psql"), "-Atc", "SELECT current_user"]
     told = subprocess.run(asked, env=psql_environment(settings), capture_output=True, text=True, check=True)
     assert told.stdout.strip() == role

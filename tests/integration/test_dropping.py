@@ -47,6 +47,7 @@ VALUES ('former', 'models/former', 'vision_transformer', 3, true, 'float32');
 CREATE TABLE retrieval.vector_things_former (LIKE retrieval.vector_things_random INCLUDING ALL);
 ALTER TABLE retrieval.vector_things_former ADD FOREIGN KEY (id) REFERENCES retrieval.image;
 INSERT INTO retrieval.vector_things_former SELECT * FROM retrieval.vector_things_random;
+INSERT INTO retrieval.vector_space (collection, model) VALUES ('things', 'former');
 SELECT retrieval.face_vectors('things', 'former', 'cosine');
 INSERT INTO retrieval.switch (collection, from_model, to_model, state, ended_at)
 VALUES ('things', 'former', 'random', 'switched', now());
@@ -250,22 +251,15 @@ def test_what_the_store_refuses_to_delete_is_told_and_tried_again(filled, comman
     assert of_collection(database_url, "things")["pending"] == 0
 
 
-def test_two_collections_whose_vectors_share_a_table_are_told_apart(filled, project, database_url):
-    """As former versions let them: `things` under `eu_random` beside `things_eu` under `random`."""
+def test_a_table_whose_name_could_be_the_collections_is_left_to_its_own(filled, project, database_url):
+    """`things` under `eu_random` beside `things_eu` under `random`."""
     with psycopg.connect(database_url) as connection:
         connection.execute(
             "INSERT INTO retrieval.model (name, source, family, dimensions, use_cls_token, dtype) "
             "SELECT 'eu_random', source, family, dimensions, use_cls_token, dtype FROM retrieval.model"
         )
-        connection.execute(
-            f"INSERT INTO retrieval.vector_{OTHER}_random (id, etag, embedding) "
-            "SELECT id, etag, embedding FROM retrieval.vector_things_random"
-        )
     with connect(project) as connection:
-        assert [(table.vectors, table.shared) for table in vector_tables(connection, "things")] == [
-            (f"vector_{OTHER}_random", True),
-            ("vector_things_random", False),
-        ]
+        assert [table.vectors for table in vector_tables(connection, "things")] == ["vector_things_random"]
     drop_collection("things", project)
     assert rows(database_url, f"SELECT count(*) FROM retrieval.vector_{OTHER}_random") == [(len(KEYS),)]
     assert len(rows(database_url, f"SELECT * FROM images.similar_to('{OTHER}', 'a')")) == len(KEYS) - 1

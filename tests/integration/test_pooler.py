@@ -9,7 +9,7 @@ from pooler import PROGRAM, pooled
 from pydantic import SecretStr
 
 from image_retrieval.pipeline.running import run_collection
-from image_retrieval.pipeline.upkeep import keep_index, refresh_duplicates, remove_deleted
+from image_retrieval.pipeline.upkeep import Kept, keep_index, refresh_duplicates, remove_deleted
 from image_retrieval.service.listening import Listener
 from image_retrieval.service.state import CONNECTIONS, Service
 from image_retrieval.store.connection import Pooled, connect, notifications
@@ -58,9 +58,9 @@ def test_a_whole_run_and_the_upkeep_go_through(behind, collection, store, databa
     report = run_collection(collection, "second", behind, full=True)
     assert (report["state"], report["gone"], report["changed"]) == ("success", 2, 22)
     at_once = behind.model_copy(update={"deleted_grace_days": 0})
-    assert remove_deleted(collection, at_once)["removed"] == 2
-    assert keep_index(collection, behind)["index"]
-    assert refresh_duplicates(collection, behind)["compared"] == 22
+    assert remove_deleted(Kept(collection, listed=True), at_once)["removed"] == 2
+    assert keep_index(Kept(collection, listed=True), behind)["index"]
+    assert refresh_duplicates(Kept(collection, listed=True), behind)["compared"] == 22
     assert leftovers(behind, database_url) == (("0", '""', True, 0), [(0,)])
 
 

@@ -140,4 +140,4 @@ def test_a_name_that_the_api_gave_is_not_an_entrys_as_well(project, collection, 
     with pytest.raises(UserError, match="was made through the API"):
         import_collection(collection, f"{project.work_uri}nothing/x.parquet", project, model="random")
     make(project, collection, ("things", "random"))
-    assert kept_collections(project)["things"].source == made.source
+    assert kept_collections(project)["things"].collection.source == made.source

@@ -17,7 +17,7 @@ from image_retrieval.pipeline.owning import pictures_place, require_own, work_pl
 from image_retrieval.pipeline.registering import make_collection
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.switching import plan_switch
-from image_retrieval.pipeline.upkeep import remove_deleted
+from image_retrieval.pipeline.upkeep import Kept, remove_deleted
 from image_retrieval.store.connection import connect
 from integration.pictures import SCENES, put
 from integration.tables import rows
@@ -51,8 +51,8 @@ def test_another_projects_work_folder_is_left_alone(project, second, collection,
         lambda: list_images(collection, "run", second, dry_run=True),
         lambda: run_collection(collection, "other", second),
         lambda: plan_switch(collection, collection.model, "switch", second),
-        lambda: remove_deleted(collection, second),
-        lambda: remove_deleted(collection, second, dry_run=True),
+        lambda: remove_deleted(Kept(collection, listed=True), second),
+        lambda: remove_deleted(Kept(collection, listed=True), second, dry_run=True),
     ):
         with pytest.raises(UserError, match=ANOTHERS):
             attempt()

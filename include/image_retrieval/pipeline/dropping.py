@@ -55,7 +55,7 @@ def find_contents(name: str, settings: Settings, *, originals: bool = False) -> 
     with connect(settings) as connection:
         pictures, *folders = _folders(connection, name, settings, originals=originals)
         rows = asdict(dropping.count_rows(connection, name))
-        tables = [table.vectors for table in dropping.vector_tables(connection, name) if not table.shared]
+        tables = [table.vectors for table in dropping.vector_tables(connection, name)]
         sources = ({*folders[2:]} | _announced(connection, name)) - {pictures, *folders[:2]}
     return Contents(
         **rows,

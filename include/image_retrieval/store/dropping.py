@@ -26,11 +26,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class VectorTable:
-    """A table of the collection's vectors under one model; `shared`: another collection's too, by its name."""
+    """A table of the collection's vectors under one model."""
 
     vectors: str
     model: str
-    shared: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def count_rows(connection: Connection, collection: str) -> Rows:
 def vector_tables(connection: Connection, collection: str) -> list[VectorTable]:
     """The tables of a collection's vectors, under every model."""
     with connection.cursor(row_factory=class_row(VectorTable)) as cursor:
-        return cursor.execute(statement("dropping", "find_claimed_tables"), {"collection": collection}).fetchall()
+        return cursor.execute(statement("dropping", "find_vector_tables"), {"collection": collection}).fetchall()
 
 
 def find_running(connection: Connection, collection: str) -> Running | None:
@@ -74,22 +73,12 @@ def forget_collection(connection: Connection, collection: str, seconds: float) -
     where somebody reads the collection for so many seconds, UserError where something of a user's depends on its view.
     """
     tables = vector_tables(connection, collection)
-    own = [table for table in tables if not table.shared]
-    insist(collection, partial(_close, connection, collection, own), seconds)
-    shared = [table for table in tables if table.shared]
-    for table in shared:
-        query = statement("dropping", "remove_shared_vectors", vectors=table.vectors)
-        connection.execute(query, {"collection": collection})
+    insist(collection, partial(_close, connection, collection, tables), seconds)
     connection.execute(statement("dropping", "forget_collection"), {"collection": collection})
-    insist(collection, partial(_drop_vectors, connection, collection, own), seconds)
-    for table in shared:  # what searches them may ask for the rights of the view that is gone
-        name = f"{collection}_{table.model}"
-        query = statement("dropping", "forget_face", nearest=f"nearest_{name}", face=f"images_{name}")
-        connection.execute(query)
-        connection.execute(statement("dropping", "face_others"), {"vectors": table.vectors})
+    insist(collection, partial(_drop_vectors, connection, collection, tables), seconds)
 
 
-def _close(connection: Connection, collection: str, own: list[VectorTable]) -> None:
+def _close(connection: Connection, collection: str, tables: list[VectorTable]) -> None:
     """Take the view away and empty the vector tables: their rows would keep the images' from going."""
     with connection.transaction():
         connection.execute(statement("dropping", "wait_shortly"))
@@ -99,14 +88,14 @@ def _close(connection: Connection, collection: str, own: list[VectorTable]) -> N
         except psycopg.errors.DependentObjectsStillExist as error:
             told = " ".join((error.diag.message_detail or "").split())
             raise UserError(f"images.{collection} cannot be dropped: {told}: drop that first") from None
-        for table in own:
+        for table in tables:
             connection.execute(statement("dropping", "empty_vectors", vectors=table.vectors))
         connection.execute(statement("dropping", "wait_for_rows"))
 
 
-def _drop_vectors(connection: Connection, collection: str, own: list[VectorTable]) -> None:
+def _drop_vectors(connection: Connection, collection: str, tables: list[VectorTable]) -> None:
     with connection.transaction():
         connection.execute(statement("dropping", "wait_shortly"))  # a reference to retrieval.image locks that, too
-        for table in own:
+        for table in tables:
             names = {"collection": collection, "model": table.model}
             connection.execute(statement("switch", "drop_vectors"), names)

@@ -1,21 +1,8 @@
--- name: find_claimed_tables
--- Vector tables that the collection has under any model, and whether another one has a table of that very name:
--- `shop` under `eu_v2` beside `shop_eu` under `v2`.
-WITH claims AS (
-    SELECT name AS collection, model FROM retrieval.collection
-    UNION SELECT collection, model FROM retrieval.run
-    UNION SELECT collection, also FROM retrieval.run WHERE also IS NOT NULL
-    UNION SELECT collection, from_model FROM retrieval.switch
-    UNION SELECT collection, to_model FROM retrieval.switch
-    UNION SELECT name, definition -> 'model' ->> 'name' FROM retrieval.made_collection
-)
-SELECT 'vector_' || %(collection)s || '_' || m.name AS vectors, m.name AS model,
-       EXISTS (SELECT FROM claims AS c
-               WHERE c.collection <> %(collection)s
-                 AND c.collection || '_' || c.model = %(collection)s || '_' || m.name) AS shared
-FROM retrieval.model AS m
-WHERE to_regclass('retrieval.' || quote_ident('vector_' || %(collection)s || '_' || m.name)) IS NOT NULL
-ORDER BY m.name;
+-- name: find_vector_tables
+-- those that the collection has under any model
+SELECT vectors, model FROM retrieval.vector_space
+WHERE collection = %(collection)s AND to_regclass('retrieval.' || quote_ident(vectors)) IS NOT NULL
+ORDER BY model;
 
 -- name: count_rows
 SELECT (SELECT count(*) FROM retrieval.image WHERE collection = %(collection)s) AS images,
@@ -50,17 +37,6 @@ SET LOCAL lock_timeout = 0;
 -- name: empty_vectors
 TRUNCATE retrieval.{vectors};
 
--- name: remove_shared_vectors
-DELETE FROM retrieval.{vectors} AS v USING retrieval.image AS i WHERE i.id = v.id AND i.collection = %(collection)s;
-
--- name: forget_face
-DROP FUNCTION IF EXISTS retrieval.{nearest};
-DROP VIEW IF EXISTS retrieval.{face};
-
--- name: face_others
-SELECT retrieval.face_vectors(name, model, distance)
-FROM retrieval.collection WHERE 'vector_' || name || '_' || model = %(vectors)s;
-
 -- name: forget_collection
 -- every table with a column `collection`, and those that know it by its name; shards go with their runs, duplicates and
 -- compared with their images
@@ -69,6 +45,8 @@ WITH images AS (DELETE FROM retrieval.image WHERE collection = %(collection)s),
      runs AS (DELETE FROM retrieval.run WHERE collection = %(collection)s),
      switches AS (DELETE FROM retrieval.switch WHERE collection = %(collection)s),
      verdicts AS (DELETE FROM retrieval.verdict WHERE collection = %(collection)s),
+     spaces AS (DELETE FROM retrieval.vector_space AS s WHERE s.collection = %(collection)s
+                AND to_regclass('retrieval.' || quote_ident(s.vectors)) IS NULL),
      recalls AS (DELETE FROM retrieval.recall WHERE collection = %(collection)s),
      shown AS (DELETE FROM retrieval.collection WHERE name = %(collection)s)
 DELETE FROM retrieval.made_collection WHERE name = %(collection)s;
