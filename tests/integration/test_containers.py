@@ -1,17 +1,24 @@
-"""The stack of docker-compose.yaml, started for good: where an engine runs and has the images."""
+"""The stack of docker-compose.yaml: built, started, used, and started again; where an engine has the base images.
+
+Where no registry of images can be reached, tests/stand_ins/make makes stand-ins of them.
+"""
 
 import json
 import os
+import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+import yaml
 from manifests import ROOT
 
 pytestmark = pytest.mark.slow
 
+AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 # the tests look from inside, and another stack may run beside this one
 NO_PORTS = """
 services:
@@ -19,64 +26,171 @@ services:
   objects: {ports: !reset []}
   api-server: {ports: !reset []}
 """
+COPIED = (
+    "dags",
+    "plugins",
+    "include",
+    "LICENSE",
+    "README.md",
+    "pyproject.toml",
+    ".dockerignore",
+    "docker-compose.yaml",
+)
+FOUND = "SELECT image_id FROM images.similar_to('demo', 'red-circle/0000', k => 5)"
 
 
 def missing() -> str | None:
-    """What this machine lacks to start the stack."""
+    """What this machine lacks to build and start the stack."""
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "info"], capture_output=True).returncode:
         return "no Docker engine answers here"
     if subprocess.run([docker, "compose", "version"], capture_output=True).returncode:
         return "the Docker here has no compose"
-    used = subprocess.run(
-        [docker, "compose", f"--file={ROOT / 'docker-compose.yaml'}", "config", "--no-interpolate", "--images"],
-        capture_output=True,
-        text=True,
-    ).stdout.split()
-    inspect = [docker, "image", "inspect"]
-    absent = [name for name in used if subprocess.run([*inspect, name], capture_output=True).returncode]
-    return f"images are missing, build or pull them: {', '.join(absent)}" if absent else None
+    services = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
+    base = re.search(r"^ARG AIRFLOW_IMAGE=(\S+)", (ROOT / "include/kubernetes/Dockerfile.airflow").read_text(), re.M)
+    used = [base[1], *(services[name]["image"] for name in ("postgres", "objects"))]
+    absent = [
+        name for name in used if subprocess.run([docker, "image", "inspect", name], capture_output=True).returncode
+    ]
+    return f"base images are missing, pull them or see tests/stand_ins/make: {', '.join(absent)}" if absent else None
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
-    """Runs a command in a service's container of a stack of the test's own."""
-    if lacks := missing():
-        pytest.skip(lacks)
-    folder = tmp_path_factory.mktemp("stack")
-    (folder / "ports.yaml").write_text(NO_PORTS)
-    made = subprocess.run([sys.executable, ROOT / "include/compose/make_secrets.py"], capture_output=True, text=True)
-    (folder / "env").write_text(made.stdout)
-    files = [f"--file={path}" for path in (ROOT / "docker-compose.yaml", folder / "ports.yaml")]
-    compose = ["docker", "compose", f"--project-name=test-{os.getpid()}", f"--env-file={folder / 'env'}", *files]
+@dataclass(frozen=True)
+class Stack:
+    """A checkout of its own, as somebody with a strict umask made it, and the containers of its compose file."""
 
-    def execute(service: str, *command: str) -> str:
-        done = subprocess.run([*compose, "exec", "-T", service, *command], capture_output=True, text=True)
+    folder: Path
+    project: str
+
+    def compose(self, *arguments: str) -> str:
+        files = [f"--file={self.folder / name}" for name in ("docker-compose.yaml", "ports.yaml")]
+        command = ["docker", "compose", f"--project-name={self.project}", *files, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def execute(self, service: str, *command: str) -> str:
+        return self.compose("exec", "-T", service, *command)
+
+    def program(self, *arguments: str) -> str:
+        """What `image-retrieval` prints in the scheduler's container."""
+        return self.execute("scheduler", "python", "-m", "image_retrieval.cli", *arguments)
+
+    def rows(self, statement: str) -> list[str]:
+        shown = self.execute("postgres", "psql", "-U", "postgres", "-At", "image_retrieval", "-c", statement)
+        return shown.splitlines()
+
+    def up(self) -> None:
+        """What `make compose-up` does, without ports."""
+        compose = f"docker compose --project-name={self.project} --file=docker-compose.yaml --file=ports.yaml"
+        make = ["make", f"--file={ROOT / 'Makefile'}", "compose-up", f"COMPOSE={compose}", "PYTHON=/no/python/here"]
+        done = subprocess.run(make, cwd=self.folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def started(self) -> dict[str, str]:
+        """Each container that runs, and when it was started."""
+        inspect = ["docker", "inspect", "--format={{.Name}} {{.Id}} {{.State.StartedAt}}"]
+        found = subprocess.run(
+            [*inspect, *self.compose("ps", "-q").split()], capture_output=True, text=True, check=True
+        )
+        return dict(line.split(" ", 1) for line in found.stdout.splitlines())
+
+
+def close(folder: Path) -> None:
+    """Take the rights of group and others from all that lies in a folder: a checkout under umask 077."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode & 0o700)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    if lacks := missing():
+        pytest.skip(lacks)
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in (*COPIED, *(path.name for path in ROOT.glob("requirements*.lock"))):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    (folder / "ports.yaml").write_text(NO_PORTS)
+    close(folder)
+    stack = Stack(folder, f"test-{os.getpid()}")
     try:
-        subprocess.run([*compose, "up", "--detach", "--wait", "--no-build", "--pull=never"], check=True)
-        yield execute
+        subprocess.run(["make", "--silent", f"--file={ROOT / 'Makefile'}", ".env"], cwd=folder, check=True)
+        stack.compose("build")
+        stack.up()
+        yield stack
     finally:
-        subprocess.run([*compose, "down", "--volumes"], check=True)
+        stack.compose("down", "--volumes")
 
 
-def test_the_stack_embeds_the_demo(stack):
-    stack("scheduler", "python", "include/compose/fill_demo.py")
-    program = ("scheduler", "python", "-m", "image_retrieval.cli")
-    assert json.loads(stack(*program, "healthcheck", "demo"))["dimensions"] == 128
-    stack("scheduler", "airflow", "dags", "test", "image_embedding_demo")
-    assert json.loads(stack(*program, "stats", "--json"))["demo"]["images"] > 0
+@pytest.fixture(scope="module")
+def filled(stack: Stack) -> Stack:
+    """The stack after a run of the demo's two collections."""
+    stack.execute("scheduler", "python", "include/compose/fill_demo.py")
+    for collection in ("demo", "photos"):
+        stack.execute("scheduler", "airflow", "dags", "test", f"image_embedding_{collection}")
+    return stack
+
+
+def test_the_stack_embeds_and_searches(filled):
+    assert json.loads(filled.program("healthcheck", "demo"))["dimensions"] == 128
+    assert json.loads(filled.program("stats", "--json"))["demo"]["images"] > 0
+    found = filled.rows(FOUND)
+    assert len(found) == 5
+    assert "red-circle/0000_again" in found
+
+
+def test_both_models_that_ship_are_stored(filled):
+    assert json.loads(filled.program("healthcheck", "photos"))["dimensions"] > 0
+    assert filled.rows("SELECT count(*) FROM images.photos") == ["0"]  # nobody put one there: no image, no failure
+
+
+def test_a_second_start_leaves_alone_what_runs(filled):
+    before = filled.started()
+    assert len(before) == len(AIRFLOW) + 2
+    filled.up()
+    assert filled.started() == before
+
+
+def test_an_edited_collections_file_reaches_what_runs(stack):
+    path = stack.folder / "include" / "collections.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["collections"]["more"] = dict(document["collections"]["photos"], source="s3://images/more/")
+    # as editors do: another file in its place
+    partial = path.with_suffix(".partial")
+    partial.write_text(yaml.safe_dump(document))
+    partial.replace(path)
+    for service in AIRFLOW:
+        program = (
+            "from image_retrieval.settings import load_settings; print(load_settings().collections_path.read_text())"
+        )
+        assert "more:" in stack.execute(service, "python", "-c", program)
+
+
+def test_another_start_finds_what_was_there(filled):
+    before = filled.rows(FOUND)
+    filled.compose("down")
+    filled.up()
+    assert filled.rows(FOUND) == before
+    assert json.loads(filled.program("stats", "--json"))["demo"]["images"] > 0
+    assert "0 written, 0 removed" in filled.execute("scheduler", "python", "include/compose/fill_demo.py")
 
 
 def test_the_stack_has_its_pools_and_its_user(stack):
-    pools = json.loads(stack("scheduler", "airflow", "pools", "list", "--output=json"))
+    pools = json.loads(stack.execute("scheduler", "airflow", "pools", "list", "--output=json"))
     assert {"gpu", "resample"} <= {row["pool"] for row in pools}
-    users = json.loads(stack("scheduler", "airflow", "users", "list", "--output=json"))
+    users = json.loads(stack.execute("scheduler", "airflow", "users", "list", "--output=json"))
     assert [row["username"] for row in users] == ["admin"]
 
 
-def test_no_container_is_root(stack):
-    for service in ("api-server", "scheduler", "dag-processor", "triggerer"):
-        assert stack(service, "id", "-u").strip() == "50000"
+def test_what_serves_is_not_root_and_writes_to_its_volumes_only(stack):
+    for service in AIRFLOW:
+        assert stack.execute(service, "id", "-u").strip() == "50000"
+    for service in (*AIRFLOW, "postgres", "objects"):
+        status = stack.execute(service, "cat", "/proc/1/status")
+        assert int(re.search(r"^Uid:\s+(\d+)", status, re.M)[1]) > 0
+        assert int(re.search(r"^CapEff:\s+(\w+)", status, re.M)[1], 16) == 0
+        assert re.search(r"^NoNewPrivs:\s+1", status, re.M)
+        tried = stack.execute(service, "sh", "-c", "touch /etc/written 2>&1 || true")
+        assert "Read-only file system" in tried
