@@ -3,11 +3,17 @@
 Where no registry of images can be reached, tests/stand_ins/make makes stand-ins of them.
 """
 
+import fcntl
 import json
 import os
+import pty
 import re
+import select
 import shutil
+import struct
 import subprocess
+import termios
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,12 +130,45 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.compose("down", "--volumes")
 
 
+def pasted(block: str, until: str, folder: Path, environment: dict[str, str]) -> str:
+    """What a terminal shows of a block that is pasted into it, until a text comes or 15 minutes have passed."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+    shell = subprocess.Popen(
+        ["bash", "--norc"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown, end = "", time.monotonic() + 900
+    try:
+        os.write(ours, block.encode())
+        while until not in shown and time.monotonic() < end:
+            if select.select([ours], [], [], 5)[0]:
+                shown += os.read(ours, 4096).decode(errors="replace")
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
+    return shown
+
+
 @pytest.fixture(scope="module")
 def filled(stack: Stack) -> Stack:
-    """The stack after a run of the demo's two collections."""
-    stack.execute("scheduler", "python", "include/compose/fill_demo.py")
-    for collection in ("demo", "photos"):
-        stack.execute("scheduler", "airflow", "dags", "test", f"image_embedding_{collection}")
+    """The stack after a run of the demo's two collections, the first as docs/compose.md says."""
+    (block,) = re.findall(r"```sh\n(docker compose exec .*?)```", (ROOT / "docs/compose.md").read_text(), re.DOTALL)
+    environment = {
+        **os.environ,
+        "COMPOSE_FILE": "docker-compose.yaml:ports.yaml",
+        "COMPOSE_PROJECT_NAME": stack.project,
+    }
+    shown = pasted(block, "(5 rows)", stack.folder, environment)
+    assert "(5 rows)" in shown, shown
+    stack.execute("scheduler", "airflow", "dags", "test", "image_embedding_photos")
     return stack
 
 
