@@ -12,15 +12,18 @@ LONGEST = 2500  # bytes of a URI: an entry of a B-tree takes 2,704, with the col
 LONGEST_NAME = 255  # bytes of a name in a folder
 LONGEST_PATH = 4095  # bytes of a path
 LONGEST_KEY = 1024  # bytes of an S3 key
+MARK = "#sha256:"  # ends the text of a URI that no table can hold, with a hash of its bytes
+HASH = 32  # hexadecimal digits
 HEAD = 100  # bytes that a shortened name keeps
 # what a path would not keep as it is, and what could be taken for a name that was escaped or shortened
 ODD_ID = re.compile(r"(?:^|/)\.?(?:/|$)|%2E%2E/|~[0-9a-f]{32}$|\0")
+MARKED = re.compile(rf"{MARK}[0-9a-f]{{{HASH}}}$")
 SHORTENED = re.compile(r"[^/]*~([0-9a-f]{32})")
 
 
 def fault_of(uri: str) -> str | None:
     """Why no table can hold this URI, in words; None where it can."""
-    if uri.isascii() and len(uri) <= LONGEST and "\0" not in uri:
+    if uri.isascii() and len(uri) <= LONGEST and "\0" not in uri and MARK not in uri:
         return None
     try:
         size = len(uri.encode())
@@ -28,16 +31,22 @@ def fault_of(uri: str) -> str | None:
         return "its name is not UTF-8"
     if "\0" in uri:
         return "its name holds a NUL character"
+    if MARKED.search(uri):
+        return f"its name ends in {MARK} and {HASH} digits, as names that no table can hold are reported"
     return f"its URI has {size} bytes, over the limit of {LONGEST}" if size > LONGEST else None
 
 
 def as_text(uri: str) -> str:
-    """A URI as the tables can hold it: bytes that are no text escaped, the end of a long one replaced by a hash."""
+    """A URI that has a fault, as the tables can hold it: its beginning with escapes and a hash; no two are alike.
+
+    A URI without a fault never ends so.
+    """
     raw = uri.encode("utf-8", "surrogateescape")
     text = raw.decode("utf-8", "backslashreplace").replace("\0", r"\x00")
-    if len(text.encode()) <= LONGEST:
-        return text
-    return f"{_cut(text, LONGEST - 40)}…~{hashlib.sha256(raw).hexdigest()[:32]}"
+    ending = f"{MARK}{hashlib.sha256(raw).hexdigest()[:HASH]}"
+    if len(text.encode()) > LONGEST - len(ending):
+        ending = f"…{ending}"
+    return f"{_cut(text, LONGEST - len(ending.encode()))}{ending}"
 
 
 def pictures_folder(collection: str, settings: Settings) -> str:

@@ -1,5 +1,6 @@
 """Names that tables can hold, and names of kept pictures that every store takes."""
 
+import hashlib
 import posixpath
 import re
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from image_retrieval.collection import Collection
 from image_retrieval.pipeline import names
-from image_retrieval.pipeline.names import as_text, fault_of, hash_of, ids_of, resampled_uri
+from image_retrieval.pipeline.names import MARK, as_text, fault_of, hash_of, ids_of, resampled_uri
 from image_retrieval.settings import Settings
 
 WORK = [Settings(work_uri="s3://work/"), Settings(work_uri="file:///work/")]
@@ -84,22 +85,43 @@ RAW = st.binary(max_size=60) | st.builds(lambda part: part * 60, st.binary(max_s
 @example("é".encode() * 1300)
 def test_any_name_is_told_as_text_that_tables_can_hold(raw):
     uri = "file:///in/" + raw.decode("utf-8", "surrogateescape")
-    text = as_text(uri)
-    assert fault_of(text) is None
-    assert (text == uri) == (fault_of(uri) is None)
+    if fault_of(uri) is None:
+        assert MARK not in uri
+    else:
+        text = as_text(uri)
+        assert len(text.encode()) <= names.LONGEST
+        assert "\0" not in text
+        assert fault_of(text) is not None  # so no image of a good name has this one
+
+
+@given(st.lists(RAW, min_size=2, max_size=2, unique=True))
+@example([b"\xff.jpg", rb"\xff.jpg"])
+@example([b"a\0.jpg", rb"a\x00.jpg"])
+@example([b"\xff", rb"\xff#sha256:" + hashlib.sha256(b"file:///in/\xff").hexdigest()[:32].encode()])
+def test_no_two_names_share_a_text(raw):
+    uris = ["file:///in/" + name.decode("utf-8", "surrogateescape") for name in raw]
+    texts = {as_text(uri) if fault_of(uri) else uri for uri in uris}
+    assert len(texts) == 2
 
 
 @pytest.mark.parametrize(
     ("uri", "fault", "text"),
     [
-        ("s3://b/a.jpg", None, "s3://b/a.jpg"),
-        ("s3://b/a\nb\x01.jpg", None, "s3://b/a\nb\x01.jpg"),
+        ("s3://b/a.jpg", None, None),
+        ("s3://b/a\nb\x01.jpg", None, None),
+        ("s3://b/a#sha256:.jpg", None, None),
         ("s3://b/caf\udce9.jpg", "its name is not UTF-8", r"s3://b/caf\xe9.jpg"),
         ("s3://b/a\0.jpg", "its name holds a NUL character", r"s3://b/a\x00.jpg"),
+        (
+            f"s3://b/a#sha256:{'0' * 32}",
+            "its name ends in #sha256: and 32 digits, as names that no table can hold are reported",
+            f"s3://b/a#sha256:{'0' * 32}",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_name_is_told(uri, fault, text):
-    assert (fault_of(uri), as_text(uri)) == (fault, text)
+    assert fault_of(uri) == fault
+    assert fault is None or re.fullmatch(re.escape(text) + "#sha256:[0-9a-f]{32}", as_text(uri))
 
 
 def test_a_long_uri_is_shortened_and_keeps_apart_from_others():
