@@ -156,7 +156,7 @@ class Collection(Strict):
         try:
             groups = set(re.compile(value).groupindex)
         except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f"{value!r} is no regular expression: {' '.join(str(error).split())}") from None
+            raise ValueError(f"{value!r} is not a regular expression: {' '.join(str(error).split())}") from None
         if not groups or groups - ID_GROUPS:
             raise ValueError(f"{value!r} needs a group (?P<group_id>…) or (?P<intra_id>…), and no other")
         return value

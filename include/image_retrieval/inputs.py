@@ -81,7 +81,7 @@ def _from_url(url: str, settings: Settings) -> bytes:
     if re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+", url):
         return stored_image(ObjectStore(settings), url, limit=settings.max_image_bytes)
     if not url.lower().startswith(("http://", "https://")):
-        raise UserError(f"{shown_url(url)} is no URL that is read: known are http://…, https://… and s3://bucket/key")
+        raise UserError(f"{shown_url(url)} is not a supported URL: use http://…, https://… or s3://bucket/key")
     from image_retrieval.web import fetch
 
     return fetch(url, settings)

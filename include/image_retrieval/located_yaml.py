@@ -46,7 +46,7 @@ class Located:
         if isinstance(node, SequenceNode) and node.tag == YAML + "seq":
             return [self._value(child, (*path, number)) for number, child in enumerate(node.value)]
         if not isinstance(node, ScalarNode) or node.tag not in SCALARS:
-            raise Misread(f"line {_line(node)}: not YAML of plain values: a tag such as {node.tag!r} is not read here")
+            raise Misread(f"line {_line(node)}: not YAML of plain values: a tag such as {node.tag!r} is not allowed")
         _require_text(node)
         try:
             return self._scalars.construct_object(node)
@@ -61,7 +61,7 @@ class Located:
         for key, value in node.value:
             name = _name(key)
             if name in first:
-                raise Misread(f"line {_line(key)}: {_shown(name)} is there already, in line {first[name]}")
+                raise Misread(f"line {_line(key)}: {_shown(name)} was already given in line {first[name]}")
             first[name] = _line(key)
             if key.tag == MERGE:
                 merged += _merged(value)
@@ -90,7 +90,7 @@ def _name(key: Node) -> str:
 def _require_text(node: ScalarNode) -> None:
     """Raise Misread for what neither a database nor a file takes as text: escapes can make it."""
     if re.search("[\0\ud800-\udfff]", node.value):
-        raise Misread(f"line {_line(node)}: {_shown(node.value)} holds a character that is none")
+        raise Misread(f"line {_line(node)}: {_shown(node.value)} holds an invalid character")
 
 
 def _merged(value: Node) -> Iterator[MappingNode]:
@@ -107,7 +107,7 @@ def _require_few(root: Node | None) -> None:
 
     def size(node: Node) -> int:
         if id(node) in within:
-            raise Misread(f"line {_line(node)}: not YAML of plain values: it holds itself")
+            raise Misread(f"line {_line(node)}: not YAML of plain values: it contains itself")
         if id(node) not in sizes:
             within.add(id(node))
             pairs = node.value if isinstance(node, MappingNode) else ()

@@ -19,13 +19,13 @@ NO_DATABASE = "no database is configured: run `make up`, or set IMAGE_RETRIEVAL_
 
 def _in_one_line(given: SecretStr) -> SecretStr:
     if not given.get_secret_value().isprintable():
-        raise ValueError("holds a line break or another character that nobody sees")
+        raise ValueError("holds a line break or another invisible character")
     return given
 
 
 def _without_secret(uri: str) -> str:
     if "@" in uri.partition("://")[2].partition("/")[0]:
-        raise ValueError("holds keys before an @: they belong into the settings of the store")
+        raise ValueError("holds keys before an @: put them into the settings of the store")
     return uri
 
 
@@ -182,7 +182,7 @@ def load_settings() -> Settings:
         told = _in_words(error.errors()[0])
     except SettingsError as error:  # its text names the field, and its cause holds the value
         named = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
-        told = f"setting {PREFIX}{named.upper()}: is no JSON of the form that docs/settings.md gives"
+        told = f"setting {PREFIX}{named.upper()}: is not JSON of the form that docs/settings.md gives"
     except (OSError, UnicodeError):
         told = f"{ascii(str(file))[1:-1]} cannot be read: delete it, and `make up` writes it anew"
     raise UserError(told)

@@ -89,7 +89,7 @@ def _check(found: Any) -> None:
             elif isinstance(value, list):
                 within += value
             elif isinstance(value, str) and not is_text(value):
-                raise NotStrict("a text holds what is no text: NUL characters or lone surrogates")
+                raise NotStrict("a text holds NUL characters or lone surrogates")
         level = within
     if level:
         raise _too_deep()

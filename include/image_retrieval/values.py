@@ -26,7 +26,7 @@ BLANK = re.compile(
 def plain_text(value: str) -> str:
     """A text that UTF-8 and PostgreSQL can hold."""
     if not is_text(value):
-        raise ValueError("holds what is no text: NUL characters, lone surrogates, or bytes that are not UTF-8")
+        raise ValueError("holds NUL characters, lone surrogates, or bytes that are not UTF-8")
     return value
 
 
@@ -34,7 +34,7 @@ def query_text(value: str) -> str:
     """A text to search for: something is to be seen of it, and it has MOST_LETTERS at most."""
     plain_text(value)
     if len(value) > MOST_LETTERS:
-        raise ValueError(f"has {len(value)} characters: at most {MOST_LETTERS} are read")
+        raise ValueError(f"has {len(value)} characters: at most {MOST_LETTERS} are allowed")
     if BLANK.fullmatch(value):
         raise ValueError("is blank")
     return value
@@ -56,7 +56,7 @@ def new_image_id(value: str) -> str:
 def finite(value: float) -> float:
     """A number that is neither NaN nor infinite."""
     if not math.isfinite(value):
-        raise ValueError("is no finite number")
+        raise ValueError("is not a finite number")
     return value
 
 

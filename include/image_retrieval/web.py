@@ -62,7 +62,7 @@ def fetch(url: str, settings: Settings, *, resolve: Resolve = resolve) -> bytes:
             if isinstance(answer, bytes):
                 return answer
             url = _redirected(url, answer)
-    raise ImageRejected(Reason.UNREACHABLE, f"{shown_url(url)} is the end of more than {REDIRECTS} redirects")
+    raise ImageRejected(Reason.UNREACHABLE, f"{shown_url(url)} comes after more than {REDIRECTS} redirects")
 
 
 def _redirected(url: str, location: str) -> str:
@@ -70,7 +70,7 @@ def _redirected(url: str, location: str) -> str:
         return urljoin(url, location)
     except ValueError:
         raise ImageRejected(
-            Reason.UNREACHABLE, f"{shown_url(url)} leads to {shown_url(location)}, which is no URL"
+            Reason.UNREACHABLE, f"{shown_url(url)} redirects to {shown_url(location)}, which is not a URL"
         ) from None
 
 
@@ -112,7 +112,7 @@ def _asked(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes
                     raise ImageRejected(Reason.TOO_LARGE, detail)
             return bytes(body)
     except httpcore.TimeoutException:
-        detail = f"{shown} was not here within {settings.url_seconds:g} seconds{_hint(target)}"
+        detail = f"{shown} did not arrive within {settings.url_seconds:g} seconds{_hint(target)}"
         raise ImageRejected(Reason.UNREACHABLE, detail) from None
     except (httpcore.ConnectError, httpcore.LocalProtocolError) as error:
         raise _unreachable(url, error) from None
@@ -141,9 +141,9 @@ def _target(url: str) -> httpcore.URL:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").encode("idna"), parts.port
     except ValueError:
-        raise UserError(f"{shown_url(url)} is no URL: give http(s)://host/path") from None
+        raise UserError(f"{shown_url(url)} is not a URL: give http(s)://host/path") from None
     if parts.scheme not in ("http", "https") or not host or parts.username is not None:
-        raise UserError(f"{shown_url(url)} is not taken: give http(s)://host/path, without user and password")
+        raise UserError(f"{shown_url(url)} is not accepted: give http(s)://host/path, without user and password")
     target = quote(parts.path or "/", safe=UNQUOTED) + (f"?{quote(parts.query, safe=UNQUOTED)}" if parts.query else "")
     return httpcore.URL(scheme=parts.scheme.encode(), host=host, port=port, target=target.encode())
 

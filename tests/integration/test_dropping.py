@@ -154,7 +154,7 @@ def test_nothing_is_left_of_a_dropped_collection_but_its_originals(filled, comma
     assert {"things", "vector_things_random", "nearest_things_random", "images_things_former"} <= own
     done = command("collections", "drop", "things", "--yes")
     assert done.returncode == 0, done.stderr
-    assert "the next run makes 'things' anew" in done.stderr
+    assert "the next run creates 'things' again" in done.stderr
     assert [table for table, count in of_collection(database_url, "things").items() if count] == []
     assert named_after(database_url, "things") & own == set()
     assert under(store, filled.source) == originals

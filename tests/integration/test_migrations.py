@@ -105,7 +105,7 @@ def test_migrating_again_changes_nothing(former, database_url):
 
 
 def test_a_database_that_was_not_brought_along_is_told(former):
-    told = rf"has version 0001 of the schema, and {newest_version()} is needed: run `image-retrieval migrate`"
+    told = rf"has version 0001 of the schema, but {newest_version()} is needed: run `image-retrieval migrate`"
     with pytest.raises(UserError, match=told), connect(former):
         pass
 

@@ -174,7 +174,7 @@ def test_a_body_that_breaks_costs_nothing_and_one_that_always_does_one_image(odd
 
 def test_a_page_in_place_of_every_object_is_no_images_fault(odd, remote, database_url):
     odd.instead = lambda key: (b"<html>Please log in</html>", None)
-    with pytest.raises(StoreUnavailable, match="gives no object of this shard"):
+    with pytest.raises(StoreUnavailable, match="no longer returns any object of this shard"):
         remote()
     assert rows(database_url, REJECTED) == []
     odd.instead = lambda key: None

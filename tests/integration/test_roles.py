@@ -148,11 +148,11 @@ def test_one_role_migrates_another_runs_and_a_third_searches(hosted, collection,
     with connect(settings("searcher"), keep_limits=True) as connection:
         assert len(similar_to(connection, "things", "7", 5)) == 5
     with (
-        refused("refuses its role a right: permission denied for .*docs/databases.md"),
+        refused("denies its role a right: permission denied for .*docs/databases.md"),
         connect(settings("searcher")) as c,
     ):
         c.execute("DELETE FROM retrieval.image")
-    with refused("refuses its role a right: permission denied for schema retrieval"), connect(settings("stranger")):
+    with refused("denies its role a right: permission denied for schema retrieval"), connect(settings("stranger")):
         pass
     migrate(settings("runner"))
     with connect(settings("owner")) as connection:  # what the other has made is the owner's to drop
@@ -162,7 +162,7 @@ def test_one_role_migrates_another_runs_and_a_third_searches(hosted, collection,
 @pytest.mark.parametrize(
     ("statements", "options", "role", "told"),
     [
-        ((), "", "owner", "has no pgvector yet, and its role may not make the extension: .* CREATE EXTENSION vector"),
+        ((), "", "owner", "has no pgvector yet, and its role may not create the extension: .* CREATE EXTENSION vector"),
         (
             ("CREATE EXTENSION vector",),
             "",

@@ -323,7 +323,7 @@ def test_a_killed_postgresql_leaves_one_model_or_the_other(gate, filled, other, 
 
 
 def test_a_switch_needs_vectors(collection, other, project):
-    with pytest.raises(UserError, match="collection 'things' has no vectors yet: `image-retrieval run things`"):
+    with pytest.raises(UserError, match="collection 'things' has no vectors yet: run `image-retrieval run things`"):
         plan_switch(collection, other, "go", project)
 
 
@@ -331,7 +331,7 @@ def test_models_from_a_terminal(filled, other, report, command, database_url):
     refused = command("models", "switch", "things", "other")
     assert (refused.returncode, refused.stderr) == (
         2,
-        "image-retrieval: no collection has had a model 'other' yet: tell where it is\n",
+        "image-retrieval: no collection has used a model 'other' yet: give its source\n",
     )
     assert report("models", "switch", "things", "other", "--source", other.source)["covered"] == 12
     found = {row["model"]: row["state"] for row in report("models", "list", "--json")["models"]}

@@ -80,7 +80,7 @@ def test_a_folder_without_a_mark_is_adopted_and_a_dry_run_leaves_none(project, c
 def test_a_mark_that_tells_nothing_is_told_and_can_be_taken_over(project, collection, store, command, mark):
     place = work_place(project)
     store.write(place.mark_uri, mark)
-    with pytest.raises(UserError, match="does not tell whose folder it is"):
+    with pytest.raises(UserError, match="does not say whose folder it is"):
         list_images(collection, "run", project)
     assert command("take-over").returncode == 0
     assert list_images(collection, "run", project).listed == 0

@@ -34,7 +34,7 @@ def test_a_table_that_is_not_there_is_left_alone(project):
 
 def test_the_command_reports_what_it_did(command, report, store, collection, project):
     refused = command("upkeep", "things")
-    assert (refused.returncode, "has no vectors yet: `image-retrieval run things`" in refused.stderr) == (2, True)
+    assert (refused.returncode, "has no vectors yet: run `image-retrieval run things`" in refused.stderr) == (2, True)
     assert "unknown collection 'gloves'" in command("upkeep", "gloves").stderr
     assert kept_collections(project) == {}
     put(store, collection.source, SCENES)

@@ -77,8 +77,8 @@ def test_the_smallest_entry_gets_every_default(file):
         ({"schedule": "@sometimes"}, ["demo.schedule: '@sometimes'", "null", "cron", "@daily", "@yearly"]),
         ({"schedule": "61 * * * *"}, ["demo.schedule: '61 * * * *'", "cron expression"]),
         ({"schedule": 5}, ["demo.schedule: ", "string", "found 5"]),
-        ({"id_pattern": "(?P<group_id>["}, ["demo.id_pattern: '(?P<group_id>['", "no regular expression"]),
-        ({"id_pattern": "(?P<group_id>a{99999999999})"}, ["demo.id_pattern: ", "no regular expression"]),
+        ({"id_pattern": "(?P<group_id>["}, ["demo.id_pattern: '(?P<group_id>['", "not a regular expression"]),
+        ({"id_pattern": "(?P<group_id>a{99999999999})"}, ["demo.id_pattern: ", "not a regular expression"]),
         ({"id_pattern": "([^/]+)/"}, ["demo.id_pattern: '([^/]+)/'", "(?P<group_id>…)", "(?P<intra_id>…)"]),
         ({"id_pattern": "(?P<product>[^/]+)/"}, ["demo.id_pattern: ", "(?P<group_id>…)", "no other"]),
         ({"deletion_limit": 1.5}, ["demo.deletion_limit: ", "less than or equal to 1", "found 1.5"]),
@@ -163,9 +163,15 @@ def test_a_file_that_is_not_yaml_is_refused(file, data):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a: {E}\n  b: {E}\n  a: {E}", "line 4: 'a' is there already, in line 2"),
-        ("a:\n    source: s3://images/\n    schedule: null\n    schedule: null", "line 5: 'schedule' is there already"),
-        ("a:\n    source: s3://images/a/\n    model: {name: m, name: n, source: s}", "line 4: 'name' is there already"),
+        ("a: {E}\n  b: {E}\n  a: {E}", "line 4: 'a' was already given in line 2"),
+        (
+            "a:\n    source: s3://images/\n    schedule: null\n    schedule: null",
+            "line 5: 'schedule' was already given",
+        ),
+        (
+            "a:\n    source: s3://images/a/\n    model: {name: m, name: n, source: s}",
+            "line 4: 'name' was already given",
+        ),
         ("no: {E}", "line 2: 'no' as a key is a truth value to YAML: write it in quotes, as 'no'"),
         ("a: {E}\n  1: {E}", "line 3: '1' as a key is a number"),
         ("a:\n    source: s3://images/a/\n    model:\n      source: s\n      name: no", "line 6: a.model.name: "),

@@ -63,7 +63,7 @@ def test_no_bytes_are_rejected(kind):
     ],
 )
 def test_a_url_never_names_a_file_of_this_machine(url):
-    with pytest.raises(UserError, match="is no URL that is read: known are http://…, https://… and s3://bucket/key"):
+    with pytest.raises(UserError, match="is not a supported URL: use http://…, https://… or s3://bucket/key"):
         image_bytes(url, "image_url", SETTINGS)
 
 

@@ -222,7 +222,7 @@ def test_a_redirect_to_a_private_address_is_refused(server, url, monkeypatch, ta
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://host/x", "gopher://host/", "http://user:secret@host/"])
 def test_a_redirect_to_another_kind_of_url_is_refused(url, target):
     told = refusal(f"{url}/redirect?{target}", OPEN)
-    assert "is not taken: give http(s)://host/path" in told
+    assert "is not accepted: give http(s)://host/path" in told
     assert "secret" not in told
 
 
@@ -234,7 +234,7 @@ def test_a_proxy_that_is_set_is_not_used_and_that_is_told(url, monkeypatch):
 
 
 def test_a_redirect_to_no_url_is_told(url):
-    assert "leads to 'http://[', which is no URL" in rejection(f"{url}/redirect?http://[", OPEN).detail
+    assert "redirects to 'http://[', which is not a URL" in rejection(f"{url}/redirect?http://[", OPEN).detail
 
 
 @given(st.text())

@@ -110,11 +110,11 @@ def drop(options: argparse.Namespace, settings: Settings) -> int:
     left = drop_collection(name, settings, originals=options.with_originals, force=options.force)
     if left:
         raise UserError(
-            f"collection {name!r} is dropped, and the object store refuses to delete {len(left)} of its files, such as "
+            f"collection {name!r} is dropped, but the object store refuses to delete {len(left)} of its files, such as "
             f"{left[0]}: the same command or the next upkeep tries again"
         )
     if name in load_collections(settings.collections_path):
-        told = f"the next run makes {name!r} anew, as long as its entry is in {settings.collections_path}"
+        told = f"the next run creates {name!r} again, as long as its entry is in {settings.collections_path}"
         print(f"image-retrieval: {told}", file=sys.stderr)
     return 0
 
@@ -122,6 +122,8 @@ def drop(options: argparse.Namespace, settings: Settings) -> int:
 def _agreed(name: str) -> bool:
     """Whether somebody at a terminal says yes. Raises UserError where there is none."""
     if not sys.stdin.isatty():
-        raise UserError(f"dropping collection {name!r} needs a yes, and there is no terminal to ask at: add --yes")
+        raise UserError(
+            f"dropping collection {name!r} needs confirmation, but there is no terminal to ask at: add --yes"
+        )
     print(f"Drop collection {name!r}, all of the above? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

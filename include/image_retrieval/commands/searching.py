@@ -72,7 +72,9 @@ def _text_vector(collection: Collection, text: str, settings: Settings) -> "tupl
     if vector is not None:
         return collection, vector
     if digest is None:
-        raise UserError(f"collection {collection.name!r} has no vectors yet: `image-retrieval run {collection.name}`")
+        raise UserError(
+            f"collection {collection.name!r} has no vectors yet: run `image-retrieval run {collection.name}`"
+        )
     vector = embed_text(text, collection, settings, digest=digest)
     with connect(settings, keep_limits=True) as connection:
         keep_query(connection, collection.model.name, text, vector)
@@ -116,7 +118,7 @@ def rejected(options: argparse.Namespace, settings: Settings) -> None:
             found = {"rejected": ledger.list_rejected(connection, which, options.limit)}
     if options.requeue and options.uri and not found["requeued"]:
         raise UserError(
-            f"no rejected image of collection {collection.name!r} is {options.uri!r} and as asked for: "
+            f"no rejected image of collection {collection.name!r} is {options.uri!r} and matches the other options: "
             f"`image-retrieval rejected {collection.name}` lists them"
         )
     if options.json:

@@ -47,7 +47,7 @@ def _shards(options: argparse.Namespace, settings: Settings) -> list[int]:
     with connect(settings) as connection:
         run = read_run(connection, options.collection, options.run)
     if run is None:
-        raise UserError(f"collection {options.collection!r} has no run {options.run!r}: `list` makes one")
+        raise UserError(f"collection {options.collection!r} has no run {options.run!r}: `list` creates one")
     return list(range(run["shards"]))
 
 
@@ -115,7 +115,7 @@ def upkeep(options: argparse.Namespace, settings: Settings) -> None:
     kept = kept_collections(settings).get(name)
     if kept is None:
         listed_collection(settings, name)  # which tells of a name that is wrong
-        raise UserError(f"collection {name!r} has no vectors yet: `image-retrieval run {name}`")
+        raise UserError(f"collection {name!r} has no vectors yet: run `image-retrieval run {name}`")
     if not kept.listed:
         searchable_collection(settings, name)  # which tells that it is not in the file
     dropped = drop_expired_vectors(settings, dry_run=options.dry_run)

@@ -28,7 +28,7 @@ class JxlImageFile(ImageFile.ImageFile):
         self._mode = MODES[found["channels"]]
         self._header = read_header(self._data)
         if self._header is not None and self._header.inks:
-            raise ImageRejected(Reason.UNDECODABLE, "a JPEG XL picture of inks (CMYK), which its decoder takes for RGB")
+            raise ImageRejected(Reason.UNDECODABLE, "a JPEG XL picture in CMYK, which its decoder would treat as RGB")
 
     def load(self) -> Any:
         """Decode the picture, and read its EXIF and what tells of its colours."""

@@ -81,7 +81,7 @@ def read_calibration(folder: Path) -> dict[str, Any] | None:
             calibration_of(found, direction)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise UserError(
-            f"{path} is no calibration ({type(error).__name__}: {error}): make it anew, or delete it"
+            f"{path} is not a calibration ({type(error).__name__}: {error}): create it again, or delete it"
         ) from None
     return found
 

@@ -98,7 +98,7 @@ def describe(folder: Path) -> ModelDescription:
         told = f"{type(error).__name__}: {error}"
         raise UserError(f"the config or preprocessor file of model {folder} is not as expected ({told})") from None
     if not isinstance(dimensions, int):
-        raise UserError(f"{folder / 'config.json'} does not tell the length of the model's vectors")
+        raise UserError(f"{folder / 'config.json'} does not state the length of the model's vectors")
     calibration = read_calibration(folder)
     return ModelDescription(family, model_type, dimensions, size, scale, mean, std, calibration)
 
@@ -118,5 +118,5 @@ def _read(path: Path, missing: Config | None = None) -> Config:
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}") from None
     if not isinstance(loaded, dict):
-        raise UserError(f"{path} holds no mapping")
+        raise UserError(f"{path} is not a mapping")
     return loaded

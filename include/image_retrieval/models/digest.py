@@ -25,6 +25,6 @@ def require_digest(found: str, known: str | None, source: str) -> None:
     if known is not None and found != known:
         raise UserError(
             f"the files of model {source!r} have changed (digest {known[:12]}… → {found[:12]}…): new vectors would not "
-            "compare with those that are there; bring back the former files, or give the changed model a new `name` in "
+            "be comparable with the existing ones; restore the former files, or give the changed model a new `name` in "
             "collections.yaml, so that it gets a vector table of its own"
         )

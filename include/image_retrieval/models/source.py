@@ -74,6 +74,6 @@ def _from_hub(source: str, revision: str | None, weights: bool) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"model {source!r} is no folder here, and could not be had from the hub ({redacted(first)[:200]}): "
+            f"model {source!r} is not a folder here, and could not be fetched from the hub ({redacted(first)[:200]}): "
             "check the name and revision, or copy it to a folder or an s3:// prefix"
         ) from None

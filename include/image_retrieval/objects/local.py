@@ -49,7 +49,7 @@ class LocalObjects:
         except OSError:
             if not missing_ok:
                 name = local_errors.printable(folder)
-                raise UserError(f"folder {name} does not exist: create it, or correct the URI of it") from None
+                raise UserError(f"folder {name} does not exist: create it, or correct its URI") from None
 
     def read(self, uri: str, *, etag: str | None, size: int | None, limit: int | None) -> bytes:  # noqa: ARG002
         path = _path(uri)
@@ -165,7 +165,7 @@ def _read(path: Path, etag: str | None, limit: int | None) -> bytes:
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
         os.close(handle)
-        raise ObjectUnreadable(f"{local_errors.printable(path)} is no file")
+        raise ObjectUnreadable(f"{local_errors.printable(path)} is not a file")
     with os.fdopen(handle, "rb") as stream:
         if limit is not None and status.st_size > limit:
             raise ObjectTooLarge(
@@ -173,7 +173,7 @@ def _read(path: Path, etag: str | None, limit: int | None) -> bytes:
             )
         data = stream.read()
         if etag is not None and {etag_of(status), etag_of(os.fstat(handle))} != {etag}:
-            raise ObjectChanged(f"{local_errors.printable(path)} is another version than the one that was listed")
+            raise ObjectChanged(f"{local_errors.printable(path)} is not the version that was listed")
     return data
 
 

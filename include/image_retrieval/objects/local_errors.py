@@ -45,7 +45,7 @@ def reading(path: Path) -> Iterator[None]:
             raise StoreUnavailable(f"{name} cannot be read: {told}; try again later") from None
         raise ObjectUnreadable(f"{name}: {told}") from None
     except ValueError:  # a NUL character, or a lone surrogate
-        raise NameUnsupported(f"{str(path)!a} is no name that a file may have") from None
+        raise NameUnsupported(f"{str(path)!a} is not a valid file name") from None
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def writing(path: Path) -> Iterator[None]:
             ) from None
         raise StoreUnavailable(f"{name} cannot be written: {told}; try again later") from None
     except ValueError:
-        raise NameUnsupported(f"{str(path)!a} is no name that a file may have") from None
+        raise NameUnsupported(f"{str(path)!a} is not a valid file name") from None
 
 
 def of_listing(error: OSError, folder: str) -> UserError:

@@ -108,20 +108,20 @@ class S3Objects:
                 except BREAKS as error:
                     raise Broken(f"its body ended early ({type(error).__name__})") from None
             if limit is not None and len(data) > limit:
-                raise ObjectTooLarge(f"{uri} has over the limit of {limit} bytes")
+                raise ObjectTooLarge(f"{uri} has more than the limit of {limit} bytes")
             if told is not None and len(data) != told:
-                raise Broken(f"{len(data)} of {told} bytes came")
+                raise Broken(f"{len(data)} of {told} bytes arrived")
             if etag and "ETag" not in answer:  # the page of a proxy, say
-                raise Broken("an answer without an ETag is no object of the store")
+                raise Broken("an answer without an ETag is not an object of the store")
             # some stores do not look at the condition
             if etag and plain_etag(answer["ETag"]) != etag:
-                raise ObjectChanged(f"{uri} is another version than the one that was listed")
+                raise ObjectChanged(f"{uri} is not the version that was listed")
             if size is not None and len(data) != size:
-                raise Broken(f"{len(data)} bytes came, and {size} were listed")
+                raise Broken(f"{len(data)} bytes arrived, but {size} were listed")
             if span is not None:
                 data = data if "ContentRange" in answer else data[slice(*span)]
                 if len(data) != span[1] - span[0]:
-                    raise Broken(f"{len(data)} of {span[1] - span[0]} bytes came")
+                    raise Broken(f"{len(data)} of {span[1] - span[0]} bytes arrived")
             return data
 
         with explained(uri, self._place):

@@ -77,9 +77,9 @@ def _host(endpoint: str) -> str:
     except ValueError:
         host, parts = "", urlsplit("")
     if parts.scheme not in ("http", "https") or not host or any(letter.isspace() for letter in endpoint):
-        raise UserError(f"{ENDPOINT} is no http:// or https:// URL of a store: write it like http://host:8333")
+        raise UserError(f"{ENDPOINT} is not an http:// or https:// URL of a store: write it like http://host:8333")
     if parts.username is not None or parts.query or parts.fragment:
-        raise UserError(f"{ENDPOINT} may hold no user, password or query: keys have settings of their own")
+        raise UserError(f"{ENDPOINT} must not contain a user, password or query: keys have their own settings")
     return host
 
 
@@ -97,10 +97,10 @@ def _told(error: Exception, settings: Settings) -> UserError:
             return UserError(f"AWS_PROFILE names the profile {profile!r}, which AWS's configuration does not have")
         case s3.InvalidRegionError() | s3.NoRegionError():
             region = settings.s3_region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-            told = f"{region!r} is no region" if region else "no region is set"
+            told = f"{region!r} is not a region" if region else "no region is set"
             return UserError(f"{told}: set IMAGE_RETRIEVAL_S3_REGION, such as eu-central-1, or AWS_DEFAULT_REGION")
         case s3.ConfigParseError() | s3.ConfigNotFound():
             return UserError("AWS's configuration cannot be read: check AWS_CONFIG_FILE and ~/.aws/config")
     return UserError(
-        f"no S3 client can be made of these settings ({type(error).__name__}): check IMAGE_RETRIEVAL_S3_… and AWS_…"
+        f"no S3 client can be made from these settings ({type(error).__name__}): check IMAGE_RETRIEVAL_S3_… and AWS_…"
     )

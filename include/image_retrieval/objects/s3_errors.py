@@ -61,7 +61,7 @@ def explained(uri: str, place: str) -> Iterator[None]:
     except Broken as error:
         raise ObjectUnreadable(f"{uri} broke off {TRIES} times: {error}") from None
     except UnicodeEncodeError:
-        raise NameUnsupported(f"{uri!a} is no text that a key may be") from None
+        raise NameUnsupported(f"{uri!a} is not a valid key") from None
 
 
 def _of_store(error: ClientError, uri: str, place: str) -> UserError:
@@ -71,7 +71,7 @@ def _of_store(error: ClientError, uri: str, place: str) -> UserError:
     if code in MISSING:
         return ObjectMissing(f"{uri} does not exist")
     if code in CHANGED:
-        return ObjectChanged(f"{uri} is another version than the one that was listed")
+        return ObjectChanged(f"{uri} is not the version that was listed")
     if code in MISNAMED:
         return NameUnsupported(f"{place} takes no key like that of {uri} ({code})")
     if code in REFUSED:

@@ -32,7 +32,7 @@ def require_told_whether_cut(response_dict: dict[str, Any], **_: Any) -> None:
         return
     found = TRUNCATED.search(response_dict["body"])
     if found is None:
-        raise ListingIncomplete("an answer does not say whether it is cut")
+        raise ListingIncomplete("an answer does not say whether it is truncated")
     if found[1] not in (b"true", b"false"):
         raise ListingIncomplete(f"an answer says IsTruncated {found[1][:20].decode(errors='replace')!a}")
 
@@ -91,7 +91,7 @@ class _Course:
         uris = [entry.uri for entry in page]
         ends = uris[0], uris[-1]
         if ends in self._seen:
-            raise ListingIncomplete(f"the objects from {ends[0]!a} to {ends[1]!a} are told twice")
+            raise ListingIncomplete(f"the objects from {ends[0]!a} to {ends[1]!a} are listed twice")
         self._seen.add(ends)
         self._ordered = self._ordered and all(map(lt, chain([self._greatest], uris), uris))
         self._greatest, self._empty = uris[-1] if self._ordered else max(self._greatest, *uris), 0
@@ -104,7 +104,7 @@ class _Course:
             return _Request(token=token)
         behind = self._greatest.removeprefix(self._bucket)
         if cut and not (page and self._ordered and _is_text(behind)):
-            raise ListingIncomplete("an answer is cut, and has no new token to go on from")
+            raise ListingIncomplete("an answer is truncated, and has no new continuation token")
         if not behind or not _is_text(behind) or (request.behind and not page):
             return None
         return _Request(self._version, behind=behind, owed=cut)
@@ -115,7 +115,7 @@ class _Course:
             self._version = 1
             return replace(request, version=1)
         if request.owed:
-            raise ListingIncomplete("an answer is cut, and the store goes on neither by token nor behind a key")
+            raise ListingIncomplete("an answer is truncated, and the store continues neither by token nor after a key")
         return None
 
 
@@ -124,9 +124,9 @@ def _entries(answer: dict[str, Any], prefix: str) -> list[StoredObject]:
     bucket, start = split_s3(prefix)
     told = answer.get("Contents", [])
     if answer.get("KeyCount", 0) > len(told):
-        raise ListingIncomplete(f"an answer counts {answer['KeyCount']} objects and tells {len(told)}")
+        raise ListingIncomplete(f"an answer counts {answer['KeyCount']} objects and lists {len(told)}")
     if answer.get("CommonPrefixes"):
-        raise ListingIncomplete("an answer tells folders in place of objects")
+        raise ListingIncomplete("an answer lists folders in place of objects")
     encoded = answer.get("EncodingType") == "url"
     return [_entry(entry, bucket, start, encoded) for entry in told]
 
@@ -136,16 +136,16 @@ def _entry(told: dict[str, Any], bucket: str, start: str, encoded: bool) -> Stor
     if encoded and ("%" in key or "+" in key):
         key = unquote_plus(key, errors="surrogateescape")
     if not key.startswith(start) or not key:
-        raise ListingIncomplete(f"an answer tells {key!a}, which was not asked for")
+        raise ListingIncomplete(f"an answer lists {key!a}, which was not asked for")
     etag = plain_etag(told.get("ETag"))
     try:
         size, modified = told["Size"], told["LastModified"]
     except KeyError as missing:
-        raise ListingIncomplete(f"an answer tells no {missing.args[0]} of {key!a}") from None
+        raise ListingIncomplete(f"an answer has no {missing.args[0]} for {key!a}") from None
     if not etag and not key.endswith("/"):  # without one, no version can be told from another
-        raise ListingIncomplete(f"an answer tells no ETag of {key!a}")
+        raise ListingIncomplete(f"an answer has no ETag for {key!a}")
     if not 0 <= size <= LARGEST:
-        raise ListingIncomplete(f"an answer tells that {key!a} has {size} bytes")
+        raise ListingIncomplete(f"an answer says that {key!a} has {size} bytes")
     return StoredObject(f"s3://{bucket}/{key}", key[len(start) :], etag, size, _in_utc(modified))
 
 

@@ -18,5 +18,5 @@ def local_path(uri: str) -> Path | None:
     if not found:
         return Path(uri)
     if scheme not in ("s3", "file"):
-        raise UserError(f"{shown_url(uri)} is of the unknown scheme {scheme!r}: known are s3:// and file://")
+        raise UserError(f"{shown_url(uri)} has the unknown scheme {scheme!r}: use s3:// or file://")
     return Path(rest) if scheme == "file" else None

@@ -49,7 +49,7 @@ def read_manifest(store: ObjectStore, folder: str) -> dict[str, Any] | None:
             raise ValueError
         return {**manifest, "dimensions": int(manifest["dimensions"]), "model": {**manifest["model"]}}
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{uri} is no manifest of a data set: delete it, or choose another folder") from None
+        raise UserError(f"{uri} is not the manifest of a data set: delete it, or choose another folder") from None
 
 
 def write_manifest(store: ObjectStore, folder: str, manifest: dict[str, Any]) -> None:

@@ -93,8 +93,8 @@ def drop_collection(
         if running is not None and not force:
             since = f"{running.started_at:%Y-%m-%d %H:%M}"
             raise Unavailable(
-                f"run {running.run_id!r} of collection {name!r} is under way since {since}: let it end; where it was "
-                f"killed, `image-retrieval collections drop {name} --force` drops the collection all the same"
+                f"run {running.run_id!r} of collection {name!r} is under way since {since}: let it end; if it was "
+                f"killed, `image-retrieval collections drop {name} --force` drops the collection nevertheless"
             )
         folders = _folders(connection, name, settings, originals=originals)
         dropping.forget_collection(connection, name, seconds)
@@ -119,7 +119,7 @@ def _folders(connection: Connection, name: str, settings: Settings, *, originals
     if not originals or _announced(connection, name) - set(folders):  # a drop that was broken off has asked for them
         return folders
     if made is None or name in listed:
-        raise UserError(f"the originals of collection {name!r} are not ours to delete: it was not made through the API")
+        raise UserError(f"the originals of collection {name!r} cannot be deleted: it was not made through the API")
     for owner, source in [*known.items(), *listed.items()]:
         if owner != name:
             _require_apart([made.source], owner, source)
@@ -135,7 +135,7 @@ def _require_apart(folders: list[str], owner: str, source: str) -> None:
     for folder in folders:
         if lies_inside(folder, source) or lies_inside(source, folder):
             raise UserError(
-                f"{folder} is to be emptied, and overlaps source {source} of collection {owner!r}: nothing was dropped"
+                f"{folder} would be emptied, but overlaps source {source} of collection {owner!r}: nothing was dropped"
             )
 
 

@@ -40,7 +40,7 @@ class Evidence:
         others = iter([self._read["uri"]]) if self._read is not None else self._others(collection, store)
         if not any(_is_given(uri, store) for uri in others):
             raise StoreUnavailable(
-                f"the store gives no object of this shard any more, and refused {len(self._refused)}: "
+                f"the store no longer returns any object of this shard, and refused {len(self._refused)}: "
                 f"{self._refused[0]['detail']}"
             )
 

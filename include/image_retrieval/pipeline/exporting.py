@@ -70,7 +70,9 @@ def _plan(
     """The manifest that is there, or a new one, which cuts the images by their ids into parts."""
     shown = connection.execute(statement("dataset", "find_shown"), {"name": collection.name}).fetchone()
     if shown is None:
-        raise UserError(f"collection {collection.name!r} has no vectors yet: `image-retrieval run {collection.name}`")
+        raise UserError(
+            f"collection {collection.name!r} has no vectors yet: run `image-retrieval run {collection.name}`"
+        )
     model = {"name": shown["model"], "revision": shown["revision"], "digest": shown["digest"]}
     what = {"collection": collection.name, "model": model, "dimensions": shown["dimensions"]}
     known = read_manifest(store, folder)

@@ -99,11 +99,11 @@ def _require_model(
 ) -> None:
     told = model or (manifest["model"].get("name") if manifest is not None else None)
     if told is None:
-        raise UserError(f"{uri} does not tell what model made its vectors: name it with --model")
+        raise UserError(f"{uri} does not say which model made its vectors: name it with --model")
     if told != collection.model.name:
         raise UserError(
             f"the vectors of {uri} are of model {told!r}, and collection {collection.name!r} has "
-            f"{collection.model.name!r}: they would not compare"
+            f"{collection.model.name!r}: they are not comparable"
         )
     if manifest is None:
         return
@@ -112,7 +112,7 @@ def _require_model(
     if manifest["dimensions"] != dimensions:
         raise UserError(
             f"the vectors of {uri} have {manifest['dimensions']} dimensions, and those of model "
-            f"{collection.model.name!r} {dimensions}: they would not compare"
+            f"{collection.model.name!r} {dimensions}: they are not comparable"
         )
 
 
@@ -126,7 +126,7 @@ def _record_digest(connection: Connection, collection: Collection, manifest: dic
         raise UserError(
             f"the vectors of {uri} were made with other files of model {collection.model.name!r} (digest "
             f"{str(digest)[:12]}…) than those of collection {collection.name!r} ({str(known)[:12]}…): "
-            "they would not compare"
+            "they are not comparable"
         )
     schema.record_digest(connection, collection, digest)
 

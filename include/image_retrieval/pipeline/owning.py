@@ -81,10 +81,10 @@ def owner_of(place: Place, store: ObjectStore) -> str | None:
     try:
         return str(json.loads(store.read(place.mark_uri))["project"])
     except ObjectFault as error:
-        raise UserError(f"{place.mark_uri}, which tells whose folder it is, cannot be read: {error}") from None
+        raise UserError(f"{place.mark_uri}, which says whose folder it is, cannot be read: {error}") from None
     except (ValueError, LookupError, TypeError):
         raise UserError(
-            f"{place.mark_uri} does not tell whose folder it is: `image-retrieval take-over` writes it anew"
+            f"{place.mark_uri} does not say whose folder it is: `image-retrieval take-over` writes it anew"
         ) from None
 
 

@@ -92,7 +92,7 @@ def _register(
     store.write(uri, picture.data)
     entry = store.stat(uri)
     if entry is None:
-        raise UserError(f"{uri} was written and is gone: something else deletes objects under {collection.source}")
+        raise UserError(f"{uri} was written, but is gone: something else deletes objects under {collection.source}")
     row = _registered(connection, collection, entry, groups)
     kept = None
     if picture.file:

@@ -307,7 +307,9 @@ def _table(row: dict[str, str]) -> str:
 def _shown(connection: Connection, collection: Collection) -> Collection:
     """The collection under the model that its view shows. Raises UserError where it has none yet."""
     if schema.lock_view(connection, collection) is None:
-        raise UserError(f"collection {collection.name!r} has no vectors yet: `image-retrieval run {collection.name}`")
+        raise UserError(
+            f"collection {collection.name!r} has no vectors yet: run `image-retrieval run {collection.name}`"
+        )
     return models.shown(connection, collection)
 
 
@@ -316,7 +318,7 @@ def _require_settled(connection: Connection, collection: Collection, shown: Coll
     named = models.current(connection, collection).model.name
     if named not in (shown.model.name, model.name):
         raise UserError(
-            f"collections.yaml names model {named!r} for collection {collection.name!r}, whose runs bring it in: "
+            f"collections.yaml names model {named!r} for collection {collection.name!r}, and its runs embed it: "
             f"let one finish, or name {shown.model.name!r} there again"
         )
 

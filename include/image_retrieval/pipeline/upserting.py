@@ -40,7 +40,7 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
     if not resampled["id"].equals(vectors["id"]):
         raise ValueError(f"{files.embeddings} does not belong to {files.resampled}: delete both, and run again")
     if digest is None:
-        raise UserError(f"{files.embeddings} does not tell the digest of its model: delete it, and run again")
+        raise UserError(f"{files.embeddings} does not contain the digest of its model: delete it, and run again")
     embedded = pc.is_valid(vectors["embedding"])
     unusable = images.filter(pc.is_valid(images["reason"]))
     lost = resampled.filter(pc.invert(embedded)).select(["uri", "etag"])

@@ -106,8 +106,8 @@ def notifications(settings: Settings) -> Iterator[Connection]:
     with session(settings) as connection:
         if is_pooled(connection):
             raise Pooled(
-                f"{where(settings)} is behind a pooler, which hands no notifications on: CALL images.embed_text(…) is "
-                "answered by a service whose IMAGE_RETRIEVAL_DATABASE_URL names the server itself"
+                f"{where(settings)} is behind a pooler, which forwards no notifications: CALL images.embed_text(…) "
+                "is answered by a service whose IMAGE_RETRIEVAL_DATABASE_URL names the server itself"
             )
         yield connection
 
@@ -124,7 +124,7 @@ def _make_ready(connection: Connection, settings: Settings, *, lift: Lift) -> No
     extension = prepare(connection, local=is_pooled(connection), lift=lift)
     _require_schema(connection, settings)
     if extension is None:
-        raise UserError(f"{place} has lost pgvector: CREATE EXTENSION vector, and restore what was in it")
+        raise UserError(f"{place} has lost pgvector: run CREATE EXTENSION vector, and restore the vectors")
     require_extension(connection, extension, place)
     register_vector(connection)
 
@@ -135,7 +135,7 @@ def _require_schema(connection: Connection, settings: Settings) -> None:
         raise UserError(f"{where(settings)} has no tables of image-retrieval yet: run `image-retrieval migrate`")
     if found < newest_version():
         raise UserError(
-            f"{where(settings)} has version {found} of the schema, and {newest_version()} is needed: "
+            f"{where(settings)} has version {found} of the schema, but {newest_version()} is needed: "
             "run `image-retrieval migrate`"
         )
 

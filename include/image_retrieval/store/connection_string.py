@@ -76,7 +76,7 @@ def address(settings: Settings) -> Address:
     if parameters is None or not (_are_hosts(parameters.get("host", "")) and _are_ports(parameters.get("port", ""))):
         known = next((hint for start, hint in _FOREIGN.items() if text.lower().startswith(start)), None)
         advice = f"{known}; it is {FORM}" if known else f"it is {FORM}; {ENCODE}"
-        raise UserError(f"{VARIABLE} is no connection string: {advice}")
+        raise UserError(f"{VARIABLE} is not a connection string: {advice}")
     return Address(parameters, _shown(text))
 
 

@@ -40,7 +40,7 @@ def refusal_of(error: psycopg.Error, place: str) -> UserError:
             return Unavailable(f"{place} ended the session after its {limit} ({said}): {_raise_it(limit)}")
         case errors.QueryCanceled():
             return UserError(
-                f"{place} cancelled a statement: {said}; where that was its statement_timeout, "
+                f"{place} cancelled a statement: {said}; if that was its statement_timeout, "
                 f"{_raise_it('statement_timeout')}"
             )
         case errors.LockNotAvailable():
@@ -48,14 +48,16 @@ def refusal_of(error: psycopg.Error, place: str) -> UserError:
         case errors.ReadOnlySqlTransaction():
             return UserError(
                 f"{place} is read-only ({said}): a standby, or default_transaction_read_only is on; searches and "
-                "reports work there, all else needs the primary"
+                "reports work there, everything else needs the primary"
             )
         case errors.InsufficientPrivilege():
-            return UserError(f"{place} refuses its role a right: {said}; {RIGHTS}")
+            return UserError(f"{place} denies its role a right: {said}; {RIGHTS}")
         case errors.RaiseException():
             return UserError(said)
         case errors.ConfigurationLimitExceeded() | errors.TooManyConnections():
-            return Unavailable(f"{place} takes no more connections: {said}; try again later, or raise max_connections")
+            return Unavailable(
+                f"{place} accepts no more connections: {said}; try again later, or raise max_connections"
+            )
         case errors.OutOfMemory() if "max_locks_per_transaction" in (error.diag.message_hint or ""):
             return Unavailable(f"{place} has no room for more locks: {said}")
         case psycopg.OperationalError() | psycopg.InterfaceError():

@@ -18,7 +18,7 @@ def under(connection: Connection, collection: Collection, model: str) -> Collect
         return collection
     row = connection.execute(statement("switch", "find_options"), {"model": model}).fetchone()
     if row is None:
-        raise UserError(f"no collection has had a model {model!r} yet: tell where it is")
+        raise UserError(f"no collection has used a model {model!r} yet: give its source")
     options = ModelOptions(
         name=model,
         source=row["source"],
@@ -58,7 +58,7 @@ def find_run(connection: Connection, collection: str, run_id: str) -> dict[str, 
     """`model`, `also`, `switch` and `shards` of a run. Raises UserError where there is none."""
     row = connection.execute(statement("switch", "find_run"), {"collection": collection, "run_id": run_id}).fetchone()
     if row is None:
-        raise UserError(f"collection {collection!r} has no run {run_id!r}: `list` makes one")
+        raise UserError(f"collection {collection!r} has no run {run_id!r}: `list` creates one")
     return row
 
 

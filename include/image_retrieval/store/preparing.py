@@ -46,11 +46,11 @@ def require_server(connection: psycopg.Connection[Any], place: str) -> None:
     """Raise UserError where PostgreSQL is too old, or the database cannot hold every text."""
     version = connection.info.server_version
     if version < POSTGRES * 10_000:
-        raise UserError(f"{place} is PostgreSQL {version // 10_000}, and {POSTGRES} or newer is needed: upgrade it")
+        raise UserError(f"{place} is PostgreSQL {version // 10_000}, but {POSTGRES} or newer is needed: upgrade it")
     encoding = connection.info.parameter_status("server_encoding")
     if encoding not in (None, "UTF8"):
         raise UserError(
-            f"{place} is encoded in {encoding}, and file names and captions need UTF8: make another one, "
+            f"{place} is encoded in {encoding}, but file names and captions need UTF8: create another one, "
             "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
         )
 
@@ -130,7 +130,7 @@ def _missing_schemas(connection: Connection, place: str) -> list[str]:
     if missing and not rights["may_create"]:
         role = sql.Identifier(rights["role"]).as_string(connection)
         raise UserError(
-            f"{place} lacks schema {' and '.join(missing)}, and its role may not make that: let an administrator run "
+            f"{place} lacks schema {' and '.join(missing)}, and its role may not create it: let an administrator run "
             f"GRANT CREATE ON DATABASE … TO {role}, or CREATE SCHEMA … AUTHORIZATION {role}"
         )
     return missing
@@ -139,10 +139,10 @@ def _missing_schemas(connection: Connection, place: str) -> list[str]:
 def _make_extension(connection: Connection, home: str | None, place: str) -> None:
     """Make pgvector's extension in a schema. Raises UserError where the server has none, and where the role may not."""
     if _available(connection) is None:
-        raise UserError(f"{place} is on a server without pgvector: install it there, or have it allowed")
+        raise UserError(f"{place} is on a server without pgvector: install it there, or have the provider allow it")
     if home is None:
         raise UserError(
-            f"{place} has no schema that pgvector could go to: CREATE SCHEMA extensions, "
+            f"{place} has no schema for pgvector: run CREATE SCHEMA extensions, "
             "then CREATE EXTENSION vector SCHEMA extensions"
         )
     try:
@@ -150,7 +150,7 @@ def _make_extension(connection: Connection, home: str | None, place: str) -> Non
             connection.execute(statement("session", "make_extension", schema=home))
     except psycopg.errors.InsufficientPrivilege:
         raise UserError(
-            f"{place} has no pgvector yet, and its role may not make the extension: let an administrator run "
+            f"{place} has no pgvector yet, and its role may not create the extension: let an administrator run "
             "CREATE EXTENSION vector there, then migrate again"
         ) from None
 

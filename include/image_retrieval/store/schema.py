@@ -74,7 +74,7 @@ def register_model(connection: Connection, collection: Collection, model: ModelD
         changed = ", ".join(f"{key} {known[key]!r} → {row[key]!r}" for key in differs)
         raise UserError(
             f"model {collection.model.name!r} of collection {collection.name!r} has made vectors already and was "
-            f"changed since ({changed}): they would not compare; give the changed model a new name"
+            f"changed since ({changed}): new vectors would not be comparable; give the changed model a new name"
         )
     return digest
 

@@ -97,5 +97,5 @@ def test_a_calibration_is_read(tmp_path):
 )
 def test_a_broken_one_is_told(tmp_path, text):
     (tmp_path / "calibration.json").write_text(text)
-    with pytest.raises(UserError, match=r"calibration\.json is no calibration"):
+    with pytest.raises(UserError, match=r"calibration\.json is not a calibration"):
         read_calibration(tmp_path)

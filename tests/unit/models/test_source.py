@@ -96,6 +96,6 @@ def test_a_hub_id_that_cannot_be_had_is_told_in_one_line(home):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     last = done.stderr.splitlines()[-1]
     assert last.startswith(
-        "image_retrieval.errors.UserError: model 'owner/name' is no folder here, and could not be had"
+        "image_retrieval.errors.UserError: model 'owner/name' is not a folder here, and could not be fetched"
     )
     assert "check the name and revision, or copy it to a folder or an s3:// prefix" in last

@@ -48,13 +48,13 @@ def test_a_store_may_lie_under_a_path(odd, path):
     "endpoint", ["127.0.0.1:8333", "host", "s3://host", "http://", "http:///path", "http://host:port", "http://ho st"]
 )
 def test_an_endpoint_that_is_no_url_is_told(endpoint):
-    assert "IMAGE_RETRIEVAL_S3_ENDPOINT_URL is no http:// or https:// URL" in told(s3_endpoint_url=endpoint)
+    assert "IMAGE_RETRIEVAL_S3_ENDPOINT_URL is not an http:// or https:// URL" in told(s3_endpoint_url=endpoint)
 
 
 @pytest.mark.parametrize("endpoint", ["http://me:hidden@host/", "https://host/?secret=hidden"])
 def test_keys_in_an_endpoint_are_refused_and_not_repeated(endpoint):
     message = told(s3_endpoint_url=endpoint)
-    assert "keys have settings of their own" in message
+    assert "keys have their own settings" in message
     assert "hidden" not in message
 
 

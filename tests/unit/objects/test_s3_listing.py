@@ -52,7 +52,7 @@ def test_a_time_that_no_table_can_hold_is_the_beginning_of_time(filled, objects)
 def test_every_dialect_is_listed_completely(filled, objects, version, ignored):
     filled.version, filled.ignored = version, ignored
     if "continuation-token" in ignored:  # it would begin anew
-        with pytest.raises(ListingIncomplete, match="are told twice"):
+        with pytest.raises(ListingIncomplete, match="are listed twice"):
             listed(objects)
     else:
         assert [entry.uri for entry in listed(objects)] == [f"s3://bucket/{key}" for key in KEYS]
@@ -89,23 +89,23 @@ def first(**values):
 
 
 ODD = [
-    (says(cut=""), "does not say whether it is cut"),
+    (says(cut=""), "does not say whether it is truncated"),
     (says(cut="True"), "says IsTruncated 'True'"),
     (says(cut="1"), "says IsTruncated '1'"),
-    (says(etags=False), "tells no ETag of 'in/00.jpg'"),
-    (says(more="<KeyCount>99</KeyCount>"), "counts 99 objects and tells 4"),
-    (says(more="<CommonPrefixes><Prefix>in/x/</Prefix></CommonPrefixes>"), "tells folders in place of objects"),
+    (says(etags=False), "has no ETag for 'in/00.jpg'"),
+    (says(more="<KeyCount>99</KeyCount>"), "counts 99 objects and lists 4"),
+    (says(more="<CommonPrefixes><Prefix>in/x/</Prefix></CommonPrefixes>"), "lists folders in place of objects"),
     (says(written=lambda body: body[: len(body) // 2]), "fails at|cannot be read"),
     (says(written=lambda body: b""), "fails at|does not say"),
-    (says(written=lambda body: b"<html><body>Log in</body></html>"), "does not say whether it is cut"),
-    (says(written=lambda body: body.replace(b"<Size>9</Size>", b"")), "tells no Size of"),
+    (says(written=lambda body: b"<html><body>Log in</body></html>"), "does not say whether it is truncated"),
+    (says(written=lambda body: body.replace(b"<Size>9</Size>", b"")), "has no Size for"),
     (says(written=lambda body: body.replace(b"<Size>9<", b"<Size>99999999999999999999<")), "has 9+ bytes"),
     (says(written=lambda body: body.replace(b"<Size>9<", b"<Size>-1<")), "has -1 bytes"),
     (says(written=lambda body: body.replace(b"03:04:05.000Z", b"yesterday")), "cannot be read"),
     (says(written=lambda body: body.replace(b"in/01.jpg", b"other/01.jpg")), "which was not asked for"),
-    (says(token="always"), "no new token|are told twice"),
-    (says(keys=[], cut="true", token=None), "no new token"),
-    (says(keys=[], cut="true", token="again"), "no new token"),
+    (says(token="always"), "no new continuation token|are listed twice"),
+    (says(keys=[], cut="true", token=None), "no new continuation token"),
+    (says(keys=[], cut="true", token="again"), "no new continuation token"),
 ]
 
 
@@ -134,13 +134,13 @@ def test_a_store_that_says_too_early_that_this_was_all_is_asked_for_the_rest(fil
 def test_tokens_without_end_end(filled, objects):
     filled.ignored = {"continuation-token"}
     filled.spoil = lambda answer, number: says(token=f"token {number}", cut="true")(answer, number)
-    with pytest.raises(ListingIncomplete, match="are told twice"):
+    with pytest.raises(ListingIncomplete, match="are listed twice"):
         listed(objects)
 
 
 def test_a_store_that_ignores_the_prefix_is_told(filled, objects):
     filled.ignored = {"prefix"}
-    with pytest.raises(ListingIncomplete, match=r"tells 'other/x\.jpg', which was not asked for"):
+    with pytest.raises(ListingIncomplete, match=r"lists 'other/x\.jpg', which was not asked for"):
         listed(objects)
 
 

@@ -48,7 +48,7 @@ def test_a_manifest_is_read_as_it_was_written(files, tmp_path):
 )
 def test_what_is_no_manifest_is_told(files, tmp_path, text):
     files.write(f"{tmp_path}/{NAME}", text.encode())
-    with pytest.raises(UserError, match="is no manifest of a data set: delete it") as told:
+    with pytest.raises(UserError, match="is not the manifest of a data set: delete it") as told:
         read_manifest(files, f"{tmp_path}/")
     assert "\n" not in str(told.value)
 
