@@ -14,7 +14,7 @@ PARAMS = {
         False,
         type="boolean",
         title="Try rejected images again",
-        description="Also those that are final; their attempts are counted afresh.",
+        description="Also those that are final; their attempts are reset.",
     ),
     "shard_size": Param(
         None,
@@ -22,7 +22,7 @@ PARAMS = {
         minimum=1,
         maximum=1_000_000,
         title="Shard size",
-        description="Images a shard; empty: as the collection says.",
+        description="Images per shard; empty: as the collection says.",
     ),
     "dry_run": Param(False, type="boolean", title="Dry run", description="Only report what would be done."),
 }

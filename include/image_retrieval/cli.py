@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
         if run:
             sub.add_argument("--run", type=_run, required=True, metavar="ID", help="the run that `list` planned")
-            sub.add_argument("--shard", type=_number(0, MOST), metavar="N", help="one shard of it; all, if left out")
+            sub.add_argument("--shard", type=_number(0, MOST), metavar="N", help="one shard of it; by default all")
         if json_too:
             sub.add_argument("--json", action="store_true", help="print JSON")
         return sub
@@ -107,20 +107,20 @@ def _parser() -> argparse.ArgumentParser:
     add("show", collections.show, collection=True, json_too=True, to=of_collections)
     drop = add("drop", collections.drop, collection=True, to=of_collections)
     drop.add_argument("--yes", action="store_true", help="do not ask")
-    drop.add_argument("--dry-run", action="store_true", help="only tell what would be removed")
+    drop.add_argument("--dry-run", action="store_true", help="only show what would be removed")
     drop.add_argument(
-        "--with-originals", action="store_true", help="of a collection made through the API: its originals, too"
+        "--with-originals", action="store_true", help="also remove the originals of a collection made through the API"
     )
-    drop.add_argument("--force", action="store_true", help="although a run seems to be under way: it was killed")
+    drop.add_argument("--force", action="store_true", help="even if a run seems to be under way, because it was killed")
 
     for name, command in (("list", stages.plan), ("run", stages.run)):
         stage = add(name, command, collection=True)
-        stage.add_argument("--run", type=_run, metavar="ID", help="name of the run; a new one, if left out")
+        stage.add_argument("--run", type=_run, metavar="ID", help="name of the run; by default a new one")
         stage.add_argument("--full", action="store_true", help="embed every image again")
         stage.add_argument("--requeue", action="store_true", help="try rejected images again, also final ones")
-        stage.add_argument("--shard-size", type=_number(1, 1_000_000), metavar="N", help="images a shard")
+        stage.add_argument("--shard-size", type=_number(1, 1_000_000), metavar="N", help="images per shard")
         if name == "list":
-            stage.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+            stage.add_argument("--dry-run", action="store_true", help="only show what would be done")
         else:
             stage.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
     add("resample", stages.resample, collection=True, run=True)
@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     add("list", models.list_models, json_too=True, to=of_models)
     switch = add("switch", models.switch, collection=True, to=of_models)
     switch.add_argument("model", metavar="MODEL", help="name of the other model")
-    switch.add_argument("--source", help=f"{MODEL_HELP}; left out: of a model that has made vectors before")
+    switch.add_argument("--source", help=f"{MODEL_HELP}; not needed for a model that has made vectors before")
     _model_options(switch)
     add("rollback", models.rollback, collection=True, to=of_models)
 
@@ -151,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     query.add_argument("--image", type=_image, metavar="IMAGE", help=IMAGE_HELP)
     query.add_argument("--id", type=_known_id, metavar="ID", help="search with an image of the collection")
     query.add_argument(
-        "--text", type=_words, metavar="WORDS", help="search by words, where the collection's model reads texts"
+        "--text", type=_words, metavar="WORDS", help="search by words, if the collection's model reads texts"
     )
     search.add_argument("-k", type=_number(1, MOST_RESULTS), default=10, metavar="N", help="how many results (10)")
     search.add_argument("--filter", type=_filter, metavar="JSON", help='such as \'{"width": {"gte": 500}}\'')
@@ -163,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     match = add("match", searching.match, json_too=True)
     match.add_argument("a", type=_image, metavar="A", help=IMAGE_HELP)
     match.add_argument("b", type=_image, metavar="B", help="the other one")
-    match.add_argument("--collection", metavar="COLLECTION", help="whose model compares; the first one, if left out")
+    match.add_argument("--collection", metavar="COLLECTION", help="whose model compares; by default the first one's")
 
     rejected = add("rejected", searching.rejected, collection=True, json_too=True)
     rejected.add_argument(
@@ -174,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
         "--final",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="only those that are left alone, or only those that the next run tries again",
+        help="only those that are no longer tried, or only those that the next run tries again",
     )
     action = rejected.add_mutually_exclusive_group()
     action.add_argument("--limit", type=_number(1, MOST), metavar="N", help="list the first N in order of URI")
@@ -186,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
         data_set = add(name, command, collection=True)
         data_set.add_argument("uri", metavar="URI", help="a folder, as s3://, file:// or a path")
         if name == "import":
-            data_set.add_argument("--model", metavar="NAME", help="what made the vectors, where they do not tell")
+            data_set.add_argument("--model", metavar="NAME", help="which model made the vectors, if they do not say")
     add("stats", searching.stats, json_too=True)
     psql = add("psql", services.psql)
     psql.add_argument("arguments", nargs="*", metavar="…", help="what psql takes, such as -c 'SELECT 1' or -f FILE")

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     pod_node_selector: dict[str, str] = Field({}, description="labels of the nodes that may take a pod, as JSON")
     pod_tolerations: list[dict[str, Any]] = Field(
         [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
-        description="taints that a pod bears, as a JSON list",
+        description="taints that a pod tolerates, as a JSON list of tolerations",
     )
     pod_priority_class: str | None = Field(None, description="priority class of the pods")
     pod_cache_claim: str | None = Field(None, description="volume claim for fetched models; unset: fetched by each pod")
@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     pod_schedule_seconds: int = Field(1800, gt=0, description="a node must take a pod within this time")
     pod_start_seconds: int = Field(900, gt=0, description="a pod on a node must run within this time")
     pod_run_seconds: int = Field(6 * 3600, gt=0, description="Kubernetes ends a pod that takes longer")
-    pod_disruptions: int = Field(20, ge=0, description="times that a try replaces a pod that the cluster took away")
+    pod_disruptions: int = Field(20, ge=0, description="how often one try replaces a pod that the cluster took away")
 
     processes: int = Field(0, ge=0, description="processes that decode images; 0: one a core")
     max_image_bytes: int = Field(256 * 2**20, gt=0, description="larger objects are rejected unread")
@@ -94,9 +94,9 @@ class Settings(BaseSettings):
     url_seconds: Seconds = Field(30, description="a picture behind an http(s) URL must be here within this time")
     allow_private_urls: bool = Field(False, description="http(s) URLs may reach addresses that are not public")
     max_attempts: int = Field(3, ge=1, description="tries of an image that fails for a passing reason, then final")
-    keep_vectors_days: Days = Field(7, description="vectors that a switch put aside are kept so long")
+    keep_vectors_days: Days = Field(7, description="how long vectors are kept that a switch replaced")
     deleted_grace_days: Days = Field(
-        30, description="the upkeep removes rows, vectors and resampled pictures of images deleted so long ago"
+        30, description="days after which the upkeep removes what is left of a deleted image"
     )
     index_from_rows: int = Field(10_000, ge=0, description="smaller vector tables are scanned exactly, without index")
     index_memory_mb: Annotated[int | None, BeforeValidator(lambda given: given or None)] = Field(
@@ -184,7 +184,7 @@ def load_settings() -> Settings:
         named = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
         told = f"setting {PREFIX}{named.upper()}: is not JSON of the form that docs/settings.md gives"
     except (OSError, UnicodeError):
-        told = f"{ascii(str(file))[1:-1]} cannot be read: delete it, and `make up` writes it anew"
+        told = f"{ascii(str(file))[1:-1]} cannot be read: delete it, and `make up` writes it again"
     raise UserError(told)
 
 

@@ -40,7 +40,7 @@ def connection_string(connection: Any) -> SecretStr:
         if name in HOOK_OPTIONS | LOGIN_OPTIONS | LOGINS:
             continue
         if name not in parameter_names():
-            raise _refused(POSTGRES_CONNECTION, name, "is no parameter of libpq's")
+            raise _refused(POSTGRES_CONNECTION, name, "is not a parameter of libpq")
         found[name] = _text(value, name)
     given = {name: value for name, value in found.items() if value}
     # secrets last: what stands behind one could be part of it, and is not shown
@@ -55,7 +55,7 @@ def _text(value: Any, name: str) -> str:
     if name not in FIELDS.values():
         text = BOOLEANS.get(text.lower(), text)  # of JSON, and of a URI's query
     if "\0" in text or not _is_utf8(text):
-        raise UserError(f"connection {POSTGRES_CONNECTION}: {name!r} holds what is no text")
+        raise UserError(f"connection {POSTGRES_CONNECTION}: {name!r} holds NUL characters or bytes that are not UTF-8")
     return text
 
 
@@ -83,7 +83,7 @@ def store_settings(connection: Any) -> dict[str, Any]:
     texts = {"endpoint_url": endpoint or extra.get("endpoint_url"), "region_name": extra.get("region_name")}
     for name, value in (keys | texts).items():
         if value is not None and not (isinstance(value, str) and _is_utf8(value) and value.isprintable()):
-            raise _refused(S3_CONNECTION, name, "is no text in one line")
+            raise _refused(S3_CONNECTION, name, "is not a text of one line")
     if bool(keys["aws_access_key_id"]) != bool(keys["aws_secret_access_key"]):
         raise UserError(f"connection {S3_CONNECTION} has one of login and password: give both keys, or none")
     return {
@@ -100,7 +100,7 @@ def _extra(connection: Any, name: str) -> dict[str, Any]:
     except ValueError:  # its context would hold the text
         found = None
     if not isinstance(found, dict):
-        raise UserError(f"connection {name}: its extra is no JSON object")
+        raise UserError(f"connection {name}: its extra is not a JSON object")
     return found
 
 

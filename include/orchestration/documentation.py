@@ -8,10 +8,10 @@ PAGE = """
 Keeps the view `images.{name}` in step with `{source}` ({glob}), embedded by model `{model}`.
 
 1. **list_images** compares the bucket with the table and cuts what is new or changed into shards.
-2. Each **shard** flows on its own: *resample* (CPU), *embed* ({runner}), *upsert* (one transaction).
-3. **index** keeps the view and its HNSW index right; **recall** measures what searches find through it, and raises
-   `ef_search` where that is too little (`retrieval.recall`); **report** closes `retrieval.run` and tells the asset
-   `images.{name}` what was done.
+2. Each **shard** is processed on its own: *resample* (CPU), *embed* ({runner}), *upsert* (one transaction).
+3. **index** updates the view and its HNSW index; **recall** measures what searches find through it, and raises
+   `ef_search` if that is too little (`retrieval.recall`); **report** closes `retrieval.run` and records what was done
+   in the asset `images.{name}`.
 
 Images that cannot be used are in `images.rejected('{name}')`, with the reason; no image fails a shard, no shard
 another one. Any task may be cleared and run again at any time. *Trigger* offers a full re-scan, another try of

@@ -55,7 +55,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def healthcheck(options: argparse.Namespace, settings: Settings) -> None:
-    """Load a model, embed a drawn picture, and look at its vector."""
+    """Load a model, embed a drawn picture, and check its vector."""
     from image_retrieval.collection import ModelOptions
     from image_retrieval.embedding.health import check_model
 

@@ -25,7 +25,7 @@ def list_models(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def switch(options: argparse.Namespace, settings: Settings) -> None:
-    """Embed a collection under another model, and let its view show that."""
+    """Embed a collection under another model, and let its view show that model."""
     from image_retrieval.pipeline.switching import switch_collection, wanted_model
     from image_retrieval.progress import stage_progress
 

@@ -82,7 +82,7 @@ def _text_vector(collection: Collection, text: str, settings: Settings) -> "tupl
 
 
 def match(options: argparse.Namespace, settings: Settings) -> None:
-    """Compare two pictures by the model of a collection, by default that of the first one."""
+    """Compare two pictures with the model of a collection, by default the first one's."""
     from image_retrieval.inputs import named_image
     from image_retrieval.models.calibration import IMAGES, calibration_of, read_calibration, score_of
     from image_retrieval.models.source import model_folder

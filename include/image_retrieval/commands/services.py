@@ -33,7 +33,7 @@ def migrate(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def take_over(options: argparse.Namespace, settings: Settings) -> None:
-    """Make the work folder and that of the API's pictures this project's, which were another one's."""
+    """Assign another project's work folder, and its folder of the API's pictures, to this project."""
     from image_retrieval.objects import ObjectStore
     from image_retrieval.pipeline.owning import pictures_place, take_over, work_place
     from image_retrieval.store.connection import connect
@@ -46,7 +46,7 @@ def take_over(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def psql(options: argparse.Namespace, settings: Settings) -> None:
-    """Open a psql prompt on the database, or do what psql's own arguments say; its exit status is the command's."""
+    """Open a psql prompt on the database, or run psql with the given arguments, and return its exit status."""
     from image_retrieval.local.postgres import programs
     from image_retrieval.store.connection import connect, psql_environment
 

@@ -84,7 +84,7 @@ def owner_of(place: Place, store: ObjectStore) -> str | None:
         raise UserError(f"{place.mark_uri}, which says whose folder it is, cannot be read: {error}") from None
     except (ValueError, LookupError, TypeError):
         raise UserError(
-            f"{place.mark_uri} does not say whose folder it is: `image-retrieval take-over` writes it anew"
+            f"{place.mark_uri} does not say whose folder it is: `image-retrieval take-over` writes it again"
         ) from None
 
 

@@ -79,14 +79,14 @@ def test_what_only_airflows_hook_reads_is_left_out(extra):
 @pytest.mark.parametrize(
     ("extra", "told"),
     [
-        ({"sslmod": "hidden"}, "'sslmod' of its extra is no parameter of libpq's"),
+        ({"sslmod": "hidden"}, "'sslmod' of its extra is not a parameter of libpq"),
         ({"iam": True}, "'iam' of its extra is a login of Airflow's hook"),
         ({"redshift-serverless": "true"}, "'redshift-serverless' of its extra is a login"),
         ({"azure_conn_id": "hidden"}, "'azure_conn_id' of its extra is a login"),
         ({"options": ["hidden"]}, "'options' of its extra is a list or an object"),
-        ({"sslcert": "hidden\0"}, "'sslcert' holds what is no text"),
-        ("hidden", "its extra is no JSON object"),
-        ('["hidden"]', "its extra is no JSON object"),
+        ({"sslcert": "hidden\0"}, "'sslcert' holds NUL characters"),
+        ("hidden", "its extra is not a JSON object"),
+        ('["hidden"]', "its extra is not a JSON object"),
     ],
 )
 def test_a_wrong_extra_is_told_by_its_name(extra, told):
@@ -138,11 +138,11 @@ def test_keys_may_stand_in_the_extra():
         (aws({"aws_session_token": "hidden"}), "'aws_session_token' of its extra is not supported"),
         (aws({"verify": False}), "'verify' of its extra is not supported"),
         (aws({"endpoint": "hidden"}), "'endpoint' of its extra is not supported"),
-        (aws({"region_name": 7}), "'region_name' of its extra is no text"),
-        (aws(password="hidden\n"), "'aws_secret_access_key' of its extra is no text in one line"),
+        (aws({"region_name": 7}), "'region_name' of its extra is not a text"),
+        (aws(password="hidden\n"), "'aws_secret_access_key' of its extra is not a text of one line"),
         (aws(password=None), "has one of login and password"),
         (aws(conn_type="postgres"), "another type than aws"),
-        (aws("hidden"), "its extra is no JSON object"),
+        (aws("hidden"), "its extra is not a JSON object"),
     ],
 )
 def test_a_wrong_store_connection_is_told_by_name(connection, told):
