@@ -141,7 +141,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(
     store.write(f"{uri}/{NAME}", json.dumps(manifest | {"complete": True, "dimensions": 3}).encode())
     assert "have 3 dimensions" in refusal(uri)
     store.write(f"{uri}/{NAME}", b"[]")
-    assert "is no manifest" in refusal(uri)
+    assert "is not the manifest" in refusal(uri)
     assert rows(database_url, "SELECT count(*) FROM retrieval.image") == [(0,)]
 
 

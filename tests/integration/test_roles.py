@@ -210,7 +210,7 @@ def test_a_pgvector_that_corrupts_indexes_is_refused(project, admin):
 def test_a_postgresql_that_is_too_old_is_refused(project, monkeypatch):
     monkeypatch.setattr(preparing, "POSTGRES", 99)
     for attempt in (migrate, lambda settings: connect(settings).__enter__()):
-        with refused("is PostgreSQL 18, and 99 or newer is needed"):
+        with refused("is PostgreSQL 18, but 99 or newer is needed"):
             attempt(project)
 
 

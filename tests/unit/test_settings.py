@@ -83,7 +83,7 @@ def test_a_wrong_value_is_told_with_its_variable(services, monkeypatch, place, n
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("POD_TOLERATIONS", "[hidden", "no JSON"),
+        ("POD_TOLERATIONS", "[hidden", "not JSON"),
         ("POD_NODE_SELECTOR", '"hidden"', "dictionary"),
         ("POD_NODE_SELECTOR", '{"a": ["hidden"]}', "string"),
         ("MAX_ATTEMPTS", "postgresql://me:hidden@host/database", "valid integer"),
@@ -115,7 +115,7 @@ def test_a_services_file_that_is_no_text_is_told(home, content):
     path.parent.mkdir()
     path.write_bytes(content)
     with pytest.raises(
-        UserError, match=r"^[^\n]*services.env cannot be read: delete it, and `make up` writes it anew$"
+        UserError, match=r"^[^\n]*services.env cannot be read: delete it, and `make up` writes it again$"
     ):
         load_settings()
 
