@@ -115,6 +115,7 @@ class Settings(BaseSettings):
         100, gt=0, allow_inf_nan=False, description="requests a second that one client may send to the service"
     )
     service_concurrency: int = Field(64, ge=1, description="requests that the service works on at once")
+    service_connections: int = Field(512, ge=8, description="connections that are open at once; the oldest make room")
     service_queue: int = Field(256, ge=1, description="pictures and texts that may wait for a model of the service")
     service_batch: int = Field(32, ge=1, description="pictures or texts that a model of the service takes at once")
     service_seconds: Seconds = Field(30, description="a request must be here, and its vectors made, within this")
