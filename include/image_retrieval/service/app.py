@@ -9,23 +9,28 @@ from starlette.responses import Response
 
 from image_retrieval import __version__
 from image_retrieval.service import errors
+from image_retrieval.service.gate import Check, Gate, declared
 from image_retrieval.service.guard import Guard
 from image_retrieval.service.routes import collections, images, operation, page, predict, reports, searches
 from image_retrieval.service.state import Service
 from image_retrieval.settings import Settings
 
-Check = Callable[..., Any]
-
 
 def make_app(
-    settings: Settings, *, may_read: Check, may_write: Check, open_page: bool = False, documented: bool = False
+    settings: Settings,
+    *,
+    may_read: Check,
+    may_write: Check,
+    open_page: bool = False,
+    documented_by: Callable[..., Any] | None = None,
 ) -> FastAPI:
     """The API over the collections of these settings, and its page.
 
-    `may_read` guards every route, `may_write` besides it those that change something: both are FastAPI dependencies,
-    that raise where the client may not. `open_page`: the page's own files, which hold no data, are given to anybody,
-    so that it can ask for a token. `documented`: /openapi.json is served, to who may read. Nothing is started before
-    the first request; `app.state.service.close()` ends what then was. Mount it, or serve it with uvicorn.
+    `may_read` guards every route, `may_write` besides it those that change something: both get the request before its
+    body is read, and raise where the client may not. `open_page`: the page's own files, which hold no data, are given
+    to anybody, so that it can ask for a token. `documented_by`: a security scheme; /openapi.json is served, to who
+    may read, and names it. Nothing is started before the first request; `app.state.service.close()` ends what then
+    was. Mount it, or serve it with uvicorn.
     """
     service = Service(settings)
     app = FastAPI(
@@ -39,7 +44,9 @@ def make_app(
     )
     app.state.service = service
     errors.tell_errors(app)
-    reading, writing = [Depends(may_read)], [Depends(may_write)]
+    reading, writing = [declared(may_read)], [declared(may_write)]
+    if documented_by:
+        reading.append(Depends(documented_by))
     app.include_router(searches.router(service), dependencies=reading)
     app.include_router(collections.router(service, writing), dependencies=reading)
     app.include_router(images.router(service, writing), dependencies=reading)
@@ -47,9 +54,10 @@ def make_app(
     app.include_router(operation.router(service, writing), dependencies=reading)
     app.include_router(predict.router(service), dependencies=[*reading, *writing])
     app.include_router(page.router(), dependencies=[] if open_page else reading)
-    if documented:
+    if documented_by:
         app.add_api_route("/openapi.json", lambda: _document(app), include_in_schema=False, dependencies=reading)
     app.add_middleware(Guard, settings=settings, metrics=service.metrics)
+    app.add_middleware(Gate, router=app.router, otherwise=may_read)
     return app
 
 

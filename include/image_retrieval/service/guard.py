@@ -3,16 +3,23 @@
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
-from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from image_retrieval.service.clients import client_of
 from image_retrieval.service.errors import Refused, problem
+from image_retrieval.service.gate import has_body
 from image_retrieval.service.metrics import Metrics
 from image_retrieval.settings import Settings
 
 CLIENTS = 10_000  # whose rates are remembered
 BURST_SECONDS = 2  # of the rate may come at once
+AT_ONCE = 8  # bodies of the largest size, of which the memory holds so many; others are small, or wait
+SMALL_BYTES = 2**16  # a body up to this size is always taken
+GONE = 499  # of a client that went away, for the count
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -21,18 +28,19 @@ HEADERS = (
 
 
 class Guard:
-    """An ASGI app around another one."""
+    """An ASGI app around another one, which gets a request when all of it is here."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
         self._rates = Rates(settings.service_rate)
-        self._under_way = 0
+        self._bodies = Bodies(settings)
+        self._at_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.monotonic(), 500
+        started, status = time.monotonic(), GONE
 
         async def count(message: Message) -> None:
             nonlocal status
@@ -42,33 +50,84 @@ class Guard:
                 message["headers"] = [*message["headers"], *(pair for pair in HEADERS if pair[0] not in named)]
             await send(message)
 
-        self._under_way += 1
-        self._metrics.at_once.set(self._under_way)
         try:
-            refused = self._refusal(scope)
-            if refused is not None:
-                await problem(refused)(scope, receive, count)
-            else:
-                await self._app(scope, _limited(receive, self._settings), count)
+            self._require_welcome(scope)
+            async with self._bodies.whole(scope, receive) as whole:
+                with self._place():
+                    await self._app(scope, whole, count)
+        except Refused as refused:
+            await problem(refused)(scope, receive, count)
+        except ClientDisconnect:
+            pass
+        except BaseException:
+            status = 500
+            raise
         finally:
-            self._under_way -= 1
-            self._metrics.at_once.set(self._under_way)
             route = getattr(scope.get("route"), "path", "none")
             self._metrics.requests.labels(scope["method"], route, status).inc()
             self._metrics.seconds.labels(route).observe(time.monotonic() - started)
 
-    def _refusal(self, scope: Scope) -> Refused | None:
-        client = (scope.get("client") or ("",))[0]
-        if not self._rates.take(client):
-            return Refused(
-                429, "too_many_requests", f"more than {self._settings.service_rate:g} requests a second", wait=1
-            )
-        if self._under_way > self._settings.service_concurrency:
-            return Refused(503, "busy", "too many requests at once", "try again in a moment", wait=1)
+    def _require_welcome(self, scope: Scope) -> None:
+        """Raise Refused for what can be refused by its head."""
+        if not self._rates.take(client_of(scope.get("client"))):
+            told = f"more than {self._settings.service_rate:g} requests a second"
+            raise Refused(429, "too_many_requests", told, wait=1)
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length[:20]) > self._settings.service_max_bytes:
-            return _too_large(self._settings)
-        return None
+            raise _too_large(self._settings)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the requests that are worked on at once. Raises Refused where all places are taken."""
+        if self._at_work >= self._settings.service_concurrency:
+            raise _busy("too many requests at once")
+        self._at_work += 1
+        self._metrics.at_once.set(self._at_work)
+        try:
+            yield
+        finally:
+            self._at_work -= 1
+            self._metrics.at_once.set(self._at_work)
+
+
+class Bodies:
+    """The bodies of requests that come and are worked on: each within its time and size, all within a memory."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._held, self._most = 0, AT_ONCE * settings.service_max_bytes
+
+    @asynccontextmanager
+    async def whole(self, scope: Scope, receive: Receive) -> AsyncIterator[Receive]:
+        """A `receive` that gives the whole body at once. Raises Refused, or ClientDisconnect."""
+        if not has_body(scope):
+            yield receive
+            return
+        body = bytearray()
+        try:
+            try:
+                async with asyncio.timeout(self._settings.service_seconds):
+                    await self._read(body, receive)
+            except TimeoutError:
+                told = f"the request was not here within {self._settings.service_seconds:g} s"
+                raise Refused(408, "request_timeout", told) from None
+            yield _again(bytes(body), receive)
+        finally:
+            self._held -= len(body)
+
+    async def _read(self, body: bytearray, receive: Receive) -> None:
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            part, more = message.get("body", b""), message.get("more_body", False)
+            body += part
+            self._held += len(part)
+            if len(body) > self._settings.service_max_bytes:
+                raise _too_large(self._settings)
+            if self._held > self._most and len(body) > SMALL_BYTES:
+                raise _busy("too much is sent at once")
 
 
 class Rates:
@@ -89,25 +148,18 @@ class Rates:
         return left >= 1
 
 
-def _limited(receive: Receive, settings: Settings) -> Receive:
-    """The same body, which ends in an error where it is larger than it may be, or takes too long to come."""
-    read, deadline, whole = 0, time.monotonic() + settings.service_seconds, False
+def _again(body: bytes, receive: Receive) -> Receive:
+    """What has been received, then what comes: whether the client is still there."""
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def limited() -> Message:
-        nonlocal read, whole
-        if whole:  # what comes now is only whether the client is still there
-            return await receive()
-        try:
-            message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
-        except TimeoutError:
-            raise HTTPException(408, f"the request was not here within {settings.service_seconds:g} s") from None
-        read += len(message.get("body", b""))
-        if read > settings.service_max_bytes:
-            raise HTTPException(413, _too_large(settings).detail)
-        whole = not message.get("more_body", False)
-        return message
+    async def again() -> Message:
+        return left.pop() if left else await receive()
 
-    return limited
+    return again
+
+
+def _busy(told: str) -> Refused:
+    return Refused(503, "busy", told, "try again in a moment", wait=1)
 
 
 def _too_large(settings: Settings) -> Refused:

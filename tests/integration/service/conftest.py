@@ -22,7 +22,7 @@ from image_retrieval.models.calibration import FILE as CALIBRATION_FILE
 from image_retrieval.models.shipped import DUAL
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.running import run_collection
-from image_retrieval.service.alone import app_alone
+from image_retrieval.service.alone import app_alone, server_options
 from image_retrieval.service.listening import Listener
 from image_retrieval.settings import Settings
 from integration.pictures import BAD, SCENES, put
@@ -75,7 +75,7 @@ def address(served: Settings) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, **server_options(served)))
     listener = Listener(app.state.service)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from fastapi import HTTPException
+from fastapi import HTTPException, Request
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
@@ -42,7 +42,7 @@ def test_a_file_is_only_read(alone):
 
 
 def test_mounted_they_are_for_those_who_may_read():
-    def refuse() -> None:
+    async def refuse(_request: Request) -> None:
         raise HTTPException(401)
 
     client = TestClient(make_app(Settings(), may_read=refuse, may_write=refuse))
