@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from image_retrieval.errors import UserError
+from image_retrieval.local.private import make_private_folder
 from image_retrieval.local.processes import HOST, MARK, last_line
 
 USER_EXISTS = 9  # useradd's exit status
@@ -42,7 +43,7 @@ def start_postgres(folder: Path, port: int, password: str) -> int:
     Raises UserError where it does not start; nothing of it runs then.
     """
     data, log = folder / "data", folder / "log"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     if os.geteuid() == 0:
         _prepare_account(folder)
     stop_postgres(folder)  # of a start that was killed: it has the data

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 
 from image_retrieval.errors import UserError
+from image_retrieval.local.private import open_private, open_private_folder, write_private
 from image_retrieval.proxies import spare_loopback
 
 HOST = "127.0.0.1"
@@ -43,9 +44,11 @@ def free_port(wanted: int, taken: frozenset[int] = frozenset()) -> int:
 def _claim(port: int) -> bool:
     """Make a port this process's; whether it is, as it may be another's."""
     if port not in _claims:
-        folder = Path(tempfile.gettempdir(), f"image-retrieval-ports-{os.getuid()}")
-        folder.mkdir(mode=0o700, exist_ok=True)
-        file = os.open(folder / str(port), os.O_CREAT | os.O_RDWR, 0o600)
+        folder = open_private_folder(Path(tempfile.gettempdir(), f"image-retrieval-ports-{os.geteuid()}"))
+        try:
+            file = os.open(str(port), os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+        finally:
+            os.close(folder)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -71,10 +74,10 @@ def start(command: list[str], log: Path, environment: Mapping[str, str], folder:
 
     `mark` is what `end_marked` finds it by. Proxies of the environment do not stand before loopback.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     values = {**os.environ, **environment, MARK: mark}
     spare_loopback(values)
-    with log.open("ab") as output:
+    with os.fdopen(open_private(log), "ab") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -109,17 +112,6 @@ def last_line(log: Path, *words: str, since: int = 0) -> str:
         lines = stream.read().decode(errors="replace").strip().splitlines()
     telling = [line for line in lines if any(word in line for word in words)] or lines
     return "".join(letter if letter.isprintable() else " " for letter in telling[-1])[:500].strip() if telling else ""
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as stream:
-            stream.write(text)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def record(path: Path, name: str, facts: dict[str, Any]) -> None:

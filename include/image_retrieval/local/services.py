@@ -1,6 +1,7 @@
 """The embedded services as one: up, down, status."""
 
 import fcntl
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +14,15 @@ from dotenv import dotenv_values
 from image_retrieval.errors import UserError
 from image_retrieval.local import processes
 from image_retrieval.local.postgres import start_postgres, stop_postgres
+from image_retrieval.local.private import close_to_others, keep_others_from_writing, open_private, write_private
 from image_retrieval.local.processes import HOST, free_port
 from image_retrieval.local.seaweedfs import start_seaweedfs
 
 BUCKETS = ("images", "image-retrieval")
 FIRST_PORTS = {"postgres": 5433, "s3": 8333}
 DATABASE = "image_retrieval"
+# what holds secrets; the server's own folder is another user's where it is started by root
+PRIVATE = ("secrets.env", "services.env", "ports.env", "airflow.env", "services.json", "airflow", "s3", "postgres")
 SECRETS = ("POSTGRES_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
 Say = Callable[[str], None]
 
@@ -135,8 +139,10 @@ def _records(folder: Path) -> dict[str, dict[str, Any]]:
 def _locked(folder: Path) -> Iterator[None]:
     """Keep other commands from these services. What the system refuses becomes a UserError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "services.lock").open("w") as lock:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        keep_others_from_writing(folder)
+        close_to_others(*(folder / name for name in PRIVATE))
+        with os.fdopen(open_private(folder / "services.lock"), "w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -188,7 +194,7 @@ def _values(path: Path) -> dict[str, str]:
 
 
 def _write(path: Path, values: dict[str, str]) -> None:
-    processes.write_private(path, "".join(f"{name}={value}\n" for name, value in values.items()))
+    write_private(path, "".join(f"{name}={value}\n" for name, value in values.items()))
 
 
 def _create_database(folder: Path) -> None:
