@@ -90,6 +90,9 @@ def test_a_start_that_is_killed_anywhere_can_be_done_again(folder, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", DEAD_PROXY)
     assert services.up(folder, lambda line: None) == ["s3"]  # the server had been noted
     require_reachable(Settings(database_url=services.database_url(folder, services.DATABASE)))
+    place = services.address(folder, "s3")
+    shutil.rmtree(folder / "s3" / "certificate")  # as a store that an older version started and that still runs
+    assert (services.up(folder, lambda line: None), services.address(folder, "s3")) == (["s3"], place)
     for name in ("services.json", "ports.env", "services.env"):
         (folder / name).write_bytes(b"\xff{broken")
     told: list[str] = []

@@ -16,7 +16,7 @@ from image_retrieval.local import processes
 from image_retrieval.local.postgres import start_postgres, stop_postgres
 from image_retrieval.local.private import close_to_others, keep_others_from_writing, open_private, write_private
 from image_retrieval.local.processes import HOST, free_port
-from image_retrieval.local.seaweedfs import start_seaweedfs
+from image_retrieval.local.seaweedfs import is_guarded, start_seaweedfs
 
 BUCKETS = ("images", "image-retrieval")
 FIRST_PORTS = {"postgres": 5433, "s3": 8333}
@@ -33,6 +33,8 @@ def up(folder: Path, say: Say) -> list[str]:
     Raises UserError where something does not start; what this call has started is stopped then.
     """
     with _locked(folder):
+        if not is_guarded(folder / "s3"):  # an older version may have started it
+            _stop(folder, ("s3",))
         known = _records(folder)
         wanted = [name for name in FIRST_PORTS if not _is_whole(known.get(name))]
         keys = _secrets(folder)
