@@ -1,4 +1,4 @@
-"""Airflow standalone on this machine: its environment, its start, and a small client of its REST API."""
+"""Airflow on this machine: its environment, its start, and a small client of its REST API."""
 
 import json
 import os
@@ -16,13 +16,14 @@ from dotenv import dotenv_values
 
 from image_retrieval.errors import UserError
 from image_retrieval.local import services
-from image_retrieval.local.private import write_private
+from image_retrieval.local.private import make_private_folder, write_private
 from image_retrieval.local.processes import HOST, end_marked, free_port, start, wait_until
 from image_retrieval.redaction import redacted
 from image_retrieval.settings import PREFIX, Settings
 
 FIRST_PORT = 8080
 USER = "admin"
+PASSWORDS = "simple_auth_manager_passwords.json.generated"  # Airflow's name, in its home
 POOLS = {
     "resample": {"slots": 1, "description": "Each of these tasks uses all cores of its worker."},
     "gpu": {"slots": 1, "include_deferred": True, "description": "GPUs (or local processes) that embed at once."},
@@ -58,10 +59,10 @@ def launch(settings: Settings) -> tuple[int, int]:
     port = free_port(FIRST_PORT)
     values = environment(settings, port)
     _write_environment(folder / "airflow.env", values)
-    program = str(Path(sys.executable).parent / "airflow")
-    pid = start(
-        [program, "standalone"], folder / "airflow" / "log", values, settings.home.resolve(), str(folder / "airflow")
-    )
+    make_private_folder(folder / "airflow")
+    _make_password(folder / "airflow")
+    command = [sys.executable, "-m", "image_retrieval.local.standalone"]
+    pid = start(command, folder / "airflow" / "log", values, settings.home.resolve(), str(folder / "airflow"))
     services.record(folder, "airflow", pid, port)
     return pid, port
 
@@ -95,8 +96,11 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://{HOST}:{port}",
         "AIRFLOW__API__WORKERS": "1",
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port(8793)),
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port(8794 + 1)),
+        # no log server runs, and nobody but root could put one where the UI asks for the log of a running task
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": "1",
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": "1",
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(home / "include"), os.environ.get("PYTHONPATH")])),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
@@ -114,9 +118,15 @@ def _write_environment(path: Path, values: dict[str, str]) -> None:
     write_private(path, "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items() if name != "PATH"))
 
 
+def _make_password(folder: Path) -> None:
+    """Make the password of Airflow's user, where there is none: one that Airflow makes stands in its log."""
+    if not (folder / PASSWORDS).exists():
+        write_private(folder / PASSWORDS, json.dumps({USER: secrets.token_urlsafe(16)}) + "\n")
+
+
 def password(settings: Settings) -> str:
-    """The password that Airflow made for its user."""
-    path = settings.local_path / "airflow" / "simple_auth_manager_passwords.json.generated"
+    """The password of Airflow's user."""
+    path = settings.local_path / "airflow" / PASSWORDS
     try:
         return str(json.loads(path.read_bytes())[USER])
     except (OSError, ValueError, KeyError):
