@@ -1,6 +1,7 @@
 """Bytes to the pixels of one picture, or to the reason why not."""
 
 import logging
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from PIL import Image, ImageFile
 
 from image_retrieval.collection import RAW, ResampleOptions
 from image_retrieval.errors import ImageRejected, Reason
-from image_retrieval.imaging import jpeg, jxl, png, psd, raw
+from image_retrieval.imaging import effort, jpeg, jxl, png, psd, raw
 from image_retrieval.imaging.colour import to_8_bits
 from image_retrieval.imaging.exif import SIDEWAYS, captured_at, exif_of_tiff, orientation, read_exif
 from image_retrieval.imaging.formats import open_image, rejection
@@ -20,7 +21,9 @@ from image_retrieval.settings import Settings
 
 pyvips.cache_set_max(0)  # no picture is decoded twice
 logging.getLogger("pyvips").setLevel(logging.ERROR)  # what it finds in a file is said in the rejection
+os.environ["LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER"] = str(effort.MOST_PASSES)  # of each strip of a TIFF
 TURNED_BY_DECODER = ("TIFF", "HEIF", jxl.FORMAT)
+COMPOSED = ("GIF", "PNG", "WEBP", "AVIF")  # a frame of which is drawn over those before it
 SCALES = (8, 4, 2)  # at which libjpeg's scaled decoding is exactly the mean of so many pixels squared
 AllowedScale = Callable[[int, int], float]
 
@@ -96,6 +99,7 @@ def _decode_file(
     data: bytes, options: ResampleOptions, limits: Limits, allowed_scale: AllowedScale, turn: int = 1
 ) -> Picture:
     """`turn` is the orientation of a picture whose EXIF says none."""
+    effort.require_bounded(data, limits.pixels, limits.frames)
     plain = png.stripped(data) if data.startswith(png.SIGNATURE) else None
     data = data if plain is None else plain.data
     if data.startswith(psd.SIGNATURE):
@@ -165,8 +169,13 @@ def _choose_frame(image: Image.Image, data: bytes, options: ResampleOptions, lim
     if frames > limits.frames:
         raise ImageRejected(Reason.TOO_LARGE, f"{frames} frames are over the limit of {limits.frames}")
     if options.frame != "first" and frames > 1:
-        image.seek(frames // 2 if options.frame == "middle" else frames - 1)
+        wanted = frames // 2 if options.frame == "middle" else frames - 1
+        if image.format in COMPOSED:
+            effort.require_few_passes(wanted + 1, "frames", image.width * image.height, limits.pixels)
+        image.seek(wanted)
         _check_size(image, limits)
+        if image.format == "MPO":
+            effort.require_few_scans(data[getattr(image, "offset", 0) :], limits.pixels)
 
 
 def _draft(image: Image.Image, allowed: float) -> tuple[float, float] | None:
