@@ -1,11 +1,13 @@
-"""A process that decodes: `python -m image_retrieval.imaging.worker OPTIONS MAX_PIXELS MAX_FRAMES MEMORY_MB`.
+"""A process that decodes: `python -m image_retrieval.imaging.worker MAX_PIXELS MAX_FRAMES MEMORY_MB [idle]`.
 
 It says that it is ready, then reads images from standard input and answers on standard output; each message is its
-length (8 bytes, big-endian) and its bytes. An image is answered by three messages: what is known of it, in JSON; its
-pixels; its resampled file. It is given bytes only, no secret and no address, and ends with its input.
+length (8 bytes, big-endian) and its bytes. An image is two messages: how it is to be resampled, in JSON; its bytes. It
+is answered by three: what is known of it, in JSON; its pixels; its resampled file. It is given bytes only, no secret
+and no address, and ends with its input. With `idle` it gets what other processes leave of the processor.
 """
 
 import json
+import os
 import resource
 import sys
 from dataclasses import fields
@@ -50,10 +52,11 @@ def facts_of(found: Resampled) -> dict[str, str | int | None]:
 
 def main() -> None:
     """Answer images until the input ends."""
-    options = ResampleOptions.model_validate_json(sys.argv[1])
-    max_pixels, max_frames, memory_mb = map(int, sys.argv[2:])
+    max_pixels, max_frames, memory_mb = map(int, sys.argv[1:4])
     limits = Limits(pixels=max_pixels, frames=max_frames)
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb * 2**20, memory_mb * 2**20))
+    if sys.argv[4:] == ["idle"]:
+        os.nice(19)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is expected here, and its core may be large
     given, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # what a decoder prints must not reach the answers
@@ -61,7 +64,7 @@ def main() -> None:
     answers.flush()
     while True:
         try:
-            data = read_message(given)
+            options, data = ResampleOptions.model_validate_json(read_message(given)), read_message(given)
         except EOFError:
             return
         for message in answer(data, options, limits):

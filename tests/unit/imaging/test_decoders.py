@@ -1,8 +1,11 @@
 import json
+import queue
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -10,8 +13,9 @@ import pytest
 from PIL import Image
 
 from image_retrieval.collection import ResampleOptions
+from image_retrieval.deadlines import ended_after
 from image_retrieval.errors import ImageRejected, Reason
-from image_retrieval.imaging.decoders import Decoders
+from image_retrieval.imaging.decoders import Decoders, GivenUp
 from image_retrieval.imaging.resample import encode, resample
 from image_retrieval.settings import Settings
 from unit.imaging.pictures import LIMITS, encoded, photo
@@ -94,6 +98,51 @@ def test_a_hang_costs_only_its_image():
     with Decoders(OPTIONS, Settings(processes=1, max_image_seconds=2), MISBEHAVING) as started:
         found = rejection(started, b"SLEEP")
         assert (found.reason, found.detail) == (Reason.TIMEOUT, "not decoded within 2 seconds")
+        assert started.resample(GOOD)[0] == EXPECTED
+
+
+def test_one_process_takes_pictures_of_any_options(decoders):
+    wide = ResampleOptions(target_size=(48, 16), keep=False)
+    assert decoders.resample(GOOD, wide) == (resample(GOOD, wide, LIMITS), b"")
+    assert decoders.resample(GOOD)[0] == EXPECTED
+
+
+def test_a_decoding_that_is_given_up_is_ended_at_once_and_its_place_is_free():
+    given_up, kills = threading.Event(), queue.SimpleQueue()
+
+    @contextmanager
+    def ending(end):
+        kills.put(end)
+        yield given_up
+
+    def work() -> None:
+        with pytest.raises(GivenUp):
+            started.resample(b"SLEEP", endings=[ending])
+        ended.set()
+
+    ended, before = threading.Event(), children()
+    with Decoders(OPTIONS, Settings(processes=1, max_image_seconds=600), MISBEHAVING) as started:
+        threading.Thread(target=work, daemon=True).start()
+        kill = kills.get(timeout=30)
+        (sleeper,) = children() - before
+        given_up.set()
+        kill()
+        assert ended.wait(30)
+        assert not sleeper.is_running()
+        assert started.resample(GOOD)[0] == EXPECTED
+
+
+def test_a_time_that_another_sets_is_no_images_fault():
+    with Decoders(OPTIONS, Settings(processes=1), MISBEHAVING) as started:
+        with pytest.raises(GivenUp):
+            started.resample(b"SLEEP", endings=[partial(ended_after, 0.2)])
+        assert started.resample(GOOD)[0] == EXPECTED
+
+
+def test_processes_for_large_pictures_get_what_others_leave():
+    before = children()
+    with Decoders(OPTIONS, Settings(), count=1, idle=True) as started:
+        assert [child.nice() for child in children() - before] == [19]
         assert started.resample(GOOD)[0] == EXPECTED
 
 
