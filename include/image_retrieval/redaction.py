@@ -2,7 +2,8 @@
 
 import re
 
-_URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)([^\s\"'<>]*)")
+# of a scheme 40 letters are looked at, else a long word would be read again from each of its letters
+_URL = re.compile(r"([A-Za-z0-9+.-]{1,40}://)([^\s\"'<>]*)")
 LONGEST = 200
 
 

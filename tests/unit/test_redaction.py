@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,3 +54,15 @@ def test_what_is_clear_of_a_url_is_shown(url, shown):
 )
 def test_urls_in_a_text_lose_their_secrets_only(text, kept):
     assert redacted(text) == kept
+
+
+@pytest.mark.parametrize("text", ["a." * 50_000, "a+" * 50_000 + "://me:hidden@host", "a://@" * 20_000])
+def test_a_long_text_is_read_once(text):
+    started = time.monotonic()
+    assert "hidden" not in redacted(text)
+    assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize("before", ["_", "1", "-", "x" * 60])
+def test_a_url_is_found_behind_any_letters(before):
+    assert "hidden" not in redacted(f"{before}http://me:hidden@host/")

@@ -18,7 +18,7 @@ from urllib.parse import unquote_plus
 from image_retrieval.objects.base import ListingIncomplete, StoredObject
 from image_retrieval.objects.uris import split_s3
 
-TRUNCATED = re.compile(rb"<(?:\w+:)?IsTruncated>\s*([^<]*?)\s*</")
+TRUNCATED = re.compile(rb"<(?:\w+:)?IsTruncated>([^<]*)</")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LARGEST = 2**63 - 1  # bytes that the tables can hold as a number
 EMPTY_PAGES = 1000  # in a row: some stores answer so where much was deleted, but none for ever
@@ -33,8 +33,9 @@ def require_told_whether_cut(response_dict: dict[str, Any], **_: Any) -> None:
     found = TRUNCATED.search(response_dict["body"])
     if found is None:
         raise ListingIncomplete("an answer does not say whether it is truncated")
-    if found[1] not in (b"true", b"false"):
-        raise ListingIncomplete(f"an answer says IsTruncated {found[1][:20].decode(errors='replace')!a}")
+    said = found[1].strip()
+    if said not in (b"true", b"false"):
+        raise ListingIncomplete(f"an answer says IsTruncated {said[:20].decode(errors='replace')!a}")
 
 
 def pages(ask: Ask, prefix: str) -> Iterator[list[StoredObject]]:

@@ -1,11 +1,14 @@
 """Whatever a store answers to a listing: what comes is all there is, or an error."""
 
+import time
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from odd_s3 import etag_of
 
 from image_retrieval.objects import AccessRefused, ListingIncomplete, StoreUnavailable
+from image_retrieval.objects.s3_listing import require_told_whether_cut
 
 KEYS = [f"in/{number:02}.jpg" for number in range(11)]
 
@@ -195,3 +198,10 @@ def test_a_listing_is_the_truth_or_an_error(odd, objects, names, page, version, 
     except StoreUnavailable:
         return
     assert found == {name: etag_of(name.encode()) for name in names}, (names, page, version, spoiled)
+
+
+def test_an_endless_answer_is_read_once():
+    started = time.monotonic()
+    with pytest.raises(ListingIncomplete, match="does not say whether it is cut"):
+        require_told_whether_cut({"status_code": 200, "body": b"<IsTruncated>" + b" " * 10**6})
+    assert time.monotonic() - started < 1
