@@ -3,6 +3,8 @@
 import re
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from itertools import accumulate
+from operator import or_
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -10,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from image_retrieval.errors import UserError
 from image_retrieval.located_yaml import Located
+from image_retrieval.patterns import find_groups, group_names
 from image_retrieval.redaction import shown_url
 from image_retrieval.schedules import check_schedule
 from image_retrieval.spaces import VectorSpace
@@ -114,7 +117,7 @@ class Collection(Strict):
     model: ModelOptions
     resample: ResampleChoice = ResampleChoice()
     schedule: str | None = Field("@daily", description="cron expression or preset; null: only by hand")
-    id_pattern: str | None = Field(None, description="regular expression with groups group_id and / or intra_id")
+    id_pattern: str | None = Field(None, description="regular expression of RE2 with groups group_id and / or intra_id")
     deletion_limit: float = Field(0.2, ge=0, le=1, description="share of images that may be gone at once")
     shard_size: int = Field(10_000, ge=1, le=1_000_000, description="images a shard")
     max_shards: int = Field(200, ge=1, le=1000, description="shards a run; what is left over the next run takes")
@@ -153,12 +156,13 @@ class Collection(Strict):
     def _pattern_has_its_groups(cls, value: str | None) -> str | None:
         if value is None:
             return None
+        shown = repr(value if len(value) <= 200 else f"{value[:200]}…")
         try:
-            groups = set(re.compile(value).groupindex)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f"{value!r} is not a regular expression: {' '.join(str(error).split())}") from None
+            groups = group_names(value)
+        except ValueError as error:
+            raise ValueError(f"{shown} {error}") from None
         if not groups or groups - ID_GROUPS:
-            raise ValueError(f"{value!r} needs a group (?P<group_id>…) or (?P<intra_id>…), and no other")
+            raise ValueError(f"{shown} needs a group (?P<group_id>…) or (?P<intra_id>…), and no other")
         return value
 
     @property
@@ -193,16 +197,8 @@ class Collection(Strict):
 
     def groups(self, key: str) -> tuple[str | None, str | None]:
         """`group_id` and `intra_id` that the pattern finds in a key, relative to the source."""
-        found = _compiled(self.id_pattern).search(key) if self.id_pattern else None
-        if found is None:
-            return None, None
-        names = found.groupdict()
-        return names.get("group_id"), names.get("intra_id")
-
-
-@lru_cache(maxsize=64)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+        found = find_groups(self.id_pattern, key) if self.id_pattern else {}
+        return found.get("group_id"), found.get("intra_id")
 
 
 @lru_cache(maxsize=64)
@@ -226,12 +222,15 @@ def _matches(key: PurePosixPath, pattern: str) -> bool:
 
 
 def _match_parts(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
-    if not patterns:
-        return not parts
-    first, *rest = patterns
-    if first == "**":
-        return any(_match_parts(parts[start:], tuple(rest)) for start in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], first) and _match_parts(parts[1:], tuple(rest))
+    """Whether parts of a path match patterns, each looked at once with each: `reached` says which starts may follow."""
+    reached = [True, *[False] * len(parts)]
+    for pattern in patterns:
+        if pattern == "**":
+            reached = list(accumulate(reached, or_))
+        else:
+            fits = (before and fnmatchcase(part, pattern) for before, part in zip(reached, parts, strict=False))
+            reached = [False, *fits]
+    return reached[-1]
 
 
 def _describe(error: Any) -> str:
