@@ -56,7 +56,7 @@ def _compiled(pattern: str) -> tuple[Any, dict[str, int]]:
         (told,) = error.args
         told = " ".join(told.decode(errors="replace").split())[:100]
         raise ValueError(
-            f"is no regular expression of RE2, which has no look-around and no back-references: {told}"
+            f"is not a regular expression of RE2, which has no look-around and no back-references: {told}"
         ) from None
     return regexp, {name.decode(): number for name, number in regexp.groupindex.items()}
 
@@ -82,5 +82,5 @@ def _translated(pattern: str) -> Iterator[str]:
 def _repeats(token: str) -> str:
     """`{n}`, `{n,}`, `{n,m}` and `{,m}` with the zero that RE2 wants."""
     if any(len(number) > 4 or int(number) > MOST_REPEATS for number in re.findall(r"\d+", token)):
-        raise ValueError(f"is no regular expression of RE2, which repeats {MOST_REPEATS} times at most")
+        raise ValueError(f"is not a regular expression of RE2, which repeats {MOST_REPEATS} times at most")
     return token.replace("{,", "{0,") if token != "{,}" else token

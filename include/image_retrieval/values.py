@@ -3,6 +3,7 @@
 The functions return what is given, or raise ValueError with what is wrong as words that follow its name.
 """
 
+import json
 import math
 import re
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from image_retrieval.strict_json import is_text
 MOST_LETTERS = 1000  # of a text that is searched for; models read far fewer
 MOST_RESULTS = 1_000_000  # of one search at the command line
 NEW_ID_BYTES = 500
+MOST_JSON_BYTES = 2**16  # of what is said of an image; a page of 500 is then 32 MiB
 KNOWN_ID_LETTERS = 10_000  # more than any key or path has
 SHOWN = "\u3000\xa0\u200c\u200d"  # wide and fixed spaces, and what joins letters and emoji
 # letters that nothing is seen of: spaces, controls, formats, fillers, variation selectors; SQL has the same
@@ -57,6 +59,14 @@ def finite(value: float) -> float:
     """A number that is neither NaN nor infinite."""
     if not math.isfinite(value):
         raise ValueError("is not a finite number")
+    return value
+
+
+def small_json(value: dict[str, Any]) -> dict[str, Any]:
+    """An object of MOST_JSON_BYTES at most, as PostgreSQL writes it."""
+    size = len(json.dumps(value, ensure_ascii=False).encode())
+    if size > MOST_JSON_BYTES:
+        raise ValueError(f"has {size} bytes as JSON: at most {MOST_JSON_BYTES} are kept")
     return value
 
 

@@ -86,6 +86,16 @@ def read_calibration(folder: Path) -> dict[str, Any] | None:
     return found
 
 
+def usable_calibrations(found: Any) -> dict[str, Any] | None:
+    """Those that a table holds of a model; None where they cannot be used, as where there are none."""
+    try:
+        for direction in DIRECTIONS:
+            calibration_of(found, direction)
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return None
+    return found or None
+
+
 def calibration_of(found: dict[str, Any] | None, direction: str | None) -> Calibration | None:
     """The calibration of a direction among those of a model; None where there is none."""
     entry = (found or {}).get(direction or "")

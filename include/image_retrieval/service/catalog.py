@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from image_retrieval.collection import Collection, ModelOptions, load_collections
-from image_retrieval.models.calibration import Calibration, calibration_of
+from image_retrieval.models.calibration import Calibration, calibration_of, usable_calibrations
 from image_retrieval.service.errors import Refused
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.reports import made_collection, made_collections, stored_collections
+from image_retrieval.store.reports import made_collection, made_collections, stored_collections, unread_keys
 from image_retrieval.store.sql import statement
 
 
@@ -32,6 +32,7 @@ class Shown:
     calibrations: dict[str, Any] | None
     made: bool
     listed: bool
+    unread: tuple[str, ...] = ()  # keys of its definition that this version does not take
 
     @property
     def name(self) -> str:
@@ -67,7 +68,7 @@ def shown_collection(connection: Connection, settings: Settings, name: str) -> S
         raise unknown_collection(connection, name)
     made = made_collection(connection, name)  # before the file: an entry that came later takes nothing over
     listed = None if made else listed_collections(settings).get(name)
-    model = ModelOptions(
+    model = ModelOptions.model_construct(  # whatever the table holds is shown
         name=row["model"],
         source=row["model_source"],
         revision=row["revision"],
@@ -84,18 +85,22 @@ def shown_collection(connection: Connection, settings: Settings, name: str) -> S
         row["family"],
         row["dimensions"],
         row["digest"],
-        row["calibration"],
+        usable_calibrations(row["calibration"]),
         made=made is not None,
         listed=listed is not None,
+        unread=unread_keys(connection, name) if made else (),
     )
 
 
 def require_changeable(shown: Shown) -> None:
-    """Raise Refused (409) of a collection whose entry is gone: how its pictures are to be resampled is not told."""
+    """Raise Refused (409) of a collection that does not tell, or not readably, how its pictures are to be worked on."""
     if not shown.listed and not shown.made:
         told = f"collection {shown.name!r} is not in collections.yaml any more: it is searched, and not changed"
         hint = f"write its entry again, or `image-retrieval collections drop {shown.name}`"
         raise Refused(409, "not_listed", told, hint)
+    if shown.unread:
+        told = f"collection {shown.name!r} was made with {', '.join(shown.unread)} that this version does not take"
+        raise Refused(409, "not_readable", told, "it is searched as before; make a new one for new pictures")
 
 
 def unknown_collection(connection: Connection, name: str) -> Refused:

@@ -12,6 +12,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from image_retrieval.errors import Dropped, ImageRejected, Unavailable, UserError
+from image_retrieval.inputs import rejection_of
+from image_retrieval.objects import ObjectFault
 
 log = structlog.get_logger()
 UNREAD = (401, 408, 413, 429, 503)  # may be answered before the whole request is here
@@ -46,6 +48,8 @@ def refusal_of(error: Exception) -> Refused:
             return Refused(
                 422, str(error.reason), error.detail or str(error.reason), "docs/rejected.md explains the code"
             )
+        case ObjectFault():
+            return refusal_of(rejection_of(error))
         case Dropped():
             return Refused(404, "unknown_collection", str(error))
         case Unavailable():
@@ -112,6 +116,7 @@ def tell_errors(app: FastAPI) -> None:
     for kind in (
         Refused,
         ImageRejected,
+        ObjectFault,
         UserError,
         RequestValidationError,
         HTTPException,

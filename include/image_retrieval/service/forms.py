@@ -6,9 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from image_retrieval.collection import Name, ResampleChoice
-from image_retrieval.values import Filter, KnownId, NewImageId, QueryText, Score, Weight, Word, plain_text
+from image_retrieval.values import Filter, KnownId, NewImageId, QueryText, Score, Weight, Word, plain_text, small_json
 
 Limit = Annotated[int, Field(ge=1, le=500)]
+Attributes = Annotated[dict[str, Any], Field(max_length=200), AfterValidator(small_json)]
+Unreadable = Annotated[
+    dict[str, str], Field(description="fields that hold what no answer can show, and why: attributes are null then")
+]
 Url = Annotated[str, Field(max_length=2000), AfterValidator(plain_text)]
 
 
@@ -100,6 +104,7 @@ class Result(BaseModel):
     width: int | None
     height: int | None
     attributes: dict[str, Any] | None
+    unreadable: Unreadable = {}
 
 
 class Results(BaseModel):
@@ -148,7 +153,7 @@ class Facts(Form):
     group_id: Word | None = None
     intra_id: Word | None = None
     caption: Annotated[str, Field(max_length=5000), AfterValidator(plain_text)] | None = None
-    attributes: dict[str, Any] = Field({}, max_length=200)
+    attributes: Attributes = {}
 
 
 class ReplaceForm(Facts):
@@ -183,6 +188,7 @@ class ImageInfo(BaseModel):
     height: int | None
     format: str | None
     attributes: dict[str, Any] | None
+    unreadable: Unreadable = {}
     created_at: datetime
     updated_at: datetime
     captured_at: datetime | None

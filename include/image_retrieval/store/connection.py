@@ -16,6 +16,7 @@ from image_retrieval.store.connection_string import VARIABLE, connection_string,
 from image_retrieval.store.connection_string import psql_environment as psql_environment
 from image_retrieval.store.connection_string import where as where
 from image_retrieval.store.failures import told_in_one_line
+from image_retrieval.store.loaders import read_anything
 from image_retrieval.store.preparing import Lift, is_pooled, notice_pooler, prepare, require_extension, require_server
 from image_retrieval.store.sql import statement
 
@@ -127,6 +128,7 @@ def _make_ready(connection: Connection, settings: Settings, *, lift: Lift) -> No
         raise UserError(f"{place} has lost pgvector: run CREATE EXTENSION vector, and restore the vectors")
     require_extension(connection, extension, place)
     register_vector(connection)
+    read_anything(connection)
 
 
 def _require_schema(connection: Connection, settings: Settings) -> None:

@@ -51,7 +51,37 @@ def collection_stats(connection: Connection) -> dict[str, Any]:
 def made_collection(connection: Connection, name: str) -> Collection | None:
     """One that was made through the API; None where none of that name was."""
     row = connection.execute(statement("service", "find_made"), {"name": name}).fetchone()
-    return Collection(name=name, **row["definition"]) if row else None
+    made = _made(name, row["definition"]) if row else None
+    return made.collection if made else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A collection as its definition has it, but for the keys `unread`, which this version does not take."""
+
+    collection: Collection
+    unread: tuple[str, ...] = ()
+
+
+def _made(name: str, definition: Any) -> _Made | None:
+    """None where a definition does not even tell where pictures lie, and what model they have."""
+    kept: dict[str, Any] = definition if isinstance(definition, dict) else {}
+    unread: tuple[str, ...] = ()
+    for _ in range(2):
+        try:
+            return _Made(Collection(name=name, **kept), unread)
+        except (ValidationError, TypeError) as error:
+            wrong = {str(found["loc"][0]) for found in error.errors()} if isinstance(error, ValidationError) else set()
+            unread = tuple(sorted(wrong))
+            kept = {key: value for key, value in kept.items() if key not in wrong}
+    return None
+
+
+def unread_keys(connection: Connection, name: str) -> tuple[str, ...]:
+    """What the definition of a collection that was made through the API says, and this version does not take."""
+    row = connection.execute(statement("service", "find_made"), {"name": name}).fetchone()
+    made = _made(name, row["definition"]) if row else None
+    return made.unread if made else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +123,18 @@ def stored_collections(connection: Connection) -> dict[str, Collection]:
 
 
 def _collection_of(row: _Stored) -> Collection:
-    model = ModelOptions(
+    model = ModelOptions.model_construct(  # whatever the table holds is shown
         name=row.model,
         source=row.model_source,
         revision=row.revision,
         dtype=row.dtype or "float32",
         use_cls_token=row.use_cls_token,
     )
+    told: dict[str, Any] = {"source": row.source, "model": model}
     try:
-        collection = Collection(name=row.name, **(row.definition or {"source": row.source, "model": model}))
-    except ValidationError:  # of a version with other keys
-        collection = Collection(name=row.name, source=row.source, model=model)
+        collection = Collection(name=row.name, **(row.definition or told))
+    except (ValidationError, TypeError):  # of a version with other keys, or of somebody's hand
+        collection = Collection.model_construct(name=row.name, **told)
     return collection.model_copy(update={"model": model})
 
 
@@ -124,4 +155,5 @@ def dropped_meanwhile(collection: str, settings: Settings) -> Iterator[None]:
 def made_collections(connection: Connection) -> dict[str, Collection]:
     """Those that were made through the API."""
     rows = connection.execute(statement("service", "made_collections")).fetchall()
-    return {row["name"]: Collection(name=row["name"], **row["definition"]) for row in rows}
+    found = {row["name"]: _made(row["name"], row["definition"]) for row in rows}
+    return {name: made.collection for name, made in found.items() if made}

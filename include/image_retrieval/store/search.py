@@ -8,6 +8,7 @@ from psycopg.types.json import Jsonb
 
 from image_retrieval.errors import UserError
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.loaders import shown_facts
 from image_retrieval.store.sql import statement
 
 Filter = dict[str, Any]
@@ -48,7 +49,7 @@ def similar_to(
 
 def _results(connection: Connection, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     try:
-        return connection.execute(statement("search", name), parameters).fetchall()
+        return [shown_facts(row) for row in connection.execute(statement("search", name), parameters)]
     except psycopg.errors.RaiseException as error:
         hint = error.diag.message_hint
         raise UserError(f"{error.diag.message_primary}{f' ({hint})' if hint else ''}") from None

@@ -18,6 +18,7 @@ from image_retrieval.service.errors import Refused, require_gone
 from image_retrieval.service.forms import Facts, ImageInfo, Images, RegisterForm, ReplaceForm
 from image_retrieval.service.state import Service
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.loaders import shown_facts
 from image_retrieval.store.sql import statement
 from image_retrieval.values import KnownId, NewImageId, new_image_id
 
@@ -46,7 +47,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
             _shown(service, connection, name)
             wanted = {"after": after, "group_id": group_id, "limit": limit + 1}
             rows = connection.execute(statement("service", "list_images", view=name), wanted).fetchall()
-        page = [ImageInfo(**row) for row in rows[:limit]]
+        page = [ImageInfo(**shown_facts(row)) for row in rows[:limit]]
         return Images(images=page, after=page[-1].image_id if len(rows) > limit else None)
 
     @routes.post("/images", status_code=201, dependencies=writing)
@@ -179,7 +180,7 @@ def _image(connection: Connection, shown: Shown, image_id: str) -> ImageInfo:
     row = _find(connection, shown.name, image_id)
     if row is None:
         raise _unknown(shown, image_id)
-    return ImageInfo(**row)
+    return ImageInfo(**shown_facts(row))
 
 
 def _exists(shown: Shown, image_id: str) -> Refused:

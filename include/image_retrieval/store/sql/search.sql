@@ -1,7 +1,11 @@
 -- name: search
 -- model: whose vectors, null: those that the view shows
-SELECT * FROM retrieval.nearest(
+SELECT image_id, similarity, image_path, resampled_image_path, group_id, intra_id, left(caption, 100001) AS caption, width,
+       height, left(attributes::text, 1048577) AS attributes
+FROM retrieval.nearest(
     %(collection)s, %(query)s, %(k)s, %(filter)s, %(min_similarity)s, %(grouped)s, NULL, %(model)s);
 
 -- name: similar_to
-SELECT * FROM images.similar_to(%(collection)s, %(image_id)s, %(k)s, %(filter)s, %(min_similarity)s, %(grouped)s);
+SELECT image_id, similarity, image_path, resampled_image_path, group_id, intra_id, left(caption, 100001) AS caption, width,
+       height, left(attributes::text, 1048577) AS attributes
+FROM images.similar_to(%(collection)s, %(image_id)s, %(k)s, %(filter)s, %(min_similarity)s, %(grouped)s);

@@ -1,0 +1,80 @@
+"""What a table may hold and Python cannot: it harms nothing but its own place in an answer."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg import Connection, DataError
+from psycopg.abc import Buffer
+from psycopg.types.datetime import TimestamptzBinaryLoader, TimestamptzLoader
+from psycopg.types.json import set_json_loads
+
+from image_retrieval.strict_json import NotStrict, read_json
+
+SHOWN_BYTES = 2**20  # of attributes as text; the statements that read them cut what is longer
+SHOWN_LETTERS = 100_000  # of a caption, as well
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A value that no answer can show, and why."""
+
+    reason: str
+
+
+class _Timestamp(TimestamptzLoader):
+    """A time; the first or the last that Python has where it lies beyond."""
+
+    def load(self, data: Buffer) -> datetime:
+        try:
+            return super().load(data)
+        except (DataError, OverflowError, ValueError):
+            text = bytes(data)
+            return FIRST if text.startswith(b"-") or text.endswith(b"BC") or text.startswith(b"0001") else LAST
+
+
+class _BinaryTimestamp(TimestamptzBinaryLoader):
+    def load(self, data: Buffer) -> datetime:
+        try:
+            return super().load(data)
+        except (DataError, OverflowError, ValueError):
+            return FIRST if bytes(data)[0] & 0x80 else LAST  # the sign of microseconds since 2000
+
+
+def read_anything(connection: Connection[Any]) -> None:
+    """Let a connection read every row: JSON that Python cannot hold as Unreadable, times as near as there are any."""
+    set_json_loads(_read, connection)
+    connection.adapters.register_loader("timestamptz", _Timestamp)
+    connection.adapters.register_loader("timestamptz", _BinaryTimestamp)
+
+
+def shown_facts(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of images with its `attributes` read and its `caption` cut; `unreadable` says why, where that is not all.
+
+    Both come as text, cut by the statement.
+    """
+    unreadable = {}
+    attributes = None if row["attributes"] is None else _attributes(row["attributes"])
+    if isinstance(attributes, Unreadable):
+        unreadable["attributes"] = attributes.reason
+        attributes = None
+    caption = row["caption"]
+    if caption is not None and len(caption) > SHOWN_LETTERS:
+        unreadable["caption"] = f"has more than {SHOWN_LETTERS} characters: the first are shown"
+        caption = caption[:SHOWN_LETTERS]
+    return {**row, "attributes": attributes, "caption": caption, "unreadable": unreadable}
+
+
+def _attributes(text: str) -> "dict[str, Any] | Unreadable":
+    if len(text) > SHOWN_BYTES:
+        return Unreadable(f"has more than {SHOWN_BYTES} characters")
+    found = _read(text)
+    return found if isinstance(found, dict | Unreadable) else Unreadable("is no JSON object")
+
+
+def _read(text: str | bytes) -> Any:
+    try:
+        return read_json(text)
+    except NotStrict as error:
+        return Unreadable(str(error))
