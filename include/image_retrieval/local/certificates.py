@@ -21,7 +21,7 @@ from image_retrieval.local.processes import HOST
 
 AUTHORITY, CERTIFICATE, KEY = "authority.pem", "store.pem", "store.key"
 BEGIN, END = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-GRPC_PARTS = ("master", "volume", "filer", "s3", "admin", "worker", "client", "mq", "msg_broker", "msg_agent")
+GRPC_PARTS = ("master", "volume", "filer", "s3", "admin", "worker", "client")
 HTTP_PARTS = ("master", "volume", "filer", "admin", "client")
 
 
@@ -69,8 +69,8 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
-    if not (target / KEY).exists():  # what runs has read the one that is there
+    if not (target / KEY).exists():  # written last; what runs has read the one that is there
         make_certificate(target)
-        target.chmod(0o755)
-        for name in (AUTHORITY, CERTIFICATE, KEY):  # the store's user is another one; nobody else has this volume
-            (target / name).chmod(0o644)
+    target.chmod(0o755)  # the store's user is another one, and nobody else has this volume
+    for file in target.iterdir():
+        file.chmod(0o644)
