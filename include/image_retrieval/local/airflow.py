@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -61,6 +62,7 @@ def launch(settings: Settings) -> tuple[int, int]:
     _write_environment(folder / "airflow.env", values)
     make_private_folder(folder / "airflow")
     _make_password(folder / "airflow")
+    _write_local_settings(settings)
     command = [sys.executable, "-m", "image_retrieval.local.standalone"]
     pid = start(command, folder / "airflow" / "log", values, settings.home.resolve(), str(folder / "airflow"))
     services.record(folder, "airflow", pid, port)
@@ -122,6 +124,14 @@ def _make_password(folder: Path) -> None:
     """Make the password of Airflow's user, where there is none: one that Airflow makes stands in its log."""
     if not (folder / PASSWORDS).exists():
         write_private(folder / PASSWORDS, json.dumps({USER: secrets.token_urlsafe(16)}) + "\n")
+
+
+def _write_local_settings(settings: Settings) -> None:
+    """Put the project's airflow_local_settings.py where Airflow reads it."""
+    own = settings.home.resolve() / "include" / "orchestration" / "airflow_local_settings.py"
+    read = settings.local_path / "airflow" / "config" / own.name
+    read.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(own, read)
 
 
 def password(settings: Settings) -> str:

@@ -34,6 +34,7 @@ class Limits:
     body_seconds: float
     head_bytes: int = 2**16
     head_seconds: float = 10
+    idle_seconds: float = 30  # between an answer and the next request, where the server allows more
     headers: int = 100
     pipelined: int = 8  # requests that wait for the answer to the one before
     stalled_seconds: float = 20  # an answer that nobody takes
@@ -161,7 +162,7 @@ class LimitedConnection(HttpToolsProtocol):
         if self._reading is Reading.BODY:
             return self.limits.body_seconds
         idle = self._reading is Reading.NOTHING and self.cycle is not None
-        return float(self.timeout_keep_alive) if idle else self.limits.head_seconds
+        return min(self.timeout_keep_alive, self.limits.idle_seconds) if idle else self.limits.head_seconds
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

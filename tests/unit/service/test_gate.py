@@ -5,11 +5,13 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from fastapi import HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from image_retrieval.errors import UserError
 from image_retrieval.service.alone import app_alone, server_options
@@ -25,10 +27,34 @@ SETTINGS = Settings(token=SecretStr(TOKEN), service_rate=10_000, service_concurr
 ROUTES = ["/api/search", "/api/collections/demo/images", "/api/predict/x", "/", "/nowhere", "/api/collections/"]
 
 
-@pytest.fixture(scope="module")
-def port():
-    with serving(app_alone(SETTINGS), **server_options(SETTINGS)) as port:
+class Mounted:
+    """The service as Airflow has it: under a prefix, and under middlewares of its own."""
+
+    def __init__(self, app):
+        outer = FastAPI()
+        outer.mount("/image-search", app)
+        outer.add_middleware(BaseHTTPMiddleware, dispatch=self._passed_on)
+        outer.add_middleware(GZipMiddleware)
+        self._outer = outer
+
+    async def _passed_on(self, request, call_next):
+        return await call_next(request)
+
+    async def __call__(self, scope, receive, send):
+        path = "/image-search" + scope["path"]
+        await self._outer({**scope, "path": path, "raw_path": path.encode()}, receive, send)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["alone", "mounted"])
+def port(request):
+    mounted = request.param and Mounted(make_app(SETTINGS, may_read=with_token, may_write=with_token))
+    with serving(mounted or app_alone(SETTINGS), **server_options(SETTINGS)) as port:
         yield port
+
+
+async def with_token(request):
+    if request.headers.get("authorization") != TOKEN:
+        raise HTTPException(401)
 
 
 def head(path="/api/search", *lines, method="POST"):
@@ -88,14 +114,15 @@ def test_many_large_bodies_at_once_leave_room_for_small_ones(port):
         assert status(answer(port, small)) == 422
 
 
-def test_the_right_to_change_is_checked_before_a_body_comes():
+@pytest.mark.parametrize("placed", [lambda app: app, Mounted], ids=["alone", "mounted"])
+def test_the_right_to_change_is_checked_before_a_body_comes(placed):
     async def may_read(_: Request) -> None: ...
 
     async def may_write(_: Request) -> None:
         raise HTTPException(403)
 
     app = make_app(SETTINGS, may_read=may_read, may_write=may_write)
-    with serving(app, **server_options(SETTINGS)) as port:
+    with serving(placed(app), **server_options(SETTINGS)) as port:
         changing = answer(port, head("/api/collections", BODIES[3]))
         with connected(port, head("/api/search", BODIES[3])) as searching:
             searching.settimeout(0.5)

@@ -1,0 +1,27 @@
+"""Airflow's API server keeps to the service's limits on connections."""
+
+import importlib
+
+import pytest
+import uvicorn
+from uvicorn import config
+
+from image_retrieval.service.connections import LimitedConnection
+from orchestration import airflow_local_settings
+
+
+async def app(scope, receive, send): ...
+
+
+@pytest.mark.parametrize(("command", "limited"), [("api-server", True), ("scheduler", False)])
+def test_the_api_server_alone_is_limited(monkeypatch, command, limited):
+    monkeypatch.setattr(config, "HTTP_PROTOCOLS", dict(config.HTTP_PROTOCOLS))
+    monkeypatch.setattr("sys.argv", ["airflow", command])
+    importlib.reload(airflow_local_settings)
+    server = uvicorn.Config(app, log_config=None)  # as `airflow api-server` makes it
+    server.load()
+    assert issubclass(server.http_protocol_class, LimitedConnection) == limited
+
+
+def test_what_airflow_reads_sets_no_policy():
+    assert airflow_local_settings.__all__ == []
