@@ -5,6 +5,7 @@ import math
 from typing import Any, NoReturn
 
 DEPTH = 50  # of objects and lists in each other: deeper ones could be kept, and no answer could show them
+MOST_VALUES = 100_000  # in objects and lists: reading ten million would take seconds
 
 
 class NotStrict(json.JSONDecodeError):
@@ -21,8 +22,11 @@ def read_json(given: str | bytes) -> Any:
     """What a JSON text says. Raises NotStrict, a json.JSONDecodeError.
 
     Bytes are UTF-8, with or without a byte order mark. Refused are NaN, Infinity and numbers that no double holds, a
-    name twice in one object, NUL and lone surrogates in texts, and what is nested deeper than DEPTH.
+    name twice in one object, NUL and lone surrogates in texts, what is nested deeper than DEPTH, and more values than
+    MOST_VALUES.
     """
+    if _most_values(given) > MOST_VALUES:
+        raise NotStrict(f"it has more than {MOST_VALUES} values")
     try:
         text = given.decode("utf-8-sig") if isinstance(given, bytes) else given.removeprefix("\ufeff")
         found = json.loads(
@@ -38,6 +42,13 @@ def read_json(given: str | bytes) -> Any:
         raise _too_deep() from None
     _check(found)
     return found
+
+
+def _most_values(given: str | bytes) -> int:
+    """How many values a JSON text has at most, told without reading it."""
+    if isinstance(given, bytes):
+        return given.count(b",") + given.count(b"[") + given.count(b"{")
+    return given.count(",") + given.count("[") + given.count("{")
 
 
 def is_text(value: str) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from image_retrieval.strict_json import DEPTH, NotStrict, read_json
+from image_retrieval.strict_json import DEPTH, MOST_VALUES, NotStrict, read_json
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 VALUES = st.recursive(
@@ -95,3 +95,11 @@ def test_the_deepest_that_is_read_can_be_answered():
 
     deepest = read_json("[" * (DEPTH + 1) + "]" * (DEPTH + 1))
     assert Answer(held=deepest).model_dump_json()
+
+
+def test_millions_of_values_are_refused_unread():
+    assert len(read_json("[" + "1," * (MOST_VALUES - 2) + "1]")) == MOST_VALUES - 1
+    for text in ("[" + "[]," * MOST_VALUES + "0]", "[" * MOST_VALUES + "0,", "[" + "1," * MOST_VALUES + "1]"):
+        for sent in (text, text.encode()):
+            with pytest.raises(NotStrict, match="more than 100000 values"):
+                read_json(sent)
