@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.upkeep import Kept, keep_index, refresh_duplicates, remove_deleted
 from image_retrieval.service.listening import Listener
-from image_retrieval.service.state import CONNECTIONS, Service
+from image_retrieval.service.state import READERS, Service
 from image_retrieval.store.connection import Pooled, connect, notifications
 from image_retrieval.store.indexing import ensure_index
 from image_retrieval.store.preparing import is_pooled
@@ -93,7 +93,7 @@ def test_the_services_pool_answers_many_at_once(behind, collection, database_url
         return first["image_id"] == str(number) and len(found) == 3 and path["search_path"] == "pg_catalog, public"
 
     try:
-        with ThreadPoolExecutor(CONNECTIONS) as threads:
+        with ThreadPoolExecutor(2 * READERS) as threads:
             assert all(threads.map(ask, [*range(50)] * 4))
     finally:
         service.close()

@@ -3,11 +3,15 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
 
+from image_retrieval.service.answering import for_request, in_a_thread
 from image_retrieval.strict_json import read_json
+
+SMALL = 2**16  # bytes of a body that is read in a moment
 
 
 class IdConvertor(Convertor[str]):
@@ -33,23 +37,41 @@ class StrictRequest(Request):
     async def json(self) -> Any:
         """What the body says. Raises json.JSONDecodeError, of which FastAPI makes a RequestValidationError."""
         if not hasattr(self, "_strict"):
-            self._strict = read_json(await self.body())
+            body = await self.body()
+            if len(body) <= SMALL:
+                self._strict = read_json(body)
+            else:  # which would keep the event loop from others
+                self._strict = await to_thread.run_sync(read_json, body, limiter=self.app.state.service.threads)
         return self._strict
 
 
 class StrictRoute(APIRoute):
-    """A route whose body is strict JSON."""
+    """A route whose body is strict JSON, and whose function runs in a thread of the service's own."""
+
+    reads = False  # whatever its method, it changes nothing
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        changes = not (self.reads or set(options.get("methods") or ()) <= {"GET", "HEAD"})
+        status = options.get("status_code")
+        threaded = in_a_thread(endpoint, status if isinstance(status, int) else 200, changes=changes)
+        super().__init__(path, threaded, **options)
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         """The handler, with the request as StrictRequest."""
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
-            return await handle(StrictRequest(request.scope, request.receive))
+            return await for_request(StrictRequest(request.scope, request.receive), handle)
 
         return strictly
 
 
-def strict_router(**options: Any) -> APIRouter:
-    """A router of such routes."""
-    return APIRouter(route_class=StrictRoute, **options)
+class ReadingRoute(StrictRoute):
+    """Such a route that changes nothing."""
+
+    reads = True
+
+
+def strict_router(*, reads: bool = False, **options: Any) -> APIRouter:
+    """A router of such routes; `reads`: none of them changes anything."""
+    return APIRouter(route_class=ReadingRoute if reads else StrictRoute, **options)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from image_retrieval.collection import ModelOptions
 from image_retrieval.errors import ImageRejected, Reason
+from image_retrieval.service.asking import current
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.metrics import Metrics
 from image_retrieval.service.process import ModelFailed, ModelProcess
@@ -113,12 +114,13 @@ class _Line:
         self._thread.start()
 
     def ask(self, task: Task) -> Any:
+        left = current().left()
         try:
             self._waiting.put_nowait(task)
         except queue.Full:
             raise Refused(503, "busy", "too many wait for this model", "try again in a moment", wait=1) from None
         try:
-            return task.answer.result(self._settings.service_seconds)
+            return task.answer.result(min(self._settings.service_seconds, left))
         except TooLate:
             task.answer.cancel()
             told = f"no answer of the model within {self._settings.service_seconds:g} s"

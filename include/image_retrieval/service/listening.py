@@ -2,12 +2,14 @@
 
 import json
 import threading
+import time
 from contextlib import suppress
 
 import psycopg
 import structlog
 
 from image_retrieval.errors import ImageRejected, UserError
+from image_retrieval.service.asking import Asker, asked_by
 from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.state import Service
@@ -57,8 +59,9 @@ class Listener:
             asked = json.loads(payload)
             collection, text = str(asked["collection"]), str(asked["text"])
             try:
-                with self._service.transaction() as connection:
-                    shown = shown_collection(connection, self._service.settings, collection)
-                self._service.kept_text_vector(text, shown)
+                with asked_by(Asker("SQL", time.monotonic() + self._service.settings.service_seconds)):
+                    with self._service.transaction() as connection:
+                        shown = shown_collection(connection, self._service.settings, collection)
+                    self._service.kept_text_vector(text, shown)
             except (Refused, UserError, ImageRejected, psycopg.Error) as error:
                 log.warning("text not embedded", collection=collection, error=str(error))

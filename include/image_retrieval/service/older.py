@@ -7,6 +7,7 @@ its vectors. Each function takes a form of older_forms.py, and raises Refused, U
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +20,15 @@ from image_retrieval.models.description import describe
 from image_retrieval.models.shipped import DUAL, VISION
 from image_retrieval.models.source import model_folder
 from image_retrieval.pipeline.pending import settle
-from image_retrieval.pipeline.registering import delete_image
+from image_retrieval.pipeline.registering import Picture, delete_image
+from image_retrieval.service.asking import current
 from image_retrieval.service.catalog import Shown, known_models, require_changeable, shown_collection
 from image_retrieval.service.errors import Refused, require_gone
 from image_retrieval.service.forms import CollectionForm, ReplaceForm
 from image_retrieval.service.older_forms import Asked, Base, Database, Given, Group, Named, Nothing
 from image_retrieval.service.routes import collections, images
-from image_retrieval.service.state import Service
+from image_retrieval.service.searching import MANY
+from image_retrieval.service.state import LOCK_SECONDS, Service
 from image_retrieval.store import search as store
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.sql import statement
@@ -55,7 +58,7 @@ def _add(service: Service, database: Database) -> Answer:
         raise Refused(422, "unknown_distance", f"{feature} has the distance {distance[:40]!r}: there is Cosine only")
     form = CollectionForm(name=_collection_name(database.database_name))
     model = _loadable(service, dimensions)
-    with service.transaction() as connection:
+    with service.changing(), service.writing() as connection:
         collections.make(service, connection, form, model)
     return {"add": True, "database_name": database.database_name}
 
@@ -111,10 +114,26 @@ def _delete(service: Service, named: Named) -> Answer:
 
 
 def _db_set(service: Service, given: Given) -> Answer:
-    if given.intra_id is None:
-        with COUNTING:
-            return _put(service, given, _next_intra_id(service, given))
-    return _put(service, given, given.intra_id)
+    with service.transaction() as connection:
+        shown = _database(connection, service, given)
+    form = ReplaceForm(base64=given.image, url=given.url, group_id=given.group_id, intra_id=given.intra_id)
+    _image_id(given.group_id, given.intra_id or "0")  # told before the picture is worked on
+    picture = images.made_picture(service, shown, form)
+    with service.changing():
+        if given.intra_id is not None:
+            return _put(service, shown, form, given.intra_id, picture)
+        with _counting():
+            return _put(service, shown, form, _next_intra_id(service, given), picture)
+
+
+@contextmanager
+def _counting() -> Iterator[None]:
+    if not COUNTING.acquire(timeout=min(LOCK_SECONDS, current().left())):
+        raise Refused(503, "busy", "too many register images without intra_id", "try again in a moment", wait=5)
+    try:
+        yield
+    finally:
+        COUNTING.release()
 
 
 def _next_intra_id(service: Service, given: Given) -> str:
@@ -124,11 +143,9 @@ def _next_intra_id(service: Service, given: Given) -> str:
     return str(row["intra_id"])
 
 
-def _put(service: Service, given: Given, intra_id: str) -> Answer:
-    with service.transaction() as connection:
-        shown = _database(connection, service, given)
-    form = ReplaceForm(base64=given.image, url=given.url, group_id=given.group_id, intra_id=intra_id)
-    info = images.put(service, shown, _image_id(given.group_id, intra_id), form)
+def _put(service: Service, shown: Shown, form: ReplaceForm, intra_id: str, picture: Picture) -> Answer:
+    image_id = _image_id(str(form.group_id), intra_id)
+    info = images.put(service, shown, image_id, form.model_copy(update={"intra_id": intra_id}), picture)
     return {"group_id": info.group_id, "intra_id": info.intra_id, "image_path": info.image_path}
 
 
@@ -149,12 +166,16 @@ def _db_del(service: Service, group: Group) -> Answer:
         raise Refused(422, "invalid_request", "group_id is needed: `delete` drops a whole database")
     deleted = 0
     for page in _members(service, group):
-        with service.transaction() as connection:
-            shown = _database(connection, service, group)
-            require_changeable(shown)
-            for row in page:
-                deleted += delete_image(connection, shown.collection, row["image_id"], service.settings, service.store)
-        require_gone(settle(shown.name, service.settings))
+        with service.changing():
+            with service.writing() as connection:
+                shown = _database(connection, service, group)
+                require_changeable(shown)
+                found = [row["image_id"] for row in page]
+                deleted += sum(
+                    delete_image(connection, shown.collection, image_id, service.settings, service.store)
+                    for image_id in found
+                )
+            require_gone(settle(shown.name, service.settings))
     return {"deleted": deleted}
 
 
@@ -162,7 +183,7 @@ def _db_search(service: Service, asked: Asked) -> Answer:
     with service.transaction() as connection:
         shown = _database(connection, service, asked)
     vector = service.image_vector(service.picture_bytes(asked.image, asked.url), shown)
-    with service.transaction() as connection:
+    with service.transaction(heavy=asked.search_topk > MANY) as connection:
         rows = store.search(connection, shown.name, vector, asked.search_topk, model=shown.model.name)
     return {"results": [_found(row) for row in rows]}
 
@@ -205,7 +226,7 @@ def _members(service: Service, group: Group) -> Pages:
     """The images of a database, or of a group, in order of their ids; no transaction outlives a page."""
     after, full = None, True
     while full:
-        with service.transaction() as connection:
+        with service.transaction(heavy=True) as connection:
             shown = _database(connection, service, group)
             wanted = {"after": after, "group_id": group.group_id, "intra_id": group.intra_id, "limit": PAGE}
             page = connection.execute(statement("service", "list_members", view=shown.name), wanted).fetchall()

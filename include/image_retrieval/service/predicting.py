@@ -5,16 +5,18 @@ with status 200 and `success` false.
 """
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
+from anyio import to_thread
 from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from image_retrieval.errors import ImageRejected, UserError
+from image_retrieval.service.asking import Asker, asked_by, current
 from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.errors import Refused, refusal_of
 from image_retrieval.service.older import FUNCTIONS, Answer, Members
@@ -23,6 +25,10 @@ from image_retrieval.service.searching import compare
 from image_retrieval.service.state import Service
 from image_retrieval.store.sql import statement
 from image_retrieval.strict_json import NotStrict, read_json
+
+T = TypeVar("T")
+Page = list[dict[str, Any]]
+READING = ("list", "get", "db_get", "db_list", "db_search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +45,16 @@ def predict(service: Service, name: str, body: Body) -> Response:
         form = _form(body)
         given = form["input"] if isinstance(form.get("input"), dict) else form
         if "imagea" in given or "imageb" in given:
-            return _done(_match(service, name, Pair.model_validate(given)))
+            return _done(_in_time(_match(service, name, Pair.model_validate(given))))
         call = Call.model_validate(given)
         if call.function_name not in FUNCTIONS:
             told = f"no function {call.function_name[:80]!r}: there are {', '.join(FUNCTIONS)}"
             raise Refused(400, "unknown_function", told)
         model, function = FUNCTIONS[call.function_name]
         found = function(service, model.model_validate(call.function_params))
-        return _streamed(found) if isinstance(found, Members) else _done({"info": found})
+        if call.function_name in READING:
+            _in_time(found)
+        return _streamed(service, found) if isinstance(found, Members) else _done({"info": found})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -55,6 +63,12 @@ def predict(service: Service, name: str, body: Body) -> Response:
         refused = refusal_of(error)
         detail = f"{refused.code}: {refused.detail}" + (f" ({refused.hint})" if refused.hint else "")
         return _failed(refused.status, detail)
+
+
+def _in_time(found: T) -> T:
+    """What was found, where it is not too late. Raises Refused (503)."""
+    current().left()
+    return found
 
 
 def _form(body: Body) -> dict[str, Any]:
@@ -77,17 +91,26 @@ def _failed(code: int, message: str) -> Response:
     return JSONResponse({"success": False, "info": {}, "error_code": code, "error_msg": message})
 
 
-def _streamed(members: Members) -> Response:
-    """The answer as it is written; the first page is read before, so that what is refused is told as ever."""
-    first = next(members.pages, [])
+def _streamed(service: Service, members: Members) -> Response:
+    """The answer as it is written; the first page is read before, so that what is refused is told as ever.
 
-    def parts() -> Iterator[str]:
+    Each page has the time of a request, and is read in a thread of the service's own.
+    """
+    client, first = current().client, next(members.pages, [])
+
+    def following() -> Page | None:
+        with asked_by(Asker(client, time.monotonic() + service.settings.service_seconds)):
+            return next(members.pages, None)
+
+    async def parts() -> AsyncIterator[str]:
         yield '{"success": true, "info": {"images": ['
         comma = ""
-        for page in chain([first], members.pages):
+        page: Page | None = first
+        while page is not None:
             if page:
                 yield comma + json.dumps(page, ensure_ascii=False)[1:-1]
                 comma = ", "
+            page = await to_thread.run_sync(following, limiter=service.threads)
         yield ']}, "error_code": null, "error_msg": null}'
 
     return StreamingResponse(parts(), media_type="application/json")

@@ -24,6 +24,7 @@ from image_retrieval.store import search as store
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.queries import find_vector
 
+MANY = 100  # results
 LEAST_LENGTH = 1e-3  # of a sum of unit vectors: below it rounding decides its direction
 
 
@@ -34,14 +35,14 @@ def search(service: Service, form: SearchForm) -> Results:
         [_weighed(service.text_vector(term.text, shown), term.weight) for term in form.texts]
         + [_weighed(_picture(service, shown, term), term.weight) for term in form.images]
     )
-    with service.statements() as connection:
+    with service.statements(heavy=_is_heavy(form)) as connection:
         return _page(connection, shown, query, form, _direction(form))
 
 
 def similar(service: Service, form: SimilarForm) -> Results:
     """The images most like one of the collection, itself left out. Raises Refused, UserError."""
     shown = service.shown(form.collection)
-    with service.statements() as connection:
+    with service.statements(heavy=_is_heavy(form)) as connection:
         query = _stored(connection, shown, form.image_id)
         return _page(connection, shown, query, form, IMAGES, without=form.image_id)
 
@@ -57,6 +58,11 @@ def compare(shown: Shown, a: Vector, b: Vector) -> Match:
     similarity = float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
     calibration = shown.calibration(IMAGES)
     return Match(similarity=similarity, score=score_of(similarity, calibration), calibrated=calibration is not None)
+
+
+def _is_heavy(form: Paged) -> bool:
+    """Whether an answer may take long: many results, or a filter, which may look at all rows."""
+    return form.offset + form.k > MANY or bool(form.filter)
 
 
 def _weighed(vector: Vector, weight: float) -> Vector:

@@ -9,24 +9,36 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any
 
+from anyio import CapacityLimiter
 from PIL import Image
 from psycopg_pool import ConnectionPool
 
 from image_retrieval.collection import Collection, ModelOptions, ResampleOptions
-from image_retrieval.imaging.decoders import Decoders
+from image_retrieval.errors import ImageRejected
 from image_retrieval.imaging.resample import Resampled
-from image_retrieval.inputs import image_bytes
+from image_retrieval.inputs import image_bytes, stored_image
 from image_retrieval.models.digest import require_digest
 from image_retrieval.objects import ObjectStore
+from image_retrieval.service.asking import current
 from image_retrieval.service.catalog import Shown, shown_collection
+from image_retrieval.service.decoding import Pictures
 from image_retrieval.service.encoder import Encoder, Memory, Vector
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.metrics import Metrics
+from image_retrieval.service.places import Places
 from image_retrieval.settings import Settings
 from image_retrieval.store import queries
-from image_retrieval.store.connection import Connection, connect, connection_pool, transaction
+from image_retrieval.store.connection import (
+    Connection,
+    connect,
+    connection_pool,
+    limit_statements,
+    transaction,
+)
 
-CONNECTIONS = 16
+READERS, WRITERS = 12, 4  # requests that read in a moment, and that change something, at once
+FETCHES, OBJECTS = 8, 8  # URLs, and objects of the store, that are read at once
+LOCK_SECONDS = 5.0  # that a change waits for another one
 SHOWN_SECONDS = 1.0  # for which a collection is taken to be what it was
 PREVIEW = ResampleOptions(target_size=(448, 448), fit="stretch", keep=False)
 
@@ -41,31 +53,69 @@ class Service:
         self.encoder = Encoder(settings, self.metrics)
         self.metrics.watch_memory(self.encoder.pids)
         self._memory = Memory()
-        self._decoders: dict[ResampleOptions, Decoders] = {}
         self._facts: dict[ModelOptions, dict[str, Any]] = {}
         self._shown: dict[str, tuple[Shown, float]] = {}
         self._ends = ExitStack()
-        self._opening, self._decoding = threading.Lock(), threading.Lock()
+        self._opening = threading.Lock()
+        self.threads = CapacityLimiter(settings.service_concurrency)
+        self._pictures = self._ends.enter_context(Pictures(settings))
+        heavy = max(2, min(4, settings.cores // 2))
+        self._reading = Places("the database", READERS, waiting=64)
+        self._heavy = Places("a long answer of the database", heavy, waiting=16, each=heavy - 1)
+        self._changing = Places("a change of the database", WRITERS, waiting=16, each=WRITERS - 1)
+        self._fetching = Places("fetching a URL", FETCHES, waiting=8, each=FETCHES // 2)
+        self._objects = Places("the object store", OBJECTS, waiting=32, each=OBJECTS // 2)
+        self._connections = {"reading": READERS + heavy, "changing": WRITERS}
 
     @cached_property
-    def _pool(self) -> ConnectionPool[Connection]:
+    def _pools(self) -> dict[str, ConnectionPool[Connection]]:
         with connect(self.settings):  # whatever is wrong is told here in words
-            pool = connection_pool(self.settings, CONNECTIONS)
-        self._ends.callback(pool.close)
-        return pool
+            pools = {
+                kind: connection_pool(self.settings, size, LOCK_SECONDS) for kind, size in self._connections.items()
+            }
+        for pool in pools.values():
+            self._ends.callback(pool.close)
+        return pools
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """A connection with one transaction, committed where the block ends well."""
-        with self.statements() as connection, transaction(connection):
+    def transaction(self, *, heavy: bool = False) -> Iterator[Connection]:
+        """A connection with one transaction that reads. `heavy`: what may take long has fewer places."""
+        with self.statements(heavy=heavy) as connection, transaction(connection, current().left()):
             yield connection
 
     @contextmanager
-    def statements(self) -> Iterator[Connection]:
+    def statements(self, *, heavy: bool = False) -> Iterator[Connection]:
         """A connection whose statements commit one by one, which saves two ways to the database."""
-        with self._opening:
-            pool = self._pool
+        with (self._heavy if heavy else self._reading).place(), self._connected("reading") as connection:
+            yield connection
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """One of the few places of those who change something: they wait for locks, and readers never for them."""
+        with self._changing.place():
+            yield
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A connection with one transaction that changes something; for a block that is `changing`.
+
+        It waits five seconds for a lock at most, and is committed where the block ends well.
+        """
+        with self._connected("changing") as connection, transaction(connection, current().left(), LOCK_SECONDS):
+            yield connection
+
+    @contextmanager
+    def _connected(self, kind: str) -> Iterator[Connection]:
+        """A connection on which no statement outlives the request by much."""
+        left = min(current().left(), self.settings.service_seconds)
+        if not self._opening.acquire(timeout=left):
+            raise Refused(503, "unavailable", "the database does not answer in time", wait=5)
+        try:
+            pool = self._pools[kind]
+        finally:
+            self._opening.release()
         with pool.connection() as connection:
+            limit_statements(connection, min(current().left(), self.settings.service_seconds))
             yield connection
 
     def shown(self, name: str) -> Shown:
@@ -98,28 +148,33 @@ class Service:
             return image_bytes(base64, "image_base64", self.settings)
         if url is None or not url.lower().startswith(("http://", "https://")):
             raise Refused(422, "invalid_url", "a URL of a picture begins with http:// or https://")
-        return image_bytes(url, "image_url", self.settings)
+        with self._fetching.place():
+            seconds = min(self.settings.url_seconds, current().left())
+            try:
+                return image_bytes(url, "image_url", self.settings.model_copy(update={"url_seconds": seconds}))
+            except ImageRejected:
+                current().left()  # what was not here in time may be the request's time, and not the URL's fault
+                raise
+
+    def stored(self, uri: str) -> bytes:
+        """The bytes of an image's object. Raises ImageRejected, UserError and Refused."""
+        with self._objects.place():
+            return stored_image(self.store, uri, limit=self.settings.max_image_bytes)
 
     def resampled(self, data: bytes, shown: Shown, *, keep: bool) -> tuple[Resampled, bytes]:
         """A picture as the collection's model reads it, and its resampled file where one is to be kept."""
         size = shown.collection.resample.target_size or tuple(self.facts(shown)["size"])
         options = shown.collection.resample.of_size(size).model_copy(update={"keep": keep})
-        return self._decoders_of(options).resample(data)
+        return self._pictures.resample(data, options)
 
     def preview(self, data: bytes) -> bytes:
         """A JPEG of a picture, in its own proportions. Raises ImageRejected."""
-        found, _ = self._decoders_of(PREVIEW).resample(data)
+        found, _ = self._pictures.resample(data, PREVIEW)
         longest = max(found.width, found.height)
         size = [max(1, round(PREVIEW.target_size[0] * side / longest)) for side in (found.width, found.height)]
         file = io.BytesIO()
         Image.frombytes("RGB", PREVIEW.target_size, found.pixels).resize(size).save(file, "JPEG", quality=85)
         return file.getvalue()
-
-    def _decoders_of(self, options: ResampleOptions) -> Decoders:
-        with self._decoding:
-            if options not in self._decoders:
-                self._decoders[options] = self._ends.enter_context(Decoders(options, self.settings))
-            return self._decoders[options]
 
     def facts(self, shown: Shown) -> dict[str, Any]:
         """`digest`, `size` and `dimensions` of a collection's model. Raises UserError where its files have changed."""

@@ -1,9 +1,11 @@
 """Connections to PostgreSQL."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib.resources import files
+from weakref import WeakKeyDictionary
 
 import psycopg
 from pgvector.psycopg import register_vector
@@ -21,6 +23,9 @@ from image_retrieval.store.preparing import Lift, is_pooled, notice_pooler, prep
 from image_retrieval.store.sql import statement
 
 Connection = psycopg.Connection[DictRow]
+STEP_SECONDS = 5
+LONGEST_SECONDS = 2_000_000.0  # that PostgreSQL can hold in milliseconds
+_limits: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()  # of the sessions, as they were set last
 
 
 class Pooled(UserError):
@@ -67,11 +72,12 @@ def session(settings: Settings) -> Iterator[Connection]:
         yield connection
 
 
-def connection_pool(settings: Settings, size: int) -> ConnectionPool[Connection]:
+def connection_pool(settings: Settings, size: int, lock_seconds: float | None = None) -> ConnectionPool[Connection]:
     """An open pool of up to `size` connections like those of `session`: a search alone needs no transaction around it.
 
-    The limits of the role hold, but for those on idleness. Nothing is connected yet. Who takes a connection waits up to
-    five seconds, then psycopg.OperationalError is raised.
+    The limits of the role hold, but for those on idleness; `lock_seconds` is how long a statement waits for a lock at
+    most. Nothing is connected yet. Who takes a connection waits up to five seconds, then psycopg.OperationalError is
+    raised.
     """
 
     def configure(connection: Connection) -> None:
@@ -80,6 +86,8 @@ def connection_pool(settings: Settings, size: int) -> ConnectionPool[Connection]
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         with connection.transaction() if is_pooled(connection) else nullcontext():
             _make_ready(connection, settings, lift="idle_limits")
+        if lock_seconds is not None and not is_pooled(connection):
+            _limit(connection, "lock_timeout", lock_seconds, local=False)
 
     return ConnectionPool(
         connection_string(settings, connect_timeout="5"),
@@ -93,12 +101,38 @@ def connection_pool(settings: Settings, size: int) -> ConnectionPool[Connection]
 
 
 @contextmanager
-def transaction(connection: Connection) -> Iterator[None]:
-    """One transaction of a pool's connection, committed where the block ends well."""
+def transaction(
+    connection: Connection, seconds: float | None = None, lock_seconds: float | None = None
+) -> Iterator[None]:
+    """One transaction of a pool's connection, committed where the block ends well.
+
+    Behind a pooler its statements take so many `seconds` each at most, and wait so long for a lock; else those limits
+    are the session's, see `limit_statements` and `connection_pool`.
+    """
     with connection.transaction():
         if is_pooled(connection):
             prepare(connection, local=True, lift="idle_limits")
+            for name, limit in (("statement_timeout", seconds), ("lock_timeout", lock_seconds)):
+                if limit is not None:
+                    _limit(connection, name, limit, local=True)
         yield
+
+
+def limit_statements(connection: Connection, seconds: float) -> None:
+    """Let a statement of this session take so long at most, rounded up to whole steps, or as its role may.
+
+    Asks the database only where that changes. Behind a pooler `transaction` limits them.
+    """
+    limit = STEP_SECONDS * math.ceil(seconds / STEP_SECONDS)
+    if not is_pooled(connection) and _limits.get(connection) != limit:
+        _limit(connection, "statement_timeout", limit, local=False)
+        _limits[connection] = limit
+
+
+def _limit(connection: Connection, name: str, seconds: float, *, local: bool) -> None:
+    """Limit a time of the session, or of its transaction; the role's own limit stays where that is less."""
+    row = {"name": name, "ms": max(1, math.ceil(1000 * min(seconds, LONGEST_SECONDS))), "is_local": local}
+    connection.execute(statement("session", "limit"), row)
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from image_retrieval.imaging.effort import (
     MOST_PASSES,
     MOST_SCANS,
     MOST_SEGMENTS,
+    is_quick,
     require_bounded,
-    scans_and_pixels,
 )
 from image_retrieval.imaging.resample import resample
 from unit.imaging.pictures import LIMITS, encoded, photo
@@ -26,7 +26,6 @@ from unit.imaging.pictures import LIMITS, encoded, photo
 OPTIONS = ResampleOptions(target_size=(16, 16))
 PROGRESSIVE = encoded(photo(64, 48), "JPEG", progressive=True)
 BASELINE = encoded(photo(64, 48), "JPEG")
-SCANS = PROGRESSIVE.count(b"\xff\xda")
 EMPTY_CHUNK = b"\0\0\0\0IDAT\x35\xaf\x06\x1e"
 STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0")
 
@@ -143,14 +142,33 @@ def test_scans_of_a_strip_of_a_tiff_are_bounded():
         resample(start + strip, OPTIONS, LIMITS)
 
 
-def test_scans_and_pixels_are_told():
-    assert scans_and_pixels(PROGRESSIVE) == (SCANS, 64 * 48)
-    assert scans_and_pixels(BASELINE) == (1, 64 * 48)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+def test_a_picture_of_a_phones_screen_is_quick_and_a_poster_is_not(kind):
+    assert is_quick(encoded(Image.new("RGB", (720, 1280)), kind))
+    assert not is_quick(encoded(Image.new("RGB", (6000, 4000)), kind))
+
+
+def test_a_lossless_webp_tells_its_size_too():
+    assert is_quick(encoded(Image.new("RGB", (1080, 1920)), "WEBP", lossless=True))
+    assert not is_quick(encoded(Image.new("RGB", (3000, 2000)), "WEBP", lossless=True))
+    assert is_quick(animation("WEBP", 3))
+
+
+def test_scans_count_when_it_is_told_what_is_quick():
+    large = encoded(Image.new("L", (1000, 1000)), "JPEG", progressive=True)
+    assert is_quick(large)
+    assert not is_quick(of_scans(20, large))
+
+
+@pytest.mark.parametrize("data", [b"", b"II*\0", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8X", bytes(100), bytes(5 * 2**20)])
+def test_what_tells_nothing_is_not_quick(data):
+    assert not is_quick(data)
 
 
 @given(st.sampled_from(STARTS), st.binary(max_size=300))
 def test_any_bytes_are_counted_or_refused(start, rest):
     reason = Reason.TOO_LARGE
+    assert is_quick(start + rest) in (True, False)
     try:
         require_bounded(start + rest, LIMITS.pixels, LIMITS.frames)
     except ImageRejected as rejected:

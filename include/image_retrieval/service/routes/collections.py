@@ -49,7 +49,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     @routes.post("", status_code=201, dependencies=writing)
     def create_collection(form: CollectionForm) -> CollectionInfo:
         """Make an empty collection, whose pictures come through this API."""
-        with service.transaction() as connection:
+        with service.changing(), service.writing() as connection:
             return _info(make(service, connection, form))
 
     @routes.delete("/{name}", status_code=204, dependencies=writing)
@@ -107,7 +107,8 @@ def drop(service: Service, name: str) -> None:
                 told = f"collection {name!r} was not made through this API"
                 hint = f"take its entry out of collections.yaml, then `image-retrieval collections drop {name}`"
                 raise Refused(409, "not_made_here", told, hint)
-    left = drop_collection(name, service.settings, originals=True, patience=SECONDS, seconds=SECONDS)
+    with service.changing():
+        left = drop_collection(name, service.settings, originals=True, patience=SECONDS, seconds=SECONDS)
     service.forget(name)
     if left:
         told = f"collection {name!r} is dropped, and the object store refuses to delete {len(left)} of its files"

@@ -9,7 +9,6 @@ from psycopg.types.json import Jsonb
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
-from image_retrieval.inputs import stored_image
 from image_retrieval.pipeline.pending import settle, settling
 from image_retrieval.pipeline.registering import ImageExists, Picture, delete_image, register_image
 from image_retrieval.service.bodies import strict_router
@@ -22,6 +21,7 @@ from image_retrieval.store.loaders import shown_facts
 from image_retrieval.store.sql import statement
 from image_retrieval.values import KnownId, NewImageId, new_image_id
 
+MANY = 100  # images of a page
 NEW_ID: TypeAdapter[str] = TypeAdapter(NewImageId)
 Name = Annotated[str, Path(max_length=100)]
 SHOWN_BY_BROWSERS = {
@@ -43,7 +43,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> Images:
         """A page of the images, in order of their id."""
-        with service.transaction() as connection:
+        with service.transaction(heavy=limit > MANY) as connection:
             _shown(service, connection, name)
             wanted = {"after": after, "group_id": group_id, "limit": limit + 1}
             rows = connection.execute(statement("service", "list_images", view=name), wanted).fetchall()
@@ -58,7 +58,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
             shown = _shown(service, connection, name)
             if _find(connection, name, image_id) is not None:  # told before the picture is worked on
                 raise _exists(shown, image_id)
-        return put(service, shown, image_id, form, new=True)
+        return _put(service, shown, image_id, form, new=True)
 
     @routes.put("/image", dependencies=writing)
     @routes.put("/images/{image_id:id}", dependencies=writing)
@@ -68,13 +68,13 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
             shown = _shown(service, connection, name)
             if not _is_known(connection, name, image_id):
                 _require_new_id(image_id)
-        return put(service, shown, image_id, form)
+        return _put(service, shown, image_id, form)
 
     @routes.patch("/image", dependencies=writing)
     @routes.patch("/images/{image_id:id}", dependencies=writing)
     def describe(name: Name, image_id: KnownId, facts: Facts) -> ImageInfo:
         """Change what is said of an image; what is left out stays."""
-        with service.transaction() as connection:
+        with service.changing(), service.writing() as connection:
             shown = _shown(service, connection, name)
             require_changeable(shown)
             _describe(connection, shown, image_id, facts)
@@ -91,12 +91,13 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     @routes.delete("/images/{image_id:id}", status_code=204, dependencies=writing)
     def delete(name: Name, image_id: KnownId) -> None:
         """Delete an image and its object."""
-        with service.transaction() as connection:
-            shown = _shown(service, connection, name)
-            require_changeable(shown)
-            if not delete_image(connection, shown.collection, image_id, service.settings, service.store):
-                raise _unknown(shown, image_id)
-        require_gone(settle(name, service.settings))
+        with service.changing():
+            with service.writing() as connection:
+                shown = _shown(service, connection, name)
+                require_changeable(shown)
+                if not delete_image(connection, shown.collection, image_id, service.settings, service.store):
+                    raise _unknown(shown, image_id)
+            require_gone(settle(name, service.settings))
 
     @routes.get("/picture", response_class=Response)
     @routes.get("/pictures/{image_id:id}", response_class=Response)
@@ -105,7 +106,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         with service.transaction() as connection:
             found = _image(connection, _shown(service, connection, name), image_id)
         uri = (None if original or preview else found.resampled_image_path) or found.image_path
-        data = stored_image(service.store, uri, limit=service.settings.max_image_bytes)
+        data = service.stored(uri)
         if preview:
             return Response(service.preview(data), media_type="image/jpeg", headers=INERT)
         kind = SHOWN_BY_BROWSERS.get(uri.rpartition(".")[2].lower(), "application/octet-stream")
@@ -114,18 +115,30 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     return routes
 
 
-def put(service: Service, shown: Shown, image_id: str, form: ReplaceForm, *, new: bool = False) -> ImageInfo:
-    """Write a picture and what is said of it under an id. Raises Refused, UserError, ImageRejected.
+def _put(service: Service, shown: Shown, image_id: str, form: ReplaceForm, *, new: bool = False) -> ImageInfo:
+    picture = made_picture(service, shown, form)
+    with service.changing():
+        return put(service, shown, image_id, form, picture, new=new)
 
-    `new`: refused (409) where an image is there, also one that came while this one was being worked on.
-    """
+
+def made_picture(service: Service, shown: Shown, form: ReplaceForm) -> Picture:
+    """A picture that a client gives, with its vector: what needs no lock. Raises Refused, UserError, ImageRejected."""
     require_changeable(shown)
     data = service.picture_bytes(form.base64, form.url)
     found, file = service.resampled(data, shown, keep=shown.collection.resample.keep)
     digest = service.facts(shown)["digest"]
-    picture = Picture(data, found, file, service.pixels_vector(found, shown), digest)
+    return Picture(data, found, file, service.pixels_vector(found, shown), digest)
+
+
+def put(
+    service: Service, shown: Shown, image_id: str, form: ReplaceForm, picture: Picture, *, new: bool = False
+) -> ImageInfo:
+    """Write a picture and what is said of it under an id; for a block that is `changing`. Raises Refused, UserError.
+
+    `new`: refused (409) where an image is there, also one that came while this one was being worked on.
+    """
     groups = (form.group_id, form.intra_id)
-    with settling(shown.name, service.settings), service.transaction() as connection:
+    with settling(shown.name, service.settings), service.writing() as connection:
         try:
             image_id = register_image(
                 connection, shown.collection, image_id, picture, groups, service.settings, new=new

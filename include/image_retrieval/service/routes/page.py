@@ -1,5 +1,6 @@
 """The page: a document, its style and its modules, read once and served as they are."""
 
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 
 from fastapi import APIRouter
@@ -26,11 +27,18 @@ HEADERS = {
 def router() -> APIRouter:
     """The routes of the page's files, which are the same for every service."""
     routes = APIRouter(include_in_schema=False)
-    routes.add_api_route("/", lambda: _answer("index.html"), methods=["GET"])
+    routes.add_api_route("/", _answer("index.html"), methods=["GET"])
     for name in FILES:
-        routes.add_api_route(f"/page/{name}", lambda name=name: _answer(name), methods=["GET"])
+        routes.add_api_route(f"/page/{name}", _answer(name), methods=["GET"])
     return routes
 
 
-def _answer(name: str) -> Response:
+def _answer(name: str) -> Callable[[], Awaitable[Response]]:
+    async def answer() -> Response:  # async: another would take a thread
+        return _response(name)
+
+    return answer
+
+
+def _response(name: str) -> Response:
     return Response(FILES[name], media_type=KINDS[name.rpartition(".")[2]], headers=HEADERS)

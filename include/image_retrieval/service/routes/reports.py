@@ -30,7 +30,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         limit: Limit = 50,
     ) -> dict[str, Any]:
         """Images that could not be used, and why; and how many there are of each reason."""
-        with service.transaction() as connection:
+        with service.transaction(heavy=True) as connection:
             which = _which(service, connection, name, reason, None, final)
             counts = ledger.count_by_reason(connection, ledger.Rejected(name))
             return {"rejected": ledger.list_rejected(connection, which, limit), "by_reason": counts}
@@ -38,7 +38,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     @routes.post("/collections/{name}/rejected/requeue", dependencies=writing)
     def requeue(name: Name, form: RequeueForm) -> dict[str, int]:
         """Let the next run try rejected images again."""
-        with service.transaction() as connection:
+        with service.changing(), service.writing() as connection:
             which = _which(service, connection, name, form.reason, form.uri, None)
             return {"requeued": ledger.requeue(connection, which)}
 
@@ -51,7 +51,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     ) -> dict[str, Any]:
         """Groups of the same bytes; or pairs of the same picture or scene, with what people say of them."""
-        with service.transaction() as connection:
+        with service.transaction(heavy=True) as connection:
             shown = shown_collection(connection, service.settings, name)
             if tier == "bytes":
                 query = statement("service", "same_bytes", view=name)
@@ -62,7 +62,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     @routes.post("/collections/{name}/duplicates/verdict", status_code=204, dependencies=writing)
     def decide(name: Name, form: VerdictForm, request: Request) -> None:
         """Say of two images that they are duplicates or different; null takes that back."""
-        with service.transaction() as connection:
+        with service.changing(), service.writing() as connection:
             shown_collection(connection, service.settings, name)
             user = getattr(request.state, "user", "api")
             pairs.set_verdict(connection, name, form.a, form.b, form.verdict, user)
@@ -70,7 +70,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     @routes.get("/collections/{name}/runs")
     def runs(name: Name, limit: Annotated[int, Query(ge=1, le=50)] = 10) -> dict[str, Any]:
         """The last runs, with their counts and seconds."""
-        with service.transaction() as connection:
+        with service.transaction(heavy=True) as connection:
             shown_collection(connection, service.settings, name)
             query = statement("service", "latest_runs")
             rows = connection.execute(query, {"collection": name, "limit": limit}).fetchall()
@@ -79,7 +79,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     @routes.get("/stats")
     def stats() -> dict[str, Any]:
         """Per collection: images, deleted, rejected, vectors, dimensions, model, and its last run."""
-        with service.transaction() as connection:
+        with service.transaction(heavy=True) as connection:
             return collection_stats(connection)
 
     return routes

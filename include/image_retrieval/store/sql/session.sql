@@ -17,6 +17,11 @@ SET {scope} transaction_timeout = 0;
 SET {scope} idle_in_transaction_session_timeout = 0;
 SET {scope} idle_session_timeout = 0;
 
+-- name: limit
+-- never above what the role, the database or the server has set
+SELECT set_config(name, least(nullif(reset_val::bigint, 0), %(ms)s)::text, %(is_local)s)
+FROM pg_settings WHERE name = %(name)s;
+
 -- name: prepare
 -- What statements and psycopg rely on, whatever role, database and environment have set. On the last search_path, only
 -- this session's own temporary tables come before the catalog, and pgvector's schema is found wherever it is.

@@ -1,0 +1,99 @@
+"""Functions that block: each runs in a thread of the service's own, and is answered in time.
+
+Starlette would run them in the threads of its event loop. In Airflow those are Airflow's own, too.
+"""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import partial, wraps
+from typing import Any
+
+from anyio import to_thread
+from fastapi import Request
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from image_retrieval.service.asking import Asker, asked_by, current
+from image_retrieval.service.errors import Refused
+
+GRACE_SECONDS = 1.0  # in which work that is too late may end by itself
+REQUEST: ContextVar[Request] = ContextVar("request")
+
+
+def in_a_thread(function: Callable[..., Any], status: int, *, changes: bool) -> Callable[..., Any]:
+    """A coroutine function that runs this one in a thread, and gives what it returns as a Response of that status.
+
+    When the request's time is over, or its client gone, the Asker is told. What only reads is then answered with 503;
+    one that `changes` something is waited for, so that the answer tells what has become of it.
+    """
+    if inspect.iscoroutinefunction(function):
+        return function
+
+    def called(values: dict[str, Any]) -> Response:
+        answer = function(**values)
+        if not changes:
+            current().left()
+        return _written(answer, status)
+
+    @wraps(function)
+    async def answered(**values: Any) -> Response:
+        request = REQUEST.get()
+        asker = current()
+        asker.client = _client(request)
+        return await _in_time(partial(called, values), asker, request, changes=changes)
+
+    return answered
+
+
+async def _in_time(work: Callable[[], Response], asker: Asker, request: Request, *, changes: bool) -> Response:
+    threads = request.app.state.service.threads
+    working = asyncio.ensure_future(to_thread.run_sync(work, limiter=threads, abandon_on_cancel=True))
+    gone = asyncio.ensure_future(_gone(request))
+    left = max(0.0, asker.deadline - time.monotonic())
+    try:
+        await asyncio.wait({working, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            asker.give_up()
+            await asyncio.wait({working}, timeout=None if changes else GRACE_SECONDS)
+        if not working.done():
+            raise Refused(503, "too_slow", "the request's time is over", "try again in a moment", wait=5)
+        return working.result()
+    finally:
+        gone.cancel()
+        working.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has gone; for a request whose body is here."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _client(request: Request) -> str:
+    """Who is logged in, else the address that the request comes from."""
+    user = getattr(request.state, "user", None)
+    return str(user) if user else str((request.scope.get("client") or ("",))[0])
+
+
+def _written(answer: Any, status: int) -> Response:
+    """An answer as it is: FastAPI would check it once more, and in the event loop."""
+    if isinstance(answer, Response):
+        return answer
+    if answer is None:
+        return Response(status_code=status)
+    return Response(to_json(answer, inf_nan_mode="null"), status, media_type="application/json")
+
+
+async def for_request(request: Request, handle: Callable[[Request], Any]) -> Response:
+    """Handle a request, whose time begins here."""
+    deadline = time.monotonic() + request.app.state.service.settings.service_seconds
+    token = REQUEST.set(request)
+    try:
+        with asked_by(Asker(deadline=deadline)):
+            response: Response = await handle(request)
+            return response
+    finally:
+        REQUEST.reset(token)

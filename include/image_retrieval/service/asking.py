@@ -1,0 +1,82 @@
+"""Who asks, and until when an answer is of use: known wherever a request is worked on."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from image_retrieval.deadlines import ended_after
+from image_retrieval.service.errors import Refused
+
+
+@dataclass(eq=False)
+class Asker:
+    """One request: the client that it counts for, and the time (monotonic) at which it is too late for an answer."""
+
+    client: str = ""
+    deadline: float = math.inf
+    _gone: bool = False
+    _ends: dict[threading.Event, Callable[[], object]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def left(self) -> float:
+        """Seconds until it is too late. Raises Refused (503) where it is, and where nobody waits any more."""
+        left = self.deadline - time.monotonic()
+        if self._gone or left <= 0:
+            raise Refused(503, "too_slow", "the request's time is over", "try again in a moment", wait=5)
+        return left
+
+    def give_up(self) -> None:
+        """Nobody waits for the answer any more: end what is being worked on."""
+        with self._lock:
+            self._gone = True
+            ends, self._ends = self._ends, {}
+            for event, end in ends.items():
+                event.set()
+                end()
+
+    @contextmanager
+    def ending(self, end: Callable[[], object]) -> Iterator[threading.Event]:
+        """Call `end` where the block is still at work when it is too late; the event tells whether that happened.
+
+        `end` must not block. It is never called once the block is over.
+        """
+        over = threading.Event()
+        with self._lock:
+            if self._gone:
+                over.set()
+                end()
+            else:
+                self._ends[over] = end
+        try:
+            with self._ended_in_time():
+                yield over
+        finally:
+            with self._lock:
+                self._ends.pop(over, None)
+
+    def _ended_in_time(self) -> AbstractContextManager[object]:
+        if math.isinf(self.deadline):
+            return nullcontext()
+        return ended_after(max(0.0, self.deadline - time.monotonic()), self.give_up)
+
+
+_current: ContextVar[Asker] = ContextVar("asker", default=Asker())  # noqa: B039  # what is no request has no end
+
+
+def current() -> Asker:
+    """The request that is being worked on here; one without an end where it is none."""
+    return _current.get()
+
+
+@contextmanager
+def asked_by(asker: Asker) -> Iterator[Asker]:
+    """Have the block, and the threads that it starts work in, count for this asker."""
+    token = _current.set(asker)
+    try:
+        yield asker
+    finally:
+        _current.reset(token)
