@@ -23,7 +23,7 @@ from image_retrieval.objects import ObjectStore, StoredObject
 from image_retrieval.pipeline.listing import compare
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import connect
-from image_retrieval.store.schema import ensure_vector_table
+from image_retrieval.store.vector_tables import ensure_vector_table
 
 SOURCE = "s3://images/benchmark/"
 PAGE = 1000  # objects that a store tells at once

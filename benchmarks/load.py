@@ -24,8 +24,8 @@ from image_retrieval.settings import Settings
 from image_retrieval.store.connection import connect
 from image_retrieval.store.copying import copy_blocks, digests
 from image_retrieval.store.loading import load_vectors
-from image_retrieval.store.schema import ensure_vector_table
 from image_retrieval.store.sql import statement
+from image_retrieval.store.vector_tables import ensure_vector_table
 
 CLUSTERS = 1000
 Part = tuple[pa.Table, pa.ChunkedArray]

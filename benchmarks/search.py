@@ -25,7 +25,7 @@ from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index, graph_of
 from image_retrieval.store.loading import load_vectors
 from image_retrieval.store.recall import NOISE, ensure_recall
-from image_retrieval.store.schema import ensure_vector_table
+from image_retrieval.store.vector_tables import ensure_vector_table
 
 K = 10
 SELECTIVITIES = (0.5, 0.1, 0.01, 0.001, 0.0001)

@@ -12,7 +12,7 @@ class VectorSpace:
     """The vectors of one collection under one model: those that compare with each other.
 
     Nothing else builds the names below. Two spaces may ask for the same ones (`shop` under `eu_v2`, `shop_eu` under
-    `v2`): `retrieval.vector_space` gives them to the first, and `store.schema.ensure_vector_table` refuses the second.
+    `v2`): `retrieval.vector_space` gives them to the first, and `store.vector_tables` refuses the second.
     """
 
     collection: str

@@ -17,7 +17,7 @@ from image_retrieval.local.postgres import programs
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import connect, require_reachable
 from image_retrieval.store.connection_string import psql_environment
-from image_retrieval.store.schema import migrate
+from image_retrieval.store.migrate import migrate
 from orchestration.connections import connection_string
 
 ROLE = "odd@role/of:tests"

@@ -19,9 +19,8 @@ from image_retrieval.pipeline.pending import former_folder, settle_all
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.switching import complete_switch, plan_switch
 from image_retrieval.shards import collection_folder
-from image_retrieval.store import schema
+from image_retrieval.store import dropping, models, vector_tables
 from image_retrieval.store.connection import connect
-from image_retrieval.store.dropping import vector_tables
 from image_retrieval.store.locks import lock_collection
 from image_retrieval.store.reports import dropped_meanwhile
 from integration.pictures import SCENES, put
@@ -77,8 +76,8 @@ def fill(entry, project, store):
     """A collection with vectors, rejected objects, a run, kept pictures and work files, without running it."""
     model = describe(model_folder(entry.model.source, None, project, weights=False))
     with connect(project) as connection:
-        schema.register_model(connection, entry, model)
-        schema.ensure_vector_table(connection, entry, model.dimensions)
+        models.register_model(connection, entry, model)
+        vector_tables.ensure_vector_table(connection, entry, model.dimensions)
         connection.execute(
             "INSERT INTO retrieval.image (collection, image_id, uri, etag, resampled_uri) "
             "SELECT %(name)s, key, %(source)s || key || '.jpg', 'e', %(folder)s || key || '_resample.png' "
@@ -95,7 +94,7 @@ def fill(entry, project, store):
             f"SELECT id, etag, array_fill(0.25::real, ARRAY[{model.dimensions}])::halfvec FROM retrieval.image "
             f"WHERE collection = '{entry.name}'"
         )
-        schema.show_in_view(connection, entry, model.dimensions, complete=True)
+        vector_tables.show_in_view(connection, entry, model.dimensions, complete=True)
         connection.execute(OF_A_RUN.replace("NAME", entry.name))
     put(store, entry.source, {f"{key}.jpg": b"an original" for key in KEYS})
     put(store, pictures_folder(entry.name, project), {f"{key}_resample.png": b"a picture" for key in KEYS})
@@ -259,7 +258,7 @@ def test_a_table_whose_name_could_be_the_collections_is_left_to_its_own(filled, 
             "SELECT 'eu_random', source, family, dimensions, use_cls_token, dtype FROM retrieval.model"
         )
     with connect(project) as connection:
-        assert [table.vectors for table in vector_tables(connection, "things")] == ["vector_things_random"]
+        assert [table.vectors for table in dropping.vector_tables(connection, "things")] == ["vector_things_random"]
     drop_collection("things", project)
     assert rows(database_url, f"SELECT count(*) FROM retrieval.vector_{OTHER}_random") == [(len(KEYS),)]
     assert len(rows(database_url, f"SELECT * FROM images.similar_to('{OTHER}', 'a')")) == len(KEYS) - 1

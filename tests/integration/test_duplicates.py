@@ -18,7 +18,7 @@ from image_retrieval.pipeline.upkeep import Kept, hash_images, refresh_duplicate
 from image_retrieval.store import duplicates
 from image_retrieval.store.connection import connect
 from image_retrieval.store.duplicates import count_waiting, find_duplicates, list_pairs, set_verdict
-from image_retrieval.store.schema import ensure_vector_table, show_in_view
+from image_retrieval.store.vector_tables import ensure_vector_table, show_in_view
 from integration.pictures import SCENES, half_size_copy, put
 from integration.tables import VECTORS, rows
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from image_retrieval.pipeline.listing import list_images
 from image_retrieval.store.connection import connect
 from image_retrieval.store.loading import COLUMNS, load_vectors
-from image_retrieval.store.schema import show_in_view
+from image_retrieval.store.vector_tables import show_in_view
 from integration.pictures import SCENES, put
 from integration.tables import VECTORS, rows
 

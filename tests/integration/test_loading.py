@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from image_retrieval.store.connection import connect
 from image_retrieval.store.loading import COLUMNS, load_vectors
-from image_retrieval.store.schema import ensure_vector_table
+from image_retrieval.store.vector_tables import ensure_vector_table
 from integration.tables import VECTORS, rows
 
 IMAGES, DIMENSIONS = 12, 3

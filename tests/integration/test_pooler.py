@@ -14,8 +14,8 @@ from image_retrieval.service.listening import Listener
 from image_retrieval.service.state import READERS, Service
 from image_retrieval.store.connection import Pooled, connect, notifications
 from image_retrieval.store.indexing import ensure_index
+from image_retrieval.store.migrate import migrate
 from image_retrieval.store.preparing import is_pooled
-from image_retrieval.store.schema import migrate
 from image_retrieval.store.search import search, similar_to
 from integration.pictures import SCENES, put
 from integration.random_vectors import fill

@@ -15,7 +15,7 @@ from image_retrieval.pipeline.removing import BATCH, count_expired, find_orphans
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.upkeep import Kept, remove_deleted
 from image_retrieval.store.connection import connect
-from image_retrieval.store.schema import ensure_vector_table
+from image_retrieval.store.vector_tables import ensure_vector_table
 from integration.pictures import SCENES, put
 from integration.refusing import refusing_store
 from integration.tables import VECTORS, contents, rows

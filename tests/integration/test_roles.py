@@ -14,8 +14,8 @@ from image_retrieval.store import preparing
 from image_retrieval.store.connection import connect, session
 from image_retrieval.store.failures import Locked
 from image_retrieval.store.indexing import ensure_index
+from image_retrieval.store.migrate import migrate
 from image_retrieval.store.queries import find_query, keep_query
-from image_retrieval.store.schema import migrate
 from image_retrieval.store.search import search, similar_to
 from integration.pictures import SCENES, put
 from integration.random_vectors import fill

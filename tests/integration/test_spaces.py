@@ -17,7 +17,7 @@ from image_retrieval.pipeline.switching import plan_switch
 from image_retrieval.pipeline.upkeep import kept_collections
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import connect
-from image_retrieval.store.schema import SpaceTaken, ensure_vector_table
+from image_retrieval.store.vector_tables import SpaceTaken, ensure_vector_table
 from integration.pictures import SCENES, put
 from integration.tables import rows
 

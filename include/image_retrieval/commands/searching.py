@@ -29,7 +29,7 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
     else:
         from image_retrieval.inputs import named_image
         from image_retrieval.pipeline.querying import embed_image
-        from image_retrieval.store.schema import known_digest
+        from image_retrieval.store.models import known_digest
 
         picture = named_image(options.image, settings)
         with connect(settings, keep_limits=True) as connection:
@@ -61,9 +61,8 @@ def _text_vector(collection: Collection, text: str, settings: Settings) -> "tupl
     """The collection under the model that its view shows, and a text's vector: of the table, or made and put there."""
     from image_retrieval.pipeline.querying import embed_text
     from image_retrieval.store.connection import connect
-    from image_retrieval.store.models import shown
+    from image_retrieval.store.models import known_digest, shown
     from image_retrieval.store.queries import find_query, keep_query
-    from image_retrieval.store.schema import known_digest
 
     with connect(settings, keep_limits=True) as connection:
         collection = shown(connection, collection)

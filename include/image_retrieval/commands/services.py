@@ -27,7 +27,7 @@ def control(options: argparse.Namespace, settings: Settings) -> None:
 
 def migrate(options: argparse.Namespace, settings: Settings) -> None:
     """Bring the database's schema to the newest version."""
-    from image_retrieval.store.schema import migrate
+    from image_retrieval.store.migrate import migrate
 
     migrate(settings)
 

@@ -205,7 +205,7 @@ def _create_database(folder: Path) -> None:
     from pydantic import SecretStr
 
     from image_retrieval.settings import Settings
-    from image_retrieval.store.schema import migrate
+    from image_retrieval.store.migrate import migrate
 
     try:
         with psycopg.connect(database_url(folder, "postgres"), autocommit=True) as connection:

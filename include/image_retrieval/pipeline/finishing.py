@@ -12,7 +12,7 @@ from image_retrieval.objects import NotDeleted, ObjectStore
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder, run_folder
-from image_retrieval.store import models, schema
+from image_retrieval.store import models, vector_tables
 from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index
 from image_retrieval.store.recall import ensure_recall
@@ -43,9 +43,9 @@ def index_vectors(collection: Collection, run_id: str, settings: Settings) -> No
     with connect(settings) as connection:
         run = read_run(connection, collection.name, run_id) or {}
         complete = not run.get("left_over") and not missing_shards(connection, collection.name, run_id)
-        known = schema.lock_view(connection, collection)
+        known = vector_tables.lock_view(connection, collection)
         if models.current(connection, declared).model.name == run.get("model") == collection.model.name:
-            shown = schema.show_in_view(connection, collection, model.dimensions, complete=complete)
+            shown = vector_tables.show_in_view(connection, collection, model.dimensions, complete=complete)
         else:  # a switch came meanwhile
             shown = known["model"] if known else "nothing"
         seconds = time.monotonic() - started

@@ -19,7 +19,7 @@ from image_retrieval.pipeline.listing import copy_listing, register_listed, requ
 from image_retrieval.pipeline.pending import finish_pending
 from image_retrieval.settings import Settings
 from image_retrieval.shards import VECTORS_PER_GROUP, reading
-from image_retrieval.store import loading, models, schema
+from image_retrieval.store import loading, models, vector_tables
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.copying import copy_in
 from image_retrieval.store.indexing import ensure_index
@@ -65,9 +65,9 @@ def import_collection(
         require_apart(connection, collection, settings)
         require_declared(connection, collection)
         finish_pending(connection, collection.name, settings, anew=True)
-        schema.register_model(connection, collection, description)
+        models.register_model(connection, collection, description)
         _record_digest(connection, collection, manifest, uri)
-        schema.ensure_vector_table(connection, collection, description.dimensions)
+        vector_tables.ensure_vector_table(connection, collection, description.dimensions)
         copy_listing(connection, collection, store)
         connection.execute(statement("dataset", "index_listed"))
         register_listed(connection, collection)
@@ -90,7 +90,7 @@ def import_collection(
     with dropped_meanwhile(collection.name, settings):
         ensure_index(collection, settings)
         with connect(settings) as connection:
-            schema.show_in_view(connection, collection, description.dimensions, complete=False)
+            vector_tables.show_in_view(connection, collection, description.dimensions, complete=False)
     return {**report, "rejected": dict(report["rejected"])}
 
 
@@ -121,14 +121,14 @@ def _record_digest(connection: Connection, collection: Collection, manifest: dic
     digest = manifest["model"].get("digest") if manifest is not None else None
     if digest is None:
         return
-    known = schema.known_digest(connection, collection.model.name)
+    known = models.known_digest(connection, collection.model.name)
     if known not in (None, digest):
         raise UserError(
             f"the vectors of {uri} were made with other files of model {collection.model.name!r} (digest "
             f"{str(digest)[:12]}…) than those of collection {collection.name!r} ({str(known)[:12]}…): "
             "they are not comparable"
         )
-    schema.record_digest(connection, collection, digest)
+    models.record_digest(connection, collection, digest)
 
 
 def _files(store: ObjectStore, uri: str, manifest: dict[str, Any] | None) -> list[str]:
@@ -191,7 +191,7 @@ def _with_facts(known: pa.Table, told: pa.Table) -> pa.Table:
     """What is known of the images, and before it what the data set tells."""
     for name in set(FACTS) & set(told.column_names):
         position = known.column_names.index(FACTS[name])
-        kind = known.schema.field(position).type
+        kind = known.vector_tables.field(position).type
         try:
             column = told[name].cast(kind)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

@@ -23,7 +23,7 @@ from image_retrieval.pipeline.owning import WORK_MARK, require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending
 from image_retrieval.settings import Settings
 from image_retrieval.shards import MANIFEST, run_folder, shard_files, writing
-from image_retrieval.store import ledger, models, schema
+from image_retrieval.store import ledger, models, vector_tables
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.reports import made_collection
 from image_retrieval.store.sql import statement
@@ -286,8 +286,8 @@ def _other_model(connection: Connection, collection: Collection) -> Collection |
 def _of_model(connection: Connection, collection: Collection, settings: Settings) -> dict[str, str]:
     """Make the model's row and vector table where they are missing; returns the facts for its manifests."""
     model = describe(model_folder(collection.model.source, collection.model.revision, settings, weights=False))
-    digest = schema.register_model(connection, collection, model)
-    schema.ensure_vector_table(connection, collection, model.dimensions)
+    digest = models.register_model(connection, collection, model)
+    vector_tables.ensure_vector_table(connection, collection, model.dimensions)
     return manifest_facts(collection, model, digest)
 
 

@@ -4,7 +4,7 @@ from image_retrieval.collection import Collection
 from image_retrieval.models.digest import digest_of
 from image_retrieval.models.source import model_folder
 from image_retrieval.settings import Settings
-from image_retrieval.store import schema
+from image_retrieval.store import models
 from image_retrieval.store.connection import Connection
 
 
@@ -13,8 +13,8 @@ def follow_model(connection: Connection, collection: Collection, settings: Setti
 
     Fetches its weights for that, once. Raises UserError where they are not those that made its vectors.
     """
-    if not schema.has_moved(connection, collection):
+    if not models.has_moved(connection, collection):
         return
     folder = model_folder(collection.model.source, collection.model.revision, settings)
-    schema.record_digest(connection, collection, digest_of(folder))
-    schema.record_source(connection, collection)
+    models.record_digest(connection, collection, digest_of(folder))
+    models.record_source(connection, collection)

@@ -17,7 +17,7 @@ from image_retrieval.pipeline.names import resampled_uri
 from image_retrieval.pipeline.owning import pictures_place, require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending, replacing
 from image_retrieval.settings import Settings
-from image_retrieval.store import loading, models, schema
+from image_retrieval.store import loading, models, vector_tables
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.pending import Pending, announce, read_pending
 from image_retrieval.store.sql import statement
@@ -57,7 +57,7 @@ def register_image(
     collection wait until the transaction ends, or make this wait, for five seconds. Raises Dropped, UserError.
     """
     _lock(connection, collection)
-    if schema.lock_view(connection, collection) is None:
+    if vector_tables.lock_view(connection, collection) is None:
         raise Dropped(f"collection {collection.name!r} was dropped meanwhile")
     if models.shown(connection, collection).model.name != collection.model.name:
         raise UserError(f"collection {collection.name!r} was switched to another model meanwhile: send it again")
@@ -70,8 +70,8 @@ def register_image(
         raise UserError(f"{uri} matches none of the globs of collection {collection.name!r}: a listing would miss it")
     if new and ((known and not known["deleted"]) or ObjectStore(settings).stat(uri)):
         raise ImageExists(f"collection {collection.name!r} has an image {image_id!r} already")
-    schema.record_digest(connection, collection, picture.digest)
-    schema.record_source(connection, collection)
+    models.record_digest(connection, collection, picture.digest)
+    models.record_source(connection, collection)
     require_own(connection, work_place(settings), ObjectStore(settings))
     objects = {uri: picture.data}
     if known and picture.file:  # that of a new image is an orphan where its row does not come to be
@@ -149,9 +149,9 @@ def make_collection(connection: Connection, collection: Collection, settings: Se
     finish_pending(connection, collection.name, settings, anew=True)
     folder = model_folder(collection.model.source, collection.model.revision, settings, weights=False)
     model = describe(folder)
-    schema.register_model(connection, collection, model)
-    schema.ensure_vector_table(connection, collection, model.dimensions)
-    schema.show_in_view(connection, collection, model.dimensions, complete=True)
+    models.register_model(connection, collection, model)
+    vector_tables.ensure_vector_table(connection, collection, model.dimensions)
+    vector_tables.show_in_view(connection, collection, model.dimensions, complete=True)
 
 
 def _lock(connection: Connection, collection: Collection) -> None:

@@ -27,7 +27,7 @@ from image_retrieval.pipeline.running import Progress, run_shards
 from image_retrieval.settings import Settings
 from image_retrieval.shards import KEPT_MANIFEST, run_folder
 from image_retrieval.spaces import VectorSpace
-from image_retrieval.store import models, schema
+from image_retrieval.store import models, vector_tables
 from image_retrieval.store.comparing import compare_models
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.indexing import ensure_index
@@ -120,9 +120,9 @@ def plan_switch(
         if shown.model.name != model.name:
             _require_settled(connection, collection, shown, model)
             description = describe(model_folder(model.source, model.revision, settings, weights=False))
-            facts = manifest_facts(target, description, schema.register_model(connection, target, description))
+            facts = manifest_facts(target, description, models.register_model(connection, target, description))
             follow_model(connection, target, settings)  # runs that feed it ask the database where it is
-            schema.ensure_vector_table(connection, target, description.dimensions)
+            vector_tables.ensure_vector_table(connection, target, description.dimensions)
             number = _opened(connection, shown, target)
             connection.execute(
                 statement("switch", "create_due", vectors=shown.vector_table, target=target.vector_table),
@@ -306,7 +306,7 @@ def _table(row: dict[str, str]) -> str:
 
 def _shown(connection: Connection, collection: Collection) -> Collection:
     """The collection under the model that its view shows. Raises UserError where it has none yet."""
-    if schema.lock_view(connection, collection) is None:
+    if vector_tables.lock_view(connection, collection) is None:
         raise UserError(
             f"collection {collection.name!r} has no vectors yet: run `image-retrieval run {collection.name}`"
         )
@@ -353,10 +353,10 @@ def _coverage(connection: Connection, shown: Collection, target: Collection) -> 
 
 def _show(connection: Connection, collection: Collection, target: Collection) -> None:
     """Show the target in the place of what is shown, and let it hold; UserError where the view is being read."""
-    known = schema.lock_view(connection, collection)
+    known = vector_tables.lock_view(connection, collection)
     assert known is not None
     row = connection.execute(statement("switch", "find_options"), {"model": target.model.name}).fetchone() or {}
     connection.execute(statement("switch", "lock_timeout"))
-    schema.replace_view(connection, target, row["dimensions"], known)
+    vector_tables.replace_view(connection, target, row["dimensions"], known)
     names = {"collection": collection.name, "from_model": known["model"], "to_model": target.model.name}
     connection.execute(statement("switch", "overrule"), {**names, "declared": collection.model.name})

@@ -12,7 +12,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.shards import facts_of, reading, seconds_spent, shard_files
-from image_retrieval.store import loading, models, schema
+from image_retrieval.store import loading, models
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.sql import statement
 
@@ -65,8 +65,8 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
             loading.keep_removals_out(connection, collection)  # before the images, as removals do
             present = _present(connection, usable)
             usable, vectors = usable.filter(present), vectors.filter(present)
-        schema.record_digest(connection, entry, digest)
-        schema.record_source(connection, entry)
+        models.record_digest(connection, entry, digest)
+        models.record_source(connection, entry)
         upserted = loading.load_vectors(connection, entry, usable, vectors, facts=leads) if len(usable) else 0
         loading.write_rejections(connection, entry, run_id, rejections, settings.max_attempts, also=also)
         seconds = time.monotonic() - started

@@ -22,8 +22,8 @@ from image_retrieval.service.state import Service
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.pending import read_pending
 from image_retrieval.store.reports import made_collections
-from image_retrieval.store.schema import SpaceTaken
 from image_retrieval.store.sql import statement
+from image_retrieval.store.vector_tables import SpaceTaken
 
 Name = Annotated[str, Path(max_length=100)]
 SECONDS = 5.0  # that a drop waits for a listing to end, and for those who search
