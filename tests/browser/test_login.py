@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
+from unit.service.sockets import answer, connected, status, until_closed
 
 from browser.test_rights import ROUTES, _at
-from unit.service.sockets import answer, connected, status, until_closed
 
 UNFINISHED = {
     "length": b"Content-Length: 32505856\r\n\r\n{",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from image_retrieval.store.connection import connect
-from image_retrieval.store.schema import ensure_vector_table
+from image_retrieval.store.vector_tables import ensure_vector_table
 
 DIMENSIONS = 16
 CLASSES = {"cosine": "halfvec_cosine_ops", "inner_product": "halfvec_ip_ops", "l2": "halfvec_l2_ops"}
@@ -50,12 +50,6 @@ def index(project, distance="cosine"):
         build = f"CREATE INDEX by_distance ON retrieval.vector_things_random USING hnsw (embedding {CLASSES[distance]})"
         connection.execute(build.encode())
         connection.execute("ANALYZE retrieval.vector_things_random; ANALYZE retrieval.image")
-        connection.execute(
-            "INSERT INTO retrieval.vector_index (vectors, rows, seconds, operator_class) "
-            "VALUES ('vector_things_random', 0, 0, %(class)s) "
-            "ON CONFLICT (vectors) DO UPDATE SET operator_class = excluded.operator_class",
-            {"class": CLASSES[distance]},
-        )
 
 
 def similarities(vectors, query, distance="cosine"):

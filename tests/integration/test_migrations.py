@@ -1,43 +1,47 @@
 """A database of a former schema version comes along with all that it holds."""
 
 import json
+import subprocess
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from importlib.resources import files
+from multiprocessing import get_context
 from pathlib import Path
 
 import psycopg
 import pyarrow as pa
 import pytest
-from alembic import command
-from alembic.config import Config
 
 from image_retrieval.errors import UserError
+from image_retrieval.local import postgres
 from image_retrieval.pipeline.listing import list_images
 from image_retrieval.store.connection import connect, newest_version
 from image_retrieval.store.loading import COLUMNS, load_vectors
+from image_retrieval.store.migrate import migrate
 from image_retrieval.store.reports import collection_stats
-from image_retrieval.store.schema import migrate
 from integration.pictures import put
 from integration.tables import VECTORS, rows
 
 FILLED = Path(__file__).with_name("filled")
 PARTS = {"source": "s3://images/", "model": "models/random", "a": "'e1'", "b": "'e2'", "c": "'e3'"}
 MIGRATIONS = files("image_retrieval.store") / "migrations"
+DROPPED = {("vector_index", "operator_class")}  # columns that a version takes away
 VERSIONS = sorted(entry.name[:4] for entry in (MIGRATIONS / "versions").iterdir() if entry.name.endswith(".py"))
+
+
+def emptied(url):
+    """Takes from a database what `migrate` made there."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA retrieval CASCADE")
+        connection.execute("DROP SCHEMA images CASCADE")
 
 
 @pytest.fixture
 def at(project, database_url):
     """Puts the project's database at a schema version, with what that version's code left there after a run."""
-    config = Config(attributes={"database_url": database_url})
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.set_main_option("path_separator", "os")
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA retrieval CASCADE")
-        connection.execute("DROP SCHEMA images CASCADE")
+    emptied(database_url)
 
     def at(version, **parts):
-        command.upgrade(config, version)
         filled = (FILLED / f"{version}.sql").read_text()
         for name, value in parts.items():
             filled = filled.replace(PARTS[name], value)
@@ -50,7 +54,7 @@ def at(project, database_url):
 
 @pytest.fixture
 def former(at):
-    return at("0001")
+    return at(VERSIONS[0])
 
 
 def columns(url, view):
@@ -69,7 +73,7 @@ def test_what_was_there_stays(former, database_url):
     assert rows(database_url, query) == [("s3://images/a.jpg", 1.0)]
     with connect(former) as connection:
         stats = collection_stats(connection)["things"]
-    assert (stats["images"], stats["rejected"], stats["vectors"]) == (1, 1, 1)
+    assert (stats["images"], stats["rejected"], stats["vectors"]) == (1, 2, 1)
 
 
 def test_a_former_view_becomes_what_a_new_one_is(former, database_url):
@@ -77,7 +81,6 @@ def test_a_former_view_becomes_what_a_new_one_is(former, database_url):
     with psycopg.connect(database_url) as connection:
         connection.execute("SELECT retrieval.show_vectors('others', 'vector_things_random')")
     assert columns(database_url, "images.things") == columns(database_url, "images.others")
-    assert rows(database_url, "SELECT sha256, captured_at, phash FROM images.things") == [("f00", None, None)]
 
 
 def test_grants_and_dependent_views_outlive_a_migration(former, database_url):
@@ -105,19 +108,23 @@ def test_migrating_again_changes_nothing(former, database_url):
 
 
 def test_a_database_that_was_not_brought_along_is_told(former):
-    told = rf"has version 0001 of the schema, but {newest_version()} is needed: run `image-retrieval migrate`"
+    told = rf"has version {VERSIONS[0]} of the schema, but {newest_version()} is needed: run `image-retrieval migrate`"
     with pytest.raises(UserError, match=told), connect(former):
         pass
 
 
 def tables(url):
-    """The rows of every table, by its columns at this version."""
+    """The rows of every table, by the columns that stay."""
     query = (
-        "SELECT table_name, string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position) "
+        "SELECT table_name, array_agg(column_name::text ORDER BY ordinal_position) "
         "FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name) "
         "WHERE table_schema = 'retrieval' AND table_type = 'BASE TABLE' AND table_name <> 'alembic_version' GROUP BY 1"
     )
-    return {table: (names, contents(url, table, names)) for table, names in rows(url, query)}
+    stay = {
+        table: ", ".join(f'"{name}"' for name in names if (table, name) not in DROPPED)
+        for table, names in rows(url, query)
+    }
+    return {table: (names, contents(url, table, names)) for table, names in stay.items()}
 
 
 def contents(url, table, names):
@@ -238,3 +245,61 @@ def test_a_table_that_two_spaces_could_have_stays_with_the_one_that_filled_it(at
     assert rows(database_url, "SELECT DISTINCT state FROM retrieval.switch") == [("given_up",)]
     view = "SELECT pg_get_viewdef('retrieval.images_things_x_random'::regclass) ~ 'images[.]things_x'"
     assert rows(database_url, view) == [(True,)]
+
+
+def schema_of(url):
+    """The schema as pg_dump writes it, without what begins with a key of its own in each dump."""
+    pg_dump = postgres.programs() / "pg_dump"
+    dumped = subprocess.run([pg_dump, "--schema-only", url], check=True, capture_output=True, text=True).stdout
+    return [line for line in dumped.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
+
+
+@pytest.mark.parametrize("version", VERSIONS[:-1])
+def test_a_database_that_comes_along_becomes_what_a_fresh_one_is(version, at, database_url):
+    project = at(version)
+    with psycopg.connect(database_url) as connection:
+        own = connection.execute("SELECT vectors FROM retrieval.vector_index").fetchall()
+        connection.execute("DELETE FROM retrieval.collection")
+        connection.execute("DROP VIEW images.things")
+        connection.execute("SELECT retrieval.drop_vectors('things', 'random')")
+    assert own == [(VECTORS.partition(".")[2],)]
+    migrate(project)
+    came_along = schema_of(database_url)
+    emptied(database_url)
+    migrate(project)
+    assert schema_of(database_url) == came_along
+
+
+def test_two_that_migrate_a_fresh_database_at_once_both_succeed(project, database_url):
+    for _ in range(3):
+        emptied(database_url)
+        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+            done = [processes.submit(migrate, project) for _ in range(2)]
+            assert [future.result() for future in done] == [None, None]
+    assert rows(database_url, "SELECT version_num FROM retrieval.alembic_version") == [(newest_version(),)]
+
+
+def test_an_older_database_is_told_what_brings_it_along_first(former, database_url):
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE retrieval.alembic_version SET version_num = '0007'")
+    told = f"has version 0007 of the schema, and {VERSIONS[0]} is the oldest that can be brought along: run .* first"
+    with pytest.raises(UserError, match=told):
+        migrate(former)
+
+
+def test_a_newer_database_is_left_as_it_is(project, database_url):
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE retrieval.alembic_version SET version_num = '9999'")
+        connection.execute("DROP FUNCTION images.rejected")
+    migrate(project)
+    assert rows(database_url, "SELECT version_num FROM retrieval.alembic_version") == [("9999",)]
+    assert rows(database_url, "SELECT to_regproc('images.rejected')") == [(None,)]
+
+
+def test_a_function_that_somebody_changed_is_as_it_should_be_again(project, database_url):
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "CREATE OR REPLACE FUNCTION images.phash_distance(a bigint, b bigint) RETURNS integer LANGUAGE sql RETURN 0"
+        )
+    migrate(project)
+    assert rows(database_url, "SELECT images.phash_distance(0, 7)") == [(3,)]

@@ -201,7 +201,7 @@ def _read_facts(connection: Connection, collection: Collection, settings: Settin
 
 
 def _note(connection: Connection, vectors: str, facts: Facts, seconds: float) -> None:
-    row = {"vectors": vectors, "rows": facts.rows, "seconds": seconds, "operator_class": facts.wanted_class}
+    row = {"vectors": vectors, "rows": facts.rows, "seconds": seconds}
     connection.execute(statement("indexing", "note_built"), row)
 
 

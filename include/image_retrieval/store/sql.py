@@ -7,9 +7,14 @@ from importlib.resources import files
 from psycopg import sql
 
 
+def script(path: str) -> str:
+    """The text of an SQL file of this package, by its path in it."""
+    return files("image_retrieval.store").joinpath(path).read_text(encoding="utf-8")
+
+
 @cache
 def _statements(file: str) -> dict[str, str]:
-    text = (files("image_retrieval.store") / "sql" / f"{file}.sql").read_text(encoding="utf-8")
+    text = script(f"sql/{file}.sql")
     parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
 

@@ -1,15 +1,20 @@
-"""Alembic's entry: applies the versions in one transaction, on the URL that `migrate` hands over."""
+"""Alembic's entry: brings a database to the newest version in one transaction, on the URL that `migrate` hands over."""
 
 from typing import Any
 
 import psycopg
 from alembic import context
+from alembic.script import ScriptDirectory
 from psycopg.rows import dict_row, tuple_row
 from sqlalchemy import create_engine, pool
 
 from image_retrieval.errors import UserError
 from image_retrieval.store.preparing import prepare_migration, require_server
-from image_retrieval.store.sql import statement
+from image_retrieval.store.sql import script, statement
+
+OLDEST = "0011"
+# in this order: some are parsed as they are made, and find what they call
+FUNCTIONS = ["distances", "arguments", "filters", "views", "search", "texts", "duplicates", "rejections", "search_path"]
 
 url = context.config.attributes["database_url"]
 place = context.config.attributes.get("place", "the database")
@@ -27,13 +32,32 @@ def _connect() -> psycopg.Connection:
     return connection
 
 
+def _bring_along(driver: psycopg.Connection[Any]) -> None:
+    """Make the tables, or change those that are there, then replace all functions. Raises UserError."""
+    found, newest = context.get_context().get_current_revision(), context.get_head_revision()
+    if found is None:
+        driver.execute(script("schema/tables.sql"))
+        context.get_context().stamp(ScriptDirectory.from_config(context.config), str(newest))
+    elif found < OLDEST:
+        raise UserError(
+            f"{place} has version {found} of the schema, and {OLDEST} is the oldest that can be brought along: "
+            "run `image-retrieval migrate` of commit aef65ff first"
+        )
+    elif found > str(newest):
+        return  # by a later version of this library, which knows its functions
+    else:
+        context.run_migrations()
+    for name in FUNCTIONS:
+        driver.execute(script(f"schema/{name}.sql"))
+    driver.execute(statement("session", "pin_search_path"))
+
+
 engine = create_engine("postgresql+psycopg://", creator=_connect, poolclass=pool.NullPool)
 with engine.connect() as connection:
     driver: Any = connection.connection.driver_connection
     driver.row_factory = dict_row
-    prepare_migration(driver, place)
+    prepare_migration(driver, place)  # takes a lock first, which holds until all is committed
     driver.row_factory = tuple_row
     context.configure(connection=connection, version_table_schema="retrieval")
     with context.begin_transaction():
-        context.run_migrations()
-        driver.execute(statement("session", "pin_search_path"))
+        _bring_along(driver)

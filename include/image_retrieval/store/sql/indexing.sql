@@ -55,10 +55,9 @@ SELECT phase, tuples_done FROM pg_stat_progress_create_index WHERE pid = %(pid)s
 ALTER INDEX IF EXISTS retrieval.{index} RENAME TO {becomes};
 
 -- name: note_built
-INSERT INTO retrieval.vector_index (vectors, rows, seconds, operator_class)
-VALUES (%(vectors)s, %(rows)s, %(seconds)s, %(operator_class)s)
-ON CONFLICT (vectors) DO UPDATE
-SET rows = excluded.rows, seconds = excluded.seconds, operator_class = excluded.operator_class, built_at = now();
+INSERT INTO retrieval.vector_index (vectors, rows, seconds)
+VALUES (%(vectors)s, %(rows)s, %(seconds)s)
+ON CONFLICT (vectors) DO UPDATE SET rows = excluded.rows, seconds = excluded.seconds, built_at = now();
 
 -- name: analyse_vectors
 ANALYZE retrieval.{vectors};

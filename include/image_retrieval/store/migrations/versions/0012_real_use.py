@@ -1,17 +1,13 @@
-"""Databases of any kind, names of any kind, and changes that are broken off: what real use brought."""
-
-from pathlib import Path
+"""Vector tables and projects that know whom they belong to, and changes of the object store that are announced."""
 
 from alembic import op
+
+from image_retrieval.store.sql import script
 
 revision = "0012"
 down_revision = "0011"
 
-FOLDER = Path(__file__).parent.parent
-SUBJECTS = ("databases", "spaces", "arguments", "unsupported_names", "pending")
-
 
 def upgrade() -> None:
-    """Apply the SQL files of this version."""
-    for subject in SUBJECTS:
-        op.get_bind().connection.cursor().execute((FOLDER / f"0012_{subject}.sql").read_text(encoding="utf-8"))
+    """Apply the SQL file of this version."""
+    op.get_bind().connection.cursor().execute(script("migrations/0012_real_use.sql"))

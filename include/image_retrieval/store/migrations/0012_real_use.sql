@@ -29,24 +29,6 @@ COMMENT ON COLUMN retrieval.vector_space.stem IS
 COMMENT ON COLUMN retrieval.vector_space.created_at IS 'When the space was made, or this table, whichever is later.';
 
 
--- As before, but only of what belongs to them.
-CREATE OR REPLACE FUNCTION retrieval.drop_vectors(collection text, model text) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-    name constant text := drop_vectors.collection || '_' || drop_vectors.model;
-BEGIN
-    DELETE FROM retrieval.vector_space AS s WHERE s.collection = drop_vectors.collection AND s.model = drop_vectors.model;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
-    EXECUTE format('DROP FUNCTION IF EXISTS retrieval.%I', 'nearest_' || name);
-    EXECUTE format('DROP VIEW IF EXISTS retrieval.%I', 'images_' || name);
-    EXECUTE format('DROP TABLE IF EXISTS retrieval.%I', 'vector_' || name);
-    DELETE FROM retrieval.vector_index WHERE vectors = 'vector_' || name;
-END
-$$;
-
-
 -- The tables that are there. One that two spaces filled goes to the one that has more in it; the other's vectors leave it,
 -- and its collection is as before its first run, which tells to rename the model.
 DO $$
@@ -103,3 +85,47 @@ BEGIN
     DROP TABLE asking;
 END
 $$;
+
+
+-- what is about to be changed in the object store, so that what a kill leaves there is found.
+
+CREATE TABLE retrieval.pending (
+    collection    text NOT NULL,
+    uri           text NOT NULL,
+    kind          text NOT NULL CHECK (kind IN ('write', 'delete', 'empty')),
+    sha256        text,
+    former_uri    text,
+    etag          text,
+    last_modified timestamptz,
+    since         timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (collection, uri)
+);
+COMMENT ON TABLE retrieval.pending IS
+    'Changes of the object store that belong to a transaction. Whoever next has the collection''s lock finds those that were broken off, and carries them out or takes them back.';
+COMMENT ON COLUMN retrieval.pending.collection IS 'Collection that it belongs to; it may have been dropped.';
+COMMENT ON COLUMN retrieval.pending.uri IS 'Object, or folder that ends in /.';
+COMMENT ON COLUMN retrieval.pending.kind IS
+    'write: an object is being written, and is taken back; delete: an object, empty: a folder, is to go.';
+COMMENT ON COLUMN retrieval.pending.sha256 IS 'SHA-256 of the bytes that are being written, in hexadecimal.';
+COMMENT ON COLUMN retrieval.pending.former_uri IS 'Copy of what lay there before; it exists before the object is touched.';
+COMMENT ON COLUMN retrieval.pending.etag IS 'Version that is to go; a later one stays. Null: whatever lies there.';
+COMMENT ON COLUMN retrieval.pending.last_modified IS 'When that version was written.';
+COMMENT ON COLUMN retrieval.pending.since IS 'When it was announced.';
+
+
+ALTER TABLE retrieval.collection ADD COLUMN definition jsonb;
+COMMENT ON COLUMN retrieval.collection.definition IS
+    'Its entry of collections.yaml at the last run, every default filled in; null until one. It tells how pictures to search by are resampled when the entry is gone.';
+
+
+-- objects that no table can hold under their names are rejected by the listing.
+
+ALTER TABLE retrieval.rejected DROP CONSTRAINT rejected_stage_check;
+ALTER TABLE retrieval.rejected ADD CONSTRAINT rejected_stage_check CHECK (stage IN ('list', 'resample', 'embed'));
+COMMENT ON COLUMN retrieval.rejected.stage IS 'Stage that rejected it: list, resample or embed.';
+COMMENT ON COLUMN retrieval.rejected.uri IS
+    'Where the object lies. Of one that stage list rejected: its URI as text, with escapes, or shortened.';
+
+ALTER TABLE retrieval.run ADD COLUMN rejected bigint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN retrieval.run.rejected IS
+    'Objects that the listing itself rejected, by their names; those of its shards are counted there.';

@@ -1,6 +1,5 @@
--- Schema version 3: what was rejected, for people who query.
-
-CREATE FUNCTION images.rejected(collection text) RETURNS TABLE (
+-- What was rejected, for people who query.
+CREATE OR REPLACE FUNCTION images.rejected(collection text) RETURNS TABLE (
     image_id   text,
     image_path text,
     reason     text,
@@ -21,7 +20,3 @@ $$;
 COMMENT ON FUNCTION images.rejected IS
     'The images of a collection that could not be used: why (docs/rejected.md explains each reason), how many runs have '
     'tried, and whether they are left alone (final) or tried again by the next run.';
-
-COMMENT ON COLUMN retrieval.rejected.attempts IS
-    'How many runs have tried this version since it was listed or queued again; 0 until the next run has.';
-COMMENT ON COLUMN retrieval.rejected.final IS 'Whether it is left alone until it changes or is queued again.';

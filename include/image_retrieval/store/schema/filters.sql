@@ -1,10 +1,8 @@
--- Schema version 6: the filter language, compiled to conditions on a view's columns.
+-- The filter language, compiled to conditions on a view's columns.
 --
 -- A condition consists of the words of this file, of names of columns that are listed here, and of references to $1, a
 -- text[] of all values that the filter gives. Nothing that a user wrote is ever a part of it.
-
-
-CREATE FUNCTION retrieval.time_of(value text) RETURNS timestamptz
+CREATE OR REPLACE FUNCTION retrieval.time_of(value text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE STRICT AS $$
 BEGIN
     IF value ~ '^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)? ?(Z|[+-]\d\d(:?\d\d)?)?)?$' THEN
@@ -19,7 +17,7 @@ COMMENT ON FUNCTION retrieval.time_of IS 'The time that an ISO 8601 text tells, 
 
 
 -- What a value must be, by the kind of what it is compared with; ranges over attributes take numbers and times.
-CREATE FUNCTION retrieval.checked(kind text, place text, value jsonb) RETURNS text
+CREATE OR REPLACE FUNCTION retrieval.checked(kind text, place text, value jsonb) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     IF (CASE kind
@@ -39,13 +37,13 @@ COMMENT ON FUNCTION retrieval.checked IS 'A filter''s value as text; an error th
 
 
 -- as the column, where that can be: statistics and indexes serve no column that is cast
-CREATE FUNCTION retrieval.number_type(value text) RETURNS text
+CREATE OR REPLACE FUNCTION retrieval.number_type(value text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT
 RETURN CASE WHEN value ~ '^-?\d{1,9}$' THEN 'integer' ELSE 'numeric' END;
 COMMENT ON FUNCTION retrieval.number_type IS 'The type that a column''s number is compared in.';
 
 
-CREATE FUNCTION retrieval.range_condition(
+CREATE OR REPLACE FUNCTION retrieval.range_condition(
     kind text, name text, place text, operator text, value jsonb, INOUT given text[], OUT condition text
 )
 LANGUAGE plpgsql STABLE AS $$
@@ -80,7 +78,7 @@ $$;
 COMMENT ON FUNCTION retrieval.range_condition IS 'gt, gte, lt, lte: on numbers and times, in columns and attributes.';
 
 
-CREATE FUNCTION retrieval.any_condition(
+CREATE OR REPLACE FUNCTION retrieval.any_condition(
     kind text, name text, place text, value jsonb, INOUT given text[], OUT condition text
 )
 LANGUAGE plpgsql STABLE AS $$
@@ -108,8 +106,8 @@ $$;
 COMMENT ON FUNCTION retrieval.any_condition IS 'any: equal to one of a list.';
 
 
--- Words are told apart by spaces, which Chinese and Japanese have not: there, each part must occur in the text as it is.
-CREATE FUNCTION retrieval.match_condition(
+-- Chinese and Japanese do not separate words by spaces: there, each part must occur in the text as it is.
+CREATE OR REPLACE FUNCTION retrieval.match_condition(
     kind text, name text, place text, value jsonb, INOUT given text[], OUT condition text
 )
 LANGUAGE plpgsql STABLE AS $$
@@ -123,6 +121,9 @@ BEGIN
         RAISE EXCEPTION 'filter: % has no operator "match": that is for "caption" and attributes', place;
     END IF;
     words := retrieval.checked('text', place || ' match', value);
+    IF retrieval.is_blank(words) THEN
+        RAISE EXCEPTION 'filter: % match takes words, not %', place, value;
+    END IF;
     IF kind = 'attribute' THEN
         given := given || name;
         subject := format('(attributes ->> $1[%s])', cardinality(given));
@@ -144,7 +145,7 @@ COMMENT ON FUNCTION retrieval.match_condition IS
 
 
 -- What stands at a column or an attribute: operators, or a value to be equal to. A column may also be null.
-CREATE FUNCTION retrieval.condition_on(kind text, name text, value jsonb, INOUT given text[], OUT condition text)
+CREATE OR REPLACE FUNCTION retrieval.condition_on(kind text, name text, value jsonb, INOUT given text[], OUT condition text)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     place    constant text := CASE kind WHEN 'attribute' THEN 'attribute ' ELSE '' END || to_json(name);
@@ -191,7 +192,7 @@ $$;
 COMMENT ON FUNCTION retrieval.condition_on IS 'The condition that a filter puts on one column or attribute.';
 
 
-CREATE FUNCTION retrieval.condition_of(filter jsonb, INOUT given text[], OUT condition text)
+CREATE OR REPLACE FUNCTION retrieval.condition_of(filter jsonb, INOUT given text[], OUT condition text)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     kinds constant jsonb := '{"group_id": "text", "intra_id": "text", "image_id": "text", "caption": "text", "width": "number",

@@ -1,37 +1,70 @@
--- Schema version 6: searches that are complete.
+-- Searches that are complete.
 --
 -- A search returns min(k, matching rows) rows. An HNSW scan alone does not: it ends after ef_search candidates, or with
 -- iterative scans after max_scan_tuples or too much memory. So it is asked where it is the sooner way, and where it
 -- leaves rows wanting, it is asked for more once it is known how many match, or all that match are compared.
+--
+-- A search reads the model and the view of its vectors from one snapshot: a switch that commits meanwhile is before or
+-- after it, never within.
 
 
-DROP FUNCTION images.similar_to(text, text, integer, jsonb, double precision);
-DROP FUNCTION images.search(text, halfvec, integer, jsonb, double precision);
-
-COMMENT ON TYPE retrieval.result IS 'One found image; similarity is 1 - cosine distance, the inner product, or 1 / (1 + L2 distance).';
-
-
-CREATE FUNCTION retrieval.similarity(distance text, a halfvec, b halfvec) RETURNS double precision
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE distance WHEN 'cosine' THEN 1 - (a <=> b) WHEN 'inner_product' THEN -(a <#> b) WHEN 'l2' THEN 1 / (1 + (a <-> b)) END;
-COMMENT ON FUNCTION retrieval.similarity IS
-    'Larger is more alike: 1 - cosine distance, the inner product, or 1 / (1 + L2 distance).';
-
-
-CREATE FUNCTION retrieval.operator(distance text) RETURNS text
-LANGUAGE sql IMMUTABLE
-RETURN CASE distance WHEN 'cosine' THEN '<=>' WHEN 'inner_product' THEN '<#>' WHEN 'l2' THEN '<->' END;
-COMMENT ON FUNCTION retrieval.operator IS 'pgvector''s operator for a distance.';
+-- The view's name, or an error that tells what there is.
+CREATE OR REPLACE FUNCTION retrieval.view_of(collection text) RETURNS regclass
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    view regclass;
+BEGIN
+    SELECT to_regclass(format('images.%I', c.name)) INTO view FROM retrieval.collection AS c WHERE c.name = view_of.collection;
+    IF view IS NULL THEN
+        RAISE EXCEPTION 'unknown collection %', quote_literal(view_of.collection)
+            USING HINT = 'A collection''s first run makes its view. There are: ' || coalesce((SELECT string_agg(c.name, ', ' ORDER BY c.name) FROM retrieval.collection AS c), 'none');
+    END IF;
+    RETURN view;
+END
+$$;
+COMMENT ON FUNCTION retrieval.view_of(text) IS 'The view of a collection; an error that lists the collections where it is none.';
 
 
-CREATE FUNCTION retrieval.similarity_in_words(distance text) RETURNS text
-LANGUAGE sql IMMUTABLE
-RETURN CASE distance WHEN 'cosine' THEN '1 - distance' WHEN 'inner_product' THEN '-distance' WHEN 'l2' THEN '1 / (1 + distance)' END;
-COMMENT ON FUNCTION retrieval.similarity_in_words IS 'The expression that makes a similarity of what the operator answers.';
+CREATE OR REPLACE FUNCTION retrieval.view_of(collection text, model text) RETURNS regclass
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    face constant regclass := to_regclass(format('images.%I', view_of.collection));
+    view regclass;
+BEGIN
+    SELECT to_regclass(format('retrieval.%I', 'images_' || c.name || '_' || coalesce(view_of.model, c.model))) INTO view
+    FROM retrieval.collection AS c WHERE c.name = view_of.collection AND face IS NOT NULL;
+    IF view IS NULL THEN
+        RAISE EXCEPTION 'unknown collection %', quote_literal(view_of.collection)
+            USING HINT = 'A collection''s first run makes its view. There are: ' || coalesce((SELECT string_agg(c.name, ', ' ORDER BY c.name) FROM retrieval.collection AS c), 'none');
+    END IF;
+    IF NOT has_table_privilege(face, 'SELECT') THEN
+        RAISE insufficient_privilege USING MESSAGE = format('permission denied for view %s', face);
+    END IF;
+    RETURN view;
+END
+$$;
+COMMENT ON FUNCTION retrieval.view_of(text, text) IS
+    'The view of a collection''s vectors under a model, null: the one that is shown; an error that lists the collections where it is none.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.embedding_of(collection text, image_id text) RETURNS halfvec
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    found halfvec;
+BEGIN
+    EXECUTE format('SELECT embedding FROM %s WHERE image_id = $1', retrieval.view_of($1, NULL)) INTO found USING $2;
+    IF found IS NULL THEN
+        RAISE EXCEPTION 'collection % has no image %', quote_literal($1), quote_literal($2)
+            USING HINT = 'image_id is the object''s key under the collection''s source, without its extension.';
+    END IF;
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION retrieval.embedding_of IS 'The vector of an image; an error where the collection does not hold it.';
 
 
 -- EXPLAIN is no query to PostgreSQL, so this one function is volatile.
-CREATE FUNCTION retrieval.expected_rows(view regclass, condition text, given text[]) RETURNS double precision
+CREATE OR REPLACE FUNCTION retrieval.expected_rows(view regclass, condition text, given text[]) RETURNS double precision
 LANGUAGE plpgsql AS $$
 DECLARE
     plan json;
@@ -43,52 +76,15 @@ $$;
 COMMENT ON FUNCTION retrieval.expected_rows IS 'How many rows the planner expects to match a condition.';
 
 
--- Planning such a query takes as long as half the search, and PL/pgSQL keeps plans of fixed texts only: so each
--- collection has a text of its own for the most frequent search. A plan for any k would fear the index for the large
--- ones; without sorts there is no other way to the order that is asked for.
-CREATE FUNCTION retrieval.write_nearest() RETURNS trigger
-LANGUAGE plpgsql AS $write$
-BEGIN
-    IF TG_OP = 'DELETE' THEN
-        EXECUTE format('DROP FUNCTION IF EXISTS retrieval.%I', 'nearest_' || old.name);
-        RETURN NULL;
-    END IF;
-    EXECUTE format(
-        $function$
-        CREATE OR REPLACE FUNCTION retrieval.%1$I(query halfvec, k integer) RETURNS retrieval.result[]
-        LANGUAGE plpgsql STABLE
-        SET plan_cache_mode = 'force_generic_plan'
-        SET enable_sort = off
-        AS $body$
-        BEGIN
-            RETURN (
-                SELECT array_agg((image_id, %3$s, image_path, resampled_image_path, group_id, intra_id, caption, width, height,
-                                  attributes)::retrieval.result ORDER BY distance + 0, image_id)  -- + 0: the indexs order is not exact
-                FROM (SELECT *, embedding %4$s query AS distance FROM images.%2$I ORDER BY embedding %4$s query LIMIT k) AS found);
-        END
-        $body$;
-        COMMENT ON FUNCTION retrieval.%1$I IS 'The nearest k images of this collection by its index, which may find fewer.';
-        $function$,
-        'nearest_' || new.name, new.name, retrieval.similarity_in_words(new.distance), retrieval.operator(new.distance));
-    RETURN NULL;
-END
-$write$;
-COMMENT ON FUNCTION retrieval.write_nearest IS 'Keeps retrieval.nearest_<collection>, the search without filter, in step with the collections.';
-
-CREATE TRIGGER write_nearest AFTER INSERT OR DELETE OR UPDATE OF distance ON retrieval.collection
-FOR EACH ROW EXECUTE FUNCTION retrieval.write_nearest();
-
-UPDATE retrieval.collection SET distance = distance;
-
-
-CREATE FUNCTION retrieval.nearest(
+CREATE OR REPLACE FUNCTION retrieval.nearest(
     collection     text,
     query          halfvec,
     k              integer,
     filter         jsonb,
     min_similarity double precision,
     grouped        boolean,
-    ef             integer
+    ef             integer,
+    model          text DEFAULT NULL
 ) RETURNS SETOF retrieval.result
 LANGUAGE plpgsql STABLE
 SET hnsw.iterative_scan = 'relaxed_order'
@@ -97,7 +93,7 @@ SET hnsw.scan_mem_multiplier = 8
 SET hnsw.ef_search = 100
 AS $$
 DECLARE
-    view      constant regclass := retrieval.view_of(nearest.collection);
+    view      regclass;
     settings  retrieval.collection;
     index     record;
     condition text := 'true';
@@ -105,15 +101,45 @@ DECLARE
     expected  double precision;           -- rows that match, by the planner's estimate
     few       constant integer := 100;    -- so many matching rows per wanted one are compared sooner than found
     wanted    integer := k;               -- rows to find: more than k where the best of each group is asked for
+    sure      integer;                    -- rows to find so that none is missed: the last candidates of an index are not sure
     exact     boolean;
     class     text;                       -- of the index that is asked
     operator  text;
     answer    text;
     results   retrieval.result[];
+    found     retrieval.result;
     enough    boolean;
     hits      bigint;                     -- rows that came of the index
 BEGIN
+    IF filter = '{}' AND NOT grouped AND ef IS NULL AND nearest.model IS NULL AND k BETWEEN 1 AND 1000 THEN  -- asked most often
+        SELECT format('SELECT retrieval.%I($1, $2)', 'nearest_' || c.name || '_' || c.model), least(1000, greatest(c.ef_search, 2 * k))
+        INTO answer, ef
+        FROM retrieval.collection AS c
+        JOIN pg_index AS i ON i.indrelid = to_regclass(format('retrieval.%I', 'vector_' || c.name || '_' || c.model)) AND i.indisvalid
+        JOIN pg_opclass AS o ON o.oid = i.indclass[0]
+        WHERE c.name = nearest.collection
+          AND c.dimensions = vector_dims(query)
+          AND o.opcname = retrieval.operator_class(c.distance);
+        IF FOUND THEN
+            PERFORM set_config('hnsw.ef_search', ef::text, true);
+            EXECUTE answer INTO results USING query, k;
+            ef := NULL;
+        END IF;
+        IF cardinality(results) >= k THEN
+            FOREACH found IN ARRAY results LOOP
+                IF min_similarity IS NULL OR found.similarity >= min_similarity THEN
+                    RETURN NEXT found;
+                END IF;
+            END LOOP;
+            RETURN;
+        END IF;
+    END IF;
+    view := retrieval.view_of(nearest.collection, nearest.model);
     SELECT * INTO settings FROM retrieval.collection AS c WHERE c.name = nearest.collection;
+    IF nearest.model <> settings.model THEN
+        SELECT m.name, m.dimensions INTO settings.model, settings.dimensions
+        FROM retrieval.model AS m WHERE m.name = nearest.model;
+    END IF;
     IF query IS NULL OR vector_dims(query) <> settings.dimensions THEN
         RAISE EXCEPTION 'a query for collection % needs % dimensions, not %',
             quote_literal(nearest.collection), settings.dimensions, coalesce(vector_dims(query)::text, 'null')
@@ -131,8 +157,7 @@ BEGIN
     JOIN pg_index AS i ON i.indrelid = t.oid AND i.indisvalid
     JOIN pg_opclass AS o ON o.oid = i.indclass[0]
     WHERE t.oid = to_regclass(format('retrieval.%I', 'vector_' || settings.name || '_' || settings.model))
-      AND o.opcname IN ('bit_hamming_ops', CASE settings.distance WHEN 'cosine' THEN 'halfvec_cosine_ops'
-                            WHEN 'inner_product' THEN 'halfvec_ip_ops' ELSE 'halfvec_l2_ops' END)
+      AND o.opcname IN ('bit_hamming_ops', retrieval.operator_class(settings.distance))
     ORDER BY o.opcname DESC
     LIMIT 1;
     exact := index.class IS NULL OR coalesce(ef, 1) = 0 OR k > 1000;
@@ -144,7 +169,8 @@ BEGIN
         exact := expected < few * wanted;
     END IF;
     LOOP
-        ef := least(1001, greatest(coalesce(nullif(ef, 0), settings.ef_search), 2.0 * wanted, 2.0 * wanted * index.rows / expected));
+        sure := CASE condition WHEN 'true' THEN wanted ELSE 2 * wanted END;
+        ef := least(1001, greatest(coalesce(nullif(ef, 0), settings.ef_search), 2.0 * wanted, 3.0 * wanted * index.rows / expected));
         exact := exact OR condition <> 'true' AND ef > 1000;
         ef := least(ef, 1000);
         class := CASE WHEN NOT exact THEN index.class END;
@@ -152,7 +178,7 @@ BEGIN
         PERFORM set_config('hnsw.ef_search', ef::text, true),
                 set_config('hnsw.iterative_scan', CASE condition WHEN 'true' THEN 'relaxed_order' ELSE 'off' END, true);
         IF class LIKE 'halfvec%' AND condition = 'true' AND NOT coalesce(grouped, false) THEN
-            EXECUTE format('SELECT retrieval.%I($1, $2)', 'nearest_' || settings.name) INTO results USING query, k;
+            EXECUTE format('SELECT retrieval.%I($1, $2)', 'nearest_' || settings.name || '_' || settings.model) INTO results USING query, k;
             EXIT WHEN cardinality(results) >= k;
             exact := true;
             CONTINUE;
@@ -186,12 +212,12 @@ BEGIN
             retrieval.similarity_in_words(settings.distance));
         EXECUTE answer INTO results, enough, hits
         USING given, query,
-              CASE WHEN class = 'bit_hamming_ops' THEN greatest(ef, wanted) WHEN NOT exact OR NOT grouped THEN wanted END,
+              CASE WHEN class = 'bit_hamming_ops' THEN greatest(ef, sure) WHEN NOT exact THEN sure WHEN NOT grouped THEN wanted END,
               k;
-        EXIT WHEN enough OR exact;
-        IF hits >= wanted AND wanted < 1000 THEN  -- too many of one group
+        EXIT WHEN exact OR enough AND hits >= sure;
+        IF hits >= sure AND wanted < 1000 THEN  -- too many of one group
             wanted := wanted * 10;
-        ELSIF hits BETWEEN 1 AND wanted - 1 AND condition <> 'true' AND ef < 1000 THEN  -- fewer match than was expected
+        ELSIF hits > 0 AND condition <> 'true' AND ef < 1000 THEN  -- fewer match than was expected
             expected := index.rows * hits / ef;
         ELSE
             exact := true;
@@ -201,10 +227,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retrieval.nearest IS
-    'What images.search does; ef is how many candidates an index keeps, null: as the collection says, 0: no index.';
+    'What images.search does; ef is how many candidates an index keeps, null: as the collection says, 0: no index; '
+    'model: whose vectors, null: those that are shown.';
 
 
-CREATE FUNCTION images.search(
+-- k: more than any table has is as good as all
+CREATE OR REPLACE FUNCTION images.search(
     collection     text,
     query          halfvec,
     k              integer DEFAULT 10,
@@ -212,16 +240,20 @@ CREATE FUNCTION images.search(
     min_similarity double precision DEFAULT NULL,
     grouped        boolean DEFAULT false
 ) RETURNS SETOF retrieval.result
-LANGUAGE sql STABLE AS $$
-    SELECT * FROM retrieval.nearest(collection, query, k, filter, min_similarity, grouped, NULL)
-$$;
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT * FROM retrieval.nearest(
+        collection, query, CASE WHEN k > 1000000000 THEN 1000000000 ELSE k END, filter,
+        CASE WHEN min_similarity IS NOT NULL THEN retrieval.checked_number('min_similarity', min_similarity, '-Infinity', 'Infinity') END,
+        grouped, NULL);
+END;
 COMMENT ON FUNCTION images.search IS
     'The k images of a collection that are most similar to a vector, best first; always k where so many match. '
     'filter is such as {"group_id": "shoes", "width": {"gte": 500}, "attributes": {"colour": {"any": ["red", "blue"]}}}; '
     'grouped: only the best image of each group_id.';
 
 
-CREATE FUNCTION images.similar_to(
+CREATE OR REPLACE FUNCTION images.similar_to(
     collection     text,
     image_id       text,
     k              integer DEFAULT 10,
@@ -229,14 +261,15 @@ CREATE FUNCTION images.similar_to(
     min_similarity double precision DEFAULT NULL,
     grouped        boolean DEFAULT false
 ) RETURNS SETOF retrieval.result
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE
+BEGIN ATOMIC
     SELECT *
     FROM images.search(
         collection, retrieval.embedding_of(collection, similar_to.image_id), k,
         jsonb_build_object('and', jsonb_build_array(
             coalesce(filter, '{}'), jsonb_build_object('not', jsonb_build_object('image_id', similar_to.image_id)))),
-        min_similarity, grouped)
-$$;
+        min_similarity, grouped);
+END;
 COMMENT ON FUNCTION images.similar_to IS
     'The k images that are most similar to one that the collection holds, best first, itself left out; else as images.search.';
 

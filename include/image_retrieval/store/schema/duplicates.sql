@@ -1,64 +1,8 @@
--- Schema version 9: duplicates in tiers, and what people say of them.
-
-CREATE TABLE retrieval.compared (
-    id         bigint PRIMARY KEY REFERENCES retrieval.image ON DELETE CASCADE,
-    model      text NOT NULL,
-    etag       text NOT NULL,
-    digest     bigint,
-    similarity double precision NOT NULL
-);
-COMMENT ON TABLE retrieval.compared IS 'Images whose duplicates were looked for, and what was compared; the others are still to come.';
-COMMENT ON COLUMN retrieval.compared.id IS 'Image, retrieval.image.id.';
-COMMENT ON COLUMN retrieval.compared.model IS 'Model whose vectors were compared.';
-COMMENT ON COLUMN retrieval.compared.etag IS 'Version of the object that its vector was made of.';
-COMMENT ON COLUMN retrieval.compared.digest IS 'Digest of that vector.';
-COMMENT ON COLUMN retrieval.compared.similarity IS 'Similarity from which on two images counted as the same scene.';
-
-
-CREATE TABLE retrieval.duplicate (
-    a          bigint NOT NULL REFERENCES retrieval.image ON DELETE CASCADE,
-    b          bigint NOT NULL REFERENCES retrieval.image ON DELETE CASCADE,
-    collection text NOT NULL,
-    tier       text NOT NULL CHECK (tier IN ('picture', 'scene')),
-    similarity double precision NOT NULL,
-    PRIMARY KEY (a, b),
-    CHECK (a < b)
-);
-CREATE INDEX duplicate_other ON retrieval.duplicate (b);
-CREATE INDEX duplicate_best ON retrieval.duplicate (collection, tier, similarity DESC, a, b);
-COMMENT ON TABLE retrieval.duplicate IS 'Pairs of images that show the same, of different bytes; the index upkeep keeps them.';
-COMMENT ON COLUMN retrieval.duplicate.a IS 'One image, retrieval.image.id.';
-COMMENT ON COLUMN retrieval.duplicate.b IS 'The other one, first seen later.';
-COMMENT ON COLUMN retrieval.duplicate.collection IS 'Collection that both belong to.';
-COMMENT ON COLUMN retrieval.duplicate.tier IS 'picture: their perceptual hashes say so and their vectors agree; scene: their vectors alone say so.';
-COMMENT ON COLUMN retrieval.duplicate.similarity IS '1 - cosine distance of their vectors.';
-
-
-CREATE TABLE retrieval.verdict (
-    collection text NOT NULL,
-    a          text NOT NULL,
-    b          text NOT NULL,
-    verdict    text NOT NULL CHECK (verdict IN ('duplicate', 'different')),
-    a_sha256   text,
-    b_sha256   text,
-    decided_by text NOT NULL,
-    decided_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (collection, a, b),
-    CHECK (a < b COLLATE "C")
-);
-COMMENT ON TABLE retrieval.verdict IS 'What people say of two images. It holds as long as both have the bytes that they had.';
-COMMENT ON COLUMN retrieval.verdict.collection IS 'Collection that both belong to.';
-COMMENT ON COLUMN retrieval.verdict.a IS 'image_id of one of them, the first in order of bytes.';
-COMMENT ON COLUMN retrieval.verdict.b IS 'image_id of the other one.';
-COMMENT ON COLUMN retrieval.verdict.verdict IS 'duplicate or different.';
-COMMENT ON COLUMN retrieval.verdict.a_sha256 IS 'SHA-256 of the bytes that a had.';
-COMMENT ON COLUMN retrieval.verdict.b_sha256 IS 'SHA-256 of the bytes that b had.';
-COMMENT ON COLUMN retrieval.verdict.decided_by IS 'Who said so.';
-COMMENT ON COLUMN retrieval.verdict.decided_at IS 'When.';
+-- Pairs of images that are the same, and what people say of them.
 
 
 -- Copies of the same bytes are told as pairs with the first one of them: their number does not grow with the square.
-CREATE VIEW images.duplicates AS
+CREATE OR REPLACE VIEW images.duplicates AS
 WITH pairs AS (
     SELECT 'bytes' AS tier, i.collection, i.first AS a, i.id AS b, 1::double precision AS similarity
     FROM (
@@ -105,7 +49,7 @@ COMMENT ON COLUMN images.duplicates.decided_by IS 'Who said so.';
 COMMENT ON COLUMN images.duplicates.decided_at IS 'When.';
 
 
-CREATE FUNCTION images.set_verdict(collection text, a text, b text, verdict text, decided_by text DEFAULT session_user) RETURNS void
+CREATE OR REPLACE FUNCTION images.set_verdict(collection text, a text, b text, verdict text, decided_by text DEFAULT session_user) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     first  retrieval.image;

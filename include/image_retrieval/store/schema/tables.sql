@@ -1,0 +1,439 @@
+-- The tables of a fresh database. They live in `retrieval`; people query `images`.
+--
+-- What a later version changes in them stands in ../migrations/; a database that was brought along is as one that was made
+-- by this file.
+
+COMMENT ON SCHEMA retrieval IS 'The tables behind image search. Query the views and functions of schema images instead.';
+
+COMMENT ON SCHEMA images IS 'The face of image search: one view per collection, and the search functions.';
+
+
+CREATE TYPE retrieval.result AS (
+    image_id             text,
+    similarity           double precision,
+    image_path           text,
+    resampled_image_path text,
+    group_id             text,
+    intra_id             text,
+    caption              text,
+    width                integer,
+    height               integer,
+    attributes           jsonb
+);
+COMMENT ON TYPE retrieval.result IS 'One found image; similarity is 1 - cosine distance, the inner product, or 1 / (1 + L2 distance).';
+
+
+CREATE TABLE retrieval.project (
+    id     uuid NOT NULL DEFAULT gen_random_uuid(),
+    single boolean NOT NULL DEFAULT true CONSTRAINT project_is_single PRIMARY KEY CHECK (single)
+);
+COMMENT ON TABLE retrieval.project IS 'Who this database is, to others that use the same buckets; one row.';
+COMMENT ON COLUMN retrieval.project.id IS 'Written into the folders that are this project''s alone.';
+COMMENT ON COLUMN retrieval.project.single IS 'Keeps a second row out.';
+INSERT INTO retrieval.project DEFAULT VALUES;
+
+
+CREATE TABLE retrieval.model (
+    name          text PRIMARY KEY,
+    source        text NOT NULL,
+    revision      text,
+    family        text NOT NULL,
+    dimensions    integer NOT NULL CHECK (dimensions BETWEEN 1 AND 4000),
+    use_cls_token boolean NOT NULL,
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    dtype         text,
+    digest        text,
+    calibration   jsonb
+);
+COMMENT ON TABLE retrieval.model IS 'Models that have made vectors. A name never changes its source: its vectors would not compare.';
+COMMENT ON COLUMN retrieval.model.name IS 'Name from collections.yaml; part of the vector tables'' names.';
+COMMENT ON COLUMN retrieval.model.source IS 'Folder, hub id or s3:// prefix that it was loaded from.';
+COMMENT ON COLUMN retrieval.model.revision IS 'Commit of the hub id, where one was pinned.';
+COMMENT ON COLUMN retrieval.model.family IS
+    'vision_transformer, pooled_backbone (both images only) or dual_encoder (images and text).';
+COMMENT ON COLUMN retrieval.model.dimensions IS 'Length of its vectors, in components.';
+COMMENT ON COLUMN retrieval.model.use_cls_token IS 'Vision transformers: the class token was taken, else the mean of the patch tokens.';
+COMMENT ON COLUMN retrieval.model.created_at IS 'When it was first used.';
+COMMENT ON COLUMN retrieval.model.dtype IS 'Precision that it runs in; null where nothing was listed since version 4.';
+COMMENT ON COLUMN retrieval.model.digest IS
+    'SHA-256 over its weights, config and preprocessor files; null until the first shard is in the table.';
+COMMENT ON COLUMN retrieval.model.calibration IS
+    'Per direction (image_image, text_image_en, text_image_zh) how a cosine becomes a score of 0 to 1; null where the model brings none.';
+
+
+CREATE TABLE retrieval.collection (
+    name       text PRIMARY KEY CHECK (name ~ '^[a-z][a-z0-9_]*$'),
+    source     text NOT NULL,
+    model      text NOT NULL REFERENCES retrieval.model,
+    dimensions integer NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    distance   text NOT NULL DEFAULT 'cosine' CHECK (distance IN ('cosine', 'inner_product', 'l2')),
+    ef_search  integer NOT NULL DEFAULT 100 CHECK (ef_search BETWEEN 1 AND 1000),
+    overrules  text,
+    definition jsonb
+);
+COMMENT ON TABLE retrieval.collection IS 'Collections that have a view in schema images, and the model whose vectors the view shows.';
+COMMENT ON COLUMN retrieval.collection.name IS 'Name of the collection and of its view, images.<name>.';
+COMMENT ON COLUMN retrieval.collection.source IS 'Bucket prefix that is kept in step.';
+COMMENT ON COLUMN retrieval.collection.model IS 'Model whose vectors the view shows.';
+COMMENT ON COLUMN retrieval.collection.dimensions IS 'Length of those vectors, in components.';
+COMMENT ON COLUMN retrieval.collection.created_at IS 'When the collection was first seen.';
+COMMENT ON COLUMN retrieval.collection.updated_at IS 'When its source or model last changed.';
+COMMENT ON COLUMN retrieval.collection.distance IS 'What its vectors are compared by: cosine, inner_product or l2.';
+COMMENT ON COLUMN retrieval.collection.ef_search IS
+    'How many candidates a search through its index keeps, at least; raised until the measured recall is as wanted.';
+COMMENT ON COLUMN retrieval.collection.overrules IS
+    'Model in collections.yaml that a switch or a rollback put aside, until that file names another; null: the file holds.';
+COMMENT ON COLUMN retrieval.collection.definition IS
+    'Its entry of collections.yaml at the last run, every default filled in; null until one. It tells how pictures to search by are resampled when the entry is gone.';
+
+
+CREATE TABLE retrieval.made_collection (
+    name       text PRIMARY KEY CHECK (name ~ '^[a-z][a-z0-9_]*$'),
+    definition jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE retrieval.made_collection IS 'Collections made through the API; those of collections.yaml are not among them.';
+COMMENT ON COLUMN retrieval.made_collection.name IS 'Name of the collection.';
+COMMENT ON COLUMN retrieval.made_collection.definition IS 'What an entry of collections.yaml would hold, every default filled in.';
+COMMENT ON COLUMN retrieval.made_collection.created_at IS 'When it was made.';
+
+
+-- A row is listed first and told about when its vector is loaded, which doubles it: with room in its page no index is
+-- written then.
+CREATE TABLE retrieval.image (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    collection    text NOT NULL,
+    image_id      text NOT NULL,
+    uri           text NOT NULL,
+    etag          text,
+    size          bigint,
+    last_modified timestamptz,
+    sha256        text,
+    width         integer,
+    height        integer,
+    format        text,
+    resampled_uri text,
+    group_id      text,
+    intra_id      text,
+    caption       text,
+    attributes    jsonb NOT NULL DEFAULT '{}',
+    first_seen    timestamptz NOT NULL DEFAULT now(),
+    updated       timestamptz NOT NULL DEFAULT now(),
+    deleted       timestamptz,
+    mode          text,
+    phash         bigint,
+    captured_at   timestamp,
+    UNIQUE (collection, uri),
+    UNIQUE (collection, image_id)
+) WITH (fillfactor = 30);
+CREATE INDEX image_group ON retrieval.image (collection, group_id) WHERE group_id IS NOT NULL;
+COMMENT ON TABLE retrieval.image IS 'Every object that a listing has found in a collection''s bucket prefix.';
+COMMENT ON COLUMN retrieval.image.id IS 'Joins the vector tables.';
+COMMENT ON COLUMN retrieval.image.collection IS 'Collection that it belongs to.';
+COMMENT ON COLUMN retrieval.image.image_id IS 'Key under the collection''s source, without its extension; a second object of that name keeps its extension.';
+COMMENT ON COLUMN retrieval.image.uri IS 'Where the original lies.';
+COMMENT ON COLUMN retrieval.image.etag IS 'Version of the object that this row describes; null until it was embedded.';
+COMMENT ON COLUMN retrieval.image.size IS 'Bytes of the original.';
+COMMENT ON COLUMN retrieval.image.last_modified IS 'When the original was written, as the object store tells.';
+COMMENT ON COLUMN retrieval.image.sha256 IS 'SHA-256 of the original''s bytes, in hexadecimal.';
+COMMENT ON COLUMN retrieval.image.width IS 'Pixels of the upright original.';
+COMMENT ON COLUMN retrieval.image.height IS 'Pixels of the upright original.';
+COMMENT ON COLUMN retrieval.image.format IS 'File format by content: JPEG, PNG, …';
+COMMENT ON COLUMN retrieval.image.resampled_uri IS 'Where the resampled picture lies; null where none is kept.';
+COMMENT ON COLUMN retrieval.image.group_id IS 'What several images show, such as a product; from the collection''s id_pattern.';
+COMMENT ON COLUMN retrieval.image.intra_id IS 'Which image of its group it is; from the collection''s id_pattern.';
+COMMENT ON COLUMN retrieval.image.caption IS 'What it shows, in words.';
+COMMENT ON COLUMN retrieval.image.attributes IS 'Anything else that searches filter by.';
+COMMENT ON COLUMN retrieval.image.first_seen IS 'When a listing first found it.';
+COMMENT ON COLUMN retrieval.image.updated IS 'When this row last changed.';
+COMMENT ON COLUMN retrieval.image.deleted IS 'When a listing first missed it; null while it is there.';
+COMMENT ON COLUMN retrieval.image.mode IS 'Colour mode of the original: RGB, L, CMYK, …';
+COMMENT ON COLUMN retrieval.image.phash IS 'Perceptual hash of 64 bits: pictures that look alike differ in few of them.';
+COMMENT ON COLUMN retrieval.image.captured_at IS 'When the picture was taken, by the camera''s own clock; null where the file does not tell.';
+
+
+CREATE TABLE retrieval.rejected (
+    collection text NOT NULL,
+    uri        text NOT NULL,
+    etag       text NOT NULL,
+    stage      text NOT NULL CHECK (stage IN ('list', 'resample', 'embed')),
+    model      text,
+    reason     text NOT NULL,
+    detail     text NOT NULL DEFAULT '',
+    attempts   integer NOT NULL DEFAULT 1,
+    final      boolean NOT NULL,
+    run_id     text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (collection, uri)
+);
+COMMENT ON TABLE retrieval.rejected IS 'Objects that are not searchable, and why. One that changes is tried again by itself.';
+COMMENT ON COLUMN retrieval.rejected.collection IS 'Collection that it belongs to.';
+COMMENT ON COLUMN retrieval.rejected.uri IS
+    'Where the object lies. Of one that stage list rejected: its URI as text, with escapes, or shortened.';
+COMMENT ON COLUMN retrieval.rejected.etag IS 'Version of the object that was rejected.';
+COMMENT ON COLUMN retrieval.rejected.stage IS 'Stage that rejected it: list, resample or embed.';
+COMMENT ON COLUMN retrieval.rejected.model IS 'Model that rejected it; null where no model can use it.';
+COMMENT ON COLUMN retrieval.rejected.reason IS 'One of a closed list; docs/rejected.md explains each.';
+COMMENT ON COLUMN retrieval.rejected.detail IS 'What the decoder or the store said.';
+COMMENT ON COLUMN retrieval.rejected.attempts IS
+    'How many runs have tried this version since it was listed or queued again; 0 until the next run has.';
+COMMENT ON COLUMN retrieval.rejected.final IS 'Whether it is left alone until it changes or is queued again.';
+COMMENT ON COLUMN retrieval.rejected.run_id IS 'Run that tried it last.';
+COMMENT ON COLUMN retrieval.rejected.created_at IS 'When it was first rejected.';
+COMMENT ON COLUMN retrieval.rejected.updated_at IS 'When it was last tried.';
+
+
+CREATE TABLE retrieval.switch (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    collection text NOT NULL,
+    from_model text NOT NULL REFERENCES retrieval.model,
+    to_model   text NOT NULL REFERENCES retrieval.model CHECK (to_model <> from_model),
+    state      text NOT NULL CHECK (state IN ('open', 'switched', 'rolled_back', 'given_up')),
+    checks     jsonb,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    ended_at   timestamptz,
+    CHECK ((state = 'open') = (ended_at IS NULL))
+);
+CREATE UNIQUE INDEX switch_open ON retrieval.switch (collection) WHERE state = 'open';
+CREATE INDEX switch_latest ON retrieval.switch (collection, id DESC);
+COMMENT ON TABLE retrieval.switch IS 'Switches of a collection from one model to another; while one is open, runs feed both tables.';
+COMMENT ON COLUMN retrieval.switch.id IS 'In order of time.';
+COMMENT ON COLUMN retrieval.switch.collection IS 'Collection that is switched.';
+COMMENT ON COLUMN retrieval.switch.from_model IS 'Model that its view showed, and that a rollback goes back to.';
+COMMENT ON COLUMN retrieval.switch.to_model IS 'Model that its view shows once it is switched.';
+COMMENT ON COLUMN retrieval.switch.state IS 'open; switched; rolled_back: was switched and is not any more; given_up: never was.';
+COMMENT ON COLUMN retrieval.switch.checks IS 'Figures of both models, side by side, as last measured.';
+COMMENT ON COLUMN retrieval.switch.started_at IS 'When it began.';
+COMMENT ON COLUMN retrieval.switch.ended_at IS 'When it came to its state; the vectors that are not shown are kept for a while from then on.';
+
+
+CREATE TABLE retrieval.run (
+    collection    text NOT NULL,
+    run_id        text NOT NULL,
+    state         text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'success', 'failed')),
+    model         text NOT NULL,
+    listed        bigint NOT NULL,
+    new           bigint NOT NULL,
+    changed       bigint NOT NULL,
+    restored      bigint NOT NULL,
+    gone          bigint NOT NULL,
+    shards        integer NOT NULL,
+    left_over     bigint NOT NULL,
+    list_seconds  double precision NOT NULL,
+    index_seconds double precision,
+    started_at    timestamptz NOT NULL DEFAULT now(),
+    finished_at   timestamptz,
+    also          text,
+    switch        bigint REFERENCES retrieval.switch ON DELETE SET NULL,
+    rejected      bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (collection, run_id)
+);
+CREATE INDEX run_latest ON retrieval.run (collection, started_at DESC);
+COMMENT ON TABLE retrieval.run IS 'Every run of a collection: what the listing found and how it ended.';
+COMMENT ON COLUMN retrieval.run.collection IS 'Collection that it belongs to.';
+COMMENT ON COLUMN retrieval.run.run_id IS 'Name of the run; the DAG run''s where Airflow ran it.';
+COMMENT ON COLUMN retrieval.run.state IS 'running, success or failed.';
+COMMENT ON COLUMN retrieval.run.model IS 'Model that made this run''s vectors.';
+COMMENT ON COLUMN retrieval.run.listed IS 'Objects that the listing found.';
+COMMENT ON COLUMN retrieval.run.new IS 'Objects without a vector, among them.';
+COMMENT ON COLUMN retrieval.run.changed IS 'Objects whose bytes are not those that were embedded.';
+COMMENT ON COLUMN retrieval.run.restored IS 'Objects that had been deleted and are back.';
+COMMENT ON COLUMN retrieval.run.gone IS 'Objects that the listing missed and that were marked deleted.';
+COMMENT ON COLUMN retrieval.run.shards IS 'Shards that this run took.';
+COMMENT ON COLUMN retrieval.run.left_over IS 'Images that did not fit into this run''s shards.';
+COMMENT ON COLUMN retrieval.run.list_seconds IS 'Seconds that listing and comparing took.';
+COMMENT ON COLUMN retrieval.run.index_seconds IS 'Seconds that view and index took.';
+COMMENT ON COLUMN retrieval.run.started_at IS 'When its listing began.';
+COMMENT ON COLUMN retrieval.run.finished_at IS 'When the report was written.';
+COMMENT ON COLUMN retrieval.run.also IS
+    'Model of a switch that was open at the listing: the second half of the shards are the first half under that model.';
+COMMENT ON COLUMN retrieval.run.switch IS 'Switch that it belongs to: its images came of retrieval.image, not of a listing.';
+COMMENT ON COLUMN retrieval.run.rejected IS
+    'Objects that the listing itself rejected, by their names; those of its shards are counted there.';
+
+
+CREATE TABLE retrieval.shard (
+    collection       text NOT NULL,
+    run_id           text NOT NULL,
+    shard            integer NOT NULL,
+    images           integer NOT NULL,
+    resampled        integer NOT NULL,
+    embedded         integer NOT NULL,
+    upserted         integer NOT NULL,
+    rejected         integer NOT NULL,
+    resample_seconds double precision NOT NULL,
+    embed_seconds    double precision NOT NULL,
+    upsert_seconds   double precision NOT NULL,
+    finished_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (collection, run_id, shard),
+    FOREIGN KEY (collection, run_id) REFERENCES retrieval.run ON DELETE CASCADE
+);
+COMMENT ON TABLE retrieval.shard IS 'Shards that are in the table, written in the same transaction as their vectors.';
+COMMENT ON COLUMN retrieval.shard.collection IS 'Collection of the run.';
+COMMENT ON COLUMN retrieval.shard.run_id IS 'Run that the shard belongs to.';
+COMMENT ON COLUMN retrieval.shard.shard IS 'Number of the shard in its run, from 0.';
+COMMENT ON COLUMN retrieval.shard.images IS 'Images of its manifest.';
+COMMENT ON COLUMN retrieval.shard.resampled IS 'Images that were decoded and resampled.';
+COMMENT ON COLUMN retrieval.shard.embedded IS 'Images that the model made a vector of.';
+COMMENT ON COLUMN retrieval.shard.upserted IS 'Vectors written: those that were not there, or were others.';
+COMMENT ON COLUMN retrieval.shard.rejected IS 'Images that went to retrieval.rejected.';
+COMMENT ON COLUMN retrieval.shard.resample_seconds IS 'Seconds that the stage took.';
+COMMENT ON COLUMN retrieval.shard.embed_seconds IS 'Seconds that the stage took, without starting its process.';
+COMMENT ON COLUMN retrieval.shard.upsert_seconds IS 'Seconds that the stage took.';
+COMMENT ON COLUMN retrieval.shard.finished_at IS 'When it was written.';
+
+
+-- The names of its indexes do not begin with vector_: what does, a space may ask for.
+CREATE TABLE retrieval.vector_space (
+    collection text NOT NULL,
+    model      text NOT NULL,
+    vectors    text NOT NULL GENERATED ALWAYS AS ('vector_' || collection || '_' || model) STORED,
+    stem       text NOT NULL GENERATED ALWAYS AS
+        (regexp_replace('vector_' || collection || '_' || model, '(_(pkey|hnsw[12]?))+$', '')) STORED CONSTRAINT space_stem UNIQUE,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT space_key PRIMARY KEY (collection, model)
+);
+COMMENT ON TABLE retrieval.vector_space IS 'Which collection under which model each vector table belongs to.';
+COMMENT ON COLUMN retrieval.vector_space.collection IS 'Name of the collection.';
+COMMENT ON COLUMN retrieval.vector_space.model IS 'Name of the model, retrieval.model.';
+COMMENT ON COLUMN retrieval.vector_space.vectors IS 'Name of the vector table, in schema retrieval.';
+COMMENT ON COLUMN retrieval.vector_space.stem IS
+    'The table''s name without what indexes add to theirs: no two spaces share it, so neither share a table, an index or a view.';
+COMMENT ON COLUMN retrieval.vector_space.created_at IS 'When the space was made, or this table, whichever is later.';
+
+
+CREATE TABLE retrieval.vector_index (
+    vectors  text PRIMARY KEY,
+    rows     bigint NOT NULL,
+    seconds  double precision NOT NULL,
+    built_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE retrieval.vector_index IS 'The index of each vector table, as it was built.';
+COMMENT ON COLUMN retrieval.vector_index.vectors IS 'Name of the vector table.';
+COMMENT ON COLUMN retrieval.vector_index.rows IS 'Vectors that it was built over; later ones were inserted.';
+COMMENT ON COLUMN retrieval.vector_index.seconds IS 'How long that took.';
+COMMENT ON COLUMN retrieval.vector_index.built_at IS 'When it was done.';
+
+
+CREATE TABLE retrieval.recall (
+    collection  text NOT NULL,
+    model       text NOT NULL,
+    measured_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ef_search   integer NOT NULL,
+    rows        bigint NOT NULL,
+    queries     integer NOT NULL,
+    recall      double precision NOT NULL,
+    target      double precision NOT NULL,
+    PRIMARY KEY (collection, measured_at)
+);
+COMMENT ON TABLE retrieval.recall IS 'How many of the 10 nearest images searches through the index found, over time.';
+COMMENT ON COLUMN retrieval.recall.collection IS 'Collection that was searched.';
+COMMENT ON COLUMN retrieval.recall.model IS 'Model whose vectors it showed.';
+COMMENT ON COLUMN retrieval.recall.measured_at IS 'When it was measured.';
+COMMENT ON COLUMN retrieval.recall.ef_search IS 'ef_search that it was measured with.';
+COMMENT ON COLUMN retrieval.recall.rows IS 'Vectors that were there.';
+COMMENT ON COLUMN retrieval.recall.queries IS 'Queries that were asked.';
+COMMENT ON COLUMN retrieval.recall.recall IS 'Share of the exact answers'' 10 images that the index found, too.';
+COMMENT ON COLUMN retrieval.recall.target IS 'What the collection wants of it.';
+
+
+CREATE TABLE retrieval.query (
+    model      text NOT NULL REFERENCES retrieval.model ON DELETE CASCADE,
+    text       text NOT NULL,
+    embedding  halfvec NOT NULL,
+    uses       bigint NOT NULL DEFAULT 1,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    used_at    timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX query_text ON retrieval.query (model, md5(text));
+COMMENT ON TABLE retrieval.query IS 'Texts that were searched for, embedded once per model, so that SQL can search by them again.';
+COMMENT ON COLUMN retrieval.query.model IS 'Model that embedded it; a name never changes its weights.';
+COMMENT ON COLUMN retrieval.query.text IS 'The text as it was given.';
+COMMENT ON COLUMN retrieval.query.embedding IS 'Its vector, of length 1, in half precision.';
+COMMENT ON COLUMN retrieval.query.uses IS 'How often a service fetched or made it; what a service answered out of its own memory is not counted.';
+COMMENT ON COLUMN retrieval.query.created_at IS 'When it was embedded.';
+COMMENT ON COLUMN retrieval.query.used_at IS 'When a service last fetched or made it.';
+
+
+CREATE TABLE retrieval.compared (
+    id         bigint PRIMARY KEY REFERENCES retrieval.image ON DELETE CASCADE,
+    model      text NOT NULL,
+    etag       text NOT NULL,
+    digest     bigint,
+    similarity double precision NOT NULL
+);
+COMMENT ON TABLE retrieval.compared IS 'Images whose duplicates were looked for, and what was compared; the others are still to come.';
+COMMENT ON COLUMN retrieval.compared.id IS 'Image, retrieval.image.id.';
+COMMENT ON COLUMN retrieval.compared.model IS 'Model whose vectors were compared.';
+COMMENT ON COLUMN retrieval.compared.etag IS 'Version of the object that its vector was made of.';
+COMMENT ON COLUMN retrieval.compared.digest IS 'Digest of that vector.';
+COMMENT ON COLUMN retrieval.compared.similarity IS 'Similarity from which on two images counted as the same scene.';
+
+
+CREATE TABLE retrieval.duplicate (
+    a          bigint NOT NULL REFERENCES retrieval.image ON DELETE CASCADE,
+    b          bigint NOT NULL REFERENCES retrieval.image ON DELETE CASCADE,
+    collection text NOT NULL,
+    tier       text NOT NULL CHECK (tier IN ('picture', 'scene')),
+    similarity double precision NOT NULL,
+    PRIMARY KEY (a, b),
+    CHECK (a < b)
+);
+CREATE INDEX duplicate_other ON retrieval.duplicate (b);
+CREATE INDEX duplicate_best ON retrieval.duplicate (collection, tier, similarity DESC, a, b);
+COMMENT ON TABLE retrieval.duplicate IS 'Pairs of images that show the same, of different bytes; the index upkeep keeps them.';
+COMMENT ON COLUMN retrieval.duplicate.a IS 'One image, retrieval.image.id.';
+COMMENT ON COLUMN retrieval.duplicate.b IS 'The other one, first seen later.';
+COMMENT ON COLUMN retrieval.duplicate.collection IS 'Collection that both belong to.';
+COMMENT ON COLUMN retrieval.duplicate.tier IS 'picture: their perceptual hashes say so and their vectors agree; scene: their vectors alone say so.';
+COMMENT ON COLUMN retrieval.duplicate.similarity IS '1 - cosine distance of their vectors.';
+
+
+CREATE TABLE retrieval.verdict (
+    collection text NOT NULL,
+    a          text NOT NULL,
+    b          text NOT NULL,
+    verdict    text NOT NULL CHECK (verdict IN ('duplicate', 'different')),
+    a_sha256   text,
+    b_sha256   text,
+    decided_by text NOT NULL,
+    decided_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (collection, a, b),
+    CHECK (a < b COLLATE "C")
+);
+COMMENT ON TABLE retrieval.verdict IS 'What people say of two images. It holds as long as both have the bytes that they had.';
+COMMENT ON COLUMN retrieval.verdict.collection IS 'Collection that both belong to.';
+COMMENT ON COLUMN retrieval.verdict.a IS 'image_id of one of them, the first in order of bytes.';
+COMMENT ON COLUMN retrieval.verdict.b IS 'image_id of the other one.';
+COMMENT ON COLUMN retrieval.verdict.verdict IS 'duplicate or different.';
+COMMENT ON COLUMN retrieval.verdict.a_sha256 IS 'SHA-256 of the bytes that a had.';
+COMMENT ON COLUMN retrieval.verdict.b_sha256 IS 'SHA-256 of the bytes that b had.';
+COMMENT ON COLUMN retrieval.verdict.decided_by IS 'Who said so.';
+COMMENT ON COLUMN retrieval.verdict.decided_at IS 'When.';
+
+
+CREATE TABLE retrieval.pending (
+    collection    text NOT NULL,
+    uri           text NOT NULL,
+    kind          text NOT NULL CHECK (kind IN ('write', 'delete', 'empty')),
+    sha256        text,
+    former_uri    text,
+    etag          text,
+    last_modified timestamptz,
+    since         timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (collection, uri)
+);
+COMMENT ON TABLE retrieval.pending IS
+    'Changes of the object store that belong to a transaction. Whoever next has the collection''s lock finds those that were broken off, and carries them out or takes them back.';
+COMMENT ON COLUMN retrieval.pending.collection IS 'Collection that it belongs to; it may have been dropped.';
+COMMENT ON COLUMN retrieval.pending.uri IS 'Object, or folder that ends in /.';
+COMMENT ON COLUMN retrieval.pending.kind IS
+    'write: an object is being written, and is taken back; delete: an object, empty: a folder, is to go.';
+COMMENT ON COLUMN retrieval.pending.sha256 IS 'SHA-256 of the bytes that are being written, in hexadecimal.';
+COMMENT ON COLUMN retrieval.pending.former_uri IS 'Copy of what lay there before; it exists before the object is touched.';
+COMMENT ON COLUMN retrieval.pending.etag IS 'Version that is to go; a later one stays. Null: whatever lies there.';
+COMMENT ON COLUMN retrieval.pending.last_modified IS 'When that version was written.';
+COMMENT ON COLUMN retrieval.pending.since IS 'When it was announced.';

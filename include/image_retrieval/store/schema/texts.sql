@@ -1,0 +1,83 @@
+-- Texts as queries: each is embedded once per model, by the service or the command line, and then found by its text.
+
+
+CREATE OR REPLACE FUNCTION retrieval.query_vector(collection text, text text) RETURNS halfvec
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    found halfvec;
+BEGIN
+    PERFORM retrieval.view_of(query_vector.collection);
+    IF query_vector.text IS NULL OR retrieval.is_blank(query_vector.text) THEN
+        RAISE EXCEPTION 'text is %', CASE WHEN query_vector.text IS NULL THEN 'null' ELSE 'blank' END;
+    ELSIF length(query_vector.text) > 1000 THEN
+        RAISE EXCEPTION 'text has % characters: at most 1000 are read', length(query_vector.text);
+    END IF;
+    SELECT q.embedding INTO found
+    FROM retrieval.collection AS c
+    JOIN retrieval.query AS q ON q.model = c.model
+    WHERE c.name = query_vector.collection AND md5(q.text) = md5(query_vector.text) AND q.text = query_vector.text;
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION retrieval.query_vector IS
+    'The vector of a text under a collection''s model; null where it is not embedded yet, an error where it is no text to search for.';
+
+
+CREATE OR REPLACE FUNCTION images.search_text(
+    collection     text,
+    text           text,
+    k              integer DEFAULT 10,
+    filter         jsonb DEFAULT '{}',
+    min_similarity double precision DEFAULT NULL,
+    grouped        boolean DEFAULT false
+) RETURNS SETOF retrieval.result
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    query constant halfvec := retrieval.query_vector(search_text.collection, search_text.text);
+BEGIN
+    IF query IS NULL THEN
+        RAISE EXCEPTION 'the text % is not embedded yet for collection %',
+            quote_literal(search_text.text), quote_literal(search_text.collection)
+            USING HINT = format(
+                'With the service running: CALL images.embed_text(%1$L, %2$L); without it, in a shell: image-retrieval embed-text %1$s %2$L',
+                search_text.collection, search_text.text);
+    END IF;
+    RETURN QUERY SELECT * FROM images.search(search_text.collection, query, search_text.k, search_text.filter,
+                                             search_text.min_similarity, search_text.grouped);
+END
+$$;
+COMMENT ON FUNCTION images.search_text IS
+    'The k images of a collection that fit a text best, where that text was embedded before; with grouped, the best of each of k groups.';
+
+
+-- A procedure, and not a function, since a notification leaves with its transaction only: it commits, then looks for
+-- the row that the service writes. One that commits can have no settings, so it sets its search_path itself.
+CREATE OR REPLACE PROCEDURE images.embed_text(collection text, text text, seconds double precision DEFAULT 10)
+LANGUAGE plpgsql AS $$
+DECLARE
+    until timestamptz;
+BEGIN
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    until := clock_timestamp() + make_interval(secs => embed_text.seconds);
+    IF retrieval.query_vector(embed_text.collection, embed_text.text) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    IF octet_length(embed_text.text) NOT BETWEEN 1 AND 4000 THEN
+        RAISE EXCEPTION 'a text to embed has 1 to 4000 bytes, not %', octet_length(embed_text.text);
+    END IF;
+    PERFORM pg_notify('image_retrieval_embed_text', jsonb_build_object('collection', embed_text.collection, 'text', embed_text.text)::text);
+    COMMIT;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    WHILE retrieval.query_vector(embed_text.collection, embed_text.text) IS NULL LOOP
+        IF clock_timestamp() > until THEN
+            RAISE EXCEPTION 'the text % was not embedded within % seconds', quote_literal(embed_text.text), embed_text.seconds
+                USING HINT = format(
+                    'Does the service run (image-retrieval serve), and does the model read texts? In a shell: image-retrieval embed-text %s %L',
+                    embed_text.collection, embed_text.text);
+        END IF;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE images.embed_text IS
+    'Has the running service embed a text, so that images.search_text can answer from it; outside of a transaction block.';

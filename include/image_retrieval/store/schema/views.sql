@@ -1,0 +1,170 @@
+-- What each vector table gets: the view that people query, a view per model that outlives a switch, and a search.
+
+
+CREATE OR REPLACE FUNCTION retrieval.forget_digest() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.digest := NULL;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION retrieval.forget_digest IS
+    'For vector tables: a vector that is changed by hand loses its digest, so the next load compares it as changed.';
+
+
+-- All views of vectors are made of this text.
+CREATE OR REPLACE FUNCTION retrieval.view_text(vectors text) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT format(
+        $view$
+        SELECT i.image_id,
+               i.uri AS image_path,
+               i.resampled_uri AS resampled_image_path,
+               v.embedding,
+               i.group_id,
+               i.intra_id,
+               i.caption,
+               i.width,
+               i.height,
+               i.format,
+               i.attributes,
+               i.first_seen AS created_at,
+               i.updated AS updated_at,
+               i.captured_at,
+               i.sha256,
+               i.phash
+        FROM retrieval.%I AS v
+        JOIN retrieval.image AS i ON i.id = v.id
+        WHERE i.deleted IS NULL
+        $view$, vectors)
+$$;
+COMMENT ON FUNCTION retrieval.view_text IS 'The query behind a view of a vector table; it ends in a condition.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.make_view(view text, query text, about text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format(
+        $view$
+        CREATE OR REPLACE VIEW %1$s AS
+        %2$s;
+        COMMENT ON VIEW %1$s IS %3$L;
+        COMMENT ON COLUMN %1$s.image_id IS 'Key under the collection''s source, without its extension.';
+        COMMENT ON COLUMN %1$s.image_path IS 'Where the original lies.';
+        COMMENT ON COLUMN %1$s.resampled_image_path IS 'Where the resampled picture lies; null where none is kept.';
+        COMMENT ON COLUMN %1$s.embedding IS 'Vector of length 1; compare with <=> (cosine distance).';
+        COMMENT ON COLUMN %1$s.group_id IS 'What several images show, such as a product.';
+        COMMENT ON COLUMN %1$s.intra_id IS 'Which image of its group it is.';
+        COMMENT ON COLUMN %1$s.caption IS 'What it shows, in words.';
+        COMMENT ON COLUMN %1$s.width IS 'Pixels of the upright original.';
+        COMMENT ON COLUMN %1$s.height IS 'Pixels of the upright original.';
+        COMMENT ON COLUMN %1$s.format IS 'File format by content.';
+        COMMENT ON COLUMN %1$s.attributes IS 'Anything else to filter by.';
+        COMMENT ON COLUMN %1$s.created_at IS 'When a listing first found it.';
+        COMMENT ON COLUMN %1$s.updated_at IS 'When its row last changed.';
+        COMMENT ON COLUMN %1$s.captured_at IS 'When the picture was taken, by the camera''s own clock; null where the file does not tell.';
+        COMMENT ON COLUMN %1$s.sha256 IS 'SHA-256 of the original''s bytes, in hexadecimal.';
+        COMMENT ON COLUMN %1$s.phash IS 'Perceptual hash of 64 bits; compare with images.phash_distance.';
+        $view$, make_view.view, make_view.query, make_view.about);
+END
+$$;
+COMMENT ON FUNCTION retrieval.make_view IS 'Makes a view of the images that have vectors, or gives it another query; its grants stay.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.show_vectors(collection text, vectors text) RETURNS void
+LANGUAGE sql AS $$
+    SELECT retrieval.make_view(
+        format('images.%I', show_vectors.collection), retrieval.view_text(vectors), 'The searchable images of this collection.')
+$$;
+COMMENT ON FUNCTION retrieval.show_vectors IS 'Makes images.<collection>, or lets it show these vectors; its grants stay.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.nearest_in_words(view text, distance text) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN format(
+    $query$
+    SELECT array_agg((image_id, %2$s, image_path, resampled_image_path, group_id, intra_id, caption, width, height,
+                      attributes)::retrieval.result ORDER BY distance + 0, image_id)  -- + 0: an index orders inexactly
+    FROM (SELECT *, embedding %3$s query AS distance FROM retrieval.%1$I ORDER BY embedding %3$s query LIMIT k) AS found
+    $query$,
+    view, retrieval.similarity_in_words(distance), retrieval.operator(distance));
+COMMENT ON FUNCTION retrieval.nearest_in_words IS 'The query for the k rows of a view that are nearest to a vector by its index.';
+
+
+-- The view answers those who may read images.<collection>, and so needs no right of its own.
+--
+-- Planning a search takes half as long as the search, and PL/pgSQL keeps plans of fixed texts only: so each vector table
+-- has a function with a text of its own for the most frequent search. A plan for any k would avoid the index, for fear of
+-- large ones; without sorts there is no other way to the order that is asked for.
+CREATE OR REPLACE FUNCTION retrieval.face_vectors(collection text, model text, distance text) RETURNS void
+LANGUAGE plpgsql AS $face$
+DECLARE
+    name    constant text := face_vectors.collection || '_' || face_vectors.model;
+    vectors constant text := 'vector_' || name;
+    view    constant text := 'images_' || name;
+BEGIN
+    IF to_regclass(format('retrieval.%I', vectors)) IS NULL THEN
+        RETURN;
+    END IF;
+    IF to_regclass(format('retrieval.%I', view)) IS NULL THEN  -- else not even a lock: people are searching
+        PERFORM retrieval.make_view(
+            format('retrieval.%I', view),
+            format('%s AND has_table_privilege(to_regclass(%L), ''SELECT'')',
+                   retrieval.view_text(vectors), format('images.%I', face_vectors.collection)),
+            'What images.<collection> shows, has shown or will show, of one model.');
+        EXECUTE format('GRANT SELECT ON retrieval.%I TO PUBLIC', view);
+    END IF;
+    EXECUTE format(
+        $function$
+        CREATE OR REPLACE FUNCTION retrieval.%1$I(query halfvec, k integer) RETURNS retrieval.result[]
+        LANGUAGE plpgsql STABLE
+        SET plan_cache_mode = 'force_generic_plan'
+        SET enable_sort = off
+        SET search_path FROM CURRENT
+        AS $body$
+        BEGIN
+            RETURN (%2$s);
+        END
+        $body$;
+        COMMENT ON FUNCTION retrieval.%1$I IS 'The nearest k images of this collection under this model by its index, which may find fewer.';
+        $function$,
+        'nearest_' || name, retrieval.nearest_in_words(view, face_vectors.distance));
+END
+$face$;
+COMMENT ON FUNCTION retrieval.face_vectors IS
+    'Makes retrieval.images_<collection>_<model> and retrieval.nearest_<collection>_<model>, the search without filter.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.write_nearest() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        EXECUTE format('DROP FUNCTION IF EXISTS retrieval.%I', 'nearest_' || old.name || '_' || old.model);
+    ELSE
+        PERFORM retrieval.face_vectors(new.name, new.model, new.distance);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION retrieval.write_nearest IS 'Keeps retrieval.nearest_<collection>_<model> in step with the collections.';
+
+CREATE OR REPLACE TRIGGER write_nearest AFTER INSERT OR DELETE OR UPDATE OF model, distance ON retrieval.collection
+FOR EACH ROW EXECUTE FUNCTION retrieval.write_nearest();
+
+
+CREATE OR REPLACE FUNCTION retrieval.drop_vectors(collection text, model text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    name constant text := drop_vectors.collection || '_' || drop_vectors.model;
+BEGIN
+    DELETE FROM retrieval.vector_space AS s WHERE s.collection = drop_vectors.collection AND s.model = drop_vectors.model;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    EXECUTE format('DROP FUNCTION IF EXISTS retrieval.%I', 'nearest_' || name);
+    EXECUTE format('DROP VIEW IF EXISTS retrieval.%I', 'images_' || name);
+    EXECUTE format('DROP TABLE IF EXISTS retrieval.%I', 'vector_' || name);
+    DELETE FROM retrieval.vector_index WHERE vectors = 'vector_' || name;
+END
+$$;
+COMMENT ON FUNCTION retrieval.drop_vectors IS 'Drops the vectors of a collection under a model, with all that searches them; an error where they are shown.';
