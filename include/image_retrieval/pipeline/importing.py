@@ -191,7 +191,7 @@ def _with_facts(known: pa.Table, told: pa.Table) -> pa.Table:
     """What is known of the images, and before it what the data set tells."""
     for name in set(FACTS) & set(told.column_names):
         position = known.column_names.index(FACTS[name])
-        kind = known.vector_tables.field(position).type
+        kind = known.schema.field(position).type
         try:
             column = told[name].cast(kind)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
