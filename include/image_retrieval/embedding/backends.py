@@ -1,8 +1,11 @@
 """What runs a model's network: torch as it is, torch compiled, or OpenVINO. The setting `backend` chooses."""
 
+import os
 import sys
+import tempfile
 import warnings
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,11 +14,13 @@ from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding.engine import Engine, Network
 from image_retrieval.errors import UserError
 from image_retrieval.models.towers import ImageTower, image_tower
+from image_retrieval.private import open_private_folder
 from image_retrieval.settings import Settings
 
 if TYPE_CHECKING:
     from openvino import CompiledModel
 
+COMPILED = "TORCHINDUCTOR_CACHE_DIR"  # torch's own variable
 HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
@@ -26,12 +31,26 @@ def load_engine(model: ModelOptions, settings: Settings, device: str) -> Engine:
         case "torch":
             return Engine(image_tower(model, settings, device), model.batch_size)
         case "compile":
+            keep_compiled_private()
             tower = image_tower(model, settings, device)
             return Engine(tower, model.batch_size, torch.compile(tower.network, dynamic=False), fixed=True)
         case "openvino":
             # in float32, from which OpenVINO itself goes down to the dtype
             tower = image_tower(model.model_copy(update={"dtype": "float32"}), settings, device)
             return Engine(tower, model.batch_size, openvino_network(tower, model.dtype), fixed=True)
+
+
+def keep_compiled_private() -> None:
+    """Let torch keep the programs that it compiles, and loads again, in a folder of this user's. Raises UserError.
+
+    Its own choice is a known name in the temporary directory, where another user may have put programs.
+    """
+    shared = Path(tempfile.gettempdir())
+    chosen = Path(os.environ.get(COMPILED, shared / "torchinductor_"))  # torch itself sets it, once it is imported
+    if chosen.parent == shared and chosen.name.startswith("torchinductor_"):
+        folder = shared / f"image-retrieval-compiled-{os.geteuid()}"
+        os.close(open_private_folder(folder))
+        os.environ[COMPILED] = str(folder)
 
 
 def openvino_network(tower: ImageTower, dtype: str) -> Network:

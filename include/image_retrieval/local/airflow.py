@@ -17,8 +17,8 @@ from dotenv import dotenv_values
 
 from image_retrieval.errors import UserError
 from image_retrieval.local import services
-from image_retrieval.local.private import make_private_folder, write_private
 from image_retrieval.local.processes import HOST, end_marked, free_port, start, wait_until
+from image_retrieval.private import make_private_folder, write_private
 from image_retrieval.redaction import redacted
 from image_retrieval.settings import PREFIX, Settings
 

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from image_retrieval.local.private import make_private_folder, write_private
 from image_retrieval.local.processes import HOST
+from image_retrieval.private import make_private_folder, write_private
 
 AUTHORITY, CERTIFICATE, KEY = "authority.pem", "store.pem", "store.key"
 BEGIN, END = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)

@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 
 from image_retrieval.errors import UserError
-from image_retrieval.local.private import make_private_folder
 from image_retrieval.local.processes import HOST, MARK, last_line
+from image_retrieval.private import make_private_folder
 
 USER_EXISTS = 9  # useradd's exit status
 ACCOUNT = "pgserver"  # PostgreSQL refuses to run as root: there, it runs as this user

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from image_retrieval.errors import UserError
-from image_retrieval.local.private import open_private, open_private_folder, write_private
+from image_retrieval.private import open_private, open_private_folder, write_private
 from image_retrieval.proxies import spare_loopback
 
 HOST = "127.0.0.1"

@@ -14,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from image_retrieval.errors import UserError
 from image_retrieval.local.certificates import KEY, make_certificate, variables
-from image_retrieval.local.private import make_private_folder
 from image_retrieval.local.processes import HOST, end_marked, free_port, start, wait_until
+from image_retrieval.private import make_private_folder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

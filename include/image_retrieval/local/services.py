@@ -14,9 +14,9 @@ from dotenv import dotenv_values
 from image_retrieval.errors import UserError
 from image_retrieval.local import processes
 from image_retrieval.local.postgres import start_postgres, stop_postgres
-from image_retrieval.local.private import close_to_others, keep_others_from_writing, open_private, write_private
 from image_retrieval.local.processes import HOST, free_port
 from image_retrieval.local.seaweedfs import is_guarded, start_seaweedfs
+from image_retrieval.private import close_to_others, keep_others_from_writing, open_private, write_private
 
 BUCKETS = ("images", "image-retrieval")
 FIRST_PORTS = {"postgres": 5433, "s3": 8333}

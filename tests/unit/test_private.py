@@ -11,7 +11,7 @@ import pytest
 
 from image_retrieval.errors import UserError
 from image_retrieval.local import processes, services
-from image_retrieval.local.private import close_to_others, open_private, open_private_folder, write_private
+from image_retrieval.private import close_to_others, open_private, open_private_folder, write_private
 
 NOBODY = 65534
 
