@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,6 +19,11 @@ CLIENTS = 10_000  # whose rates are remembered
 BURST_SECONDS = 2  # of the rate may come at once
 AT_ONCE = 8  # bodies of the largest size, of which the memory holds so many; others are small, or wait
 SMALL_BYTES = 2**16  # a body up to this size is always taken
+LARGE_BYTES = 2**20  # bodies from this size on take turns
+LARGE_AT_ONCE = 16  # of those may come; with half as many, the slow ones make room
+LARGE_AT_WORK = 2  # of those: reading one as JSON, or its base64, stops all else for a moment
+PART_SECONDS = 5  # until the next part of a large body
+TURN_SECONDS = 0.001  # between parts of large bodies, for what is small to get in between
 GONE = 499  # of a client that went away, for the count
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -96,6 +101,7 @@ class Bodies:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._held, self._most = 0, AT_ONCE * settings.service_max_bytes
+        self._large, self._turns = 0, asyncio.Semaphore(LARGE_AT_WORK)
 
     @asynccontextmanager
     async def whole(self, scope: Scope, receive: Receive) -> AsyncIterator[Receive]:
@@ -104,30 +110,49 @@ class Bodies:
             yield receive
             return
         body = bytearray()
-        try:
+        async with AsyncExitStack() as stack:
+            stack.callback(lambda: self._release(body))
             try:
                 async with asyncio.timeout(self._settings.service_seconds):
                     await self._read(body, receive)
+                    if len(body) >= LARGE_BYTES:
+                        await stack.enter_async_context(self._turns)
             except TimeoutError:
+                if len(body) >= LARGE_BYTES and self._turns.locked():
+                    raise _busy("too much is sent at once") from None
                 told = f"the request was not here within {self._settings.service_seconds:g} s"
                 raise Refused(408, "request_timeout", told) from None
             yield _again(bytes(body), receive)
-        finally:
-            self._held -= len(body)
 
     async def _read(self, body: bytearray, receive: Receive) -> None:
-        more = True
+        more, started = True, time.monotonic()
         while more:
-            message = await receive()
+            async with asyncio.timeout(PART_SECONDS if len(body) >= LARGE_BYTES else None):
+                message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
             part, more = message.get("body", b""), message.get("more_body", False)
+            self._large += len(body) < LARGE_BYTES <= len(body) + len(part)
             body += part
             self._held += len(part)
             if len(body) > self._settings.service_max_bytes:
                 raise _too_large(self._settings)
             if self._held > self._most and len(body) > SMALL_BYTES:
                 raise _busy("too much is sent at once")
+            if len(body) >= LARGE_BYTES:
+                await self._take_turns(len(body), time.monotonic() - started)
+
+    async def _take_turns(self, size: int, seconds: float) -> None:
+        """Let others go on. Raises Refused for a large body where too many come, or too many for one so slow."""
+        too_slow = size < seconds * self._settings.service_max_bytes / self._settings.service_seconds
+        if self._large > LARGE_AT_ONCE or (self._large > LARGE_AT_ONCE // 2 and too_slow):
+            raise _busy("too much is sent at once")
+        if self._large > 1:
+            await asyncio.sleep(TURN_SECONDS * self._large)
+
+    def _release(self, body: bytearray) -> None:
+        self._held -= len(body)
+        self._large -= len(body) >= LARGE_BYTES
 
 
 class Rates:

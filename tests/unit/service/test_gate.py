@@ -114,6 +114,19 @@ def test_many_large_bodies_at_once_leave_room_for_small_ones(port):
         assert status(answer(port, small)) == 422
 
 
+def test_slow_large_bodies_make_room_for_another(monkeypatch):
+    monkeypatch.setattr("image_retrieval.service.guard.LARGE_BYTES", 2**16)
+    monkeypatch.setattr("image_retrieval.service.guard.PART_SECONDS", 1)
+    begun = head("/api/search", RIGHT, b"Content-Length: 1000000\r\n\r\n") + bytes(100_000)
+    whole = head("/api/search", RIGHT, b"Content-Length: 500000\r\nConnection: close\r\n\r\n") + bytes(500_000)
+    with serving(app_alone(SETTINGS), **server_options(SETTINGS)) as port, ExitStack() as stack:
+        slow = [stack.enter_context(connected(port, begun)) for _ in range(16)]
+        time.sleep(0.3)
+        assert status(answer(port, whole)) in (503, 0)
+        assert {status(until_closed(stream)) for stream in slow} <= {408, 0}
+        assert status(answer(port, whole)) == 422
+
+
 @pytest.mark.parametrize("placed", [lambda app: app, Mounted], ids=["alone", "mounted"])
 def test_the_right_to_change_is_checked_before_a_body_comes(placed):
     async def may_read(_: Request) -> None: ...
