@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,7 +21,8 @@ AT_ONCE = 8  # bodies of the largest size, of which the memory holds so many; ot
 SMALL_BYTES = 2**16  # a body up to this size is always taken
 LARGE_BYTES = 2**20  # bodies from this size on take turns
 LARGE_AT_ONCE = 16  # of those may come; with half as many, the slow ones make room
-LARGE_AT_WORK = 2  # of those: reading one as JSON, or its base64, stops all else for a moment
+LARGE_AT_WORK = 2  # of those begin at once: reading one as JSON, or its base64, stops all else for a moment
+WORKED_PER_SECOND = 64 * 2**20  # bytes of a large body, until the next one may begin
 PART_SECONDS = 5  # until the next part of a large body
 TURN_SECONDS = 0.001  # between parts of large bodies, for what is small to get in between
 GONE = 499  # of a client that went away, for the count
@@ -110,19 +111,20 @@ class Bodies:
             yield receive
             return
         body = bytearray()
-        async with AsyncExitStack() as stack:
-            stack.callback(lambda: self._release(body))
+        try:
             try:
                 async with asyncio.timeout(self._settings.service_seconds):
                     await self._read(body, receive)
                     if len(body) >= LARGE_BYTES:
-                        await stack.enter_async_context(self._turns)
+                        await self._turns.acquire()
+                        asyncio.get_running_loop().call_later(len(body) / WORKED_PER_SECOND, self._turns.release)
             except TimeoutError:
-                if len(body) >= LARGE_BYTES and self._turns.locked():
-                    raise _busy("too much is sent at once") from None
                 told = f"the request was not here within {self._settings.service_seconds:g} s"
                 raise Refused(408, "request_timeout", told) from None
             yield _again(bytes(body), receive)
+        finally:
+            self._held -= len(body)
+            self._large -= len(body) >= LARGE_BYTES
 
     async def _read(self, body: bytearray, receive: Receive) -> None:
         more, started = True, time.monotonic()
@@ -149,10 +151,6 @@ class Bodies:
             raise _busy("too much is sent at once")
         if self._large > 1:
             await asyncio.sleep(TURN_SECONDS * self._large)
-
-    def _release(self, body: bytearray) -> None:
-        self._held -= len(body)
-        self._large -= len(body) >= LARGE_BYTES
 
 
 class Rates:
