@@ -15,7 +15,8 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from image_retrieval.service.clients import client_of
 from image_retrieval.settings import Settings
@@ -62,6 +63,7 @@ class LimitedConnection(HttpToolsProtocol):
         self._framing = self._body = 0  # bytes of the request that comes
         self._unsent, self._moved = 0, self._since  # bytes of answers, and when a client last took some
         self._network = client_of(self.client)
+        self._answering: RequestResponseCycle | None = None
         self._watch = self.loop.call_later(LOOK_SECONDS, self._look)
         if len(self.connections) > self.limits.connections:
             self._make_room()
@@ -69,6 +71,7 @@ class LimitedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End to watch."""
         self._watch.cancel()
+        self._leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -125,6 +128,15 @@ class LimitedConnection(HttpToolsProtocol):
             self.transport.close()
         super().on_response_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, and close."""
+        super().send_400_response(msg)
+        self._leave()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle  # `cycle` is that of the newest request, which may wait for this one
+        super()._start_asgi_task(cycle, app)
+
     def _should_upgrade_to_ws(self) -> bool:
         return False  # such a connection would have other limits
 
@@ -141,6 +153,7 @@ class LimitedConnection(HttpToolsProtocol):
         elif self._framing > self.limits.head_bytes and self._reading is Reading.HEAD:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if len(self.pipeline) > self.limits.pipelined:
+            self._leave()
             self.transport.close()
 
     def _look(self) -> None:
@@ -176,7 +189,15 @@ class LimitedConnection(HttpToolsProtocol):
         if self._reading is not Reading.NOTHING and not (self._is_answering() and self.cycle.response_started):
             head = f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(head.encode())
+        self._leave()
         self.transport.close()
+
+    def _leave(self) -> None:
+        """Let the application's answer go nowhere: uvloop fails where one writes to what is closed."""
+        self.pipeline.clear()
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
 
     def _make_room(self) -> None:
         """Close the oldest of those that wait for their client, of the client who has most; without one, this one.
@@ -194,6 +215,7 @@ class LimitedConnection(HttpToolsProtocol):
         own = self.transport.get_extra_info("socket")
         with suppress(OSError, AttributeError), socket.socket(fileno=os.dup(own.fileno())) as same:
             same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._leave()
         self.transport.abort()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from image_retrieval.settings import Settings
 from unit.service.sockets import answer, connected, serving, status, until_closed
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+UNREAD = b"GET /unread HTTP/1.1\r\nHost: x\r\n\r\n"
 CLOSING = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 LIMITS = Limits(
@@ -23,11 +25,12 @@ LARGE = 30 * 2**20  # more than the system keeps of an answer that nobody reads
 
 
 async def app(scope, receive, send):
-    """Answers how long a body was; /unread does not read it, /large answers much."""
+    """Answers how long a body was; /unread does not read it, and takes its time; /large answers much."""
     length, more = 0, scope["path"] != "/unread"
     while more:
         message = await receive()
         length, more = length + len(message.get("body", b"")), message.get("more_body", False)
+    await asyncio.sleep(0.05 if scope["path"] == "/unread" else 0)
     body = bytes(LARGE) if scope["path"] == "/large" else b"%d" % length
     headers = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -72,6 +75,20 @@ def test_several_requests_may_be_sent_ahead(port):
 
 def test_many_requests_sent_ahead_end_the_connection(port):
     assert answer(port, GET * 10_000).count(b"200 OK") < 10_000
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [UNREAD * 10_000, UNREAD * 3 + b"no HTTP\r\n\r\n", GET * 3, GET.replace(b"/", b"/large", 1) * 2, POST + b"\r\n"],
+    ids=["many ahead", "no HTTP", "three", "large", "no body"],
+)
+def test_a_client_that_leaves_or_is_sent_away_makes_no_error(port, sent, caplog):
+    for _ in range(5):
+        with connected(port, sent) as stream:
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    answer(port, sent + CLOSING)
+    time.sleep(0.3)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 @pytest.mark.parametrize(
