@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -57,10 +58,10 @@ WARM = 5
 
 
 @contextmanager
-def project(scenes: list[Scene]) -> Iterator[Settings]:
-    """Settings of a project with one collection, of these scenes, that has run."""
+def project(scenes: list[Scene], **more: Any) -> Iterator[Settings]:
+    """Settings, with these options, of a project with one collection, of these scenes, that has run."""
     options = {"collections_file": Path("collections.yaml"), "token": SecretStr(TOKEN)}
-    with own_services(**options, service_rate=1e6, service_seconds=300) as settings:
+    with own_services(**{**options, "service_rate": 1e6, "service_seconds": 300, **more}) as settings:
         entry = {"source": "s3://images/scenes/", "model": {"name": "dual", "source": str(DUAL)}, "schedule": None}
         settings.collections_path.write_text(yaml.safe_dump({"collections": {COLLECTION: entry}}))
         collection = find_collection(settings.collections_path, COLLECTION)

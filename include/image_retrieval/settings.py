@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     service_connections: int = Field(512, ge=8, description="connections that are open at once; the oldest make room")
     service_queue: int = Field(256, ge=1, description="pictures and texts that may wait for a model of the service")
     service_batch: int = Field(32, ge=1, description="pictures or texts that a model of the service takes at once")
-    service_seconds: Seconds = Field(30, description="a request must be here, and its vectors made, within this")
+    service_seconds: Seconds = Field(30, description="a request must be here, and answered from then on, within this")
 
     log_format: Literal["text", "json"] = "text"
 

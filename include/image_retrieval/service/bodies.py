@@ -41,7 +41,7 @@ class StrictRequest(Request):
             if len(body) <= SMALL:
                 self._strict = read_json(body)
             else:  # which would keep the event loop from others
-                self._strict = await to_thread.run_sync(read_json, body, limiter=self.app.state.service.threads)
+                self._strict = await to_thread.run_sync(read_json, body, limiter=self.app.state.service.large_bodies)
         return self._strict
 
 

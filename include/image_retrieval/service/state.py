@@ -38,6 +38,8 @@ from image_retrieval.store.connection import (
 
 READERS, WRITERS = 12, 4  # requests that read in a moment, and that change something, at once
 FETCHES, OBJECTS = 8, 8  # URLs, and objects of the store, that are read at once
+UNPACKED = 2  # large bodies that are read at once: more of them would keep the interpreter from others
+SMALL_TEXT = 2**16  # characters of a picture that is read in a moment
 LOCK_SECONDS = 5.0  # that a change waits for another one
 SHOWN_SECONDS = 1.0  # for which a collection is taken to be what it was
 PREVIEW = ResampleOptions(target_size=(448, 448), fit="stretch", keep=False)
@@ -64,6 +66,8 @@ class Service:
         self._heavy = Places("a long answer of the database", heavy, waiting=16, each=heavy - 1)
         self._changing = Places("a change of the database", WRITERS, waiting=16, each=WRITERS - 1)
         self._fetching = Places("fetching a URL", FETCHES, waiting=8, each=FETCHES // 2)
+        self._unpacking = Places("reading a picture", UNPACKED, waiting=64)
+        self.large_bodies = CapacityLimiter(UNPACKED)
         self._objects = Places("the object store", OBJECTS, waiting=32, each=OBJECTS // 2)
         self._connections = {"reading": READERS + heavy, "changing": WRITERS}
 
@@ -145,7 +149,10 @@ class Service:
         Objects of the store are read with this service's own keys, so a client may not name them.
         """
         if base64 is not None:
-            return image_bytes(base64, "image_base64", self.settings)
+            if len(base64) <= SMALL_TEXT:
+                return image_bytes(base64, "image_base64", self.settings)
+            with self._unpacking.place():
+                return image_bytes(base64, "image_base64", self.settings)
         if url is None or not url.lower().startswith(("http://", "https://")):
             raise Refused(422, "invalid_url", "a URL of a picture begins with http:// or https://")
         with self._fetching.place():
