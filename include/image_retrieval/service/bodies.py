@@ -9,9 +9,11 @@ from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
 
 from image_retrieval.service.answering import for_request, in_a_thread
+from image_retrieval.service.errors import Refused
 from image_retrieval.strict_json import read_json
 
 SMALL = 2**16  # bytes of a body that is read in a moment
+WAITING = 8  # larger ones
 
 
 class IdConvertor(Convertor[str]):
@@ -41,7 +43,10 @@ class StrictRequest(Request):
             if len(body) <= SMALL:
                 self._strict = read_json(body)
             else:  # which would keep the event loop from others
-                self._strict = await to_thread.run_sync(read_json, body, limiter=self.app.state.service.large_bodies)
+                limiter = self.app.state.service.large_bodies
+                if limiter.statistics().tasks_waiting >= WAITING:
+                    raise Refused(503, "busy", "too many send large bodies", "try again in a moment", wait=2)
+                self._strict = await to_thread.run_sync(read_json, body, limiter=limiter)
         return self._strict
 
 

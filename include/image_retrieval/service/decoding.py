@@ -14,7 +14,7 @@ from image_retrieval.service.errors import Refused
 from image_retrieval.service.places import Places
 from image_retrieval.settings import Settings
 
-WAITING, LARGE_WAITING = 64, 8  # pictures
+WAITING, LARGE_WAITING = 64, 4  # pictures
 QUICK_SECONDS = 2.0  # a picture that takes longer was not small
 
 

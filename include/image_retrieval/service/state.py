@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -38,7 +39,8 @@ from image_retrieval.store.connection import (
 
 READERS, WRITERS = 12, 4  # requests that read in a moment, and that change something, at once
 FETCHES, OBJECTS = 8, 8  # URLs, and objects of the store, that are read at once
-UNPACKED = 2  # large bodies that are read at once: more of them would keep the interpreter from others
+UNPACKED = 1  # large body that is read at once: more of them would keep the interpreter from others
+SWITCH_SECONDS = 0.0005  # after which a thread that computes lets others: with many at work each would wait for all
 SMALL_TEXT = 2**16  # characters of a picture that is read in a moment
 LOCK_SECONDS = 5.0  # that a change waits for another one
 SHOWN_SECONDS = 1.0  # for which a collection is taken to be what it was
@@ -61,14 +63,15 @@ class Service:
         self._opening = threading.Lock()
         self.threads = CapacityLimiter(settings.service_concurrency)
         self._pictures = self._ends.enter_context(Pictures(settings))
-        heavy = max(2, min(4, settings.cores // 2))
+        sys.setswitchinterval(SWITCH_SECONDS)
+        heavy = max(1, min(4, settings.cores // 2))
         self._reading = Places("the database", READERS, waiting=64)
-        self._heavy = Places("a long answer of the database", heavy, waiting=16, each=heavy - 1)
-        self._changing = Places("a change of the database", WRITERS, waiting=16, each=WRITERS - 1)
-        self._fetching = Places("fetching a URL", FETCHES, waiting=8, each=FETCHES // 2)
-        self._unpacking = Places("reading a picture", UNPACKED, waiting=64)
+        self._heavy = Places("a long answer of the database", heavy, waiting=8, each=max(1, heavy - 1))
+        self._changing = Places("a change of the database", WRITERS, waiting=8, each=WRITERS - 1)
+        self._fetching = Places("fetching a URL", FETCHES, waiting=4, each=FETCHES // 2)
+        self._unpacking = Places("reading a picture", UNPACKED, waiting=8)
         self.large_bodies = CapacityLimiter(UNPACKED)
-        self._objects = Places("the object store", OBJECTS, waiting=32, each=OBJECTS // 2)
+        self._objects = Places("the object store", OBJECTS, waiting=8, each=OBJECTS // 2)
         self._connections = {"reading": READERS + heavy, "changing": WRITERS}
 
     @cached_property
