@@ -278,6 +278,7 @@ def script() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 is shown escapes
             stream.reconfigure(errors="backslashreplace")
+    sys.excepthook = logs.tell_uncaught
     sys.exit(main())
 
 

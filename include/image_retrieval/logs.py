@@ -1,27 +1,104 @@
-"""Structured logs: an event and its fields, as text for people or JSON for machines."""
+"""Structured logs: an event and its fields in one line of bounded length, as text for people or JSON for machines."""
 
+import logging
 import sys
+import traceback
+from collections.abc import MutableMapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import structlog
 
+from image_retrieval.redaction import redacted
+from image_retrieval.values import printable
+
+LONGEST = 2000  # characters of a field
+FRAMES = 20  # of a traceback, the innermost ones
+CAUSES = 3  # of an error that are named
+
+Fields = MutableMapping[str, Any]
+
 
 def configure(log_format: str) -> None:
-    """Send log lines to standard error, so that standard output holds results only."""
+    """Send log lines to standard error, those of other libraries too, so that standard output holds results only."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _in_one_line,
+    ]
     renderer = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(),
-            pad_event_to=0,
-            exception_formatter=structlog.dev.plain_traceback,  # not the default: that shows variables, so passwords
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    )
+    structlog.configure(processors=[*shared, renderer], logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
         )
     )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    )
+    handler.set_name(__name__)
+    root = logging.getLogger()
+    root.handlers = [known for known in root.handlers if known.get_name() != __name__] + [handler]
+
+
+def failure(error: BaseException) -> dict[str, str]:
+    """What a log says of an error that nobody foresaw: its type and text, and where it arose; no variables."""
+    frames = [f"{_place(frame)} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    causes: list[str] = []
+    cause = error.__cause__ or error.__context__
+    while cause is not None and len(causes) < CAUSES:
+        causes.append(f"{type(cause).__name__}: {shown(str(cause), 300)}")
+        cause = cause.__cause__ or cause.__context__
+    told = {"error": type(error).__name__, "text": shown(str(error)), "where": shown(" > ".join(frames[-FRAMES:]))}
+    return told | ({"cause": "; ".join(causes)} if causes else {})
+
+
+def tell_uncaught(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
+    """A `sys.excepthook` that tells an error in one line."""
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    print("image-retrieval: failed: " + ", ".join(f"{k}: {v}" for k, v in failure(error).items()), file=sys.stderr)
+
+
+def shown(text: str, longest: int = LONGEST) -> str:
+    """A text in one line of bounded length, in which no URL holds a secret."""
+    cut = text[: 2 * longest]
+    line = printable(redacted(cut))
+    return line if len(line) <= longest and len(cut) == len(text) else f"{line[:longest]}…"
+
+
+def _place(frame: traceback.FrameSummary) -> str:
+    return f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno}"
+
+
+def _in_one_line(_: Any, __: str, fields: Fields) -> Fields:
+    """The fields, none of which breaks the line, is endless, or shows a traceback."""
+    error = fields.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, tuple):
+        error = error[1]
+    fields.pop("stack_info", None)
+    if isinstance(error, BaseException):
+        fields.update(failure(error))
+    for name, value in fields.items():
+        if not name.startswith("_"):  # those are structlog's own
+            fields[name] = _bounded(value)
+    return fields
+
+
+def _bounded(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return shown(value)
+    try:
+        text = repr(value)
+    except Exception as error:
+        text = f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
+    line = shown(text)
+    return value if line == text and isinstance(value, list | dict) else line

@@ -167,13 +167,11 @@ class _Network(httpcore.NetworkBackend):
         try:
             addresses = self._resolve(host, port)
         except (OSError, UnicodeError) as error:
+            if not self._any:
+                raise _not_public(host) from None
             raise httpcore.ConnectError(f"host {host!r} is not known ({error})") from None
-        refused = [] if self._any else [address for address in addresses if not is_public(address)]
-        if refused:
-            raise UserError(
-                f"host {host!r} has the address {refused[0]}, which is not public: URLs may not reach into this "
-                "network, unless IMAGE_RETRIEVAL_ALLOW_PRIVATE_URLS=true"
-            )
+        if not self._any and not (addresses and all(map(is_public, addresses))):
+            raise _not_public(host)
         failed: Exception = httpcore.ConnectError(f"host {host!r} has no address")
         for address in addresses:
             try:
@@ -182,7 +180,17 @@ class _Network(httpcore.NetworkBackend):
                 return _Stream(stream, self._deadline)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failed = error
+        if not self._any:
+            raise httpcore.ConnectError("no connection") from None  # not whether the port is closed or nobody is there
         raise failed
+
+
+def _not_public(host: str) -> UserError:
+    """One text for a name that nobody knows and for one of this network: else it would tell which names there are."""
+    return UserError(
+        f"host {host!r} has no public address: URLs may not reach into this network, unless "
+        "IMAGE_RETRIEVAL_ALLOW_PRIVATE_URLS=true"
+    )
 
 
 class _Stream(httpcore.NetworkStream):

@@ -129,7 +129,7 @@ def test_the_command_line_searches_with_a_url_or_with_standard_input(searchable,
         thread.join()
     assert [answer["results"][0]["image_path"] for answer in answers] == [searchable.source + key] * 2
     assert refused.returncode == 2
-    assert "which is not public" in refused.stderr
+    assert "has no public address" in refused.stderr
     assert "empty_file" in command("search", "things", "--image", "-").stderr
     too_large = command("search", "things", "--image", searchable.source + key, IMAGE_RETRIEVAL_MAX_IMAGE_BYTES="10")
     assert "too_large" in too_large.stderr

@@ -68,7 +68,7 @@ def test_a_url_never_names_a_file_of_this_machine(url):
 
 
 def test_a_url_reaches_no_private_address():
-    with pytest.raises(UserError, match="which is not public"):
+    with pytest.raises(UserError, match="has no public address"):
         image_bytes("http://169.254.169.254/latest/meta-data/", "image_url", SETTINGS)
 
 
@@ -85,7 +85,7 @@ def test_a_command_line_names_files_urls_and_standard_input(file, monkeypatch):
     assert named_image(f"data:;base64,{encoded(b'picture')}", SETTINGS) == b"picture"
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"picture")))
     assert named_image("-", SETTINGS) == b"picture"
-    with pytest.raises(UserError, match="which is not public"):
+    with pytest.raises(UserError, match="has no public address"):
         named_image("http://127.0.0.1/", SETTINGS)
 
 

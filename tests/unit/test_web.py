@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -178,14 +179,15 @@ def test_an_address_of_version_6_is_asked_for_in_brackets(server):
     ],
 )
 def test_addresses_that_are_not_public_are_refused(server, host):
-    assert "which is not public" in refusal(f"http://{host}:{server.server_port}/picture", CLOSED)
+    assert "has no public address" in refusal(f"http://{host}:{server.server_port}/picture", CLOSED)
     assert server.seen == []
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["93.184.215.14", "127.0.0.1"], ["2606:4700::1111", "::1"]])
 def test_a_public_looking_name_may_not_resolve_to_a_private_address(server, addresses):
     told = refusal(f"http://{NAME}:{server.server_port}/", CLOSED, resolve=lambda host, port: addresses)
-    assert f"host '{NAME}' has the address" in told
+    assert f"host '{NAME}' has no public address" in told
+    assert not any(address in told for address in addresses)
     assert "IMAGE_RETRIEVAL_ALLOW_PRIVATE_URLS" in told
     assert server.seen == []
 
@@ -215,7 +217,7 @@ def test_a_redirect_to_a_private_address_is_refused(server, url, monkeypatch, ta
     monkeypatch.setattr("image_retrieval.web.is_public", lambda address: address == "127.0.0.1" or is_public(address))
     assert fetch(f"{url}/redirect?{url}/picture", CLOSED) == b"picture"
     server.seen.clear()
-    assert "which is not public" in refusal(f"{url}/redirect?{target.format(port=server.server_port)}", CLOSED)
+    assert "has no public address" in refusal(f"{url}/redirect?{target.format(port=server.server_port)}", CLOSED)
     assert [path for _, path in server.seen if not path.startswith("/redirect")] == []
 
 
@@ -289,6 +291,30 @@ def test_what_is_not_http_is_told(url, page):
 def test_nobody_there_and_unknown_names_are_told(unused_port):
     assert rejection(f"http://127.0.0.1:{unused_port}/", OPEN).reason is Reason.UNREACHABLE
     assert "is not known" in rejection("http://no-such-host.invalid/", OPEN).detail
+
+
+def unknown(host, port):
+    raise socket.gaierror(-2, "Name or service not known")
+
+
+def test_a_refusal_does_not_tell_which_names_this_network_has():
+    answers = [
+        unknown,
+        *(lambda host, port, found=found: found for found in ([], ["10.0.0.1"], ["::1"], ["127.0.0.1"])),
+    ]
+    assert len({refusal(f"http://{NAME}:81/", CLOSED, resolve=resolve) for resolve in answers}) == 1
+
+
+def test_a_refusal_does_not_tell_why_a_port_is_not_reached(monkeypatch):
+    def connect(error):
+        def connect_tcp(*_):
+            raise error
+
+        monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect_tcp)
+        return rejection(f"http://{NAME}:81/", CLOSED, resolve=lambda host, port: ["93.184.215.14"]).detail
+
+    refused = httpcore.ConnectError("[Errno 111] Connection refused")
+    assert connect(refused) == connect(httpcore.ConnectTimeout("timed out"))
 
 
 @pytest.fixture

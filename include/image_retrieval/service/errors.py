@@ -1,5 +1,6 @@
 """How the service refuses: problem details of RFC 9457, `application/problem+json`."""
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -10,13 +11,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from image_retrieval.errors import Dropped, ImageRejected, Unavailable, UserError
 from image_retrieval.inputs import rejection_of
-from image_retrieval.objects import ObjectFault
+from image_retrieval.logs import failure
+from image_retrieval.objects import ObjectFault, StoreUnavailable
+from image_retrieval.store.failures import DatabaseUnavailable
 
 log = structlog.get_logger()
 UNREAD = (401, 408, 413, 429, 503)  # may be answered before the whole request is here
+FOLDERS = re.compile(r"(?<![\w:/.…-])/(?:[^/\s'\":;,()]+/)+")
+ADDRESS = re.compile(r"\b((?:on|at|reach) )(?:https?://)?[\w.\[\]:-]+:\d{1,5}\b")
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -52,10 +58,14 @@ def refusal_of(error: Exception) -> Refused:
             return refusal_of(rejection_of(error))
         case Dropped():
             return Refused(404, "unknown_collection", str(error))
+        case DatabaseUnavailable() | StoreUnavailable():
+            log.warning("unavailable", error=str(error))
+            service = "object store" if isinstance(error, StoreUnavailable) else "database"
+            return Refused(503, "unavailable", f"the {service} does not answer as it should", wait=5)
         case Unavailable():
-            return Refused(503, "unavailable", str(error), wait=5)
+            return Refused(503, "unavailable", _without_places(str(error)), wait=5)
         case UserError():
-            return Refused(422, "invalid", str(error))
+            return Refused(422, "invalid", _without_places(str(error)))
         case RequestValidationError():
             return Refused(422, "invalid_request", _first(error))
         case HTTPException():
@@ -76,7 +86,7 @@ def refusal_of(error: Exception) -> Refused:
         ):
             return Refused(503, "unavailable", "the database does not answer in time", wait=5)
         case _:
-            log.error("failed", error=type(error).__name__, exc_info=error)
+            log.error("failed", **failure(error))
             return Refused(500, "internal_error", "the service failed; its log tells more")
 
 
@@ -124,7 +134,34 @@ def tell_errors(app: FastAPI) -> None:
     ):
         app.add_exception_handler(kind, told)
     app.add_exception_handler(psycopg.Error, told)
-    app.add_exception_handler(Exception, told)
+    app.add_middleware(Unforeseen)
+
+
+class Unforeseen:
+    """An ASGI app around another one, out of which no error comes: a server would log each once more, at any length."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception as error:
+            refused = refusal_of(error)
+            if not begun:  # else the connection ends with the answer unfinished
+                await problem(refused)(scope, receive, send)
+
+
+def _without_places(text: str) -> str:
+    """A message without what it tells of this machine: folders, and where services listen."""
+    return ADDRESS.sub(lambda found: f"{found[1]}…", FOLDERS.sub("…/", text))
 
 
 def _word(status: int) -> str:

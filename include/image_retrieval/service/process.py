@@ -90,7 +90,8 @@ class ModelProcess:
             **os.environ,
             **self._settings.environment(),
             "PYTHONPATH": PACKAGES,
-            "IMAGE_RETRIEVAL_TOKEN": "",
+            "IMAGE_RETRIEVAL_TOKEN": "",  # neither of which a model needs
+            "IMAGE_RETRIEVAL_DATABASE_URL": "",
         }
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, process_group=0

@@ -12,12 +12,12 @@ from pgvector.psycopg import register_vector
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool
 
-from image_retrieval.errors import Unavailable, UserError
+from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection_string import VARIABLE, connection_string, failure
 from image_retrieval.store.connection_string import psql_environment as psql_environment
 from image_retrieval.store.connection_string import where as where
-from image_retrieval.store.failures import told_in_one_line
+from image_retrieval.store.failures import DatabaseUnavailable, told_in_one_line
 from image_retrieval.store.loaders import read_anything
 from image_retrieval.store.preparing import Lift, is_pooled, notice_pooler, prepare, require_extension, require_server
 from image_retrieval.store.sql import statement
@@ -203,7 +203,7 @@ def _connected(settings: Settings) -> Connection:
         return psycopg.connect(target, row_factory=dict_row)
     except psycopg.Error as error:
         reason = failure(error, settings)
-        kind = Unavailable if isinstance(error, psycopg.OperationalError) else UserError
+        kind = DatabaseUnavailable if isinstance(error, psycopg.OperationalError) else UserError
     raise kind(
         f"{where(settings)} cannot be reached: {reason}; is it up? `make up` starts the embedded one; "
         f"check {VARIABLE} for another"

@@ -18,7 +18,11 @@ LIMITS = {  # by SQLSTATE: the setting that ended a statement, a transaction or 
 PASSING = ("08", "53", "57P", "58", "40")  # connections, resources, shutdown and recovery, the machine, conflicts
 
 
-class Locked(Unavailable):
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer, or not now: the text names it, for those who run the service."""
+
+
+class Locked(DatabaseUnavailable):
     """A lock was not to be had within `lock_timeout`."""
 
 
@@ -32,12 +36,12 @@ def told_in_one_line(place: str) -> Iterator[None]:
 
 
 def refusal_of(error: psycopg.Error, place: str) -> UserError:
-    """The UserError for an error of the database; Unavailable where the same command may succeed later."""
+    """The UserError for an error of the database; DatabaseUnavailable where the same command may succeed later."""
     code, said = error.sqlstate or "", _in_words(error)
     limit = LIMITS.get(code)
     match error:
         case _ if limit:
-            return Unavailable(f"{place} ended the session after its {limit} ({said}): {_raise_it(limit)}")
+            return DatabaseUnavailable(f"{place} ended the session after its {limit} ({said}): {_raise_it(limit)}")
         case errors.QueryCanceled():
             return UserError(
                 f"{place} cancelled a statement: {said}; if that was its statement_timeout, "
@@ -55,15 +59,15 @@ def refusal_of(error: psycopg.Error, place: str) -> UserError:
         case errors.RaiseException():
             return UserError(said)
         case errors.ConfigurationLimitExceeded() | errors.TooManyConnections():
-            return Unavailable(
+            return DatabaseUnavailable(
                 f"{place} accepts no more connections: {said}; try again later, or raise max_connections"
             )
         case errors.OutOfMemory() if "max_locks_per_transaction" in (error.diag.message_hint or ""):
-            return Unavailable(f"{place} has no room for more locks: {said}")
+            return DatabaseUnavailable(f"{place} has no room for more locks: {said}")
         case psycopg.OperationalError() | psycopg.InterfaceError():
-            return Unavailable(f"{place} does not answer as it should: {said}; try again later")
+            return DatabaseUnavailable(f"{place} does not answer as it should: {said}; try again later")
         case _ if code.startswith(PASSING):
-            return Unavailable(f"{place} cannot do this now: {said}; try again later")
+            return DatabaseUnavailable(f"{place} cannot do this now: {said}; try again later")
         case _:
             return UserError(f"{place} refused a statement: {said}" + (f" (SQLSTATE {code})" if code else ""))
 
