@@ -1,12 +1,14 @@
 """Structured logs: an event and its fields in one line of bounded length, as text for people or JSON for machines."""
 
+import io
 import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -18,6 +20,22 @@ FRAMES = 20  # of a traceback, the innermost ones
 CAUSES = 3  # of an error that are named
 
 Fields = MutableMapping[str, Any]
+
+
+class _StandardError(io.TextIOBase):
+    """Standard error as it is when a line comes; where nothing can be written any more, what was under way goes on."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            return sys.stderr.write(text)
+        return 0
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
+STREAM = cast(TextIO, _StandardError())
 
 
 def configure(log_format: str) -> None:
@@ -33,8 +51,8 @@ def configure(log_format: str) -> None:
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
     )
-    structlog.configure(processors=[*shared, renderer], logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
-    handler = logging.StreamHandler(sys.stderr)
+    structlog.configure(processors=[*shared, renderer], logger_factory=structlog.WriteLoggerFactory(file=STREAM))
+    handler = logging.StreamHandler(STREAM)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]

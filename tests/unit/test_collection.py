@@ -1,4 +1,5 @@
 import re
+import time
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -290,6 +291,14 @@ def test_a_schedule_is_a_preset_or_a_cron_expression_or_none(schedule):
 )
 def test_globs_take_keys_in_any_case(glob, key, taken):
     assert collection(glob=glob).takes(key) is taken
+
+
+@pytest.mark.parametrize("glob", ["**/" * 8 + "x.jpg", "**/*a/" * 8 + "b", "*a" * 30 + "b", "*[ab]?" * 20 + "c"])
+@pytest.mark.parametrize("key", ["/".join("a" * 500), "a" * 1000])
+def test_a_glob_looks_at_each_part_of_a_key_once(glob, key):
+    started = time.monotonic()
+    assert not collection(glob=glob).takes(key)
+    assert time.monotonic() - started < 1
 
 
 @given(st.text())

@@ -94,3 +94,9 @@ def test_lines_of_other_libraries_are_written_once():
         root = logging.getLogger()
         root.handlers = [handler for handler in root.handlers if handler.get_name() != logs.__name__]
         structlog.reset_defaults()
+
+
+def test_a_log_that_cannot_be_written_stops_nothing():
+    code = "import sys\nsys.stderr.close()\nstructlog.get_logger().error('lost')\nlogging.error('lost')\nsys.exit(7)"
+    done = subprocess.run([sys.executable, "-c", HEAD.format("text") + code], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (7, b"")

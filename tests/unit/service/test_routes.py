@@ -90,7 +90,10 @@ def alone():
     return TestClient(ALONE, base_url="http://127.0.0.1", raise_server_exceptions=False)
 
 
-@pytest.mark.parametrize("role", WRONG)
+@pytest.mark.parametrize(
+    "role",
+    [role if role in ("none", "wrong", "cookie") else pytest.param(role, marks=pytest.mark.slow) for role in WRONG],
+)
 def test_who_has_no_token_learns_nothing_by_any_method(alone, role):
     for path in [*CLOSED, "/nowhere", "/api/", "/docs", "/redoc", "/page/", "/page/..%2Fmetrics"]:
         for method in METHODS:

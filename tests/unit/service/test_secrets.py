@@ -1,6 +1,7 @@
 """A service in front of a database and a store that are not there: what it writes and answers tells no secret."""
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -12,9 +13,11 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.imaging.decoders import Decoders
+from image_retrieval.objects import ObjectStore, StoreUnavailable
 from image_retrieval.settings import Settings
 
 PLANTED = {
@@ -53,7 +56,7 @@ def free_port():
         return free.getsockname()[1]
 
 
-@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("log_format", ["text", pytest.param("json", marks=pytest.mark.slow)])
 def test_no_planted_secret_is_told(tmp_path, log_format):
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("IMAGE_RETRIEVAL_")}
@@ -106,3 +109,16 @@ def test_a_decoding_process_has_no_secret_in_its_environment(monkeypatch):
             assert not any(
                 b"planted" in Path(f"/proc/{child.pid}/{name}").read_bytes() for name in ("environ", "cmdline")
             )
+
+
+def test_no_library_logs_the_keys_of_the_store(caplog):
+    caplog.set_level(logging.DEBUG)
+    settings = Settings(
+        s3_endpoint_url=PLANTED["IMAGE_RETRIEVAL_S3_ENDPOINT_URL"],
+        s3_access_key_id=PLANTED["IMAGE_RETRIEVAL_S3_ACCESS_KEY_ID"],
+        s3_secret_access_key=SecretStr(PLANTED["IMAGE_RETRIEVAL_S3_SECRET_ACCESS_KEY"]),
+    )
+    with pytest.raises(StoreUnavailable) as refused:
+        ObjectStore(settings).read("s3://bucket/key")
+    assert "botocore" in {record.name.partition(".")[0] for record in caplog.records}
+    assert PLANTED["IMAGE_RETRIEVAL_S3_SECRET_ACCESS_KEY"] not in caplog.text + str(refused.value)

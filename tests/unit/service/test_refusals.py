@@ -1,0 +1,82 @@
+"""What an error means for a client: enough to act on, and nothing of the machine."""
+
+import json
+
+import psycopg
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from starlette.responses import StreamingResponse
+
+from image_retrieval import logs
+from image_retrieval.errors import Unavailable, UserError
+from image_retrieval.objects import NameUnsupported, StoreUnavailable
+from image_retrieval.service.errors import refusal_of, tell_errors
+from image_retrieval.store.failures import DatabaseUnavailable
+
+INNER = ["/srv/project", "inner-host", "10.0.0.7", "planted", "SELECT"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kept"),
+    [
+        (
+            UserError("/srv/project/include/collections.yaml: line 3: demo.glob: unknown key"),
+            422,
+            "collections.yaml: line 3",
+        ),
+        (UserError("model folder '/srv/project/models/dual' has no config.json"), 422, "dual' has no config.json"),
+        (UserError("database 'x' on inner-host:5432 has no tables of image-retrieval yet"), 422, "has no tables"),
+        (UserError("s3://images/demo/a.txt matches none of the globs"), 422, "s3://images/demo/a.txt matches"),
+        (Unavailable("model 'dual' does not start: its process ended with 9"), 503, "does not start"),
+        (DatabaseUnavailable("database 'planted' on inner-host:5432 does not answer: SELECT 1"), 503, "the database"),
+        (StoreUnavailable("the object store at http://10.0.0.7:8333 fails at s3://planted/x"), 503, "the object store"),
+        (NameUnsupported("its name has more than 255 bytes"), 422, "255 bytes"),
+        (psycopg.OperationalError("connection to server at inner-host, user planted failed"), 503, "the database"),
+        (psycopg.errors.SyntaxError("syntax error at SELECT planted"), 500, "its log tells more"),
+        (RuntimeError("planted in /srv/project"), 500, "its log tells more"),
+    ],
+)
+def test_an_answer_tells_what_a_client_can_use(error, status, kept):
+    refused = refusal_of(error)
+    assert (refused.status, kept in refused.detail) == (status, True), refused.detail
+    assert not [word for word in INNER if word in refused.detail]
+
+
+def failing() -> FastAPI:
+    app = FastAPI()
+    tell_errors(app)
+
+    @app.get("/fails")
+    def fails() -> None:
+        raise RuntimeError("planted\n" + "x" * 10**7)
+
+    @app.get("/breaks")
+    def breaks() -> StreamingResponse:
+        def parts():
+            yield "begun"
+            raise RuntimeError("planted")
+
+        return StreamingResponse(parts())
+
+    return app
+
+
+def test_no_error_leaves_the_application(capsys):
+    logs.configure("json")
+    client = TestClient(failing())  # raises what leaves it
+    answer = client.get("/fails")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "planted" not in answer.text
+    (line,) = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert (told["event"], told["error"], told["level"]) == ("failed", "RuntimeError", "error")
+    assert told["where"].endswith(" fails")
+    assert len(line) < 4 * logs.LONGEST
+
+
+def test_an_answer_that_breaks_off_is_one_line(capsys):
+    logs.configure("json")
+    assert TestClient(failing()).get("/breaks").text == "begun"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["text"] == "planted"
