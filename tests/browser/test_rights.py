@@ -25,7 +25,7 @@ CHANGES = [(method, path) for method, path in ROUTES if method != "GET" and path
 
 
 def _at(path: str) -> str:
-    return "/image-search" + path.replace("{image_id:path}", "red-circle/0000").replace("{name}", "demo")
+    return "/image-search" + path.replace("{image_id:id}", "red-circle/0000").replace("{name}", "demo")
 
 
 def test_there_are_routes_of_each_kind():

@@ -51,9 +51,8 @@ def refusal_of(error: Exception) -> Refused:
         case Refused():
             return error
         case ImageRejected():
-            return Refused(
-                422, str(error.reason), error.detail or str(error.reason), "docs/rejected.md explains the code"
-            )
+            told = _without_places(error.detail) or str(error.reason)
+            return Refused(422, str(error.reason), told, "docs/rejected.md explains the code")
         case ObjectFault():
             return refusal_of(rejection_of(error))
         case Dropped():

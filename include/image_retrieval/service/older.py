@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from pydantic import BaseModel
 
 from image_retrieval.collection import ModelOptions
@@ -34,6 +35,7 @@ from image_retrieval.store.connection import Connection
 from image_retrieval.store.sql import statement
 from image_retrieval.values import new_image_id
 
+log = structlog.get_logger()
 Answer = dict[str, Any]
 Pages = Iterator[list[dict[str, Any]]]
 COUNTING = threading.Lock()  # else two who register at once would get one intra_id
@@ -79,9 +81,11 @@ def _loadable(service: Service, dimensions: int) -> ModelOptions:
                 return model
             lengths.setdefault(length, []).append(model.name)
         except (UserError, ImageRejected) as error:
-            faults.append(f"{model.name}: {error}")
+            faults.append(model.name)
+            log.warning("a model cannot be loaded", model=model.name, error=str(error))
     there = ", ".join(f"{length} ({', '.join(dict.fromkeys(names))})" for length, names in sorted(lengths.items()))
-    hint = f"there are: {there or 'none'}" + (f"; not loaded: {'; '.join(faults)[:500]}" if faults else "")
+    left_out = f"; not loaded, as the log tells: {', '.join(faults)[:500]}" if faults else ""
+    hint = f"there are: {there or 'none'}{left_out}"
     raise Refused(422, "wrong_dimension", f"no model that can be loaded makes vectors of {dimensions} dimensions", hint)
 
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from image_retrieval.errors import ImageRejected, UserError
+from image_retrieval.objects import ObjectFault
 from image_retrieval.service.asking import Asker, asked_by, current
 from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.errors import Refused, refusal_of
@@ -59,7 +60,7 @@ def predict(service: Service, name: str, body: Body) -> Response:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         return _failed(400, f"{place}: {first['msg'].removeprefix('Value error, ')}".lstrip(": "))
-    except (Refused, UserError, ImageRejected, UnicodeEncodeError, psycopg.Error) as error:
+    except (Refused, UserError, ImageRejected, ObjectFault, UnicodeEncodeError, psycopg.Error) as error:
         refused = refusal_of(error)
         detail = f"{refused.code}: {refused.detail}" + (f" ({refused.hint})" if refused.hint else "")
         return _failed(refused.status, detail)

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from starlette.responses import StreamingResponse
 
 from image_retrieval import logs
-from image_retrieval.errors import Unavailable, UserError
+from image_retrieval.errors import ImageRejected, Reason, Unavailable, UserError
 from image_retrieval.objects import NameUnsupported, StoreUnavailable
 from image_retrieval.service.errors import refusal_of, tell_errors
 from image_retrieval.store.failures import DatabaseUnavailable
@@ -31,7 +31,16 @@ INNER = ["/srv/project", "inner-host", "10.0.0.7", "planted", "SELECT"]
         (Unavailable("model 'dual' does not start: its process ended with 9"), 503, "does not start"),
         (DatabaseUnavailable("database 'planted' on inner-host:5432 does not answer: SELECT 1"), 503, "the database"),
         (StoreUnavailable("the object store at http://10.0.0.7:8333 fails at s3://planted/x"), 503, "the object store"),
-        (NameUnsupported("its name has more than 255 bytes"), 422, "255 bytes"),
+        (
+            NameUnsupported("/srv/project/in/a.jpg cannot be written: File name too long"),
+            422,
+            "…/a.jpg cannot be written",
+        ),
+        (
+            ImageRejected(Reason.UNREACHABLE, "'http://host:81/a/b.jpg' does not answer"),
+            422,
+            "'http://host:81/a/b.jpg'",
+        ),
         (psycopg.OperationalError("connection to server at inner-host, user planted failed"), 503, "the database"),
         (psycopg.errors.SyntaxError("syntax error at SELECT planted"), 500, "its log tells more"),
         (RuntimeError("planted in /srv/project"), 500, "its log tells more"),
