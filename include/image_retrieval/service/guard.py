@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from image_retrieval.service.clients import client_of
 from image_retrieval.service.errors import Refused, problem
 from image_retrieval.service.gate import has_body
-from image_retrieval.service.metrics import Metrics
+from image_retrieval.service.metrics import Metrics, method_label
 from image_retrieval.settings import Settings
 
 CLIENTS = 10_000  # whose rates are remembered
@@ -70,7 +70,7 @@ class Guard:
             raise
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            self._metrics.requests.labels(scope["method"], route, status).inc()
+            self._metrics.requests.labels(method_label(scope["method"]), route, status).inc()
             self._metrics.seconds.labels(route).observe(time.monotonic() - started)
 
     def _require_welcome(self, scope: Scope) -> None:

@@ -84,3 +84,13 @@ def test_rates_fill_up_again_and_are_kept_apart(monkeypatch):
     assert rates.take("b")
     now = 1.0
     assert [rates.take("a") for _ in range(2)] == [True, False]
+
+
+def test_methods_that_clients_make_up_are_one_series():
+    metrics = Metrics()
+    app = FastAPI()
+    app.add_middleware(Guard, settings=Settings(service_rate=10_000), metrics=metrics)
+    answers(app, *((f"MADEUP{number}", "/", b"") for number in range(20)))
+    told = metrics.text().decode()
+    assert "MADEUP" not in told
+    assert 'method="other"' in told
