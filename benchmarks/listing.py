@@ -12,6 +12,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import psycopg
@@ -131,7 +132,13 @@ def measure(options: argparse.Namespace, settings: Settings) -> tuple[list[float
         connection.execute("VACUUM (ANALYZE) retrieval.vector_benchmark_m")
         connection.execute("CHECKPOINT")
     counts = Counter(kind_of(number) for number in range(options.objects))
-    expected = {"listed": options.objects - counts["gone"], **{kind: counts[kind] for kind in KINDS}, "rejected": 0}
+    expected = {
+        "listed": options.objects - counts["gone"],
+        **{kind: counts[kind] for kind in KINDS},
+        "rejected": 0,
+        "shards": 0,
+        "left_over": 0,
+    }
     seconds, cpu_seconds = [], []
     for _ in range(options.turns):
         with connect(settings) as connection:
@@ -141,7 +148,7 @@ def measure(options: argparse.Namespace, settings: Settings) -> tuple[list[float
             seconds.append(time.perf_counter() - started - bucket.seconds)
             cpu_seconds.append(time.process_time() - computed - bucket.cpu_seconds)
             connection.rollback()
-        if found != expected:
+        if asdict(found) != expected:
             raise SystemExit(f"the diff found {found}, where {expected} was to be found")
     return seconds, cpu_seconds
 

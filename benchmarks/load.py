@@ -21,8 +21,8 @@ from benchmarks.needs import run, whole
 from benchmarks.own_services import own_services
 from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.settings import Settings
+from image_retrieval.store.binary_copy import copy_blocks, digests
 from image_retrieval.store.connection import connect
-from image_retrieval.store.copying import copy_blocks, digests
 from image_retrieval.store.loading import load_vectors
 from image_retrieval.store.sql import statement
 from image_retrieval.store.vector_tables import ensure_vector_table

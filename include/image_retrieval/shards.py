@@ -64,10 +64,20 @@ def run_folder(work_uri: str, collection: str, run_id: str) -> str:
     return f"{collection_folder(work_uri, collection)}{name}/"
 
 
-def shard_files(work_uri: str, collection: str, run_id: str, shard: int) -> ShardFiles:
-    """The three files of one shard of a run."""
-    folder = run_folder(work_uri, collection, run_id)
-    return ShardFiles(*(f"{folder}{stage}/{shard:05}.parquet" for stage in ("shards", "resampled", "embeddings")))
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One shard of a run of a collection, by its number from 0."""
+
+    collection: str
+    run_id: str
+    number: int
+
+    def files(self, work_uri: str) -> ShardFiles:
+        """Its three files in the work folder."""
+        folder = run_folder(work_uri, self.collection, self.run_id)
+        return ShardFiles(
+            *(f"{folder}{stage}/{self.number:05}.parquet" for stage in ("shards", "resampled", "embeddings"))
+        )
 
 
 def resampled_schema(width: int, height: int) -> pa.Schema:

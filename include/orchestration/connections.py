@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 from image_retrieval.errors import UserError
-from image_retrieval.store.connection_string import SECRETS, parameter_names
+from image_retrieval.store.connection_string import joined, parameter_names
 
 log = structlog.get_logger()
 POSTGRES_CONNECTION = "image_retrieval_postgres"
@@ -43,8 +42,7 @@ def connection_string(connection: Any) -> SecretStr:
             raise _refused(POSTGRES_CONNECTION, name, "is not a parameter of libpq")
         found[name] = _text(value, name)
     given = {name: value for name, value in found.items() if value}
-    # secrets last: what stands behind one could be part of it, and is not shown
-    return SecretStr(make_conninfo(**dict(sorted(given.items(), key=lambda pair: pair[0] in SECRETS))))
+    return SecretStr(joined(given))
 
 
 def _text(value: Any, name: str) -> str:

@@ -57,7 +57,7 @@ def list_images(collection: str) -> list[dict[str, Any]]:
 
 def shard_arguments(collection: Collection, run_id: str, settings: Settings) -> list[dict[str, Any]]:
     """What the tasks of each shard of a run are given: its number, and the arguments that embed it."""
-    from image_retrieval.shards import shard_files
+    from image_retrieval.shards import Shard
     from image_retrieval.store.connection import connect
     from image_retrieval.store.models import models_of
 
@@ -66,7 +66,7 @@ def shard_arguments(collection: Collection, run_id: str, settings: Settings) -> 
     return [
         {"shard": shard, "arguments": embed_arguments(entry, files.resampled, files.embeddings)}
         for shard, entry in enumerate(entries)
-        for files in [shard_files(settings.work_uri, collection.name, run_id, shard)]
+        for files in [Shard(collection.name, run_id, shard).files(settings.work_uri)]
     ]
 
 
@@ -133,6 +133,7 @@ def report_task(collection: str) -> Any:
                     else "nothing was listed: see the log of list_images"
                 )
         counts = ("listed", "new", "changed", "restored", "gone", "embedded", "upserted", "rejected", "left_over")
-        yield Metadata(asset, {"run_id": run_id, **{name: found[name] for name in counts}})
+        told: dict[str, Any] = {**found}
+        yield Metadata(asset, {"run_id": run_id, **{name: told[name] for name in counts}})
 
     return report(collection)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def _step(name: str) -> Iterator[tuple["Kept", Settings]]:
     """The collection and the settings; log lines name the collection. Skipped where it is dropped meanwhile."""
     from image_retrieval.pipeline.upkeep import kept_collections
-    from image_retrieval.store.reports import dropped_meanwhile
+    from image_retrieval.store.collections import dropped_meanwhile
 
     get_current_context()[LABEL] = name  # type: ignore[literal-required]
     with told_in_one_line(), structlog.contextvars.bound_contextvars(collection=name):

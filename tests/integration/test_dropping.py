@@ -20,9 +20,9 @@ from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.switching import complete_switch, plan_switch
 from image_retrieval.shards import collection_folder
 from image_retrieval.store import dropping, models, vector_tables
+from image_retrieval.store.collections import dropped_meanwhile
 from image_retrieval.store.connection import connect
 from image_retrieval.store.locks import lock_collection
-from image_retrieval.store.reports import dropped_meanwhile
 from integration.pictures import SCENES, put
 from integration.refusing import refusing_store
 from integration.tables import contents, rows

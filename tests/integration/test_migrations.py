@@ -15,10 +15,10 @@ import pytest
 from image_retrieval.errors import UserError
 from image_retrieval.local import postgres
 from image_retrieval.pipeline.listing import list_images
+from image_retrieval.store.collections import collection_stats
 from image_retrieval.store.connection import connect, newest_version
 from image_retrieval.store.loading import COLUMNS, load_vectors
 from image_retrieval.store.migrate import migrate
-from image_retrieval.store.reports import collection_stats
 from integration.pictures import put
 from integration.tables import VECTORS, rows
 

@@ -18,7 +18,7 @@ from image_retrieval.pipeline.resampling import resample_shard
 from image_retrieval.pipeline.running import embed, run_collection
 from image_retrieval.pipeline.switching import plan_switch, roll_back, switch_collection
 from image_retrieval.pipeline.upserting import upsert_shard
-from image_retrieval.shards import shard_files
+from image_retrieval.shards import Shard
 from integration.pictures import SCENES, put
 from integration.tables import VECTORS, rows
 
@@ -73,7 +73,7 @@ def test_later_a_pod_refuses_other_weights_before_it_starts(entry, model, projec
     list_images(entry, "second", project, full=True)
     with pytest.raises(UserError, match=CHANGED):
         embed_shard(entry, project, 0, "second")
-    files = shard_files(project.work_uri, entry.name, "second", 0)
+    files = Shard(entry.name, "second", 0).files(project.work_uri)
     assert not store.exists(files.embeddings)
 
 
@@ -82,7 +82,7 @@ def test_the_pods_program_refuses_other_weights(entry, model, project, command):
     change_weights(model)
     list_images(entry, "second", project, full=True)
     resample_shard(entry, "second", 0, project)
-    files = shard_files(project.work_uri, entry.name, "second", 0)
+    files = Shard(entry.name, "second", 0).files(project.work_uri)
     done = command("embed", files.resampled, files.embeddings, "--model", str(model), IMAGE_RETRIEVAL_DATABASE_URL="")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(f"image-retrieval: the files of model '{model}' have changed")
@@ -113,7 +113,7 @@ def test_another_precision_needs_a_new_name(entry, model, project, change_collec
 
 
 def packed(entry, run_id, project, store):
-    data = store.read(shard_files(project.work_uri, entry.name, run_id, 0).resampled)
+    data = store.read(Shard(entry.name, run_id, 0).files(project.work_uri).resampled)
     metadata = pq.read_metadata(io.BytesIO(data)).metadata
     return int(metadata[b"width"]), int(metadata[b"height"])
 

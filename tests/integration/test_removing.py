@@ -249,7 +249,7 @@ class Bucket(RuleBasedStateMachine):
         known = self.live | self.marked
         new = {key for key in self.objects if key not in known}
         changed = {key for key in self.objects if known.get(key, self.objects[key]) != self.objects[key]}
-        counts = {name: found[name] for name in ("listed", "gone", "restored", "new")}
+        counts = {name: getattr(found, name) for name in ("listed", "gone", "restored", "new")}
         assert counts == {"listed": len(self.objects), "gone": len(gone), "restored": len(back), "new": len(new)}
         assert found["changed"] >= len(changed)  # written again alike: another etag where the store says so
         self.marked = {key: known[key] for key in known.keys() - self.objects.keys()}

@@ -7,8 +7,8 @@ import yaml
 
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.upkeep import kept_collections
+from image_retrieval.store.collections import stored_collections
 from image_retrieval.store.connection import connect
-from image_retrieval.store.reports import stored_collections
 from integration.pictures import SCENES, put
 from integration.tables import VECTORS, rows
 

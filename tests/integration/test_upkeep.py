@@ -4,7 +4,7 @@ import psycopg
 from structlog.testing import capture_logs
 
 from image_retrieval.pipeline.upkeep import Kept, keep_index, kept_collections
-from image_retrieval.store.vacuuming import ensure_vacuumed
+from image_retrieval.store.vacuum import ensure_vacuumed
 from integration.pictures import SCENES, put
 from integration.random_vectors import fill
 from integration.tables import VECTORS, rows

@@ -12,6 +12,7 @@ from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.shards import (
     MANIFEST,
+    Shard,
     ShardFiles,
     collection_folder,
     embeddings_schema,
@@ -19,7 +20,6 @@ from image_retrieval.shards import (
     resampled_schema,
     run_folder,
     seconds_spent,
-    shard_files,
     writing,
 )
 
@@ -71,7 +71,7 @@ def test_no_run_leaves_its_collection(run_id):
 
 
 def test_the_files_of_a_shard_are_told_by_stage_and_number():
-    assert shard_files("s3://work/", "demo", "r", 7) == ShardFiles(
+    assert Shard("demo", "r", 7).files("s3://work/") == ShardFiles(
         manifest="s3://work/work/demo/r/shards/00007.parquet",
         resampled="s3://work/work/demo/r/resampled/00007.parquet",
         embeddings="s3://work/work/demo/r/embeddings/00007.parquet",
@@ -80,7 +80,7 @@ def test_the_files_of_a_shard_are_told_by_stage_and_number():
 
 @given(st.sets(st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["r1", "r2"]), st.integers(0, 200_000))))
 def test_no_two_shards_share_a_file(shards):
-    found = [paths(shard_files("s3://work/", *shard)) for shard in shards]
+    found = [paths(Shard(*shard).files("s3://work/")) for shard in shards]
     assert len(set(chain.from_iterable(found))) == 3 * len(shards)
 
 

@@ -49,8 +49,8 @@ def _stored(settings: Settings) -> dict[str, tuple[Collection, State]]:
 
 
 def _known_beside(settings: Settings) -> dict[str, tuple[Collection, State]]:
+    from image_retrieval.store.collections import made_collections, stored_collections
     from image_retrieval.store.connection import connect
-    from image_retrieval.store.reports import made_collections, stored_collections
 
     listed = load_collections(settings.collections_path)
     with connect(settings) as connection:

@@ -18,7 +18,7 @@ def list_models(options: argparse.Namespace, settings: Settings) -> None:
         return
     columns = ("collection", "model", "state", "dimensions", "source")
     rows = [
-        (*(str(row[column]) for column in columns), f"{row['until']:%Y-%m-%d %H:%M}" if row["until"] else "")
+        (*(str(dict(row)[column]) for column in columns), f"{row['until']:%Y-%m-%d %H:%M}" if row["until"] else "")
         for row in found
     ]
     print_table((*columns, "kept until"), rows)

@@ -102,19 +102,19 @@ def match(options: argparse.Namespace, settings: Settings) -> None:
 
 def rejected(options: argparse.Namespace, settings: Settings) -> None:
     """List or count the images of a collection that could not be used, or queue them again."""
-    from image_retrieval.store import ledger
+    from image_retrieval.store import rejections
     from image_retrieval.store.connection import connect
 
     chosen = listed_collection if options.requeue else searchable_collection
     collection = chosen(settings, options.collection)
-    which = ledger.Rejected(collection.name, options.reason, options.uri, options.final)
+    which = rejections.Rejected(collection.name, options.reason, options.uri, options.final)
     with connect(settings, keep_limits=True) as connection:
         if options.requeue:
-            found: dict[str, Any] = {"requeued": ledger.requeue(connection, which)}
+            found: dict[str, Any] = {"requeued": rejections.requeue(connection, which)}
         elif options.by_reason:
-            found = {"by_reason": ledger.count_by_reason(connection, which)}
+            found = {"by_reason": rejections.count_by_reason(connection, which)}
         else:
-            found = {"rejected": ledger.list_rejected(connection, which, options.limit)}
+            found = {"rejected": rejections.list_rejected(connection, which, options.limit)}
     if options.requeue and options.uri and not found["requeued"]:
         raise UserError(
             f"no rejected image of collection {collection.name!r} is {options.uri!r} and matches the other options: "
@@ -140,8 +140,8 @@ def _state(rejected: dict[str, Any]) -> str:
 
 def stats(options: argparse.Namespace, settings: Settings) -> None:
     """Count the images, vectors and rejections of each collection."""
+    from image_retrieval.store.collections import collection_stats
     from image_retrieval.store.connection import connect
-    from image_retrieval.store.reports import collection_stats
 
     with connect(settings, keep_limits=True) as connection:
         stats = collection_stats(connection)
@@ -150,7 +150,7 @@ def stats(options: argparse.Namespace, settings: Settings) -> None:
         return
     columns = ("images", "deleted", "rejected", "vectors", "dimensions", "model")
     rows = [
-        (name, *(str(row[column]) for column in columns), row["last_run"]["state"] if row["last_run"] else "none")
+        (name, *(str(dict(row)[column]) for column in columns), row["last_run"]["state"] if row["last_run"] else "none")
         for name, row in stats.items()
     ]
     print_table(("collection", *columns, "last run"), rows)

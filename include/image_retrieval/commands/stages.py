@@ -42,7 +42,7 @@ def _shards(options: argparse.Namespace, settings: Settings) -> list[int]:
     if options.shard is not None:
         return [options.shard]
     from image_retrieval.store.connection import connect
-    from image_retrieval.store.reports import read_run
+    from image_retrieval.store.runs import read_run
 
     with connect(settings) as connection:
         run = read_run(connection, options.collection, options.run)
@@ -109,7 +109,7 @@ def upkeep(options: argparse.Namespace, settings: Settings) -> None:
         refresh_duplicates,
         remove_deleted,
     )
-    from image_retrieval.store.reports import dropped_meanwhile
+    from image_retrieval.store.collections import dropped_meanwhile
 
     name = options.collection
     kept = kept_collections(settings).get(name)

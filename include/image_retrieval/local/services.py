@@ -200,20 +200,16 @@ def _write(path: Path, values: dict[str, str]) -> None:
 
 
 def _create_database(folder: Path) -> None:
-    import psycopg
-    from psycopg import sql
     from pydantic import SecretStr
 
     from image_retrieval.settings import Settings
+    from image_retrieval.store.databases import create_databases
+    from image_retrieval.store.failures import DatabaseError
     from image_retrieval.store.migrate import migrate
 
     try:
-        with psycopg.connect(database_url(folder, "postgres"), autocommit=True) as connection:
-            for name in (DATABASE, "airflow"):
-                found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
-                if found is None:
-                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    except psycopg.Error as error:
+        create_databases(database_url(folder, "postgres"), [DATABASE, "airflow"])
+    except DatabaseError as error:
         said = " ".join(str(error).split())[:300]
         raise UserError(f"the embedded PostgreSQL refuses: {said}; see {folder / 'postgres' / 'log'}") from None
     migrate(Settings(database_url=SecretStr(database_url(folder, DATABASE))))

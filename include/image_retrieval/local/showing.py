@@ -11,8 +11,10 @@ from rich.table import Table
 from image_retrieval.collection import Collection
 from image_retrieval.local import airflow
 from image_retrieval.settings import Settings
-from image_retrieval.store.connection import Connection, connect
-from image_retrieval.store.reports import STAGES, collection_stats
+from image_retrieval.store.collections import collection_stats
+from image_retrieval.store.connection import connect
+from image_retrieval.store.examples import example_searches
+from image_retrieval.store.runs import STAGES
 
 TASKS = ("list_images", "shard.resample", "shard.embed", "shard.upsert", "index", "report")
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
@@ -53,7 +55,7 @@ def show_run(collection: Collection, settings: Settings, console: Console) -> No
             return
         counts = ("listed", "new", "changed", "gone", "resampled", "embedded", "upserted", "rejected", "left_over")
         console.print()
-        _print_table(console, counts, [tuple(str(run[name]) for name in counts)])
+        _print_table(console, counts, [tuple(str(dict(run)[name]) for name in counts)])
         _print_table(
             console,
             tuple(f"{stage} s" for stage in STAGES),
@@ -65,29 +67,10 @@ def show_run(collection: Collection, settings: Settings, console: Console) -> No
 def show_searches(collection: Collection, settings: Settings, console: Console) -> None:
     """Print three SQL searches and their answers."""
     with connect(settings) as connection:
-        # of the drawn scenes, one and its near-duplicate
-        order = "image_id NOT LIKE 'red-circle/0000%', image_id"
-        ids = connection.execute(f"SELECT image_id FROM images.{collection.name} ORDER BY {order} LIMIT 2").fetchall()
-        if len(ids) < 2:
-            return
-        first, second = (str(row["image_id"]).replace("'", "''") for row in ids)
-        for query in (
-            f"SELECT image_id, round(similarity::numeric, 4) AS similarity\n"
-            f"FROM images.similar_to('{collection.name}', '{first}', k => 5)",
-            f"SELECT image_id, round((1 - (embedding <=> query))::numeric, 4) AS similarity\n"
-            f"FROM images.{collection.name}, (SELECT embedding AS query FROM images.{collection.name} "
-            f"WHERE image_id = '{second}')\n"
-            f"ORDER BY embedding <=> query LIMIT 5",
-            f"SELECT round(images.match('{collection.name}', '{first}', '{second}')::numeric, 4) AS similarity",
-        ):
-            _show_query(connection, query, console)
-
-
-def _show_query(connection: Connection, query: str, console: Console) -> None:
-    cursor = connection.execute(query.encode())
-    rows = [tuple(str(value) for value in row.values()) for row in cursor]
-    console.print(f"\n{query};", style="bold")
-    _print_table(console, tuple(column.name for column in cursor.description or ()), rows)
+        examples = example_searches(connection, collection.name)
+    for example in examples:
+        console.print(f"\n{example.query}", style="bold")
+        _print_table(console, example.columns, [tuple(map(str, row)) for row in example.rows])
 
 
 def _print_table(console: Console, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

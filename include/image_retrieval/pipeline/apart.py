@@ -5,8 +5,8 @@ from image_retrieval.containment import lies_inside
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
 from image_retrieval.shards import FORMER_FOLDER, KEPT_FOLDER, RUNS_FOLDER, folder_in
+from image_retrieval.store.collections import made_collections
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.reports import made_collections
 
 WHY = "resampled pictures would be listed as new images; choose another prefix or bucket"
 PARTS = {

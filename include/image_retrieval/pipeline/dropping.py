@@ -17,10 +17,10 @@ from image_retrieval.pipeline.pending import former_folder, settle
 from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder
 from image_retrieval.store import dropping
+from image_retrieval.store.collections import known_collections, made_collections
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.locks import SECONDS_FOR_A_LOCK, try_lock_collection
 from image_retrieval.store.pending import Pending, announce, read_pending
-from image_retrieval.store.reports import known_collections, made_collections
 
 log = structlog.get_logger()
 

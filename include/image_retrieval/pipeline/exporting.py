@@ -1,13 +1,12 @@
 """Export: what a collection's view shows, as Parquet parts."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import psycopg
 import pyarrow as pa
 import structlog
-from psycopg.rows import tuple_row
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
@@ -17,8 +16,9 @@ from image_retrieval.pipeline.dataset import COLUMNS, folder_of, now, read_manif
 from image_retrieval.settings import Settings
 from image_retrieval.shards import VECTORS_PER_GROUP, reading, writing
 from image_retrieval.spaces import VectorSpace
+from image_retrieval.store import datasets
 from image_retrieval.store.connection import Connection, connect
-from image_retrieval.store.sql import statement
+from image_retrieval.store.datasets import Span
 
 log = structlog.get_logger()
 ROWS_PER_PART = 100_000  # 400 MB of 1,024 dimensions
@@ -40,7 +40,7 @@ def export_collection(
     the folder.
     """
     store, folder = ObjectStore(settings), folder_of(uri)
-    with connect(settings, isolation=psycopg.IsolationLevel.REPEATABLE_READ) as connection:
+    with connect(settings, snapshot=True) as connection:
         require_export_apart(connection, collection, folder, settings)
         manifest = _plan(connection, collection, store, folder, rows_per_part)
         if manifest["complete"]:
@@ -68,13 +68,13 @@ def _plan(
     connection: Connection, collection: Collection, store: ObjectStore, folder: str, rows_per_part: int
 ) -> dict[str, Any]:
     """The manifest that is there, or a new one, which cuts the images by their ids into parts."""
-    shown = connection.execute(statement("dataset", "find_shown"), {"name": collection.name}).fetchone()
+    shown = datasets.find_shown(connection, collection.name)
     if shown is None:
         raise UserError(
             f"collection {collection.name!r} has no vectors yet: run `image-retrieval run {collection.name}`"
         )
-    model = {"name": shown["model"], "revision": shown["revision"], "digest": shown["digest"]}
-    what = {"collection": collection.name, "model": model, "dimensions": shown["dimensions"]}
+    model = {"name": shown.model, "revision": shown.revision, "digest": shown.digest}
+    what = {"collection": collection.name, "model": model, "dimensions": shown.dimensions}
     known = read_manifest(store, folder)
     if known is not None:
         if {name: known.get(name) for name in SAME} != what:
@@ -82,10 +82,10 @@ def _plan(
         return known
     if any(store.pages(folder, missing_ok=True)):
         raise UserError(f"{folder} is not empty and has no manifest of a data set: choose another folder")
-    vectors = VectorSpace(collection.name, shown["model"]).vector_table
-    spans = connection.execute(statement("dataset", "plan_parts", vectors=vectors), {"size": rows_per_part}).fetchall()
-    spans = spans or [{"first": 0, "last": -1}]  # a data set without rows is one, too
-    parts = [{"file": f"part-{number:05}.parquet", **span} for number, span in enumerate(spans)]
+    vectors = VectorSpace(collection.name, shown.model).vector_table
+    spans = datasets.plan_parts(connection, vectors, rows_per_part)
+    spans = spans or [Span(0, -1)]  # a data set without rows is one, too
+    parts = [{"file": f"part-{number:05}.parquet", **asdict(span)} for number, span in enumerate(spans)]
     manifest = {**what, "complete": False, "parts": parts}
     write_manifest(store, folder, manifest)
     return manifest
@@ -94,12 +94,10 @@ def _plan(
 def _tables(connection: Connection, vectors: str, part: dict[str, Any], dimensions: int) -> Iterator[pa.Table]:
     """The rows of a part, as many at a time as a row group has."""
     row = np.dtype([("head", ">i2", 2), ("vector", ">f2", (dimensions,))])  # what halfvec_send writes
-    with connection.cursor("part", row_factory=tuple_row) as cursor:
-        cursor.execute(statement("dataset", "read_part", vectors=vectors), part, binary=True)
-        while rows := cursor.fetchmany(VECTORS_PER_GROUP):
-            columns = dict(zip(COLUMNS.names, zip(*rows, strict=True), strict=True))
-            values = np.frombuffer(b"".join(columns.pop("image_embedding")), row)["vector"].astype(np.float32)
-            offsets = np.arange(len(rows) + 1, dtype=np.int32) * dimensions
-            found = {"image_embedding": pa.ListArray.from_arrays(offsets, values.reshape(-1))}
-            found |= {name: pa.array(column, COLUMNS.field(name).type) for name, column in columns.items()}
-            yield pa.table([found[name] for name in COLUMNS.names], schema=COLUMNS)
+    for rows in datasets.read_part(connection, vectors, Span(part["first"], part["last"]), VECTORS_PER_GROUP):
+        columns = dict(zip(COLUMNS.names, zip(*rows, strict=True), strict=True))
+        values = np.frombuffer(b"".join(columns.pop("image_embedding")), row)["vector"].astype(np.float32)
+        offsets = np.arange(len(rows) + 1, dtype=np.int32) * dimensions
+        found = {"image_embedding": pa.ListArray.from_arrays(offsets, values.reshape(-1))}
+        found |= {name: pa.array(column, COLUMNS.field(name).type) for name, column in columns.items()}
+        yield pa.table([found[name] for name in COLUMNS.names], schema=COLUMNS)

@@ -1,7 +1,7 @@
 """Index and report: what ends a run."""
 
 import time
-from typing import Any
+from typing import cast
 
 import structlog
 
@@ -12,20 +12,25 @@ from image_retrieval.objects import NotDeleted, ObjectStore
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder, run_folder
-from image_retrieval.store import models, vector_tables
+from image_retrieval.store import models, runs, vector_tables
 from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index
 from image_retrieval.store.recall import ensure_recall
-from image_retrieval.store.reports import missing_shards, read_run
-from image_retrieval.store.sql import statement
+from image_retrieval.store.runs import RunReport
 
 log = structlog.get_logger()
+
+
+class FinishedRun(RunReport, total=False):
+    """A run's report, and the shards that are missing; of a run that is not known nothing but its names and state."""
+
+    missing_shards: list[int]
 
 
 def run_is_known(collection: Collection, run_id: str, settings: Settings) -> bool:
     """Whether the run's listing came through."""
     with connect(settings) as connection:
-        return read_run(connection, collection.name, run_id) is not None
+        return runs.read_run(connection, collection.name, run_id) is not None
 
 
 def index_vectors(collection: Collection, run_id: str, settings: Settings) -> None:
@@ -35,21 +40,21 @@ def index_vectors(collection: Collection, run_id: str, settings: Settings) -> No
     """
     started = time.monotonic()
     declared = collection
-    key = {"collection": collection.name, "run_id": run_id}
     with connect(settings) as connection:
         collection = models.current(connection, declared)
     model = describe(model_folder(collection.model.source, collection.model.revision, settings, weights=False))
     plan = ensure_index(collection, settings)
     with connect(settings) as connection:
-        run = read_run(connection, collection.name, run_id) or {}
-        complete = not run.get("left_over") and not missing_shards(connection, collection.name, run_id)
+        run = runs.read_run(connection, collection.name, run_id)
+        left_over = run is not None and run["left_over"] > 0
+        complete = not left_over and not runs.missing_shards(connection, collection.name, run_id)
         known = vector_tables.lock_view(connection, collection)
-        if models.current(connection, declared).model.name == run.get("model") == collection.model.name:
+        if models.current(connection, declared).model.name == (run and run["model"]) == collection.model.name:
             shown = vector_tables.show_in_view(connection, collection, model.dimensions, complete=complete)
         else:  # a switch came meanwhile
-            shown = known["model"] if known else "nothing"
+            shown = known.model if known else "nothing"
         seconds = time.monotonic() - started
-        connection.execute(statement("report", "set_index_seconds"), {**key, "seconds": seconds})
+        runs.set_index_seconds(connection, collection.name, run_id, seconds)
     log.info("indexed", decision=plan.reason, view_shows=shown, seconds=round(seconds, 2))
 
 
@@ -60,28 +65,28 @@ def measure_recall(collection: Collection, settings: Settings) -> None:
     ensure_recall(collection, settings)
 
 
-def finish_run(collection: Collection, run_id: str, settings: Settings) -> dict[str, Any]:
+def finish_run(collection: Collection, run_id: str, settings: Settings) -> FinishedRun:
     """Close `retrieval.run` and return what it says; the state is `failed` where a shard is missing.
 
     Of the files that pass between tasks those of this run stay, and those of runs that are under way; the rest goes.
     """
-    key = {"collection": collection.name, "run_id": run_id}
     with connect(settings) as connection:
-        missing = missing_shards(connection, collection.name, run_id)
-        connection.execute(statement("report", "finish_run"), {**key, "state": "failed" if missing else "success"})
-        running = [row["run_id"] for row in connection.execute(statement("report", "running_runs"), key)]
-        report = read_run(connection, collection.name, run_id)
+        missing = runs.missing_shards(connection, collection.name, run_id)
+        runs.finish_run(connection, collection.name, run_id, failed=bool(missing))
+        running = runs.running_runs(connection, collection.name)
+        report = runs.read_run(connection, collection.name, run_id)
         if report is None:
-            return {**key, "state": "failed", "missing_shards": []}
+            names = {"collection": collection.name, "run_id": run_id}
+            return cast(FinishedRun, {**names, "state": "failed", "missing_shards": []})
         require_own(connection, work_place(settings), ObjectStore(settings), claim=False)
     _clear_work(collection, [run_id, *running], settings)
-    return {**report, "missing_shards": missing}
+    return cast(FinishedRun, {**report, "missing_shards": missing})
 
 
 def fail_run(collection: Collection, run_id: str, settings: Settings) -> None:
     """Close a run that ended early in `retrieval.run`, where it is there and still open. Its files stay."""
     with connect(settings) as connection:
-        connection.execute(statement("report", "fail_run"), {"collection": collection.name, "run_id": run_id})
+        runs.fail_run(connection, collection.name, run_id)
 
 
 def _clear_work(collection: Collection, kept_runs: list[str], settings: Settings) -> None:

@@ -15,16 +15,15 @@ from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.apart import require_apart
 from image_retrieval.pipeline.dataset import folder_of, read_manifest
-from image_retrieval.pipeline.listing import copy_listing, register_listed, require_declared
+from image_retrieval.pipeline.listing import copy_listing, require_declared
 from image_retrieval.pipeline.pending import finish_pending
 from image_retrieval.settings import Settings
 from image_retrieval.shards import VECTORS_PER_GROUP, reading
-from image_retrieval.store import loading, models, vector_tables
+from image_retrieval.store import datasets, listings, loading, models, vector_tables
+from image_retrieval.store.collections import dropped_meanwhile
 from image_retrieval.store.connection import Connection, connect
-from image_retrieval.store.copying import copy_in
 from image_retrieval.store.indexing import ensure_index
-from image_retrieval.store.reports import dropped_meanwhile
-from image_retrieval.store.sql import statement
+from image_retrieval.store.locks import lock_collection
 
 EXAMPLES = 10  # bad rows that are named; the others are counted
 UNIT = 2**-10  # how far from 1 half precision may leave a vector's length
@@ -61,7 +60,7 @@ def import_collection(
     _require_model(collection, manifest, model, description.dimensions, uri)
     report: dict[str, Any] = {"rows": 0, "written": 0, "unchanged": 0, "rejected": Counter(), "examples": []}
     with connect(settings) as connection:
-        connection.execute(statement("listing", "lock_collection"), {"collection": collection.name})
+        lock_collection(connection, collection.name)
         require_apart(connection, collection, settings)
         require_declared(connection, collection)
         finish_pending(connection, collection.name, settings, anew=True)
@@ -69,8 +68,8 @@ def import_collection(
         _record_digest(connection, collection, manifest, uri)
         vector_tables.ensure_vector_table(connection, collection, description.dimensions)
         copy_listing(connection, collection, store)
-        connection.execute(statement("dataset", "index_listed"))
-        register_listed(connection, collection)
+        datasets.index_listed(connection)
+        listings.register_listed(connection, collection.name)
         for place, first, batch in _batches(store, _files(store, uri, manifest)):
 
             def bad(reason: str, rows: Any, place: str = place, first: int = first) -> None:
@@ -173,11 +172,7 @@ def _usable(
     _, firsts = np.unique(paths, return_index=True)
     once = np.isin(np.arange(len(paths)), firsts)
     offered = pa.table({"number": pa.array(np.arange(len(paths))[once]), "uri": pa.array(paths[once], pa.string())})
-    connection.execute(statement("dataset", "create_offered"))
-    copy_in(connection, statement("dataset", "copy_offered"), offered)
-    key = {"collection": collection.name}
-    rows = connection.execute(statement("dataset", "find_offered"), key).fetchall()
-    connection.execute(statement("dataset", "forget_offered"))
+    rows = datasets.find_offered(connection, collection.name, offered)
     chosen = np.array([row["number"] for row in rows], np.int64)
     lost = np.setdiff1d(np.arange(len(paths)), chosen)
     bad(f"is no object of {collection.source}, or was given before", numbers[lost])

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
 import structlog
 
 from image_retrieval.errors import UserError
@@ -18,6 +17,7 @@ from image_retrieval.objects import ObjectFault, ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.shards import FORMER_FOLDER, folder_in
 from image_retrieval.store.connection import Connection, connect, session
+from image_retrieval.store.failures import DatabaseError
 from image_retrieval.store.locks import try_lock_collection
 from image_retrieval.store.pending import (
     Pending,
@@ -109,7 +109,7 @@ def settling(collection: str, settings: Settings) -> Iterator[None]:
     finally:
         try:
             settle(collection, settings)
-        except (UserError, psycopg.Error) as error:
+        except (UserError, DatabaseError) as error:
             log.warning("something is left to the next upkeep", collection=collection, error=str(error))
 
 

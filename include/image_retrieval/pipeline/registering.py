@@ -12,15 +12,16 @@ from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore, StoredObject
 from image_retrieval.pipeline.apart import require_apart
-from image_retrieval.pipeline.listing import COLUMNS, ID_KINDS, listed_row
+from image_retrieval.pipeline.listing import listed_row
 from image_retrieval.pipeline.names import resampled_uri
 from image_retrieval.pipeline.owning import pictures_place, require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending, replacing
 from image_retrieval.settings import Settings
-from image_retrieval.store import loading, models, vector_tables
+from image_retrieval.store import images, listings, loading, models, vector_tables
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.images import Registered
+from image_retrieval.store.locks import lock_collection
 from image_retrieval.store.pending import Pending, announce, read_pending
-from image_retrieval.store.sql import statement
 
 
 class ImageExists(UserError):
@@ -56,19 +57,18 @@ def register_image(
     `groups` are group_id and intra_id where the collection's id_pattern finds none. Listings and other changes of the
     collection wait until the transaction ends, or make this wait, for five seconds. Raises Dropped, UserError.
     """
-    _lock(connection, collection)
+    lock_collection(connection, collection.name, shortly=True)
     if vector_tables.lock_view(connection, collection) is None:
         raise Dropped(f"collection {collection.name!r} was dropped meanwhile")
     if models.shown(connection, collection).model.name != collection.model.name:
         raise UserError(f"collection {collection.name!r} was switched to another model meanwhile: send it again")
     finish_pending(connection, collection.name, settings)
-    key = {"collection": collection.name}
-    known = connection.execute(statement("service", "find_object"), {**key, "image_id": image_id}).fetchone()
+    known = images.find_object(connection, collection.name, image_id)
     suffix, *_ = FORMATS.get(picture.found.format, ("raw",))
-    uri = known["uri"] if known else f"{collection.source}{image_id}.{suffix}"
+    uri = known.uri if known else f"{collection.source}{image_id}.{suffix}"
     if not collection.takes(uri.removeprefix(collection.source)):
         raise UserError(f"{uri} matches none of the globs of collection {collection.name!r}: a listing would miss it")
-    if new and ((known and not known["deleted"]) or ObjectStore(settings).stat(uri)):
+    if new and ((known and not known.deleted) or ObjectStore(settings).stat(uri)):
         raise ImageExists(f"collection {collection.name!r} has an image {image_id!r} already")
     models.record_digest(connection, collection, picture.digest)
     models.record_source(connection, collection)
@@ -96,20 +96,20 @@ def _register(
     row = _registered(connection, collection, entry, groups)
     kept = None
     if picture.file:
-        kept = resampled_uri(collection, row["image_id"], settings)
+        kept = resampled_uri(collection, row.image_id, settings)
         store.write(kept, picture.file)
     found = picture.found
     facts = {
         name: getattr(found, name) for name in ("sha256", "width", "height", "format", "mode", "phash", "captured_at")
     }
     version = {"etag": entry.etag, "size": entry.size, "last_modified": entry.last_modified}
-    images = pa.Table.from_pylist(
-        [{"id": row["id"], **version, **facts, "resampled_uri": kept}], pa.schema(loading.COLUMNS.items())
+    loaded = pa.Table.from_pylist(
+        [{"id": row.id, **version, **facts, "resampled_uri": kept}], pa.schema(loading.COLUMNS.items())
     )
     values = pa.array(picture.vector, pa.float32())
     vectors = pa.FixedSizeListArray.from_arrays(values, len(values))
-    loading.load_vectors(connection, collection, images, pa.chunked_array([vectors]))
-    return str(row["image_id"])
+    loading.load_vectors(connection, collection, loaded, pa.chunked_array([vectors]))
+    return row.image_id
 
 
 def delete_image(
@@ -124,16 +124,14 @@ def delete_image(
     It goes once the transaction is committed, by `settle`, or before the next listing. Returns whether there was such
     an image, or an object of one that was deleted before and had not gone.
     """
-    _lock(connection, collection)
-    key = {"collection": collection.name, "image_id": image_id}
+    lock_collection(connection, collection.name, shortly=True)
     going = {change.uri for change in read_pending(connection, collection.name) if change.kind == "delete"}
     finish_pending(connection, collection.name, settings)
-    row = connection.execute(statement("service", "mark_deleted"), key).fetchone()
-    if row is None:
-        known = connection.execute(statement("service", "find_object"), key).fetchone()
-        return known is not None and known["uri"] in going
-    connection.execute(statement("service", "forget_rejection"), {**key, "uri": row["uri"]})
-    entry = (store or ObjectStore(settings)).stat(row["uri"])
+    uri = images.mark_deleted(connection, collection.name, image_id)
+    if uri is None:
+        known = images.find_object(connection, collection.name, image_id)
+        return known is not None and known.uri in going
+    entry = (store or ObjectStore(settings)).stat(uri)
     if entry is not None:
         change = Pending(collection.name, entry.uri, "delete", etag=entry.etag, last_modified=entry.last_modified)
         announce(connection, change)
@@ -145,7 +143,7 @@ def make_collection(connection: Connection, collection: Collection, settings: Se
     require_apart(connection, collection, settings)
     for place in (work_place(settings), pictures_place(settings)):
         require_own(connection, place, ObjectStore(settings))
-    _lock(connection, collection)
+    lock_collection(connection, collection.name, shortly=True)
     finish_pending(connection, collection.name, settings, anew=True)
     folder = model_folder(collection.model.source, collection.model.revision, settings, weights=False)
     model = describe(folder)
@@ -154,28 +152,15 @@ def make_collection(connection: Connection, collection: Collection, settings: Se
     vector_tables.show_in_view(connection, collection, model.dimensions, complete=True)
 
 
-def _lock(connection: Connection, collection: Collection) -> None:
-    connection.execute("SET LOCAL lock_timeout = '5s'")
-    connection.execute(statement("listing", "lock_collection"), {"collection": collection.name})
-
-
 def _registered(
     connection: Connection, collection: Collection, entry: StoredObject, groups: tuple[str | None, str | None]
-) -> dict[str, Any]:
-    """The object's row in `retrieval.image`, made or brought up to date by the statements of a listing."""
-    listed = StoredObject(
-        entry.uri, entry.uri.removeprefix(collection.source), entry.etag, entry.size, entry.last_modified
-    )
-    *facts, group_id, intra_id = listed_row(listed, collection)
-    key = {"collection": collection.name}
-    connection.execute(statement("listing", "create_listed"))
-    with connection.cursor().copy(statement("listing", "copy_listed")) as copy:
-        copy.set_types(COLUMNS)
-        copy.write_row((*facts, group_id or groups[0], intra_id or groups[1]))
-    for kind in ID_KINDS:
-        connection.execute(statement("listing", "register"), {**key, "kind": kind})
-    connection.execute(statement("listing", "restore"), key)
-    connection.execute(statement("listing", "regroup"), key)
-    row = connection.execute(statement("service", "find_registered"), {**key, "uri": entry.uri}).fetchone()
-    assert row is not None
-    return row
+) -> Registered:
+    """The object's row in `retrieval.image`, made or brought up to date as a listing does."""
+    key = entry.uri.removeprefix(collection.source)
+    listed = listed_row(StoredObject(entry.uri, key, entry.etag, entry.size, entry.last_modified), collection)
+    with listings.writing_listed(connection) as write:
+        write(listed._replace(group_id=listed.group_id or groups[0], intra_id=listed.intra_id or groups[1]))
+    listings.register_listed(connection, collection.name)
+    listings.restore(connection, collection.name)
+    listings.regroup(connection, collection.name)
+    return images.find_registered(connection, collection.name, entry.uri)

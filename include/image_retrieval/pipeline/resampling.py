@@ -18,7 +18,7 @@ from image_retrieval.objects import NameUnsupported, ObjectFault, ObjectStore
 from image_retrieval.pipeline.evidence import DOUBTFUL, Evidence
 from image_retrieval.pipeline.names import resampled_uri
 from image_retrieval.settings import Settings
-from image_retrieval.shards import ROWS_PER_GROUP, facts_of, reading, resampled_schema, shard_files, writing
+from image_retrieval.shards import ROWS_PER_GROUP, Shard, facts_of, reading, resampled_schema, writing
 
 log = structlog.get_logger()
 Row = dict[str, Any]
@@ -40,7 +40,7 @@ def resample_shard(
     """
     started = time.monotonic()
     store = ObjectStore(settings)
-    files = shard_files(settings.work_uri, collection.name, run_id, shard)
+    files = Shard(collection.name, run_id, shard).files(settings.work_uri)
     if store.exists(files.resampled):
         log.info("already resampled", shard=shard)
         return

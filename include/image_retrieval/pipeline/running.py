@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import structlog
 
 from image_retrieval.collection import Collection
-from image_retrieval.pipeline.finishing import fail_run, finish_run, index_vectors, measure_recall
-from image_retrieval.pipeline.listing import Plan, list_images
+from image_retrieval.pipeline.finishing import FinishedRun, fail_run, finish_run, index_vectors, measure_recall
+from image_retrieval.pipeline.listing import list_images
 from image_retrieval.pipeline.resampling import resample_shard
 from image_retrieval.pipeline.upserting import upsert_shard
 from image_retrieval.settings import Settings
-from image_retrieval.shards import shard_files
+from image_retrieval.shards import Shard
 from image_retrieval.store import models
+from image_retrieval.store.collections import dropped_meanwhile
 from image_retrieval.store.connection import connect
-from image_retrieval.store.reports import dropped_meanwhile
+from image_retrieval.store.runs import RunPlan
 
 Progress = Callable[[str, int], None]
 
@@ -29,9 +29,9 @@ def run_collection(
     full: bool = False,
     requeue: bool = False,
     shard_size: int | None = None,
-    planned: Callable[[Plan], None] = lambda plan: None,
+    planned: Callable[[RunPlan], None] = lambda plan: None,
     progress: Progress = lambda stage, done: None,
-) -> dict[str, Any]:
+) -> FinishedRun:
     """List, resample, embed, upsert, index, measure recall, report. Returns the run's report.
 
     `planned` hears what the listing found, `progress` each stage's images as they are done.
@@ -84,7 +84,7 @@ def embed(
     from image_retrieval.embedding.backends import load_engine
     from image_retrieval.embedding.program import embed_shard
 
-    files = shard_files(settings.work_uri, collection.name, run_id, shard)
+    files = Shard(collection.name, run_id, shard).files(settings.work_uri)
     embed_shard(
         files.resampled,
         files.embeddings,

@@ -7,12 +7,11 @@ runs feed both tables. Then one transaction lets the view show the other table.
 import math
 import time
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import structlog
-from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
 from image_retrieval.collection import Collection, ModelOptions
@@ -21,27 +20,45 @@ from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.finishing import finish_run
-from image_retrieval.pipeline.listing import Plan, manifest_facts, require_ready, write_manifests
+from image_retrieval.pipeline.listing import manifest_facts, require_ready, write_manifests
 from image_retrieval.pipeline.moving import follow_model
 from image_retrieval.pipeline.running import Progress, run_shards
 from image_retrieval.settings import Settings
-from image_retrieval.shards import KEPT_MANIFEST, run_folder
+from image_retrieval.shards import KEPT_MANIFEST, Shard, run_folder
 from image_retrieval.spaces import VectorSpace
-from image_retrieval.store import models, vector_tables
-from image_retrieval.store.comparing import compare_models
+from image_retrieval.store import models, runs, switches, vector_tables
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.indexing import ensure_index
-from image_retrieval.store.locks import insist
+from image_retrieval.store.locks import insist, lock_collection, wait_shortly
+from image_retrieval.store.model_comparison import compare_models
 from image_retrieval.store.recall import ensure_recall
-from image_retrieval.store.sql import statement
+from image_retrieval.store.runs import RunPlan
+from image_retrieval.store.switches import ModelInUse, SwitchDue
 
 ROUNDS = 5  # of one command: each takes what came during the one before
 
 log = structlog.get_logger()
 
 
+State = Literal["shown", "incoming", "kept"]
+
+
 class Uncovered(UserError):
     """Images have no vector under the other model yet."""
+
+
+class CollectionModel(TypedDict):
+    """A model that a collection has vectors of.
+
+    `incoming`: a switch to it is open. What is `kept` will be dropped after `until`, if that is known.
+    """
+
+    collection: str
+    model: str
+    dimensions: int
+    source: str
+    state: State
+    until: datetime | None
 
 
 def switch_collection(
@@ -96,24 +113,23 @@ def wanted_model(
 
 def plan_switch(
     collection: Collection, model: ModelOptions, run_id: str, settings: Settings, *, shard_size: int | None = None
-) -> Plan:
+) -> RunPlan:
     """Open the switch to a model, or go on with it, and write a manifest per shard of what it has no vectors of.
 
     A run of that name that is still running keeps its plan. A switch to a third model is given up. Raises UserError
     where the collection has no vectors, and where `collections.yaml` is bringing another model in.
     """
     started = time.monotonic()
-    run = {"collection": collection.name, "run_id": run_id}
     store = ObjectStore(settings)
     with connect(settings) as connection:
         require_ready(connection, collection, store, settings)
-        connection.execute(statement("listing", "lock_collection"), run)
-        known = connection.execute(statement("listing", "find_plan"), run).fetchone()
+        lock_collection(connection, collection.name)
+        known = runs.find_plan(connection, collection.name, run_id)
         if known is not None:
-            log.info("keeps the plan of this run", **known)
-            return Plan(**known)
+            log.info("keeps the plan of this run", **asdict(known))
+            return known
         shown = _shown(connection, collection)
-        due = anew = 0
+        found = SwitchDue(0, 0)
         number = None
         facts: dict[str, str] = {}
         target = collection.model_copy(update={"model": model})
@@ -123,23 +139,26 @@ def plan_switch(
             facts = manifest_facts(target, description, models.register_model(connection, target, description))
             follow_model(connection, target, settings)  # runs that feed it ask the database where it is
             vector_tables.ensure_vector_table(connection, target, description.dimensions)
-            number = _opened(connection, shown, target)
-            connection.execute(
-                statement("switch", "create_due", vectors=shown.vector_table, target=target.vector_table),
-                {"to_model": model.name},
-            )
-            counts = connection.execute(statement("switch", "count_due")).fetchone() or {}
-            due, anew = counts["due"], counts["anew"]
-        size = max(shard_size or collection.shard_size, math.ceil(due / collection.max_shards))
-        plan = Plan(due, due, 0, 0, 0, math.ceil(due / size), 0)
+            switches.open_switch(connection, collection.name, shown.model.name, model.name)
+            number = _open(connection, collection, model.name)
+            found = switches.find_due(connection, shown.space, target.space)
+        size = max(shard_size or collection.shard_size, math.ceil(found.due / collection.max_shards))
+        plan = RunPlan(
+            listed=found.due,
+            new=found.due,
+            changed=0,
+            restored=0,
+            gone=0,
+            shards=math.ceil(found.due / size),
+            left_over=0,
+        )
         if plan.shards:
             store.delete_under(run_folder(settings.work_uri, collection.name, run_id))
-            rows = statement("switch", "read_due")
-            write_manifests(connection, rows, KEPT_MANIFEST, run, settings, range(plan.shards), size, facts)
-        connection.execute(statement("listing", "forget_run"), run)
-        row = {**run, **asdict(plan), "model": model.name, "also": None, "switch": number}
-        connection.execute(statement("listing", "write_run"), {**row, "seconds": time.monotonic() - started})
-    log.info("switch planned", to=model.name, images=due, without_kept_picture=anew, shards=plan.shards)
+            batches = switches.read_due(connection, size)
+            write_manifests(batches, KEPT_MANIFEST, Shard(collection.name, run_id, 0), settings, facts)
+        seconds = time.monotonic() - started
+        runs.record_plan(connection, collection.name, run_id, plan, model=model.name, switch=number, seconds=seconds)
+    log.info("switch planned", to=model.name, images=found.due, without_kept_picture=found.anew, shards=plan.shards)
     return plan
 
 
@@ -151,21 +170,19 @@ def check_switch(collection: Collection, model: str, settings: Settings) -> dict
     with connect(settings) as connection:
         shown = _shown(connection, collection)
         if shown.model.name == model:
-            done = connection.execute(
-                statement("switch", "find_switched"), {"collection": collection.name, "to_model": model}
-            ).fetchone()
-            return {"from": done["from_model"], "to": model, **(done["checks"] or {})} if done else {"to": model}
+            done = switches.find_finished(connection, collection.name, model)
+            return {"from": done.from_model, "to": model, **(done.checks or {})} if done else {"to": model}
         number = _open(connection, collection, model)
         target = models.under(connection, collection, model)
     ensure_index(target, settings)
     recalls = {entry.model.name: ensure_recall(entry, settings) for entry in (shown, target)}
     with connect(settings) as connection:
         checks = {
-            **_coverage(connection, shown, target),
+            **asdict(switches.count_covered(connection, shown.space, target.space)),
             "recall": {name: found.recall if found else 1.0 for name, found in recalls.items()},
             **compare_models(connection, shown, target),
         }
-        connection.execute(statement("switch", "write_checks"), {"id": number, "checks": Jsonb(checks)})
+        switches.write_checks(connection, number, checks)
     figures = {"from": shown.model.name, "to": model, **checks}
     log.info("models side by side", **figures)
     return figures
@@ -182,24 +199,23 @@ def complete_switch(collection: Collection, model: str, settings: Settings) -> N
 
 def _complete(collection: Collection, model: str, settings: Settings) -> None:
     with connect(settings) as connection:
-        connection.execute(statement("listing", "lock_collection"), {"collection": collection.name})
+        lock_collection(connection, collection.name)
         shown = _shown(connection, collection)
         if shown.model.name == model:
             log.info("is switched already", to=model)
             return
         _open(connection, collection, model)
         target = models.under(connection, collection, model)
-        counts = _coverage(connection, shown, target)
-        missing = counts["images"] - counts["covered"] - counts["rejected"]
+        counts = switches.count_covered(connection, shown.space, target.space)
+        missing = counts.images - counts.covered - counts.rejected
         if missing:
             raise Uncovered(
-                f"{missing} of {counts['images']} images of collection {collection.name!r} have no vector under model "
+                f"{missing} of {counts.images} images of collection {collection.name!r} have no vector under model "
                 f"{model!r} yet: the switch stays open; run it again"
             )
         _show(connection, collection, target)
-        names = {"collection": collection.name, "from_model": shown.model.name, "to_model": model}
-        connection.execute(statement("switch", "record"), names)
-    log.info("switched", before=shown.model.name, now=model, **counts)
+        switches.record(connection, collection.name, shown.model.name, model)
+    log.info("switched", before=shown.model.name, now=model, **asdict(counts))
     if collection.model.name != model:
         log.info("collections.yaml still names the former model: this holds until it names another", model=model)
 
@@ -214,54 +230,52 @@ def roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
 
 
 def _roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
-    key = {"collection": collection.name}
     with connect(settings) as connection:
-        connection.execute(statement("listing", "lock_collection"), key)
+        lock_collection(connection, collection.name)
         shown = _shown(connection, collection)
-        if connection.execute(statement("switch", "give_up"), key).rowcount:
+        if switches.give_up(connection, collection.name):
             log.info("the switch was given up", stays=shown.model.name)
             return {"before": shown.model.name, "now": shown.model.name}
-        undone = connection.execute(statement("switch", "find_undone"), key).fetchone()
-        if undone is None:
+        latest = switches.find_latest(connection, collection.name)
+        if latest is None:
             raise UserError(f"collection {collection.name!r} was not switched: there is no model to go back to")
-        former = undone["from_model"]
-        if not undone["kept"]:
+        former = latest.from_model
+        if not latest.kept:
             raise UserError(
                 f"the vectors of collection {collection.name!r} under model {former!r} were dropped after "
                 f"{settings.keep_vectors_days:g} days: switch to that model instead"
             )
         _show(connection, collection, models.under(connection, collection, former))
-        connection.execute(statement("switch", "roll_back"), {"id": undone["id"]})
+        switches.mark_rolled_back(connection, latest.id)
     log.info("rolled back", before=shown.model.name, now=former)
     return {"before": shown.model.name, "now": former}
 
 
 def give_up_switch(collection: Collection, settings: Settings) -> None:
     """End the open switch, if there is one, without having switched."""
-    key = {"collection": collection.name}
     with connect(settings) as connection:
-        connection.execute(statement("listing", "lock_collection"), key)
-        connection.execute(statement("switch", "give_up"), key)
+        lock_collection(connection, collection.name)
+        switches.give_up(connection, collection.name)
     log.info("the switch was given up")
 
 
-def list_models(settings: Settings) -> list[dict[str, Any]]:
-    """The models that each collection has vectors of: `collection`, `model`, `dimensions`, `source`, `state`, `until`.
-
-    The state is `shown`, `incoming` (a switch is open), or `kept`; what is kept will be dropped after `until`, if that
-    is told.
-    """
-    with connect(settings, keep_limits=True) as connection:
-        rows = connection.execute(statement("switch", "list_models")).fetchall()
+def list_models(settings: Settings) -> list[CollectionModel]:
+    """The models that each collection has vectors of, the shown one first."""
     kept = timedelta(days=settings.keep_vectors_days)
-    return [
-        {
-            **{name: row[name] for name in ("collection", "model", "dimensions", "source")},
-            "state": (state := "shown" if row["shown"] else "incoming" if row["incoming"] else "kept"),
-            "until": row["left_at"] + kept if state == "kept" and row["left_at"] else None,
-        }
-        for row in rows
-    ]
+    with connect(settings, keep_limits=True) as connection:
+        return [_in_use(row, kept) for row in switches.list_models(connection)]
+
+
+def _in_use(row: ModelInUse, kept: timedelta) -> CollectionModel:
+    state: State = "shown" if row.shown else "incoming" if row.incoming else "kept"
+    return {
+        "collection": row.collection,
+        "model": row.model,
+        "dimensions": row.dimensions,
+        "source": row.source,
+        "state": state,
+        "until": row.left_at + kept if state == "kept" and row.left_at else None,
+    }
 
 
 def drop_expired_vectors(settings: Settings, *, dry_run: bool = False) -> list[str]:
@@ -270,38 +284,29 @@ def drop_expired_vectors(settings: Settings, *, dry_run: bool = False) -> list[s
     Those of a collection that is read without a pause stay until the next time. `dry_run` only tells of them.
     """
     with connect(settings) as connection:
-        expired = _expired(connection, settings)
+        expired = switches.find_expired(connection, settings.keep_vectors_days)
     if dry_run:
-        return [_table(row) for row in expired]
+        return [space.vector_table for space in expired]
     dropped = []
-    for row in expired:
+    for space in expired:
         try:
-            if insist(row["collection"], partial(_drop, row, settings)):
-                dropped.append(_table(row))
+            if insist(space.collection, partial(_drop, space, settings)):
+                dropped.append(space.vector_table)
         except Unavailable as error:
-            log.warning("a former model's vectors are not dropped yet", table=_table(row), reason=str(error))
+            log.warning("a former model's vectors are not dropped yet", table=space.vector_table, reason=str(error))
     log.info("dropped the vectors of former models", tables=dropped)
     return dropped
 
 
-def _drop(row: dict[str, str], settings: Settings) -> bool:
+def _drop(space: VectorSpace, settings: Settings) -> bool:
     """Drop what is still expired; returns whether it was."""
     with connect(settings) as connection:
-        connection.execute(statement("listing", "lock_collection"), row)
-        if row not in _expired(connection, settings):
+        lock_collection(connection, space.collection)
+        if space not in switches.find_expired(connection, settings.keep_vectors_days):
             return False
-        connection.execute(statement("switch", "lock_timeout"))  # its reference to retrieval.image locks that, too
-        connection.execute(statement("switch", "drop_vectors"), row)
+        wait_shortly(connection)  # its reference to retrieval.image locks that, too
+        vector_tables.drop_vectors(connection, space)
     return True
-
-
-def _expired(connection: Connection, settings: Settings) -> list[dict[str, str]]:
-    """`collection` and `model` of the vectors whose time is over."""
-    return connection.execute(statement("switch", "find_expired"), {"days": settings.keep_vectors_days}).fetchall()
-
-
-def _table(row: dict[str, str]) -> str:
-    return VectorSpace(row["collection"], row["model"]).vector_table
 
 
 def _shown(connection: Connection, collection: Collection) -> Collection:
@@ -323,40 +328,20 @@ def _require_settled(connection: Connection, collection: Collection, shown: Coll
         )
 
 
-def _opened(connection: Connection, shown: Collection, target: Collection) -> int:
-    """The number of the open switch to the target; one to another model is given up."""
-    key = {"collection": shown.name}
-    wanted = {"from_model": shown.model.name, "to_model": target.model.name}
-    found = connection.execute(statement("switch", "find_open"), key).fetchone()
-    if found is None or {name: found[name] for name in wanted} != wanted:
-        connection.execute(statement("switch", "give_up"), key)
-        connection.execute(statement("switch", "open_switch"), key | wanted)
-    return _open(connection, target, target.model.name)
-
-
 def _open(connection: Connection, collection: Collection, model: str) -> int:
     """The number of the open switch to a model. Raises UserError where there is none."""
-    found = connection.execute(statement("switch", "find_open"), {"collection": collection.name}).fetchone()
-    if found is None or found["to_model"] != model:
+    found = switches.find_open(connection, collection.name)
+    if found is None or found.to_model != model:
         raise UserError(f"no switch of collection {collection.name!r} to model {model!r} is open: it was given up")
-    return int(found["id"])
-
-
-def _coverage(connection: Connection, shown: Collection, target: Collection) -> dict[str, int]:
-    """How many images are shown, how many of them have a vector under the other model, or a last word of it."""
-    row = connection.execute(
-        statement("switch", "count_covered", vectors=shown.vector_table, target=target.vector_table),
-        {"to_model": target.model.name},
-    ).fetchone()
-    return dict(row or {})
+    return found.id
 
 
 def _show(connection: Connection, collection: Collection, target: Collection) -> None:
     """Show the target in the place of what is shown, and let it hold; UserError where the view is being read."""
     known = vector_tables.lock_view(connection, collection)
     assert known is not None
-    row = connection.execute(statement("switch", "find_options"), {"model": target.model.name}).fetchone() or {}
-    connection.execute(statement("switch", "lock_timeout"))
-    vector_tables.replace_view(connection, target, row["dimensions"], known)
-    names = {"collection": collection.name, "from_model": known["model"], "to_model": target.model.name}
-    connection.execute(statement("switch", "overrule"), {**names, "declared": collection.model.name})
+    model = models.find_model(connection, target.model.name)
+    assert model is not None
+    wait_shortly(connection)
+    vector_tables.replace_view(connection, target, model.dimensions, known)
+    switches.overrule(connection, collection.name, collection.model.name)

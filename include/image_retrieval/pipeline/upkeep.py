@@ -14,16 +14,15 @@ from image_retrieval.pipeline.pending import settle_all
 from image_retrieval.pipeline.removing import count_expired, find_orphans, remove_expired
 from image_retrieval.settings import Settings
 from image_retrieval.store import models
-from image_retrieval.store.connection import Connection, connect
-from image_retrieval.store.duplicates import find_duplicates
+from image_retrieval.store.collections import made_collections, stored_collections
+from image_retrieval.store.connection import connect
+from image_retrieval.store.duplicates import Unhashed, find_duplicates, find_unhashed, set_hashes
 from image_retrieval.store.indexing import ensure_index
-from image_retrieval.store.reports import made_collections, stored_collections
-from image_retrieval.store.sql import statement
-from image_retrieval.store.vacuuming import ensure_vacuumed
+from image_retrieval.store.vacuum import ensure_vacuumed
+from image_retrieval.store.vector_tables import is_there
 
 BATCH = 500
 READERS = 8
-Row = dict[str, Any]
 
 log = structlog.get_logger()
 
@@ -45,7 +44,7 @@ def kept_collections(settings: Settings) -> dict[str, Kept]:
         listed = load_collections(settings.collections_path) | made_collections(connection)
         known = stored_collections(connection) | listed
         shown = {name: models.shown(connection, entry) for name, entry in known.items()}
-        return {name: Kept(entry, name in listed) for name, entry in shown.items() if _has_vectors(connection, entry)}
+        return {name: Kept(entry, name in listed) for name, entry in shown.items() if is_there(connection, entry.space)}
 
 
 def finish_changes(settings: Settings) -> dict[str, int]:
@@ -99,33 +98,28 @@ def hash_images(collection: Collection, settings: Settings) -> int:
         return 0
     store, hashed = ObjectStore(settings), 0
 
-    def work(row: Row) -> Row:
+    def work(image: Unhashed) -> int | None:
         try:
-            data = store.read(row["resampled_uri"])
+            data = store.read(image.resampled_uri)
         except ObjectFault:
-            return {**row, "phash": None}
-        return {**row, "phash": hash_of_resampled(data, row["width"], row["height"], collection.resample)}
+            return None
+        return hash_of_resampled(data, image.width, image.height, collection.resample)
 
-    for rows in _unhashed(collection, settings):
-        found = [row for row in in_order(work, rows, READERS) if row["phash"] is not None]
-        with connect(settings) as connection, connection.cursor() as cursor:
-            cursor.executemany(statement("duplicates", "set_hash"), found)
+    for images in _unhashed(collection, settings):
+        hashes = zip(images, in_order(work, images, READERS), strict=True)
+        found = [(image, phash) for image, phash in hashes if phash is not None]
+        with connect(settings) as connection:
+            set_hashes(connection, found)
         hashed += len(found)
     return hashed
 
 
-def _unhashed(collection: Collection, settings: Settings) -> Iterator[list[Row]]:
+def _unhashed(collection: Collection, settings: Settings) -> Iterator[list[Unhashed]]:
     after = 0
     while True:
-        wanted = {"collection": collection.name, "after": after, "limit": BATCH}
         with connect(settings) as connection:
-            rows = connection.execute(statement("duplicates", "find_unhashed"), wanted).fetchall()
-        if not rows:
+            images = find_unhashed(connection, collection.name, after, BATCH)
+        if not images:
             return
-        yield rows
-        after = rows[-1]["id"]
-
-
-def _has_vectors(connection: Connection, collection: Collection) -> bool:
-    names = {"collection": collection.space.collection, "model": collection.space.model}
-    return connection.execute(statement("view", "find_space"), names).fetchone() is not None
+        yield images
+        after = images[-1].id

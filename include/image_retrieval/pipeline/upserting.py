@@ -11,10 +11,10 @@ from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
-from image_retrieval.shards import facts_of, reading, seconds_spent, shard_files
-from image_retrieval.store import loading, models
+from image_retrieval.shards import Shard, facts_of, reading, seconds_spent
+from image_retrieval.store import loading, models, runs, switches
 from image_retrieval.store.connection import Connection, connect
-from image_retrieval.store.sql import statement
+from image_retrieval.store.locks import keep_removals_out
 
 log = structlog.get_logger()
 
@@ -27,7 +27,7 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
     """
     started = time.monotonic()
     store = ObjectStore(settings)
-    files = shard_files(settings.work_uri, collection.name, run_id, shard)
+    files = Shard(collection.name, run_id, shard).files(settings.work_uri)
     with reading(store, files.resampled) as file:
         images = file.read([name for name in file.schema_arrow.names if name != "pixels"])
         resample_seconds = seconds_spent(file)
@@ -53,16 +53,16 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
         if loading.shard_is_loaded(connection, run):
             log.info("already upserted", shard=shard)
             return
-        planned = models.find_run(connection, collection.name, run_id)
+        planned = runs.find_run(connection, collection.name, run_id)
         entry = models.models_of(connection, collection, run_id)[shard]
         # a listing under its own model tells what is known of an image; all else adds vectors
-        leads = planned["switch"] is None and entry.model.name == planned["model"]
-        also = models.under(connection, collection, planned["also"]) if leads and planned["also"] else None
+        leads = planned.switch is None and entry.model.name == planned.model
+        also = models.under(connection, collection, planned.also) if leads and planned.also else None
         rejections = _rejections("embed", entry.model.name, lost)
         if leads:
             rejections = _rejections("resample", None, unusable) + rejections
-        elif planned["switch"] is not None:
-            loading.keep_removals_out(connection, collection)  # before the images, as removals do
+        elif planned.switch is not None:
+            keep_removals_out(connection, collection.name)  # before the images, as removals do
             present = _present(connection, usable)
             usable, vectors = usable.filter(present), vectors.filter(present)
         models.record_digest(connection, entry, digest)
@@ -86,10 +86,8 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
 
 def _present(connection: Connection, images: pa.Table) -> pa.ChunkedArray:
     """Which of these images are still of the version that was embedded, until the transaction ends."""
-    span = pc.min_max(images["id"]).as_py()
-    given = {"ids": images["id"].to_pylist(), "etags": images["etag"].to_pylist(), **span}
-    rows = connection.execute(statement("switch", "lock_present"), given).fetchall()
-    return pc.is_in(images["id"], pa.array([row["id"] for row in rows], pa.int64()))
+    present = switches.lock_present(connection, images["id"].to_pylist(), images["etag"].to_pylist())
+    return pc.is_in(images["id"], pa.array(present, pa.int64()))
 
 
 def _rejections(stage: str, model: str | None, images: pa.Table) -> list[dict[str, Any]]:

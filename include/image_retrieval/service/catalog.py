@@ -12,9 +12,15 @@ from image_retrieval.collection import Collection, ModelOptions, load_collection
 from image_retrieval.models.calibration import Calibration, calibration_of, usable_calibrations
 from image_retrieval.service.errors import Refused
 from image_retrieval.settings import Settings
+from image_retrieval.store.collections import (
+    find_shown,
+    known_collections,
+    made_collection,
+    made_collections,
+    stored_collections,
+    unread_keys,
+)
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.reports import made_collection, made_collections, stored_collections, unread_keys
-from image_retrieval.store.sql import statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +69,17 @@ def _load(path: Path, changed: int) -> dict[str, Collection]:  # noqa: ARG001
 
 def shown_collection(connection: Connection, settings: Settings, name: str) -> Shown:
     """A collection that can be searched. Raises Refused (404)."""
-    row = connection.execute(statement("service", "find_shown"), {"name": name}).fetchone()
+    row = find_shown(connection, name)
     if row is None:
         raise unknown_collection(connection, name)
     made = made_collection(connection, name)  # before the file: an entry that came later takes nothing over
     listed = None if made else listed_collections(settings).get(name)
     model = ModelOptions.model_construct(  # whatever the table holds is shown
-        name=row["model"],
-        source=row["model_source"],
-        revision=row["revision"],
-        dtype=row["dtype"] or (listed.model.dtype if listed else "float32"),
-        use_cls_token=row["use_cls_token"],
+        name=row.model,
+        source=row.model_source,
+        revision=row.revision,
+        dtype=row.dtype or (listed.model.dtype if listed else "float32"),
+        use_cls_token=row.use_cls_token,
     )
     if listed and listed.model.name == model.name:  # whoever loads it compares its digest
         moved = {"source": listed.model.source, "revision": listed.model.revision}
@@ -82,10 +88,10 @@ def shown_collection(connection: Connection, settings: Settings, name: str) -> S
     return Shown(
         collection.model_copy(update={"model": model}),  # collections.yaml may name the next one already
         model,
-        row["family"],
-        row["dimensions"],
-        row["digest"],
-        usable_calibrations(row["calibration"]),
+        row.family,
+        row.dimensions,
+        row.digest,
+        usable_calibrations(row.calibration),
         made=made is not None,
         listed=listed is not None,
         unread=unread_keys(connection, name) if made else (),
@@ -105,7 +111,7 @@ def require_changeable(shown: Shown) -> None:
 
 def unknown_collection(connection: Connection, name: str) -> Refused:
     """The refusal that tells which collections there are."""
-    names = [row["name"] for row in connection.execute(statement("service", "list_shown"))]
+    names = [known.name for known in known_collections(connection)]
     there = ", ".join(names[:20]) or "none"
     return Refused(404, "unknown_collection", f"there is no collection {name[:80]!r}", f"there are: {there}")
 

@@ -4,7 +4,6 @@ import re
 from http import HTTPStatus
 from typing import Any
 
-import psycopg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,7 +16,7 @@ from image_retrieval.errors import Dropped, ImageRejected, Unavailable, UserErro
 from image_retrieval.inputs import rejection_of
 from image_retrieval.logs import failure
 from image_retrieval.objects import ObjectFault, StoreUnavailable
-from image_retrieval.store.failures import DatabaseUnavailable
+from image_retrieval.store.failures import DatabaseError, DatabaseUnavailable, kind_of, message_of
 
 log = structlog.get_logger()
 UNREAD = (401, 408, 413, 429, 503)  # may be answered before the whole request is here
@@ -71,22 +70,21 @@ def refusal_of(error: Exception) -> Refused:
             return Refused(error.status_code, _word(error.status_code), str(error.detail))
         case UnicodeEncodeError():
             return Refused(422, "invalid", "a text holds what is no text: lone surrogates")
-        case psycopg.DataError():
-            told = error.diag.message_primary or str(error).partition("\n")[0]
-            return Refused(422, "invalid", f"a value cannot be used: {told[:200]}")
-        case psycopg.errors.InsufficientPrivilege() | psycopg.errors.ReadOnlySqlTransaction():
-            return Refused(403, "forbidden", "the service's own database role may not do this")
-        case psycopg.errors.LockNotAvailable():
-            return Refused(503, "busy", "a run lists this collection right now", "try again in a moment", wait=5)
-        case (
-            psycopg.OperationalError()
-            | psycopg.errors.TransactionTimeout()
-            | psycopg.errors.IdleInTransactionSessionTimeout()
-        ):
-            return Refused(503, "unavailable", "the database does not answer in time", wait=5)
+        case DatabaseError() if (kind := kind_of(error)) is not None:
+            return _database_refusal(kind, error)
         case _:
             log.error("failed", **failure(error))
             return Refused(500, "internal_error", "the service failed; its log tells more")
+
+
+def _database_refusal(kind: str, error: DatabaseError) -> Refused:
+    if kind == "value":
+        return Refused(422, "invalid", f"a value cannot be used: {message_of(error)[:200]}")
+    if kind == "right":
+        return Refused(403, "forbidden", "the service's own database role may not do this")
+    if kind == "locked":
+        return Refused(503, "busy", "a run lists this collection right now", "try again in a moment", wait=5)
+    return Refused(503, "unavailable", "the database does not answer in time", wait=5)
 
 
 def require_gone(left: list[str]) -> None:
@@ -132,7 +130,7 @@ def tell_errors(app: FastAPI) -> None:
         UnicodeEncodeError,
     ):
         app.add_exception_handler(kind, told)
-    app.add_exception_handler(psycopg.Error, told)
+    app.add_exception_handler(DatabaseError, told)
     app.add_middleware(Unforeseen)
 
 

@@ -5,7 +5,6 @@ import threading
 import time
 from contextlib import suppress
 
-import psycopg
 import structlog
 
 from image_retrieval.errors import ImageRejected, UserError
@@ -14,7 +13,8 @@ from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.state import Service
 from image_retrieval.store.connection import Pooled, notifications
-from image_retrieval.store.sql import statement
+from image_retrieval.store.failures import DatabaseError
+from image_retrieval.store.queries import listen
 
 log = structlog.get_logger()
 AGAIN_SECONDS = 5  # after a lost connection
@@ -42,7 +42,7 @@ class Listener:
         while not self._ended.is_set():
             try:
                 with notifications(self._service.settings) as connection:
-                    connection.execute(statement("service", "listen"))
+                    listen(connection)
                     while not self._ended.is_set():
                         for notice in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
                             self._embed(notice.payload)
@@ -63,5 +63,5 @@ class Listener:
                     with self._service.transaction() as connection:
                         shown = shown_collection(connection, self._service.settings, collection)
                     self._service.kept_text_vector(text, shown)
-            except (Refused, UserError, ImageRejected, psycopg.Error) as error:
+            except (Refused, UserError, ImageRejected, DatabaseError) as error:
                 log.warning("text not embedded", collection=collection, error=str(error))

@@ -6,7 +6,7 @@ its vectors. Each function takes a form of older_forms.py, and raises Refused, U
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,13 +31,14 @@ from image_retrieval.service.routes import collections, images
 from image_retrieval.service.searching import MANY
 from image_retrieval.service.state import LOCK_SECONDS, Service
 from image_retrieval.store import search as store
+from image_retrieval.store.collections import known_collections
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.sql import statement
+from image_retrieval.store.images import Member, list_members, next_intra_id
 from image_retrieval.values import new_image_id
 
 log = structlog.get_logger()
 Answer = dict[str, Any]
-Pages = Iterator[list[dict[str, Any]]]
+Pages = Iterator[Sequence[Mapping[str, Any]]]
 COUNTING = threading.Lock()  # else two who register at once would get one intra_id
 PAGE = 1000  # images that are read, shown or deleted at once
 
@@ -91,10 +92,10 @@ def _loadable(service: Service, dimensions: int) -> ModelOptions:
 
 def _list(service: Service, _: Nothing) -> Answer:
     with service.transaction() as connection:
-        rows = connection.execute(statement("service", "list_shown")).fetchall()
+        known = known_collections(connection)
     return {
         "databases": [
-            {"database_name": row["name"], "feature_dim_dict": {"feature": row["dimensions"]}} for row in rows
+            {"database_name": entry.name, "feature_dim_dict": {"feature": entry.dimensions}} for entry in known
         ]
     }
 
@@ -142,9 +143,7 @@ def _counting() -> Iterator[None]:
 
 def _next_intra_id(service: Service, given: Given) -> str:
     with service.transaction() as connection:
-        key = {"collection": _database(connection, service, given).name, "group_id": given.group_id}
-        row = connection.execute(statement("service", "next_intra_id"), key).fetchone() or {}
-    return str(row["intra_id"])
+        return next_intra_id(connection, _database(connection, service, given).name, str(given.group_id))
 
 
 def _put(service: Service, shown: Shown, form: ReplaceForm, intra_id: str, picture: Picture) -> Answer:
@@ -226,14 +225,15 @@ def _image_id(group_id: str, intra_id: str) -> str:
         raise Refused(422, "invalid_request", f"the image's id {error}") from None
 
 
-def _members(service: Service, group: Group) -> Pages:
+def _members(service: Service, group: Group) -> Iterator[list[Member]]:
     """The images of a database, or of a group, in order of their ids; no transaction outlives a page."""
     after, full = None, True
     while full:
         with service.transaction(heavy=True) as connection:
             shown = _database(connection, service, group)
-            wanted = {"after": after, "group_id": group.group_id, "intra_id": group.intra_id, "limit": PAGE}
-            page = connection.execute(statement("service", "list_members", view=shown.name), wanted).fetchall()
+            page = list_members(
+                connection, shown.name, after=after, group_id=group.group_id, intra_id=group.intra_id, limit=PAGE
+            )
         yield page
         full = len(page) == PAGE
         after = page[-1]["image_id"] if page else None

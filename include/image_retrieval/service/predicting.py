@@ -6,11 +6,10 @@ with status 200 and `success` false.
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import psycopg
 from anyio import to_thread
 from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -24,11 +23,12 @@ from image_retrieval.service.older import FUNCTIONS, Answer, Members
 from image_retrieval.service.older_forms import Call, Pair
 from image_retrieval.service.searching import compare
 from image_retrieval.service.state import Service
-from image_retrieval.store.sql import statement
+from image_retrieval.store.collections import known_collections
+from image_retrieval.store.failures import DatabaseError
 from image_retrieval.strict_json import NotStrict, read_json
 
 T = TypeVar("T")
-Page = list[dict[str, Any]]
+Page = Sequence[Mapping[str, Any]]
 READING = ("list", "get", "db_get", "db_list", "db_search")
 
 
@@ -60,7 +60,7 @@ def predict(service: Service, name: str, body: Body) -> Response:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         return _failed(400, f"{place}: {first['msg'].removeprefix('Value error, ')}".lstrip(": "))
-    except (Refused, UserError, ImageRejected, ObjectFault, UnicodeEncodeError, psycopg.Error) as error:
+    except (Refused, UserError, ImageRejected, ObjectFault, UnicodeEncodeError, DatabaseError) as error:
         refused = refusal_of(error)
         detail = f"{refused.code}: {refused.detail}" + (f" ({refused.hint})" if refused.hint else "")
         return _failed(refused.status, detail)
@@ -120,7 +120,7 @@ def _streamed(service: Service, members: Members) -> Response:
 def _match(service: Service, name: str, pair: Pair) -> Answer:
     """`similarity` of 0 to 1, by the model of the collection that the service is named as, else of the first one."""
     with service.transaction() as connection:
-        names = [row["name"] for row in connection.execute(statement("service", "list_shown")).fetchall()]
+        names = [known.name for known in known_collections(connection)]
         if not names:
             raise Refused(503, "no_collection", "no collection has a model yet")
         shown = shown_collection(connection, service.settings, name if name in names else names[0])

@@ -12,7 +12,6 @@ from typing import Any
 
 from anyio import CapacityLimiter
 from PIL import Image
-from psycopg_pool import ConnectionPool
 
 from image_retrieval.collection import Collection, ModelOptions, ResampleOptions
 from image_retrieval.errors import ImageRejected
@@ -31,6 +30,7 @@ from image_retrieval.settings import Settings
 from image_retrieval.store import queries
 from image_retrieval.store.connection import (
     Connection,
+    Pool,
     connect,
     connection_pool,
     limit_statements,
@@ -75,7 +75,7 @@ class Service:
         self._connections = {"reading": READERS + heavy, "changing": WRITERS}
 
     @cached_property
-    def _pools(self) -> dict[str, ConnectionPool[Connection]]:
+    def _pools(self) -> dict[str, Pool]:
         with connect(self.settings):  # whatever is wrong is told here in words
             pools = {
                 kind: connection_pool(self.settings, size, LOCK_SECONDS) for kind, size in self._connections.items()

@@ -28,6 +28,9 @@ LONGEST_SECONDS = 2_000_000.0  # that PostgreSQL can hold in milliseconds
 _limits: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()  # of the sessions, as they were set last
 
 
+Pool = ConnectionPool[Connection]
+
+
 class Pooled(UserError):
     """A pooler stands between, and hands on what one transaction can hold only."""
 
@@ -37,20 +40,22 @@ def connect(
     settings: Settings,
     *,
     keep_limits: bool = False,
-    isolation: psycopg.IsolationLevel = psycopg.IsolationLevel.READ_COMMITTED,
+    snapshot: bool = False,
 ) -> Iterator[Connection]:
     """A connection with one transaction, committed where the block ends well and rolled back where it does not.
 
     No limit on time of the role or the server holds, unless `keep_limits`: what people ask for has the limits that they
     were given. Raises UserError for whatever the database refuses, also within the block, and Unavailable where it may
     succeed later; UserError, too, where server, extension or schema are older than this library needs.
+    `snapshot`: the transaction sees the tables as they were at its first statement.
     """
     place = where(settings)
     with told_in_one_line(place), _connected(settings) as connection:
         require_server(connection, place)
         connection.autocommit = True  # what is set for the session outlives a transaction that is rolled back
         notice_pooler(connection)
-        connection.isolation_level = isolation
+        level = psycopg.IsolationLevel
+        connection.isolation_level = level.REPEATABLE_READ if snapshot else level.READ_COMMITTED
         lift: Lift = None if keep_limits else "limits"
         if not is_pooled(connection):
             _make_ready(connection, settings, lift=lift)
@@ -72,7 +77,7 @@ def session(settings: Settings) -> Iterator[Connection]:
         yield connection
 
 
-def connection_pool(settings: Settings, size: int, lock_seconds: float | None = None) -> ConnectionPool[Connection]:
+def connection_pool(settings: Settings, size: int, lock_seconds: float | None = None) -> Pool:
     """An open pool of up to `size` connections like those of `session`: a search alone needs no transaction around it.
 
     The limits of the role hold, but for those on idleness; `lock_seconds` is how long a statement waits for a lock at

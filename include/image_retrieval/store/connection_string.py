@@ -5,6 +5,7 @@ and libpq's own messages repeat it. So only what cannot be a part of a password 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import ip_address
@@ -83,6 +84,11 @@ def address(settings: Settings) -> Address:
 def connection_string(settings: Settings, **defaults: str) -> str:
     """What libpq connects to. Its own parameters come before `defaults`, these before DEFAULTS. Holds the password."""
     return make_conninfo(**{**DEFAULTS, **defaults, **address(settings).parameters})
+
+
+def joined(parameters: Mapping[str, str]) -> str:
+    """Parameters of libpq as one string. Secrets come last: what stands behind one could be part of it."""
+    return make_conninfo(**dict(sorted(parameters.items(), key=lambda pair: pair[0] in SECRETS)))
 
 
 def where(settings: Settings) -> str:

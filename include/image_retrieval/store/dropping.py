@@ -5,12 +5,14 @@ from datetime import datetime
 from functools import partial
 
 import psycopg
-from psycopg.rows import class_row
 
 from image_retrieval.errors import UserError
+from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.locks import insist
+from image_retrieval.store.locks import insist, keep_loads_out, wait_shortly
+from image_retrieval.store.rows import fetch_all, fetch_one, fetch_optional, fetch_value
 from image_retrieval.store.sql import statement
+from image_retrieval.store.vector_tables import drop_vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +44,23 @@ class Running:
 
 def is_known(connection: Connection, collection: str) -> bool:
     """Whether the tables know a collection of that name, or something of one that was dropped."""
-    row = connection.execute(statement("dropping", "is_known"), {"collection": collection}).fetchone()
-    return bool(row and row["known"])
+    return bool(fetch_value(connection, statement("dropping", "is_known"), {"collection": collection}))
 
 
 def count_rows(connection: Connection, collection: str) -> Rows:
     """What there is of a collection."""
-    with connection.cursor(row_factory=class_row(Rows)) as cursor:
-        found = cursor.execute(statement("dropping", "count_rows"), {"collection": collection}).fetchone()
-    assert found is not None
-    return found
+    return fetch_one(connection, Rows, statement("dropping", "count_rows"), {"collection": collection})
 
 
 def vector_tables(connection: Connection, collection: str) -> list[VectorTable]:
     """The tables of a collection's vectors, under every model."""
-    with connection.cursor(row_factory=class_row(VectorTable)) as cursor:
-        return cursor.execute(statement("dropping", "find_vector_tables"), {"collection": collection}).fetchall()
+    query = statement("dropping", "find_vector_tables")
+    return fetch_all(connection, VectorTable, query, {"collection": collection})
 
 
 def find_running(connection: Connection, collection: str) -> Running | None:
     """The latest run of a collection that has begun and not ended."""
-    with connection.cursor(row_factory=class_row(Running)) as cursor:
-        return cursor.execute(statement("dropping", "find_running"), {"collection": collection}).fetchone()
+    return fetch_optional(connection, Running, statement("runs", "find_running"), {"collection": collection})
 
 
 def forget_collection(connection: Connection, collection: str, seconds: float) -> None:
@@ -81,21 +78,20 @@ def forget_collection(connection: Connection, collection: str, seconds: float) -
 def _close(connection: Connection, collection: str, tables: list[VectorTable]) -> None:
     """Take the view away and empty the vector tables: their rows would keep the images' from going."""
     with connection.transaction():
-        connection.execute(statement("dropping", "wait_shortly"))
-        connection.execute(statement("removing", "keep_loads_out"), {"collection": collection})
+        wait_shortly(connection)
+        keep_loads_out(connection, collection)
         try:
-            connection.execute(statement("view", "drop_view", view=collection))
+            connection.execute(statement("vector_tables", "drop_view", view=collection))
         except psycopg.errors.DependentObjectsStillExist as error:
             told = " ".join((error.diag.message_detail or "").split())
             raise UserError(f"images.{collection} cannot be dropped: {told}: drop that first") from None
         for table in tables:
             connection.execute(statement("dropping", "empty_vectors", vectors=table.vectors))
-        connection.execute(statement("dropping", "wait_for_rows"))
+        connection.execute(statement("locks", "wait_for_rows"))
 
 
 def _drop_vectors(connection: Connection, collection: str, tables: list[VectorTable]) -> None:
     with connection.transaction():
-        connection.execute(statement("dropping", "wait_shortly"))  # a reference to retrieval.image locks that, too
+        wait_shortly(connection)  # a reference to retrieval.image locks that, too
         for table in tables:
-            names = {"collection": collection, "model": table.model}
-            connection.execute(statement("switch", "drop_vectors"), names)
+            drop_vectors(connection, VectorSpace(collection, table.model))

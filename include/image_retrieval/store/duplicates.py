@@ -1,6 +1,9 @@
 """Duplicates: which images of a collection show the same, and what people say of them."""
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypedDict, cast
 
 import psycopg
 
@@ -9,6 +12,8 @@ from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.models import find_shown
+from image_retrieval.store.rows import fetch_all, fetch_column, fetch_value
 from image_retrieval.store.sql import statement
 
 ALIKE_BITS = 6  # of 64 that perceptual hashes of the same picture may differ in
@@ -20,19 +25,48 @@ Tier = Literal["picture", "scene"]
 Verdict = Literal["duplicate", "different"]
 
 
+class Pair(TypedDict):
+    """Two images that show the same, and what somebody said of them: columns of `images.duplicates`."""
+
+    a: str
+    b: str
+    similarity: float
+    bits: int | None
+    verdict: Verdict | None
+    decided_by: str | None
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unhashed:
+    """An image without a perceptual hash; width and height are the original's, upright."""
+
+    id: int
+    etag: str
+    resampled_uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class _TierCount:
+    tier: str
+    pairs: int
+
+
 def find_duplicates(collection: Collection, settings: Settings) -> dict[str, int]:
     """Compare each image that is new or changed with its nearest neighbours, and keep the pairs that show the same.
 
     Returns the numbers of images `compared` now, and of pairs of each tier. A kill loses the batch at hand only.
     """
     with connect(settings) as connection:
-        shown = connection.execute(statement("switch", "find_shown"), {"collection": collection.name}).fetchone()
+        shown = find_shown(connection, collection.name)
     if shown is None:
         return {"compared": 0, "picture": 0, "scene": 0}
-    vectors = VectorSpace(collection.name, shown["model"]).vector_table
+    vectors = VectorSpace(collection.name, shown.model).vector_table
     row: dict[str, Any] = {
         "collection": collection.name,
-        "model": shown["model"],
+        "model": shown.model,
         "scene_similarity": collection.scene_similarity,
         "picture_similarity": min(PICTURE_SIMILARITY, collection.scene_similarity),
         "bits": ALIKE_BITS,
@@ -47,29 +81,41 @@ def find_duplicates(collection: Collection, settings: Settings) -> dict[str, int
     while True:
         with connect(settings) as connection:
             connection.execute(statement("duplicates", "lock_duplicates"), row)
-            done = connection.execute(statement("duplicates", "compare", vectors=vectors), row).fetchall()
+            done = fetch_column(connection, statement("duplicates", "compare", vectors=vectors), row)
         if not done:
             break
         compared += len(done)
-        row["after"] = max(found["id"] for found in done)
+        row["after"] = max(done)
     with connect(settings) as connection:
-        pairs = connection.execute(statement("duplicates", "count_pairs"), row).fetchall()
-    return {"compared": compared, "picture": 0, "scene": 0, **{found["tier"]: found["pairs"] for found in pairs}}
+        pairs = fetch_all(connection, _TierCount, statement("duplicates", "count_pairs"), row)
+    return {"compared": compared, "picture": 0, "scene": 0, **{found.tier: found.pairs for found in pairs}}
 
 
 def list_pairs(
     connection: Connection, collection: str, tier: Tier, *, decided: bool | None = None, limit: int, offset: int = 0
-) -> list[dict[str, Any]]:
+) -> list[Pair]:
     """Pairs of a tier, the most alike first; `decided`: only those with, or without, a verdict."""
     wanted = {"collection": collection, "tier": tier, "decided": decided, "limit": limit, "offset": offset}
-    return connection.execute(statement("duplicates", "list_pairs"), wanted).fetchall()
+    return cast(list[Pair], connection.execute(statement("duplicates", "list_pairs"), wanted).fetchall())
 
 
 def count_waiting(connection: Connection, collection: str, model: str) -> int:
     """How many images are still to be compared by their present vectors under a model."""
     query = statement("duplicates", "count_waiting", vectors=VectorSpace(collection, model).vector_table)
-    row = connection.execute(query, {"collection": collection, "model": model}).fetchone() or {}
-    return int(row["waiting"])
+    return int(fetch_value(connection, query, {"collection": collection, "model": model}))
+
+
+def find_unhashed(connection: Connection, collection: str, after: int, limit: int) -> list[Unhashed]:
+    """The first images after an id that have a resampled picture and no perceptual hash."""
+    wanted = {"collection": collection, "after": after, "limit": limit}
+    return fetch_all(connection, Unhashed, statement("duplicates", "find_unhashed"), wanted)
+
+
+def set_hashes(connection: Connection, hashes: Sequence[tuple[Unhashed, int]]) -> None:
+    """Record the perceptual hashes of images whose versions are still these."""
+    with connection.cursor() as cursor:
+        rows = [{"id": image.id, "etag": image.etag, "phash": phash} for image, phash in hashes]
+        cursor.executemany(statement("duplicates", "set_hash"), rows)
 
 
 def set_verdict(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import psycopg
 from psycopg import errors
@@ -20,6 +21,29 @@ PASSING = ("08", "53", "57P", "58", "40")  # connections, resources, shutdown an
 
 class DatabaseUnavailable(Unavailable):
     """The database does not answer, or not now: the text names it, for those who run the service."""
+
+
+DatabaseError = psycopg.Error  # whatever the database raises
+
+
+def kind_of(error: psycopg.Error) -> Literal["value", "right", "locked", "unavailable"] | None:
+    """Whose matter an error is: a value's, a right's, somebody else's lock, or the database's; None: this library's."""
+    match error:
+        case psycopg.DataError():
+            return "value"
+        case errors.InsufficientPrivilege() | errors.ReadOnlySqlTransaction():
+            return "right"
+        case errors.LockNotAvailable():
+            return "locked"
+        case psycopg.OperationalError() | errors.TransactionTimeout() | errors.IdleInTransactionSessionTimeout():
+            return "unavailable"
+        case _:
+            return None
+
+
+def message_of(error: psycopg.Error) -> str:
+    """What the server said of an error, in one line."""
+    return error.diag.message_primary or str(error).partition("\n")[0]
 
 
 class Locked(DatabaseUnavailable):

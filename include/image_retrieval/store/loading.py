@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason
+from image_retrieval.store.binary_copy import copy_in, digests
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.copying import copy_in, digests
+from image_retrieval.store.locks import keep_removals_out
 from image_retrieval.store.sql import statement
 
 # of `staging`, as binary COPY wants them
@@ -54,18 +55,13 @@ def load_vectors(
     span = pc.min_max(rows["id"]).as_py()
     connection.execute(statement("loading", "create_staging"))
     copy_in(connection, statement("loading", "copy_staging"), rows.drop(["embedding"]))
-    keep_removals_out(connection, collection)
+    keep_removals_out(connection, collection.name)
     vector_rows = rows.select(["id", "etag", "digest", "embedding"])
     written = _load_vectors(connection, collection.vector_table, vector_rows, span)
     if facts:
         connection.execute(statement("loading", "update_images"), span)
         connection.execute(statement("loading", "clear_rejected"), {**span, "collection": collection.name})
     return written
-
-
-def keep_removals_out(connection: Connection, collection: Collection) -> None:
-    """No image of the collection is removed until the transaction ends: its vector would refer to nothing."""
-    connection.execute(statement("loading", "keep_removals_out"), {"collection": collection.name})
 
 
 def _load_vectors(connection: Connection, table: str, rows: pa.Table, span: dict[str, int | None]) -> int:

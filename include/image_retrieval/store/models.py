@@ -4,7 +4,8 @@
 another model than the one that was put aside.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 from psycopg.types.json import Jsonb
 
@@ -13,41 +14,68 @@ from image_retrieval.errors import UserError
 from image_retrieval.models.description import ModelDescription
 from image_retrieval.models.digest import require_digest
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.rows import fetch_column, fetch_one, fetch_optional, fetch_value
+from image_retrieval.store.runs import find_run
 from image_retrieval.store.sql import statement
 
 MOVES = ("source", "revision")  # of a model: they say where its files are, their digest which ones
+
+
+@dataclass(frozen=True, slots=True)
+class ShownModel:
+    """The model that a view shows, and that of collections.yaml which a switch put aside for it."""
+
+    model: str
+    overrules: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model as the database knows it: columns of `retrieval.model`."""
+
+    name: str
+    source: str
+    revision: str | None
+    family: str
+    dimensions: int
+    use_cls_token: bool
+    dtype: Literal["float32", "float16", "bfloat16"] | None
+    digest: str | None
+
+
+def find_model(connection: Connection, name: str) -> ModelRow | None:
+    """The model of a name."""
+    return fetch_optional(connection, ModelRow, statement("models", "find_model"), {"name": name})
 
 
 def under(connection: Connection, collection: Collection, model: str) -> Collection:
     """The collection under a model that the database knows. Raises UserError where it knows none of that name."""
     if model == collection.model.name:
         return collection
-    row = connection.execute(statement("switch", "find_options"), {"model": model}).fetchone()
+    row = find_model(connection, model)
     if row is None:
         raise UserError(f"no collection has used a model {model!r} yet: give its source")
     options = ModelOptions(
         name=model,
-        source=row["source"],
-        revision=row["revision"],
-        dtype=row["dtype"] or collection.model.dtype,
+        source=row.source,
+        revision=row.revision,
+        dtype=row.dtype or collection.model.dtype,
         batch_size=collection.model.batch_size,
-        use_cls_token=row["use_cls_token"],
+        use_cls_token=row.use_cls_token,
     )
     return collection.model_copy(update={"model": options})
 
 
 def current(connection: Connection, collection: Collection) -> Collection:
     """An entry of collections.yaml under the model that its runs embed with."""
-    row = _shown(connection, collection)
-    return (
-        under(connection, collection, row["model"]) if row and row["overrules"] == collection.model.name else collection
-    )
+    row = find_shown(connection, collection.name)
+    return under(connection, collection, row.model) if row and row.overrules == collection.model.name else collection
 
 
 def shown(connection: Connection, collection: Collection) -> Collection:
     """An entry of collections.yaml under the model that its view shows; unchanged where it has no view yet."""
-    row = _shown(connection, collection)
-    return under(connection, collection, row["model"]) if row else collection
+    row = find_shown(connection, collection.name)
+    return under(connection, collection, row.model) if row else collection
 
 
 def models_of(connection: Connection, collection: Collection, run_id: str) -> list[Collection]:
@@ -56,20 +84,13 @@ def models_of(connection: Connection, collection: Collection, run_id: str) -> li
     While a switch is open, the second half of the shards are the first half under the other model.
     """
     run = find_run(connection, collection.name, run_id)
-    entries = [under(connection, collection, name) for name in (run["model"], run["also"]) if name]
-    return [entry for entry in entries for _ in range(run["shards"] // len(entries))]
+    entries = [under(connection, collection, name) for name in (run.model, run.also) if name]
+    return [entry for entry in entries for _ in range(run.shards // len(entries))]
 
 
-def find_run(connection: Connection, collection: str, run_id: str) -> dict[str, Any]:
-    """`model`, `also`, `switch` and `shards` of a run. Raises UserError where there is none."""
-    row = connection.execute(statement("switch", "find_run"), {"collection": collection, "run_id": run_id}).fetchone()
-    if row is None:
-        raise UserError(f"collection {collection!r} has no run {run_id!r}: `list` creates one")
-    return row
-
-
-def _shown(connection: Connection, collection: Collection) -> dict[str, Any] | None:
-    return connection.execute(statement("switch", "find_shown"), {"collection": collection.name}).fetchone()
+def find_shown(connection: Connection, collection: str) -> ShownModel | None:
+    """The model that a collection's view shows; None before its first."""
+    return fetch_optional(connection, ShownModel, statement("models", "find_shown"), {"collection": collection})
 
 
 def register_model(connection: Connection, collection: Collection, model: ModelDescription) -> str | None:
@@ -79,7 +100,7 @@ def register_model(connection: Connection, collection: Collection, model: ModelD
     may lie at another source, or be another revision: whoever loads them compares their digest, and `record_source`
     then follows. Raises UserError where that name stands for another model already.
     """
-    row = {
+    wanted = {
         "source": collection.model.source,
         "revision": collection.model.revision,
         "family": model.family,
@@ -88,50 +109,48 @@ def register_model(connection: Connection, collection: Collection, model: ModelD
         "dtype": collection.model.dtype,
     }
     calibration = {"calibration": Jsonb(model.calibration) if model.calibration else None}
-    connection.execute(statement("view", "register_model"), {"name": collection.model.name, **row, **calibration})
-    known = connection.execute(statement("view", "find_model"), {"name": collection.model.name}).fetchone() or {}
-    digest: str | None = known.pop("digest", None)
-    differs = [key for key in row if known[key] != row[key]]
+    name = {"name": collection.model.name}
+    connection.execute(statement("models", "register_model"), {**name, **wanted, **calibration})
+    known = fetch_one(connection, ModelRow, statement("models", "find_model"), name)
+    differs = [key for key, value in wanted.items() if getattr(known, key) != value]
     moved = bool(differs) and set(differs) <= set(MOVES)
-    if moved and digest is None and not _has_vectors(connection, collection.model.name):
+    if moved and known.digest is None and not _has_vectors(connection, collection.model.name):
         record_source(connection, collection)
-    elif differs and not (moved and digest):
-        changed = ", ".join(f"{key} {known[key]!r} → {row[key]!r}" for key in differs)
+    elif differs and not (moved and known.digest):
+        changed = ", ".join(f"{key} {getattr(known, key)!r} → {wanted[key]!r}" for key in differs)
         raise UserError(
             f"model {collection.model.name!r} of collection {collection.name!r} has made vectors already and was "
             f"changed since ({changed}): new vectors would not be comparable; give the changed model a new name"
         )
-    return digest
+    return known.digest
 
 
 def _has_vectors(connection: Connection, model: str) -> bool:
     """Whether any collection has a vector under a model."""
-    tables = connection.execute(statement("view", "find_tables_of"), {"model": model}).fetchall()
-    found = (connection.execute(statement("view", "has_vectors", vectors=row["vectors"])).fetchone() for row in tables)
-    return any(row and row["found"] for row in found)
+    tables = fetch_column(connection, statement("models", "find_tables_of"), {"model": model})
+    return any(fetch_value(connection, statement("models", "has_vectors", vectors=table)) for table in tables)
 
 
 def has_moved(connection: Connection, collection: Collection) -> bool:
     """Whether the collection's model lies elsewhere than the one of its name was last found."""
-    known = connection.execute(statement("view", "find_model"), {"name": collection.model.name}).fetchone()
-    model = collection.model
-    return known is not None and (known["source"], known["revision"]) != (model.source, model.revision)
+    known, model = find_model(connection, collection.model.name), collection.model
+    return known is not None and (known.source, known.revision) != (model.source, model.revision)
 
 
 def record_source(connection: Connection, collection: Collection) -> None:
     """Record where the collection's model lies, whose files were found to be those that made its vectors."""
     model = collection.model
     row = {"name": model.name, "source": model.source, "revision": model.revision}
-    connection.execute(statement("view", "record_source"), row)
+    connection.execute(statement("models", "record_source"), row)
 
 
 def known_digest(connection: Connection, model: str) -> str | None:
     """The digest of the files that a model's vectors were made with; None where it has none yet."""
-    row = connection.execute(statement("view", "find_model"), {"name": model}).fetchone()
-    return row["digest"] if row else None
+    known = find_model(connection, model)
+    return known.digest if known else None
 
 
 def record_digest(connection: Connection, collection: Collection, digest: str) -> None:
     """Record what files the collection's model was loaded from. Raises UserError where it was others before."""
-    connection.execute(statement("view", "record_digest"), {"name": collection.model.name, "digest": digest})
+    connection.execute(statement("models", "record_digest"), {"name": collection.model.name, "digest": digest})
     require_digest(digest, known_digest(connection, collection.model.name), collection.model.source)

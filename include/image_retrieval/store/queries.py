@@ -13,7 +13,7 @@ from image_retrieval.store.sql import statement
 
 def find_query(connection: Connection, model: str, text: str) -> NDArray[np.float32] | None:
     """The vector (dimensions,) of a text under a model, counted as used if possible; None where it is not there."""
-    query = statement("service", "read_query" if is_read_only(connection) else "find_query")
+    query = statement("queries", "read_query" if is_read_only(connection) else "find_query")
     row = connection.execute(query, {"model": model, "text": text}).fetchone()
     return np.array(row["embedding"].to_list(), np.float32) if row else None
 
@@ -23,11 +23,16 @@ def keep_query(connection: Connection, model: str, text: str, vector: Any) -> No
     if is_read_only(connection):
         return
     row = {"model": model, "text": text, "embedding": HalfVector(vector)}
-    connection.execute(statement("service", "keep_query"), row)
+    connection.execute(statement("queries", "keep_query"), row)
 
 
 def find_vector(connection: Connection, collection: Collection, image_id: str) -> NDArray[np.float32] | None:
     """The vector (dimensions,) of a searchable image under a collection's model; None where none has that id."""
-    found = connection.execute(statement("service", "find_vector", view=collection.face), {"image_id": image_id})
+    found = connection.execute(statement("images", "find_vector", view=collection.face), {"image_id": image_id})
     row = found.fetchone()
     return np.array(row["embedding"].to_list(), np.float32) if row else None
+
+
+def listen(connection: Connection) -> None:
+    """Let a connection hear of the texts that somebody asks to have embedded."""
+    connection.execute(statement("queries", "listen"))

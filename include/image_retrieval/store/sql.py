@@ -19,12 +19,12 @@ def _statements(file: str) -> dict[str, str]:
     return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
 
 
-def statement(file: str, name: str, **parts: str | int | sql.SQL) -> sql.Composed:
-    """A statement of a file; names in braces become quoted identifiers, numbers literals, keywords (sql.SQL) stay."""
+def statement(file: str, name: str, **parts: str | int | sql.Composable) -> sql.Composed:
+    """A statement of a file; names in braces become quoted identifiers, numbers literals; what is composed stays."""
     return sql.SQL(_statements(file)[name]).format(**{key: _quoted(value) for key, value in parts.items()})
 
 
-def _quoted(value: str | int | sql.SQL) -> sql.Composable:
-    if isinstance(value, sql.SQL):
+def _quoted(value: str | int | sql.Composable) -> sql.Composable:
+    if isinstance(value, sql.Composable):
         return value
     return sql.Identifier(value) if isinstance(value, str) else sql.Literal(value)

@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from image_retrieval.pipeline.exporting import export_collection
-from image_retrieval.store.reports import made_collections
+from image_retrieval.store.collections import made_collections
 from integration.pictures import SCENES
 from integration.service.conftest import TOKEN, as_base64
 

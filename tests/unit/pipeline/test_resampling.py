@@ -16,7 +16,7 @@ from image_retrieval.objects import ObjectStore
 from image_retrieval.objects.local import file_etag
 from image_retrieval.pipeline.resampling import Budget, resample_shard
 from image_retrieval.settings import Settings
-from image_retrieval.shards import MANIFEST, shard_files, writing
+from image_retrieval.shards import MANIFEST, Shard, writing
 from unit.imaging.bombs import gif_of_frames, png_of_zeros
 from unit.imaging.pictures import encoded, photo
 
@@ -68,7 +68,7 @@ def resampled(folder: Path, **settings) -> list[dict]:
         }
         for number, path in enumerate(sorted(folder.glob("*.*")))
     ]
-    files = shard_files(chosen.work_uri, "things", "run", 0)
+    files = Shard("things", "run", 0).files(chosen.work_uri)
     with writing(ObjectStore(chosen), files.manifest, MANIFEST) as out:
         out.write_table(pa.Table.from_pylist(rows, MANIFEST))
         out.add_key_value_metadata({"width": "224", "height": "224"})

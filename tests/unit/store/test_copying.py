@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
-from image_retrieval.store.copying import digests
+from image_retrieval.store.binary_copy import digests
 
 ROWS = st.lists(st.tuples(*[st.floats(-1, 1, width=32)] * 3), max_size=8)
 

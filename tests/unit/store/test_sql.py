@@ -56,7 +56,7 @@ def test_every_call_fills_every_brace(file, name, parts):
 
 @pytest.mark.parametrize("name", ["vector_table", "vector_storage", "vector_comments"])
 def test_the_statements_that_make_a_vector_table_take_the_same_parts(name):
-    assert placeholders("view", name) <= {"vectors", "dimensions"}
+    assert placeholders("vector_tables", name) <= {"vectors", "dimensions"}
 
 
 @pytest.mark.parametrize("name", [name for _, name in NAMES])
@@ -65,7 +65,7 @@ def test_every_statement_is_used(name):
 
 
 def test_names_are_quoted_and_numbers_are_not():
-    text = statement("view", "vector_table", vectors="vector_demo_tiny", dimensions=192).as_string()
+    text = statement("vector_tables", "vector_table", vectors="vector_demo_tiny", dimensions=192).as_string()
     assert 'retrieval."vector_demo_tiny"' in text
     assert "halfvec(192)" in text
 
@@ -82,9 +82,9 @@ def test_no_name_breaks_out_of_its_quotes(name):
 
 def test_a_missing_part_is_noticed():
     with pytest.raises(KeyError, match="vectors"):
-        statement("view", "count_vectors")
+        statement("vector_tables", "vector_table")
 
 
 def test_an_unknown_statement_is_noticed():
     with pytest.raises(KeyError, match="no_such"):
-        statement("view", "no_such")
+        statement("vector_tables", "no_such")

@@ -1,6 +1,6 @@
 import pytest
 
-from image_retrieval.store.vacuuming import plan_vacuum
+from image_retrieval.store.vacuum import plan_vacuum
 
 
 @pytest.mark.parametrize(

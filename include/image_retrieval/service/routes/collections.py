@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
-from psycopg.types.json import Jsonb
 
 from image_retrieval.collection import ModelOptions
 from image_retrieval.pipeline import registering
@@ -19,10 +18,9 @@ from image_retrieval.service.catalog import (
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.forms import CollectionForm, CollectionInfo
 from image_retrieval.service.state import Service
+from image_retrieval.store.collections import has_remains, known_collections, made_collections, record_made
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.pending import read_pending
-from image_retrieval.store.reports import made_collections
-from image_retrieval.store.sql import statement
 from image_retrieval.store.vector_tables import SpaceTaken
 
 Name = Annotated[str, Path(max_length=100)]
@@ -37,7 +35,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     def list_collections() -> list[CollectionInfo]:
         """All collections that can be searched."""
         with service.transaction() as connection:
-            names = [row["name"] for row in connection.execute(statement("service", "list_shown")).fetchall()]
+            names = [known.name for known in known_collections(connection)]
             return [_info(shown_collection(connection, service.settings, name)) for name in names]
 
     @routes.get("/{name}")
@@ -70,15 +68,12 @@ def make(service: Service, connection: Connection, form: CollectionForm, model: 
         raise Refused(
             409, "exists", f"there is a collection {form.name!r} already, or one with its vector table's name"
         )
-    remains = connection.execute(statement("service", "has_remains"), {"name": collection.name}).fetchone()
-    if remains and remains["found"]:
+    if has_remains(connection, collection.name):
         told = f"there are images and vectors of a collection {form.name!r} that collections.yaml has no entry of"
         raise Refused(
             409, "exists", told, f"choose another name, or `image-retrieval collections drop {form.name}` first"
         )
-    definition = collection.model_dump(mode="json", exclude={"name"})
-    row = {"name": collection.name, "definition": Jsonb(definition)}
-    if connection.execute(statement("service", "make_collection"), row).rowcount == 0:
+    if not record_made(connection, collection):
         raise Refused(409, "exists", f"there is a collection {form.name!r} already")
     try:
         registering.make_collection(connection, collection, service.settings)

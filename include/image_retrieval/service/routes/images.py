@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from psycopg.types.json import Jsonb
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
@@ -16,9 +15,8 @@ from image_retrieval.service.catalog import Shown, require_changeable, shown_col
 from image_retrieval.service.errors import Refused, require_gone
 from image_retrieval.service.forms import Facts, ImageInfo, Images, RegisterForm, ReplaceForm
 from image_retrieval.service.state import Service
+from image_retrieval.store import images as store
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.loaders import shown_facts
-from image_retrieval.store.sql import statement
 from image_retrieval.values import KnownId, NewImageId, new_image_id
 
 MANY = 100  # images of a page
@@ -45,9 +43,8 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         """A page of the images, in order of their id."""
         with service.transaction(heavy=limit > MANY) as connection:
             _shown(service, connection, name)
-            wanted = {"after": after, "group_id": group_id, "limit": limit + 1}
-            rows = connection.execute(statement("service", "list_images", view=name), wanted).fetchall()
-        page = [ImageInfo(**shown_facts(row)) for row in rows[:limit]]
+            rows = store.list_images(connection, name, after=after, group_id=group_id, limit=limit + 1)
+        page = [ImageInfo(**row) for row in rows[:limit]]
         return Images(images=page, after=page[-1].image_id if len(rows) > limit else None)
 
     @routes.post("/images", status_code=201, dependencies=writing)
@@ -56,7 +53,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         image_id = form.image_id or _new_id(form)
         with service.transaction() as connection:
             shown = _shown(service, connection, name)
-            if _find(connection, name, image_id) is not None:  # told before the picture is worked on
+            if store.find_image(connection, name, image_id) is not None:  # told before the picture is worked on
                 raise _exists(shown, image_id)
         return _put(service, shown, image_id, form, new=True)
 
@@ -66,7 +63,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         """Put a picture under an id, new or in place of the one that is there."""
         with service.transaction() as connection:
             shown = _shown(service, connection, name)
-            if not _is_known(connection, name, image_id):
+            if store.find_object(connection, name, image_id) is None:
                 _require_new_id(image_id)
         return _put(service, shown, image_id, form)
 
@@ -150,11 +147,9 @@ def put(
 
 
 def _describe(connection: Connection, shown: Shown, image_id: str, facts: Facts, but: tuple[str, ...] = ()) -> None:
+    given = (facts.model_fields_set & set(Facts.model_fields)).difference(but)
     row = facts.model_dump(include=set(Facts.model_fields))
-    given = sorted((facts.model_fields_set & set(Facts.model_fields)).difference(but))
-    key = {"collection": shown.name, "image_id": image_id, "given": given}
-    row["attributes"] = Jsonb(row["attributes"])
-    connection.execute(statement("service", "describe_image"), {**row, **key})
+    store.describe_image(connection, shown.name, image_id, row, given)
 
 
 def _new_id(form: RegisterForm) -> str:
@@ -179,21 +174,11 @@ def _shown(service: Service, connection: Connection, name: str) -> Shown:
     return shown_collection(connection, service.settings, name)
 
 
-def _find(connection: Connection, name: str, image_id: str) -> dict[str, Any] | None:
-    return connection.execute(statement("service", "find_image", view=name), {"image_id": image_id}).fetchone()
-
-
-def _is_known(connection: Connection, name: str, image_id: str) -> bool:
-    """Whether the table has such an id, be it of an image that was deleted."""
-    key = {"collection": name, "image_id": image_id}
-    return connection.execute(statement("service", "find_object"), key).fetchone() is not None
-
-
 def _image(connection: Connection, shown: Shown, image_id: str) -> ImageInfo:
-    row = _find(connection, shown.name, image_id)
+    row = store.find_image(connection, shown.name, image_id)
     if row is None:
         raise _unknown(shown, image_id)
-    return ImageInfo(**shown_facts(row))
+    return ImageInfo(**row)
 
 
 def _exists(shown: Shown, image_id: str) -> Refused:

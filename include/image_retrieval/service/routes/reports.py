@@ -9,10 +9,11 @@ from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.forms import RequeueForm, Tier, VerdictForm
 from image_retrieval.service.state import Service
 from image_retrieval.store import duplicates as pairs
-from image_retrieval.store import ledger
+from image_retrieval.store import rejections
+from image_retrieval.store.collections import collection_stats
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.reports import collection_stats, read_run
-from image_retrieval.store.sql import statement
+from image_retrieval.store.images import list_same_bytes
+from image_retrieval.store.runs import latest_runs, read_run
 
 Name = Annotated[str, Path(max_length=100)]
 Limit = Annotated[int, Query(ge=1, le=500)]
@@ -32,15 +33,15 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         """Images that could not be used, and why; and how many there are of each reason."""
         with service.transaction(heavy=True) as connection:
             which = _which(service, connection, name, reason, None, final)
-            counts = ledger.count_by_reason(connection, ledger.Rejected(name))
-            return {"rejected": ledger.list_rejected(connection, which, limit), "by_reason": counts}
+            counts = rejections.count_by_reason(connection, rejections.Rejected(name))
+            return {"rejected": rejections.list_rejected(connection, which, limit), "by_reason": counts}
 
     @routes.post("/collections/{name}/rejected/requeue", dependencies=writing)
     def requeue(name: Name, form: RequeueForm) -> dict[str, int]:
         """Let the next run try rejected images again."""
         with service.changing(), service.writing() as connection:
             which = _which(service, connection, name, form.reason, form.uri, None)
-            return {"requeued": ledger.requeue(connection, which)}
+            return {"requeued": rejections.requeue(connection, which)}
 
     @routes.get("/collections/{name}/duplicates")
     def duplicates(
@@ -54,8 +55,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         with service.transaction(heavy=True) as connection:
             shown = shown_collection(connection, service.settings, name)
             if tier == "bytes":
-                query = statement("service", "same_bytes", view=name)
-                return {"groups": connection.execute(query, {"limit": limit, "offset": offset}).fetchall()}
+                return {"groups": list_same_bytes(connection, name, limit=limit, offset=offset)}
             found = pairs.list_pairs(connection, name, tier, decided=decided, limit=limit, offset=offset)
             return {"pairs": found, "waiting": pairs.count_waiting(connection, name, shown.model.name)}
 
@@ -72,9 +72,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         """The last runs, with their counts and seconds."""
         with service.transaction(heavy=True) as connection:
             shown_collection(connection, service.settings, name)
-            query = statement("service", "latest_runs")
-            rows = connection.execute(query, {"collection": name, "limit": limit}).fetchall()
-            return {"runs": [read_run(connection, name, row["run_id"]) for row in rows]}
+            return {"runs": [read_run(connection, name, run_id) for run_id in latest_runs(connection, name, limit)]}
 
     @routes.get("/stats")
     def stats() -> dict[str, Any]:
@@ -87,6 +85,6 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
 
 def _which(
     service: Service, connection: Connection, name: str, reason: str | None, uri: str | None, final: bool | None
-) -> ledger.Rejected:
+) -> rejections.Rejected:
     shown_collection(connection, service.settings, name)
-    return ledger.Rejected(name, reason, uri, final)
+    return rejections.Rejected(name, reason, uri, final)

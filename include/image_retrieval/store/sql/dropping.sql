@@ -20,20 +20,6 @@ SELECT EXISTS (SELECT FROM retrieval.collection WHERE name = %(collection)s)
     OR EXISTS (SELECT FROM retrieval.rejected WHERE collection = %(collection)s)
     OR EXISTS (SELECT FROM retrieval.pending WHERE collection = %(collection)s) AS known;
 
--- name: find_running
--- as running_runs: a run that was killed stays `running`, and nobody comes back to it after two days
-SELECT run_id, started_at FROM retrieval.run
-WHERE collection = %(collection)s AND state = 'running' AND started_at > now() - interval '2 days'
-ORDER BY started_at DESC
-LIMIT 1;
-
--- name: wait_shortly
--- whoever waits for a lock makes all wait who come after
-SET LOCAL lock_timeout = '200ms';
-
--- name: wait_for_rows
-SET LOCAL lock_timeout = 0;
-
 -- name: empty_vectors
 TRUNCATE retrieval.{vectors};
 

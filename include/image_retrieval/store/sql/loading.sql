@@ -23,10 +23,6 @@ COPY staging
      digest)
 FROM STDIN (FORMAT binary);
 
--- name: keep_removals_out
--- until the transaction ends; see keep_loads_out in removing.sql
-SELECT pg_advisory_xact_lock_shared(hashtextextended('image_retrieval:removal:' || %(collection)s, 0));
-
 -- name: compare_vectors
 -- removed: the images that were, since they were listed; the ids' range, here and below, keeps the planner from reading
 -- a whole table for one shard

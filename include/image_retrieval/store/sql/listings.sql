@@ -1,10 +1,3 @@
--- name: lock_collection
--- one listing of a collection at a time, until the transaction ends
-SELECT pg_advisory_xact_lock(hashtextextended('image_retrieval:' || %(collection)s, 0));
-
--- name: try_lock_collection
-SELECT pg_try_advisory_xact_lock(hashtextextended('image_retrieval:' || %(collection)s, 0)) AS locked;
-
 -- name: prepare_session
 -- the joins below hold all objects in memory where they can: each row takes some 200 bytes
 SELECT set_config('work_mem', '256MB', true);
@@ -129,18 +122,3 @@ SELECT count(*) FILTER (WHERE is_new) AS new, count(*) FILTER (WHERE NOT is_new)
 
 -- name: read_due
 SELECT id, image_id, uri, etag, size, last_modified FROM due ORDER BY uri COLLATE "C" LIMIT %(limit)s;
-
--- name: find_plan
-SELECT listed, new, changed, restored, gone, shards, left_over, rejected
-FROM retrieval.run WHERE collection = %(collection)s AND run_id = %(run_id)s AND state = 'running';
-
--- name: write_run
-INSERT INTO retrieval.run
-    (collection, run_id, model, also, switch, listed, new, changed, restored, gone, shards, left_over, rejected,
-     list_seconds)
-VALUES
-    (%(collection)s, %(run_id)s, %(model)s, %(also)s, %(switch)s, %(listed)s, %(new)s, %(changed)s, %(restored)s,
-     %(gone)s, %(shards)s, %(left_over)s, %(rejected)s, %(seconds)s);
-
--- name: forget_run
-DELETE FROM retrieval.run WHERE collection = %(collection)s AND run_id = %(run_id)s;

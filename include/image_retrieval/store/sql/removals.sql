@@ -1,7 +1,3 @@
--- name: keep_loads_out
--- until the transaction ends; see keep_removals_out in loading.sql
-SELECT pg_advisory_xact_lock(hashtextextended('image_retrieval:removal:' || %(collection)s, 0));
-
 -- name: find_expired
 SELECT id, resampled_uri FROM retrieval.image
 WHERE collection = %(collection)s AND deleted <= now() - make_interval(secs => %(grace_seconds)s)

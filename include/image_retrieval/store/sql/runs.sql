@@ -1,3 +1,25 @@
+-- name: find_running
+-- as running_runs: a run that was killed stays `running`, and nobody comes back to it after two days
+SELECT run_id, started_at FROM retrieval.run
+WHERE collection = %(collection)s AND state = 'running' AND started_at > now() - interval '2 days'
+ORDER BY started_at DESC
+LIMIT 1;
+
+-- name: find_plan
+SELECT listed, new, changed, restored, gone, shards, left_over, rejected
+FROM retrieval.run WHERE collection = %(collection)s AND run_id = %(run_id)s AND state = 'running';
+
+-- name: write_run
+INSERT INTO retrieval.run
+    (collection, run_id, model, also, switch, listed, new, changed, restored, gone, shards, left_over, rejected,
+     list_seconds)
+VALUES
+    (%(collection)s, %(run_id)s, %(model)s, %(also)s, %(switch)s, %(listed)s, %(new)s, %(changed)s, %(restored)s,
+     %(gone)s, %(shards)s, %(left_over)s, %(rejected)s, %(seconds)s);
+
+-- name: forget_run
+DELETE FROM retrieval.run WHERE collection = %(collection)s AND run_id = %(run_id)s;
+
 -- name: read_run
 SELECT r.collection, r.run_id, r.state, r.model, r.listed, r.new, r.changed, r.restored, r.gone, r.shards, r.left_over,
        count(s.shard)::integer AS shards_done,
@@ -40,17 +62,9 @@ WHERE collection = %(collection)s AND run_id = %(run_id)s AND state = 'running';
 SELECT run_id FROM retrieval.run
 WHERE collection = %(collection)s AND state = 'running' AND started_at > now() - interval '2 days';
 
--- name: latest_run
-SELECT run_id FROM retrieval.run WHERE collection = %(collection)s ORDER BY started_at DESC LIMIT 1;
+-- name: latest_runs
+SELECT run_id FROM retrieval.run WHERE collection = %(collection)s ORDER BY started_at DESC LIMIT %(limit)s;
 
--- name: known_collections
-SELECT name, source, model, dimensions FROM retrieval.collection ORDER BY name;
-
--- name: count_images
-SELECT count(*) FILTER (WHERE i.deleted IS NULL AND v.id IS NOT NULL) AS images,
-       count(*) FILTER (WHERE i.deleted IS NOT NULL) AS deleted,
-       count(v.id) AS vectors,
-       (SELECT count(*) FROM retrieval.rejected AS r WHERE r.collection = %(collection)s) AS rejected
-FROM retrieval.image AS i
-LEFT JOIN retrieval.{vectors} AS v ON v.id = i.id
-WHERE i.collection = %(collection)s;
+-- name: find_run
+-- which models the shards of a run are of
+SELECT model, also, switch, shards FROM retrieval.run WHERE collection = %(collection)s AND run_id = %(run_id)s;

@@ -1,9 +1,3 @@
--- name: find_options
-SELECT name, source, revision, dtype, use_cls_token, dimensions FROM retrieval.model WHERE name = %(model)s;
-
--- name: find_shown
-SELECT model, overrules FROM retrieval.collection WHERE name = %(collection)s;
-
 -- name: release
 -- collections.yaml names another model than the one that was put aside: it holds again
 UPDATE retrieval.collection SET overrules = NULL WHERE name = %(collection)s AND overrules <> %(declared)s;
@@ -58,10 +52,6 @@ WHERE collection = %(collection)s AND to_model = %(to_model)s AND state = 'switc
 ORDER BY id DESC
 LIMIT 1;
 
--- name: find_run
--- which models the shards of a run are of
-SELECT model, also, switch, shards FROM retrieval.run WHERE collection = %(collection)s AND run_id = %(run_id)s;
-
 -- name: create_due
 -- searchable images whose present version has neither a vector under the other model nor a last word of it
 CREATE TEMPORARY TABLE due ON COMMIT DROP AS
@@ -101,10 +91,6 @@ SELECT v.image_id, v.embedding AS before, t.embedding AS after, v.group_id
 FROM retrieval.{view} AS v JOIN retrieval.{target} AS t USING (image_id)
 ORDER BY random() LIMIT %(images)s;
 
--- name: lock_timeout
--- whoever waits for a lock makes all wait who come after
-SET LOCAL lock_timeout = '200ms';
-
 -- name: list_models
 -- what there is of each collection: its tables, and what is to become of them
 SELECT c.name AS collection, m.name AS model, m.dimensions, m.source, m.name = c.model AS shown, c.overrules,
@@ -134,6 +120,3 @@ WHERE m.name <> c.model
                   WHERE r.collection = c.name AND m.name IN (r.model, r.also)
                     AND r.started_at > now() - CASE r.state WHEN 'running' THEN interval '2 days'
                                                ELSE make_interval(secs => %(days)s * 86400) END);
-
--- name: drop_vectors
-SELECT retrieval.drop_vectors(%(collection)s, %(model)s);

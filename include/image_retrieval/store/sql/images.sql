@@ -1,38 +1,3 @@
--- name: find_shown
-SELECT c.name, c.source, c.dimensions, c.model, m.source AS model_source, m.revision, m.dtype, m.use_cls_token,
-       m.digest, m.family, m.calibration
-FROM retrieval.collection AS c
-JOIN retrieval.model AS m ON m.name = c.model
-WHERE c.name = %(name)s;
-
--- name: find_stored
-SELECT c.name, c.source, c.definition, c.model, m.source AS model_source, m.revision, m.dtype, m.use_cls_token
-FROM retrieval.collection AS c
-JOIN retrieval.model AS m ON m.name = c.model
-ORDER BY c.name;
-
--- name: list_shown
-SELECT c.name, c.source, c.dimensions, c.model, m.family, m.calibration IS NOT NULL AS calibrated,
-       c.created_at, c.updated_at
-FROM retrieval.collection AS c
-JOIN retrieval.model AS m ON m.name = c.model
-ORDER BY c.name;
-
--- name: made_collections
-SELECT name, definition FROM retrieval.made_collection ORDER BY name;
-
--- name: find_made
-SELECT definition FROM retrieval.made_collection WHERE name = %(name)s;
-
--- name: has_remains
--- what an entry left that was taken out of the file
-SELECT EXISTS (SELECT FROM retrieval.collection WHERE name = %(name)s)
-    OR EXISTS (SELECT FROM retrieval.image WHERE collection = %(name)s) AS found;
-
--- name: make_collection
-INSERT INTO retrieval.made_collection (name, definition) VALUES (%(name)s, %(definition)s)
-ON CONFLICT (name) DO NOTHING;
-
 -- name: find_vector
 SELECT embedding FROM retrieval.{view} WHERE image_id = %(image_id)s;
 
@@ -95,22 +60,3 @@ GROUP BY sha256
 HAVING count(*) > 1
 ORDER BY count(*) DESC, sha256
 LIMIT %(limit)s OFFSET %(offset)s;
-
--- name: latest_runs
-SELECT run_id FROM retrieval.run WHERE collection = %(collection)s ORDER BY started_at DESC LIMIT %(limit)s;
-
--- name: find_query
-UPDATE retrieval.query SET uses = uses + 1, used_at = now()
-WHERE model = %(model)s AND md5(text) = md5(%(text)s) AND text = %(text)s
-RETURNING embedding;
-
--- name: read_query
-SELECT embedding FROM retrieval.query
-WHERE model = %(model)s AND md5(text) = md5(%(text)s) AND text = %(text)s;
-
--- name: keep_query
-INSERT INTO retrieval.query (model, text, embedding) VALUES (%(model)s, %(text)s, %(embedding)s)
-ON CONFLICT (model, md5(text)) DO UPDATE SET uses = retrieval.query.uses + 1, used_at = now();
-
--- name: listen
-LISTEN image_retrieval_embed_text;

@@ -21,11 +21,11 @@ def plan_vacuum(live: int, dead: int) -> tuple[bool, str]:
 def ensure_vacuumed(table: str, settings: Settings) -> bool:
     """Vacuum and analyse a table of schema `retrieval` where that is due. Returns whether it was."""
     with session(settings) as connection:
-        row = connection.execute(statement("vacuuming", "read_dead"), {"table": table}).fetchone()
+        row = connection.execute(statement("vacuum", "read_dead"), {"table": table}).fetchone()
         if row is None:
             return False
         wanted, reason = plan_vacuum(row["live"], row["dead"])
         log.info("vacuum" if wanted else "no vacuum", table=table, plan=reason)
         if wanted:
-            connection.execute(statement("vacuuming", "vacuum", table=table))
+            connection.execute(statement("vacuum", "vacuum", table=table))
     return wanted

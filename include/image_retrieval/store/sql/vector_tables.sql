@@ -1,3 +1,6 @@
+-- name: drop_vectors
+SELECT retrieval.drop_vectors(%(collection)s, %(model)s);
+
 -- name: find_space
 SELECT 1 AS found FROM retrieval.vector_space
 WHERE collection = %(collection)s AND model = %(model)s AND to_regclass('retrieval.' || quote_ident(vectors)) IS NOT NULL;
@@ -21,13 +24,6 @@ SELECT relname AS name FROM pg_class WHERE relnamespace = 'retrieval'::regnamesp
 UNION
 SELECT proname FROM pg_proc WHERE pronamespace = 'retrieval'::regnamespace AND proname = %(function)s
 ORDER BY name;
-
--- name: has_vectors
-SELECT EXISTS (SELECT FROM retrieval.{vectors}) AS found;
-
--- name: find_tables_of
-SELECT vectors FROM retrieval.vector_space
-WHERE model = %(model)s AND to_regclass('retrieval.' || quote_ident(vectors)) IS NOT NULL;
 
 -- name: vector_table
 CREATE TABLE retrieval.{vectors} (
@@ -62,25 +58,6 @@ DROP VIEW IF EXISTS images.{view};
 
 -- name: replace_view
 SELECT retrieval.show_vectors(%(view)s, %(vectors)s);
-
--- name: register_model
--- a model that was recorded before dtypes were gets the one that it runs with now
-INSERT INTO retrieval.model AS m (name, source, revision, family, dimensions, use_cls_token, dtype, calibration)
-VALUES (%(name)s, %(source)s, %(revision)s, %(family)s, %(dimensions)s, %(use_cls_token)s, %(dtype)s, %(calibration)s)
-ON CONFLICT (name) DO UPDATE SET dtype = coalesce(m.dtype, excluded.dtype), calibration = excluded.calibration
-WHERE m.dtype IS NULL OR m.calibration IS DISTINCT FROM excluded.calibration;
-
--- name: find_model
-SELECT source, revision, family, dimensions, use_cls_token, dtype, digest
-FROM retrieval.model WHERE name = %(name)s;
-
--- name: record_source
-UPDATE retrieval.model SET source = %(source)s, revision = %(revision)s
-WHERE name = %(name)s AND (source, revision) IS DISTINCT FROM (%(source)s, %(revision)s::text);
-
--- name: record_digest
--- by the first shard; whoever upserts another one at the same time waits here until that is in the table
-UPDATE retrieval.model SET digest = %(digest)s WHERE name = %(name)s AND digest IS NULL;
 
 -- name: find_collection
 SELECT model, dimensions FROM retrieval.collection WHERE name = %(name)s FOR UPDATE;

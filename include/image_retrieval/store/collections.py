@@ -1,12 +1,12 @@
-"""What the tables say of runs and collections."""
+"""Collections as the tables know them: those that have a view, and those that were made through the API."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, cast
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
 from image_retrieval.collection import Collection, ModelOptions
@@ -14,44 +14,89 @@ from image_retrieval.errors import Dropped, UserError
 from image_retrieval.settings import Settings
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.rows import fetch_all, fetch_optional, fetch_value
+from image_retrieval.store.runs import RunReport, latest_runs, read_run
 from image_retrieval.store.sql import statement
 
 # what is raised where a table, a function or a row that was there is there no more
 MISSING = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction, psycopg.errors.ForeignKeyViolation)
-STAGES = ("list", "resample", "embed", "upsert", "index")
 
 
-def read_run(connection: Connection, collection: str, run_id: str) -> dict[str, Any] | None:
-    """One run: its counts summed over its shards, and `seconds` per stage."""
-    row = connection.execute(statement("report", "read_run"), {"collection": collection, "run_id": run_id}).fetchone()
-    if row is None:
-        return None
-    seconds = {stage: round(row.pop(f"{stage}_seconds") or 0.0, 3) for stage in STAGES}
-    return {**row, "seconds": seconds}
+class CollectionStats(TypedDict):
+    """What there is of a collection, counted."""
+
+    images: int
+    deleted: int
+    vectors: int
+    rejected: int
+    dimensions: int
+    model: str
+    last_run: RunReport | None
 
 
-def missing_shards(connection: Connection, collection: str, run_id: str) -> list[int]:
-    """Shards of a run's plan that are not in the table."""
-    rows = connection.execute(statement("report", "missing_shards"), {"collection": collection, "run_id": run_id})
-    return [row["number"] for row in rows]
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A collection that has a view: where its originals lie, and what its vectors are."""
+
+    name: str
+    source: str
+    model: str
+    dimensions: int
 
 
-def collection_stats(connection: Connection) -> dict[str, Any]:
-    """Per collection: images, deleted, rejected, vectors, dimensions, model, and its last run."""
+@dataclass(frozen=True, slots=True)
+class ShownRow:
+    """A collection that has a view, with the model whose vectors the view shows."""
+
+    name: str
+    source: str
+    dimensions: int
+    model: str
+    model_source: str
+    revision: str | None
+    dtype: Literal["float32", "float16", "bfloat16"] | None
+    use_cls_token: bool
+    digest: str | None
+    family: str
+    calibration: dict[str, Any] | None
+
+
+def known_collections(connection: Connection) -> list[Known]:
+    """The collections that have a view, in order of their names."""
+    return fetch_all(connection, Known, statement("collections", "known_collections"))
+
+
+def find_shown(connection: Connection, name: str) -> ShownRow | None:
+    """A collection that has a view; None where none of that name has."""
+    return fetch_optional(connection, ShownRow, statement("collections", "find_shown"), {"name": name})
+
+
+def collection_stats(connection: Connection) -> dict[str, CollectionStats]:
+    """What there is of each collection that has a view."""
     stats = {}
-    for row in connection.execute(statement("report", "known_collections")).fetchall():
-        name, table = row["name"], VectorSpace(row["name"], row["model"]).vector_table
-        counts = connection.execute(statement("report", "count_images", vectors=table), {"collection": name}).fetchone()
-        latest = connection.execute(statement("report", "latest_run"), {"collection": name}).fetchone()
-        last_run = read_run(connection, name, latest["run_id"]) if latest else None
-        stats[name] = {**(counts or {}), "dimensions": row["dimensions"], "model": row["model"], "last_run": last_run}
+    for known in known_collections(connection):
+        query = statement("collections", "count_images", vectors=VectorSpace(known.name, known.model).vector_table)
+        counts = connection.execute(query, {"collection": known.name}).fetchone() or {}
+        last_run = next((read_run(connection, known.name, run) for run in latest_runs(connection, known.name)), None)
+        row = {**counts, "dimensions": known.dimensions, "model": known.model, "last_run": last_run}
+        stats[known.name] = cast(CollectionStats, row)
     return stats
+
+
+def has_remains(connection: Connection, name: str) -> bool:
+    """Whether an entry of that name, which was taken out of collections.yaml, left images or vectors."""
+    return bool(fetch_value(connection, statement("collections", "has_remains"), {"name": name}))
+
+
+def record_made(connection: Connection, collection: Collection) -> bool:
+    """Record a collection that is made through the API. Returns whether the name was free."""
+    row = {"name": collection.name, "definition": Jsonb(collection.model_dump(mode="json", exclude={"name"}))}
+    return connection.execute(statement("collections", "make_collection"), row).rowcount == 1
 
 
 def made_collection(connection: Connection, name: str) -> Collection | None:
     """One that was made through the API; None where none of that name was."""
-    row = connection.execute(statement("service", "find_made"), {"name": name}).fetchone()
-    made = _made(name, row["definition"]) if row else None
+    made = _find_made(connection, name)
     return made.collection if made else None
 
 
@@ -61,6 +106,11 @@ class _Made:
 
     collection: Collection
     unread: tuple[str, ...] = ()
+
+
+def _find_made(connection: Connection, name: str) -> _Made | None:
+    row = connection.execute(statement("collections", "find_made"), {"name": name}).fetchone()
+    return _made(name, row["definition"]) if row else None
 
 
 def _made(name: str, definition: Any) -> _Made | None:
@@ -79,25 +129,8 @@ def _made(name: str, definition: Any) -> _Made | None:
 
 def unread_keys(connection: Connection, name: str) -> tuple[str, ...]:
     """What the definition of a collection that was made through the API says, and this version does not take."""
-    row = connection.execute(statement("service", "find_made"), {"name": name}).fetchone()
-    made = _made(name, row["definition"]) if row else None
+    made = _find_made(connection, name)
     return made.unread if made else ()
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A collection that has a view: where its originals lie, and what its vectors are."""
-
-    name: str
-    source: str
-    model: str
-    dimensions: int
-
-
-def known_collections(connection: Connection) -> list[Known]:
-    """The collections that have a view, in order of their names."""
-    with connection.cursor(row_factory=class_row(Known)) as cursor:
-        return cursor.execute(statement("report", "known_collections")).fetchall()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +150,7 @@ def stored_collections(connection: Connection) -> dict[str, Collection]:
 
     What the tables do not tell of one that has not been run for long is left to its default.
     """
-    with connection.cursor(row_factory=class_row(_Stored)) as cursor:
-        rows = cursor.execute(statement("service", "find_stored")).fetchall()
+    rows = fetch_all(connection, _Stored, statement("collections", "find_stored"))
     return {row.name: _collection_of(row) for row in rows}
 
 
@@ -154,6 +186,6 @@ def dropped_meanwhile(collection: str, settings: Settings) -> Iterator[None]:
 
 def made_collections(connection: Connection) -> dict[str, Collection]:
     """Those that were made through the API."""
-    rows = connection.execute(statement("service", "made_collections")).fetchall()
+    rows = connection.execute(statement("collections", "made_collections")).fetchall()
     found = {row["name"]: _made(row["name"], row["definition"]) for row in rows}
     return {name: made.collection for name, made in found.items() if made}

@@ -19,7 +19,7 @@ def compare_models(connection: Connection, before: Collection, after: Collection
     have a group. A mean over nothing is None.
     """
     sample = connection.execute(
-        statement("switch", "sample_both", view=before.face, target=after.face), {"images": IMAGES}
+        statement("switches", "sample_both", view=before.face, target=after.face), {"images": IMAGES}
     ).fetchall()
     overlaps: list[float] = []
     grouped: dict[str, list[float]] = {before.model.name: [], after.model.name: []}

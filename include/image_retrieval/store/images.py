@@ -1,0 +1,140 @@
+"""Images one at a time, and pages of them, as the service shows and changes them."""
+
+from collections.abc import Collection as Names
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypedDict, cast
+
+from psycopg.types.json import Jsonb
+
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.loaders import shown_facts
+from image_retrieval.store.rows import fetch_one, fetch_optional, fetch_value
+from image_retrieval.store.sql import statement
+
+
+class ImageFacts(TypedDict):
+    """An image as `images.<collection>` shows it; `unreadable` says why something of it cannot be shown."""
+
+    image_id: str
+    image_path: str
+    resampled_image_path: str | None
+    group_id: str | None
+    intra_id: str | None
+    caption: str | None
+    width: int | None
+    height: int | None
+    format: str | None
+    attributes: dict[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+    captured_at: datetime | None
+    sha256: str | None
+    unreadable: dict[str, str]
+
+
+class Member(TypedDict):
+    """An image of a group."""
+
+    image_id: str
+    image_path: str
+    group_id: str | None
+    intra_id: str | None
+
+
+class SameBytes(TypedDict):
+    """Images that are the same file."""
+
+    sha256: str
+    image_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageObject:
+    """Where an image lies, and whether it was deleted."""
+
+    uri: str
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The row that an object has in `retrieval.image`."""
+
+    id: int
+    image_id: str
+
+
+def find_image(connection: Connection, collection: str, image_id: str) -> ImageFacts | None:
+    """A searchable image."""
+    row = connection.execute(statement("images", "find_image", view=collection), {"image_id": image_id}).fetchone()
+    return cast(ImageFacts, shown_facts(row)) if row else None
+
+
+def list_images(
+    connection: Connection, collection: str, *, after: str | None, group_id: str | None, limit: int
+) -> list[ImageFacts]:
+    """The first searchable images after an id, in order of their ids; of one group where that is given."""
+    values = {"after": after, "group_id": group_id, "limit": limit}
+    rows = connection.execute(statement("images", "list_images", view=collection), values).fetchall()
+    return [cast(ImageFacts, shown_facts(row)) for row in rows]
+
+
+def list_members(
+    connection: Connection,
+    collection: str,
+    *,
+    after: str | None,
+    group_id: str | None,
+    intra_id: str | None,
+    limit: int,
+) -> list[Member]:
+    """The same with fewer columns, also of one `intra_id`."""
+    values = {"after": after, "group_id": group_id, "intra_id": intra_id, "limit": limit}
+    rows = connection.execute(statement("images", "list_members", view=collection), values).fetchall()
+    return cast(list[Member], rows)
+
+
+def list_same_bytes(connection: Connection, collection: str, *, limit: int, offset: int) -> list[SameBytes]:
+    """Groups of images that are the same file, the largest first."""
+    query = statement("images", "same_bytes", view=collection)
+    return cast(list[SameBytes], connection.execute(query, {"limit": limit, "offset": offset}).fetchall())
+
+
+def next_intra_id(connection: Connection, collection: str, group_id: str) -> str:
+    """The number after the largest one of a group."""
+    values = {"collection": collection, "group_id": group_id}
+    return str(fetch_value(connection, statement("images", "next_intra_id"), values))
+
+
+def find_object(connection: Connection, collection: str, image_id: str) -> ImageObject | None:
+    """Where an image lies, be it deleted."""
+    return fetch_optional(connection, ImageObject, statement("images", "find_object"), _key(collection, image_id))
+
+
+def find_registered(connection: Connection, collection: str, uri: str) -> Registered:
+    """The row of an object that was registered. Raises MissingRow."""
+    values = {"collection": collection, "uri": uri}
+    return fetch_one(connection, Registered, statement("images", "find_registered"), values)
+
+
+def mark_deleted(connection: Connection, collection: str, image_id: str) -> str | None:
+    """Mark an image deleted and forget its rejection. Returns its URI; None where there is no such image."""
+    row = connection.execute(statement("images", "mark_deleted"), _key(collection, image_id)).fetchone()
+    if row is None:
+        return None
+    uri = str(row["uri"])
+    connection.execute(statement("images", "forget_rejection"), {"collection": collection, "uri": uri})
+    return uri
+
+
+def describe_image(
+    connection: Connection, collection: str, image_id: str, facts: dict[str, Any], given: Names[str]
+) -> None:
+    """Set what is said of an image: those of group_id, intra_id, caption and attributes that are `given`."""
+    row = {**facts, "attributes": Jsonb(facts["attributes"]), "given": sorted(given)}
+    connection.execute(statement("images", "describe_image"), {**row, **_key(collection, image_id)})
+
+
+def _key(collection: str, image_id: str) -> dict[str, str]:
+    return {"collection": collection, "image_id": image_id}

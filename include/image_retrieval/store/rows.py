@@ -1,0 +1,51 @@
+"""Rows of a query as typed records: the columns are the record's fields."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from psycopg import sql
+from psycopg.rows import class_row
+
+from image_retrieval.store.connection import Connection
+
+Record = TypeVar("Record")
+Values = Mapping[str, Any] | None
+
+
+class MissingRow(LookupError):
+    """A query that always has an answer had none."""
+
+
+def fetch_all(connection: Connection, record: type[Record], query: sql.Composed, values: Values = None) -> list[Record]:
+    """All rows of a query."""
+    with connection.cursor(row_factory=class_row(record)) as cursor:
+        return cursor.execute(query, values).fetchall()
+
+
+def fetch_optional(
+    connection: Connection, record: type[Record], query: sql.Composed, values: Values = None
+) -> Record | None:
+    """The first row of a query; None where it has none."""
+    with connection.cursor(row_factory=class_row(record)) as cursor:
+        return cursor.execute(query, values).fetchone()
+
+
+def fetch_one(connection: Connection, record: type[Record], query: sql.Composed, values: Values = None) -> Record:
+    """The only row of a query. Raises MissingRow."""
+    found = fetch_optional(connection, record, query, values)
+    if found is None:
+        raise MissingRow(f"no {record.__name__}")
+    return found
+
+
+def fetch_value(connection: Connection, query: sql.Composed, values: Values = None) -> Any:
+    """The first column of the only row of a query. Raises MissingRow."""
+    row = connection.execute(query, values).fetchone()
+    if row is None:
+        raise MissingRow("no row")
+    return next(iter(row.values()))
+
+
+def fetch_column(connection: Connection, query: sql.Composed, values: Values = None) -> list[Any]:
+    """The first column of all rows of a query."""
+    return [next(iter(row.values())) for row in connection.execute(query, values)]

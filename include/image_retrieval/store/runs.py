@@ -1,0 +1,138 @@
+"""Runs and their shards: what was planned, how far it is, and how it ended."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TypedDict, cast
+
+from image_retrieval.errors import UserError
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.rows import fetch_column, fetch_optional
+from image_retrieval.store.sql import statement
+
+STAGES = ("list", "resample", "embed", "upsert", "index")
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What a listing found, in images, and how many shards it cut; `left_over` did not fit into them.
+
+    `rejected` are those that no table can hold under their names.
+    """
+
+    listed: int
+    new: int
+    changed: int
+    restored: int
+    gone: int
+    shards: int
+    left_over: int
+    rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunModels:
+    """Which models the shards of a run are of; `switch` is the number of the switch that the run belongs to."""
+
+    model: str
+    also: str | None
+    switch: int | None
+    shards: int
+
+
+class RunReport(TypedDict):
+    """A run: its counts summed over its shards, and `seconds` per stage."""
+
+    collection: str
+    run_id: str
+    state: str
+    model: str
+    listed: int
+    new: int
+    changed: int
+    restored: int
+    gone: int
+    shards: int
+    left_over: int
+    shards_done: int
+    resampled: int
+    embedded: int
+    upserted: int
+    rejected: int
+    started_at: datetime
+    finished_at: datetime | None
+    seconds: dict[str, float]
+
+
+def find_plan(connection: Connection, collection: str, run_id: str) -> RunPlan | None:
+    """The plan of a run that is still running."""
+    return fetch_optional(connection, RunPlan, statement("runs", "find_plan"), _key(collection, run_id))
+
+
+def record_plan(
+    connection: Connection,
+    collection: str,
+    run_id: str,
+    plan: RunPlan,
+    *,
+    model: str,
+    also: str | None = None,
+    switch: int | None = None,
+    seconds: float,
+) -> None:
+    """Enter a run, in place of an earlier one of that name. `seconds`: what planning it took."""
+    key = _key(collection, run_id)
+    connection.execute(statement("runs", "forget_run"), key)
+    row = {**key, **asdict(plan), "model": model, "also": also, "switch": switch, "seconds": seconds}
+    connection.execute(statement("runs", "write_run"), row)
+
+
+def find_run(connection: Connection, collection: str, run_id: str) -> RunModels:
+    """Which models a run is of. Raises UserError where there is no such run."""
+    found = fetch_optional(connection, RunModels, statement("runs", "find_run"), _key(collection, run_id))
+    if found is None:
+        raise UserError(f"collection {collection!r} has no run {run_id!r}: `list` creates one")
+    return found
+
+
+def read_run(connection: Connection, collection: str, run_id: str) -> RunReport | None:
+    """What is known of a run."""
+    row = connection.execute(statement("runs", "read_run"), _key(collection, run_id)).fetchone()
+    if row is None:
+        return None
+    seconds = {stage: round(row.pop(f"{stage}_seconds") or 0.0, 3) for stage in STAGES}
+    return cast(RunReport, {**row, "seconds": seconds})
+
+
+def missing_shards(connection: Connection, collection: str, run_id: str) -> list[int]:
+    """Shards of a run's plan that are not in the table."""
+    return fetch_column(connection, statement("runs", "missing_shards"), _key(collection, run_id))
+
+
+def set_index_seconds(connection: Connection, collection: str, run_id: str, seconds: float) -> None:
+    """Record how long view and index of a run took."""
+    connection.execute(statement("runs", "set_index_seconds"), {**_key(collection, run_id), "seconds": seconds})
+
+
+def finish_run(connection: Connection, collection: str, run_id: str, *, failed: bool) -> None:
+    """Close a run."""
+    state = "failed" if failed else "success"
+    connection.execute(statement("runs", "finish_run"), {**_key(collection, run_id), "state": state})
+
+
+def fail_run(connection: Connection, collection: str, run_id: str) -> None:
+    """Close a run that ended early, where it is there and still open."""
+    connection.execute(statement("runs", "fail_run"), _key(collection, run_id))
+
+
+def running_runs(connection: Connection, collection: str) -> list[str]:
+    """The runs that are under way. One that was killed counts as such for two days."""
+    return fetch_column(connection, statement("runs", "running_runs"), {"collection": collection})
+
+
+def latest_runs(connection: Connection, collection: str, limit: int = 1) -> list[str]:
+    """The runs that began last, the latest first."""
+    return fetch_column(connection, statement("runs", "latest_runs"), {"collection": collection, "limit": limit})
+
+
+def _key(collection: str, run_id: str) -> dict[str, str]:
+    return {"collection": collection, "run_id": run_id}

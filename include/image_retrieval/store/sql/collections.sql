@@ -1,0 +1,39 @@
+-- name: known_collections
+SELECT name, source, model, dimensions FROM retrieval.collection ORDER BY name;
+
+-- name: count_images
+SELECT count(*) FILTER (WHERE i.deleted IS NULL AND v.id IS NOT NULL) AS images,
+       count(*) FILTER (WHERE i.deleted IS NOT NULL) AS deleted,
+       count(v.id) AS vectors,
+       (SELECT count(*) FROM retrieval.rejected AS r WHERE r.collection = %(collection)s) AS rejected
+FROM retrieval.image AS i
+LEFT JOIN retrieval.{vectors} AS v ON v.id = i.id
+WHERE i.collection = %(collection)s;
+
+-- name: find_shown
+SELECT c.name, c.source, c.dimensions, c.model, m.source AS model_source, m.revision, m.dtype, m.use_cls_token,
+       m.digest, m.family, m.calibration
+FROM retrieval.collection AS c
+JOIN retrieval.model AS m ON m.name = c.model
+WHERE c.name = %(name)s;
+
+-- name: find_stored
+SELECT c.name, c.source, c.definition, c.model, m.source AS model_source, m.revision, m.dtype, m.use_cls_token
+FROM retrieval.collection AS c
+JOIN retrieval.model AS m ON m.name = c.model
+ORDER BY c.name;
+
+-- name: made_collections
+SELECT name, definition FROM retrieval.made_collection ORDER BY name;
+
+-- name: find_made
+SELECT definition FROM retrieval.made_collection WHERE name = %(name)s;
+
+-- name: has_remains
+-- what an entry left that was taken out of the file
+SELECT EXISTS (SELECT FROM retrieval.collection WHERE name = %(name)s)
+    OR EXISTS (SELECT FROM retrieval.image WHERE collection = %(name)s) AS found;
+
+-- name: make_collection
+INSERT INTO retrieval.made_collection (name, definition) VALUES (%(name)s, %(definition)s)
+ON CONFLICT (name) DO NOTHING;
