@@ -12,14 +12,29 @@ _watch = threading.Thread()
 _wakes = math.inf
 
 
+def after(seconds: float, do: Callable[[], object]) -> None:
+    """Call a function in another thread after so many seconds. It must not block."""
+    _watch_for(threading.Event(), seconds, do)
+
+
 @contextmanager
 def ended_after(seconds: float, end: Callable[[], object]) -> Iterator[threading.Event]:
     """Call `end`, in another thread, where the block takes longer; the event tells whether that happened.
 
     `end` must not block. It is never called once the block is over.
     """
+    late = threading.Event()
+    _watch_for(late, seconds, end)
+    try:
+        yield late
+    finally:
+        with _changed:
+            _due.pop(late, None)
+
+
+def _watch_for(late: threading.Event, seconds: float, end: Callable[[], object]) -> None:
     global _watch
-    late, due = threading.Event(), time.monotonic() + seconds
+    due = time.monotonic() + seconds
     with _changed:
         _due[late] = due, end
         if not _watch.is_alive():  # never started, or left behind by a fork
@@ -27,11 +42,6 @@ def ended_after(seconds: float, end: Callable[[], object]) -> Iterator[threading
             _watch.start()
         elif due < _wakes:
             _changed.notify()
-    try:
-        yield late
-    finally:
-        with _changed:
-            _due.pop(late, None)
 
 
 def _end_the_late() -> None:

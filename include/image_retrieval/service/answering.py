@@ -33,10 +33,13 @@ def in_a_thread(function: Callable[..., Any], status: int, *, changes: bool) -> 
         return function
 
     def called(values: dict[str, Any]) -> Response:
-        answer = function(**values)
-        if not changes:
-            current().left()
-        return _written(answer, status)
+        try:
+            answer = function(**values)
+            if not changes:
+                current().left()
+            return _written(answer, status)
+        finally:
+            current().release()
 
     @wraps(function)
     async def answered(**values: Any) -> Response:
@@ -92,7 +95,7 @@ async def for_request(request: Request, handle: Callable[[Request], Any]) -> Res
     deadline = time.monotonic() + request.app.state.service.settings.service_seconds
     token = REQUEST.set(request)
     try:
-        with asked_by(Asker(deadline=deadline)):
+        with asked_by(Asker(deadline=deadline, holds=True)):
             response: Response = await handle(request)
             return response
     finally:

@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -18,6 +18,8 @@ class Asker:
 
     client: str = ""
     deadline: float = math.inf
+    holds: bool = False  # whether it keeps what `held` enters until `release`
+    _kept: dict[object, ExitStack] = field(default_factory=dict)
     _gone: bool = False
     _ends: dict[threading.Event, Callable[[], object]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -37,6 +39,25 @@ class Asker:
             for event, end in ends.items():
                 event.set()
                 end()
+
+    @contextmanager
+    def held(self, kind: object, enter: Callable[[], AbstractContextManager[object]]) -> Iterator[None]:
+        """Enter a context, once of each kind: for the block, or where this asker `holds`, until `release`."""
+        if not self.holds:
+            with enter():
+                yield
+            return
+        if kind not in self._kept:
+            stack = ExitStack()
+            stack.enter_context(enter())
+            self._kept[kind] = stack
+        yield
+
+    def release(self) -> None:
+        """Leave what is held: the answer is written."""
+        while self._kept:
+            _, stack = self._kept.popitem()
+            stack.close()
 
     @contextmanager
     def ending(self, end: Callable[[], object]) -> Iterator[threading.Event]:

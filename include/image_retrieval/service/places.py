@@ -7,12 +7,17 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
+from image_retrieval.deadlines import after
 from image_retrieval.service.asking import Asker, current
 from image_retrieval.service.errors import Refused
 
 FORGOTTEN_SECONDS = 10.0  # after which half of what a client has used counts
 CLIENTS = 10_000  # whose use is remembered
+RESTS = 3.0  # times as long as it was used a place rests: long answers get a quarter of a core each
+MOST_REST = 5.0  # seconds
+LATELY_SECONDS = 1.0
 
 
 @dataclass(eq=False, slots=True)
@@ -28,10 +33,16 @@ class Places:
     A place goes to the client that holds the fewest, then to the one that has used them least of late, then to who has
     waited longest. One client holds at most `each`, so that others find one. Where all who may wait do, a client that
     has fewer waiting than another takes the place of the other's last.
+
+    `spares`: work of another kind, which this work must not slow. While other clients do that, a place rests after each
+    use, RESTS times as long as it was used.
     """
 
-    def __init__(self, what: str, places: int, waiting: int, each: int | None = None) -> None:
+    def __init__(
+        self, what: str, places: int, waiting: int, each: int | None = None, spares: "Places | None" = None
+    ) -> None:
         self._what, self._free, self._most_waiting, self._each = what, places, waiting, each or places
+        self._spares = spares
         self._held: Counter[str] = Counter()
         self._used: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._waiting: list[_Waiter] = []
@@ -48,12 +59,26 @@ class Places:
             asker.left()
             yield
         finally:
+            seconds = time.monotonic() - started
             with self._lock:
-                self._free += 1
-                self._held[asker.client] -= 1
-                self._held += Counter()  # drops those that are zero
-                self._note(asker.client, time.monotonic() - started)
-                self._hand_out()
+                self._note(asker.client, seconds)
+            if self._spares is not None and self._spares.others_lately(asker.client):
+                after(min(RESTS * seconds, MOST_REST), partial(self._leave, asker.client))
+            else:
+                self._leave(asker.client)
+
+    def others_lately(self, client: str) -> bool:
+        """Whether another client has worked here within the last second."""
+        with self._lock:
+            since = next((since for name, (_, since) in reversed(self._used.items()) if name != client), -math.inf)
+        return time.monotonic() - since < LATELY_SECONDS
+
+    def _leave(self, client: str) -> None:
+        with self._lock:
+            self._free += 1
+            self._held[client] -= 1
+            self._held += Counter()  # drops those that are zero
+            self._hand_out()
 
     def waiting(self) -> int:
         """How many wait for a place."""

@@ -66,7 +66,9 @@ class Service:
         sys.setswitchinterval(SWITCH_SECONDS)
         heavy = max(1, min(4, settings.cores // 2))
         self._reading = Places("the database", READERS, waiting=64)
-        self._heavy = Places("a long answer of the database", heavy, waiting=8, each=max(1, heavy - 1))
+        self._heavy = Places(
+            "a long answer of the database", heavy, waiting=8, each=max(1, heavy - 1), spares=self._reading
+        )
         self._changing = Places("a change of the database", WRITERS, waiting=8, each=WRITERS - 1)
         self._fetching = Places("fetching a URL", FETCHES, waiting=4, each=FETCHES // 2)
         self._unpacking = Places("reading a picture", UNPACKED, waiting=8)
@@ -92,8 +94,15 @@ class Service:
 
     @contextmanager
     def statements(self, *, heavy: bool = False) -> Iterator[Connection]:
-        """A connection whose statements commit one by one, which saves two ways to the database."""
-        with (self._heavy if heavy else self._reading).place(), self._connected("reading") as connection:
+        """A connection whose statements commit one by one, which saves two ways to the database.
+
+        The place of a `heavy` one is kept until its answer is written, which takes as long.
+        """
+        asker = current()
+        with (
+            asker.held(self._heavy, self._heavy.place) if heavy else self._reading.place(),
+            self._connected("reading") as connection,
+        ):
             yield connection
 
     @contextmanager

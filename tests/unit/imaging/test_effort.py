@@ -158,6 +158,7 @@ def test_scans_count_when_it_is_told_what_is_quick():
     large = encoded(Image.new("L", (1000, 1000)), "JPEG", progressive=True)
     assert is_quick(large)
     assert not is_quick(of_scans(20, large))
+    assert not is_quick(of_scans(90, encoded(Image.new("L", (2000, 2000)), "JPEG", progressive=True)))
 
 
 @pytest.mark.parametrize("data", [b"", b"II*\0", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8X", bytes(100), bytes(5 * 2**20)])

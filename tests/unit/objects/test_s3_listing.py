@@ -202,6 +202,6 @@ def test_a_listing_is_the_truth_or_an_error(odd, objects, names, page, version, 
 
 def test_an_endless_answer_is_read_once():
     started = time.monotonic()
-    with pytest.raises(ListingIncomplete, match="does not say whether it is cut"):
+    with pytest.raises(ListingIncomplete, match="does not say whether it is truncated"):
         require_told_whether_cut({"status_code": 200, "body": b"<IsTruncated>" + b" " * 10**6})
     assert time.monotonic() - started < 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from image_retrieval.service.asking import Asker
 from image_retrieval.service.errors import Refused
-from image_retrieval.service.places import Places
+from image_retrieval.service.places import RESTS, Places
 
 SECONDS = 20  # within which what must happen has happened, on however busy a machine
 
@@ -186,3 +186,34 @@ def test_work_is_ended_when_it_is_too_late_and_only_then():
     with asker.ending(never.set) as late:
         assert late.is_set()
     assert never.is_set()
+
+
+def test_a_place_rests_where_it_would_slow_others_that_are_spared():
+    spared = Places("a moment's work", 4, waiting=4)
+    places = Places("long work", 1, waiting=4, spares=spared)
+    with spared.place(Asker("a")):
+        pass
+    for client in ("a", "a"):  # nobody else's work is there to be spared
+        working(places, client).end()
+    started = time.monotonic()
+    first = working(places, "b")
+    time.sleep(0.2)
+    first.end()
+    with spared.place(Asker("b")):  # its own counts no more than others'
+        pass
+    assert working(places, "b").end() is None
+    assert time.monotonic() - started >= 0.2 * (1 + RESTS)
+
+
+def test_what_an_asker_holds_is_held_once_and_until_its_answer_is_written():
+    places, asker = Places("work", 2, waiting=0), Asker("a", holds=True)
+    for _ in range(3):
+        with asker.held(places, lambda: places.place(asker)):
+            pass
+    other = working(places, "b")
+    refused = Work(places, Asker("c"))
+    refused.join(SECONDS)
+    assert refused.refused is not None
+    asker.release()
+    assert working(places, "c").end() is None
+    other.end()
