@@ -24,7 +24,7 @@ PARALLEL = --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 COMPOSE = docker compose --file docker-compose.yaml $(if $(GPU),--file docker-compose.gpu.yaml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint licences format up down status psql env lock pin-images clean compose-up compose-down
+.PHONY: help demo test test-all lint lint-page licences format up down status psql env lock pin-images clean compose-up compose-down
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,12 +38,18 @@ test: .venv/installed-dev  ## the test suite, on a PostgreSQL and an S3 store th
 test-all: .venv/installed-dev  ## the test suite with the long tests
 	$(BIN)/pytest $(PARALLEL)
 
-lint: .venv/installed-dev  ## style, types and import rules
+lint: .venv/installed-dev  ## style, types and import rules; those of the page where npm is at hand
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/hadolint include/kubernetes/Dockerfile include/kubernetes/Dockerfile.airflow
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if ! command -v npm >/dev/null; then echo "make lint: npm is not installed, so the page's types are not checked"; \
+	elif ! $(MAKE) --silent node_modules/installed; then echo "make lint: npm found no TypeScript, so the page's types are not checked"; \
+	else $(MAKE) --no-print-directory lint-page; fi
+
+lint-page: node_modules/installed  ## types of the page's JavaScript (needs npm)
+	node_modules/.bin/tsc --project jsconfig.json
 
 licences: .venv/installed-dev  ## the licence of each package that is installed; a test checks them
 	@$(BIN)/python tests/licences.py
@@ -89,6 +95,10 @@ clean: down  ## remove the environment, the embedded services and their data
 # secrets, made once: another password would not open what is in the volumes
 .env:
 	@umask 077 && sh include/compose/make_secrets.sh > .env.partial && mv .env.partial $@
+
+node_modules/installed: package-lock.json
+	npm ci --loglevel=error --ignore-scripts --no-audit --no-fund --fetch-retries=1 --fetch-timeout=20000
+	@touch $@
 
 .venv/uv: requirements-build.lock
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \

@@ -61,3 +61,10 @@ def test_the_page_writes_no_markup_and_names_no_other_address():
         assert not re.search(r"<script(?![^>]*src=)|\son\w+=|\sstyle=", text) or not name.endswith((".html", ".svg")), (
             name
         )
+
+
+def test_the_types_of_elements_are_those_of_the_page():
+    documented = FILES["dom.js"].decode().partition("} & Record")[0]
+    named = set(re.findall(r'"?([a-z-]+)"?: HTML', documented))
+    there = set(re.findall(r'<[^>]*?\bid="([a-z-]+)"', FILES["index.html"].decode()))
+    assert set() < named <= there

@@ -20,6 +20,21 @@ export class Problem extends Error {
 }
 
 /**
+ * What the service answers.
+ * @typedef {import("./gallery.js").Image} Image
+ * @typedef {{name: string, reads_texts: boolean}} Collection
+ * @typedef {{results: Image[], more: boolean, calibration: string | null, min_score: number | null}} Results
+ * @typedef {{images: Image[], after: string | null}} Images `after`: where the next page begins
+ * @typedef {{reason: string, final: number, not_final: number}} ReasonCount
+ * @typedef {{uri: string, reason: string, detail: string | null, final: boolean, attempts: number, updated_at: string}} Rejected
+ * @typedef {{a: string, b: string, similarity: number, bits: number | null,
+ *   verdict: "duplicate" | "different" | null, decided_by: string | null}} Pair
+ * @typedef {{pairs: Pair[], waiting: number}} Pairs `waiting`: images that were not compared yet
+ * @typedef {{run_id: string, state: string, started_at: string, finished_at: string | null, listed: number | null,
+ *   new: number | null, changed: number | null, gone: number | null, embedded: number | null, rejected: number | null}} Run
+ */
+
+/**
  * @param {string} path below the page's folder
  * @param {any} [form] is posted as JSON, if given
  * @param {AbortSignal} [signal]
@@ -65,16 +80,17 @@ function newToken(refused) {
   if (sessionStorage.getItem(KEY) !== refused) return Promise.resolve();
   asking ??= new Promise((resolve) => {
     const dialog = byId("token");
-    const form = dialog.querySelector("form");
-    form.onsubmit = (/** @type {Event} */ event) => {
+    const form = /** @type {HTMLFormElement} */ (dialog.querySelector("form"));
+    const input = /** @type {HTMLInputElement} */ (form.querySelector("input"));
+    form.onsubmit = (event) => {
       event.preventDefault();
-      sessionStorage.setItem(KEY, form.querySelector("input").value.trim());
+      sessionStorage.setItem(KEY, input.value.trim());
       form.reset();
       dialog.close();
       asking = null;
       resolve();
     };
-    dialog.oncancel = (/** @type {Event} */ event) => event.preventDefault();
+    dialog.oncancel = (event) => event.preventDefault();
     dialog.showModal();
   });
   return asking;
@@ -96,7 +112,7 @@ export const collectionPath = (name) => `api/collections/${encodeURIComponent(na
 
 /**
  * Show a picture of the collection in an <img>, or link to it: an address takes no token, so there it is fetched.
- * @param {any} element <img> or <a>
+ * @param {HTMLImageElement | HTMLAnchorElement} element
  * @param {string} collection
  * @param {string} id
  * @param {"preview" | "original"} kind
@@ -105,12 +121,12 @@ export async function showPicture(element, collection, id, kind) {
   const attribute = element instanceof HTMLAnchorElement ? "href" : "src";
   const path = picturePath(collection, id, kind);
   if (!sessionStorage.getItem(KEY)) {
-    element[attribute] = path;
+    element.setAttribute(attribute, path);
     return;
   }
   try {
     const answer = await request(path);
-    element[attribute] = URL.createObjectURL(await answer.blob());
+    element.setAttribute(attribute, URL.createObjectURL(await answer.blob()));
   } catch {
     element.dispatchEvent(new Event("error"));
   }

@@ -1,17 +1,29 @@
 /** Elements, made without any markup: texts are set as texts, so nothing that a bucket or a user names is read as HTML. */
 
 /**
- * @param {string} id
- * @returns {any} the element of the document that has this id
+ * @typedef {{
+ *   alert: HTMLElement, chips: HTMLElement, clear: HTMLButtonElement, collection: HTMLSelectElement, end: HTMLElement,
+ *   file: HTMLInputElement, filters: HTMLFormElement, "filters-button": HTMLButtonElement, less: HTMLButtonElement,
+ *   more: HTMLButtonElement, panel: HTMLElement, pick: HTMLButtonElement, refine: HTMLElement, results: HTMLElement,
+ *   search: HTMLElement, status: HTMLElement, text: HTMLInputElement, token: HTMLDialogElement,
+ *   viewer: HTMLDialogElement, words: HTMLFormElement
+ * } & Record<`tab-${string}`, HTMLElement>} Elements those of index.html, by id
  */
-export const byId = (id) => document.getElementById(id);
 
 /**
- * @param {string} name of the element
+ * @template {keyof Elements} Id
+ * @param {Id} id
+ * @returns {Elements[Id]} the element of the document that has this id
+ */
+export const byId = (id) => /** @type {any} */ (document.getElementById(id));
+
+/**
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name of the element
  * @param {Record<string, any>} [given] `class`, `text`, handlers `onclick` …, `data-…`, `aria-…` and other attributes;
  *   what is null, undefined or false is left out
  * @param {...(Node | string | null)} children
- * @returns {any}
+ * @returns {HTMLElementTagNameMap[Name]}
  */
 export function make(name, given = {}, ...children) {
   const element = document.createElement(name);

@@ -2,16 +2,23 @@
 
 import { byId, showError } from "./dom.js";
 
-/** @typedef {import("./state.js").State} State */
+/**
+ * @typedef {import("./state.js").State} State
+ * @typedef {{format: HTMLSelectElement, from: HTMLInputElement, to: HTMLInputElement, group: HTMLInputElement,
+ *   grouped: HTMLInputElement, json: HTMLInputElement}} Fields
+ */
+
+/** @returns {Fields} */
+const fieldsOf = () => /** @type {any} */ (byId("filters").elements);
 
 /** @param {(changed: Pick<State, "filter" | "grouped">) => void} onChange */
 export function listenToFilters(onChange) {
   const form = byId("filters");
-  byId("filters-button").addEventListener("click", () => open(form.hidden));
-  form.addEventListener("submit", (/** @type {Event} */ event) => {
+  byId("filters-button").addEventListener("click", () => open(Boolean(form.hidden)));
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const filter = read(form.elements);
-    if (filter) onChange({ filter, grouped: form.elements.grouped.checked });
+    const filter = read(fieldsOf());
+    if (filter) onChange({ filter, grouped: fieldsOf().grouped.checked });
   });
   form.addEventListener("reset", () => onChange({ filter: {}, grouped: false }));
 }
@@ -23,7 +30,7 @@ function open(shown) {
 }
 
 /**
- * @param {any} fields
+ * @param {Fields} fields
  * @returns {Record<string, any> | null} null where it is told what is wrong
  */
 function read(fields) {
@@ -45,7 +52,7 @@ function read(fields) {
 
 /** @param {State} state is shown in the form */
 export function showFilters({ filter, grouped }) {
-  const fields = byId("filters").elements;
+  const fields = fieldsOf();
   const { format, width, group_id: group, ...rest } = filter;
   const choices = [...fields.format.options].map((option) => option.value);
   const plain = choices.includes(format) ? format : undefined;

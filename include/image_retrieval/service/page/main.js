@@ -5,25 +5,29 @@ import { byId, counted, make, say, showError } from "./dom.js";
 import { listenToFilters, showFilters } from "./filters.js";
 import { makeGallery, watchEnd } from "./gallery.js";
 import { countRejected, duplicatesReport, rejectedReport, runsReport } from "./reports.js";
+import { browsed, found } from "./results.js";
 import { readState, tellAirflow, writeState } from "./state.js";
 import { givenPicture, listenToSearchBar, showChips } from "./terms.js";
 import { listenToViewer, view } from "./viewer.js";
 import "./theme.js";
 
-/** @typedef {import("./state.js").State} State */
-/** @typedef {import("./state.js").Term} Term */
+/**
+ * @typedef {import("./api.js").Collection} Collection
+ * @typedef {import("./results.js").Page} Page
+ * @typedef {import("./state.js").State} State
+ * @typedef {import("./state.js").Term} Term
+ */
 
-const PAGE = 40;
-const FURTHEST = 500; // where the service's pages end
 const SLOW = 1500; // milliseconds after which it is told that a model is being loaded
 
-/** @type {any[]} */
+/** @type {Collection[]} */
 let collections = [];
 let state = readState();
 let writing = false;
 let stop = new AbortController();
 /** @type {(() => Promise<void>) | null} */
 let more = null;
+const isMore = () => more !== null;
 /** @type {AbortSignal | null} */
 let loading = null; // of the search whose next page is under way
 
@@ -44,11 +48,11 @@ function show() {
   stop = new AbortController();
   more = null;
   showError(null);
-  const info = collections.find(({ name }) => name === state.collection);
+  const readsTexts = collections.some((one) => one.name === state.collection && one.reads_texts);
   byId("collection").value = state.collection;
   byId("search").hidden = state.tab !== "images";
-  byId("text").placeholder = info.reads_texts ? "Describe what you look for · 说说你要找什么" : "This collection knows pictures only: drop or pick one";
-  byId("text").disabled = !info.reads_texts;
+  byId("text").placeholder = readsTexts ? "Describe what you look for · 说说你要找什么" : "This collection knows pictures only: drop or pick one";
+  byId("text").disabled = !readsTexts;
   for (const tab of document.querySelectorAll("[role=tab]")) {
     const chosen = /** @type {HTMLElement} */ (tab).dataset.tab === state.tab;
     tab.setAttribute("aria-selected", String(chosen));
@@ -57,8 +61,9 @@ function show() {
   }
   showChips(state.collection, state.terms, search);
   showFilters(state);
-  const done = { images: showImages, duplicates: showDuplicates, rejected: showRejected, runs: showRuns }[state.tab];
-  (done ?? showImages)(stop.signal).catch((/** @type {unknown} */ error) => failed(error));
+  /** @type {Record<string, (signal: AbortSignal) => Promise<void>>} */
+  const tabs = { images: showImages, duplicates: showDuplicates, rejected: showRejected, runs: showRuns };
+  (tabs[state.tab] ?? showImages)(stop.signal).catch(failed);
 }
 
 /** @param {unknown} error */
@@ -76,7 +81,7 @@ async function showImages(signal) {
     view: (at) => view(state.collection, gallery.images, at, searchFrom),
     group: (group_id) => change({ filter: { ...state.filter, group_id } }),
   });
-  const pages = state.terms.some(({ less }) => !less) ? found(signal) : browsed(signal);
+  const pages = state.terms.some(({ less }) => !less) ? found(state, signal) : browsed(state, signal);
   byId("results").classList.add("waiting");
   const late = setTimeout(() => say("Loading the model, which takes a moment the first time …"), SLOW);
   say("Searching …");
@@ -110,7 +115,7 @@ async function showImages(signal) {
 
 /** @param {AbortSignal} signal */
 async function next(signal) {
-  if (!more || loading === signal) return;
+  if (more === null || loading === signal) return;
   loading = signal;
   try {
     await more();
@@ -118,12 +123,12 @@ async function next(signal) {
     if (loading === signal) loading = null;
   }
   const end = byId("end").getBoundingClientRect();
-  if (more && !signal.aborted && end.top < innerHeight + 400) await next(signal);
+  if (isMore() && !signal.aborted && end.top < innerHeight + 400) await next(signal);
 }
 
 /**
  * @param {number} shown
- * @param {any} page
+ * @param {Page} page
  */
 function tellFound(shown, page) {
   const searched = state.terms.some(({ less }) => !less);
@@ -147,45 +152,6 @@ function tellFound(shown, page) {
       under ? showAll("Show the nearest anyway", "main") : null,
     ),
   );
-}
-
-/** @param {AbortSignal} signal */
-async function* found(signal) {
-  const terms = state.terms;
-  const { collection, filter, grouped } = state;
-  const common = { collection, k: PAGE, filter, grouped, ...(state.all ? { min_score: -1 } : {}) };
-  const alone = terms.length === 1 && terms[0].kind === "image";
-  for (let offset = 0; offset <= FURTHEST; offset += PAGE) {
-    const answer = alone
-      ? await ask("api/similar", { ...common, offset, image_id: terms[0].value }, signal)
-      : await ask("api/search", { ...common, offset, ...weighed(terms) }, signal);
-    const last = offset + PAGE > FURTHEST;
-    yield { images: answer.results, more: answer.more && !last, calibrated: answer.calibration !== null, cutoff: answer.min_score };
-    if (!answer.more) return;
-  }
-}
-
-/** @param {Term[]} terms as the service takes them */
-function weighed(terms) {
-  const weight = (/** @type {Term} */ { less }) => (less ? -0.5 : 1);
-  const texts = terms.filter(({ kind }) => kind === "text").map((term) => ({ text: term.value, weight: weight(term) }));
-  const images = terms
-    .filter(({ kind }) => kind !== "text")
-    .map((term) => ({ weight: weight(term), ...(term.kind === "file" ? { base64: givenPicture(term.value)?.base64 } : { image_id: term.value }) }));
-  return { texts, images };
-}
-
-/** @param {AbortSignal} signal */
-async function* browsed(signal) {
-  const group = typeof state.filter.group_id === "string" ? { group_id: state.filter.group_id } : {};
-  const path = `${collectionPath(state.collection)}/images?`;
-  let after = null;
-  do {
-    const asked = new URLSearchParams({ limit: String(PAGE), ...group, ...(after === null ? {} : { after }) });
-    const answer = await ask(path + asked, undefined, signal);
-    after = answer.after;
-    yield { images: answer.images, more: after !== null, calibrated: false, cutoff: null };
-  } while (after !== null);
 }
 
 /** @param {AbortSignal} signal */
@@ -215,7 +181,7 @@ async function showRuns(signal) {
  * @param {number | null} number
  */
 function setCount(tab, number) {
-  const badge = byId(`tab-${tab}`).querySelector(".count");
+  const badge = /** @type {HTMLElement} */ (byId(`tab-${tab}`).querySelector(".count"));
   badge.textContent = number === null ? "" : new Intl.NumberFormat("en").format(number);
 }
 
@@ -230,8 +196,8 @@ async function showCounts() {
 }
 
 function listen() {
-  byId("collection").addEventListener("change", (/** @type {any} */ event) => {
-    change({ collection: event.target.value, terms: state.terms.filter(({ kind }) => kind !== "image") });
+  byId("collection").addEventListener("change", () => {
+    change({ collection: byId("collection").value, terms: state.terms.filter(({ kind }) => kind !== "image") });
     showCounts().catch(failed);
   });
   const tabs = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[role=tab]")]);

@@ -3,6 +3,14 @@
 import { ask, collectionPath, showPicture } from "./api.js";
 import { count, counted, make, say, showError, visible } from "./dom.js";
 
+/**
+ * @typedef {import("./api.js").Pair} Pair
+ * @typedef {import("./api.js").Pairs} Pairs
+ * @typedef {import("./api.js").ReasonCount} ReasonCount
+ * @typedef {import("./api.js").Rejected} Rejected
+ * @typedef {import("./api.js").Run} Run
+ */
+
 const MOST = 500; // rows that the service gives at once
 
 /**
@@ -14,7 +22,7 @@ export async function countRejected(collection) {
   return total(reasons);
 }
 
-/** @param {{final: number, not_final: number}[]} reasons */
+/** @param {ReasonCount[]} reasons */
 const total = (reasons) => reasons.reduce((sum, { final, not_final: open }) => sum + final + open, 0);
 
 /**
@@ -24,6 +32,7 @@ const total = (reasons) => reasons.reduce((sum, { final, not_final: open }) => s
  * @param {() => Promise<void>} onChange
  */
 export async function rejectedReport(collection, writing, signal, onChange) {
+  /** @type {{rejected: Rejected[], by_reason: ReasonCount[]}} */
   const { rejected, by_reason: reasons } = await ask(`${collectionPath(collection)}/rejected?limit=${MOST}`, undefined, signal);
   const all = total(reasons);
   say(all ? `${counted(all, "image")} could not be used.` : "Every image could be used.");
@@ -38,7 +47,7 @@ export async function rejectedReport(collection, writing, signal, onChange) {
       title: writing ? "The next run tries again" : "This needs the right to edit DAGs",
       onclick: () => requeue(collection, which, onChange),
     });
-  const summary = reasons.map((/** @type {any} */ { reason, final, not_final: open }) =>
+  const summary = reasons.map(({ reason, final, not_final: open }) =>
     make(
       "li",
       { class: "reason" },
@@ -46,7 +55,7 @@ export async function rejectedReport(collection, writing, signal, onChange) {
       make("span", { text: words(reason) }),
       again({ reason }, `all that are ${words(reason)}`),
     ));
-  const rows = rejected.map((/** @type {any} */ row) => [
+  const rows = rejected.map((row) => [
     make("span", { class: "key", text: visible(keyOf(row.uri)), title: row.uri }),
     make("span", { class: "tag", text: words(row.reason), title: row.reason }),
     row.detail ?? "",
@@ -86,14 +95,19 @@ async function requeue(collection, which, onChange) {
  */
 export async function duplicatesReport(collection, writing, signal, onSearch) {
   const path = `${collectionPath(collection)}/duplicates?limit=200`;
-  const [{ groups }, pictures, scenes] = await Promise.all(["bytes", "picture", "scene"].map((tier) => ask(`${path}&tier=${tier}`, undefined, signal)));
+  /** @type {[{groups: {image_ids: string[]}[]}, Pairs, Pairs]} */
+  const [{ groups }, pictures, scenes] = await Promise.all([
+    ask(`${path}&tier=bytes`, undefined, signal),
+    ask(`${path}&tier=picture`, undefined, signal),
+    ask(`${path}&tier=scene`, undefined, signal),
+  ]);
   say(`${counted(groups.length, "group")} of the same file, ${counted(pictures.pairs.length, "pair")} of the same picture, ${count(scenes.pairs.length)} of the same scene.`);
   const figure = (/** @type {string} */ id) => {
     const image = make("img", { alt: "", loading: "lazy" });
     showPicture(image, collection, id, "preview");
     return make("button", { type: "button", class: "twin", title: "Search from this image", onclick: () => onSearch(id) }, image, make("span", { text: visible(id) }));
   };
-  const twins = (/** @type {any} */ pair) =>
+  const twins = (/** @type {Pair} */ pair) =>
     make(
       "li",
       {},
@@ -102,7 +116,7 @@ export async function duplicatesReport(collection, writing, signal, onSearch) {
       make("p", { class: "hint", text: `similarity ${pair.similarity.toFixed(3)}${pair.bits === null ? "" : `, ${counted(pair.bits, "bit")} of 64 differ`}` }),
       verdictButtons(collection, pair, writing),
     );
-  const part = (/** @type {string} */ title, /** @type {string} */ none, /** @type {any[]} */ items) =>
+  const part = (/** @type {string} */ title, /** @type {string} */ none, /** @type {Node[]} */ items) =>
     make("section", {}, make("h2", { text: title }), items.length ? make("ul", { class: "twins" }, ...items) : make("p", { class: "hint", text: none }));
   const open = [...pictures.pairs, ...scenes.pairs].filter(({ verdict }) => verdict === null);
   return {
@@ -111,7 +125,7 @@ export async function duplicatesReport(collection, writing, signal, onSearch) {
       "div",
       { class: "report" },
       pictures.waiting ? make("p", { class: "hint", text: `${counted(pictures.waiting, "image")} will be compared by the next upkeep.` }) : null,
-      part("The same file", "No file is there twice.", groups.map((/** @type {any} */ { image_ids: ids }) => make("li", {}, ...ids.slice(0, 12).map(figure)))),
+      part("The same file", "No file is there twice.", groups.map(({ image_ids: ids }) => make("li", {}, ...ids.slice(0, 12).map(figure)))),
       part("The same picture in another size, quality or format", "No picture is there twice.", pictures.pairs.map(twins)),
       part("The same scene", "No scene is there twice.", scenes.pairs.map(twins)),
     ),
@@ -121,12 +135,12 @@ export async function duplicatesReport(collection, writing, signal, onSearch) {
 /**
  * Two buttons, of which the one that somebody chose is pressed; pressed again it is taken back.
  * @param {string} collection
- * @param {any} pair
+ * @param {Pair} pair
  * @param {boolean} writing
  */
 function verdictButtons(collection, pair, writing) {
   const told = make("span", { class: "hint" });
-  const buttons = ["duplicate", "different"].map((verdict) =>
+  const buttons = /** @type {const} */ (["duplicate", "different"]).map((verdict) =>
     make("button", {
       type: "button",
       class: "plain",
@@ -162,9 +176,10 @@ function verdictButtons(collection, pair, writing) {
  * @param {AbortSignal} signal
  */
 export async function runsReport(collection, signal) {
+  /** @type {{runs: Run[]}} */
   const { runs } = await ask(`${collectionPath(collection)}/runs?limit=20`, undefined, signal);
   say(`The last ${counted(runs.length, "run")}.`);
-  const rows = runs.map((/** @type {any} */ run) => [
+  const rows = runs.map((run) => [
     make("span", { class: "key", text: run.run_id, title: run.run_id }),
     make("span", { class: `tag ${run.state}`, text: run.state }),
     moment(run.started_at),

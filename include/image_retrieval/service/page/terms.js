@@ -48,11 +48,11 @@ export function listenToSearchBar({ onSearch, onClear }) {
     input.value = "";
     onSearch([{ kind: "text", value: text, less }], also || less);
   };
-  byId("words").addEventListener("submit", (/** @type {Event} */ event) => {
+  byId("words").addEventListener("submit", (event) => {
     event.preventDefault();
     submit(false, false);
   });
-  input.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+  input.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.isComposing || !(event.shiftKey || event.altKey)) return;
     event.preventDefault();
     submit(true, event.altKey);
@@ -76,7 +76,7 @@ function listenToPictures(onPictures) {
   const file = byId("file");
   byId("pick").addEventListener("click", () => file.click());
   file.addEventListener("change", () => {
-    onPictures([...file.files], false);
+    onPictures([...(file.files ?? [])], false);
     file.value = "";
   });
   document.addEventListener("paste", (event) => {

@@ -24,9 +24,10 @@ function show() {
   const { collection, images, at } = shown;
   const { image_id: id, width, height, group_id: group, caption } = images[at];
   const dialog = byId("viewer");
-  const [picture, link] = [dialog.querySelector("img"), dialog.querySelector("a")];
-  dialog.querySelector("h2").textContent = visible(id);
-  dialog.querySelector(".facts").textContent = [caption, width && `${width} × ${height}`, group].filter(Boolean).join(" · ");
+  const part = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (dialog.querySelector(selector));
+  const [picture, link] = [/** @type {HTMLImageElement} */ (part("img")), /** @type {HTMLAnchorElement} */ (part("a"))];
+  part("h2").textContent = visible(id);
+  part(".facts").textContent = [caption, width && `${width} × ${height}`, group].filter(Boolean).join(" · ");
   picture.alt = caption ?? id;
   picture.removeAttribute("src");
   picture.onerror = () => {
@@ -34,9 +35,10 @@ function show() {
     showPicture(picture, collection, id, "preview");
   };
   showPicture(picture, collection, id, "original");
-  link.download = id.split("/").at(-1);
+  link.download = id.split("/").at(-1) ?? id;
   showPicture(link, collection, id, "original");
-  for (const button of dialog.querySelectorAll("[data-step]")) button.disabled = !images[at + Number(button.dataset.step)];
+  const steps = /** @type {NodeListOf<HTMLButtonElement>} */ (dialog.querySelectorAll("[data-step]"));
+  for (const button of steps) button.disabled = !images[at + Number(button.dataset.step)];
 }
 
 /** @param {number} step */
@@ -48,7 +50,7 @@ function go(step) {
 
 export function listenToViewer() {
   const dialog = byId("viewer");
-  dialog.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+  dialog.addEventListener("keydown", (event) => {
     if (event.key === "ArrowRight") go(1);
     if (event.key === "ArrowLeft") go(-1);
   });

@@ -1,0 +1,66 @@
+/** The images to show, page by page: those that a search finds, or those that there are. */
+
+import { ask, collectionPath } from "./api.js";
+import { givenPicture } from "./terms.js";
+
+/**
+ * @typedef {import("./api.js").Image} Image
+ * @typedef {import("./api.js").Images} Images
+ * @typedef {import("./api.js").Results} Results
+ * @typedef {import("./state.js").State} State
+ * @typedef {import("./state.js").Term} Term
+ * @typedef {{images: Image[], more: boolean, calibrated: boolean, cutoff: number | null}} Page
+ *   `more`: whether another follows; `cutoff`: what is not shown is under this score
+ */
+
+const PAGE = 40;
+const FURTHEST = 500; // where the service's pages end
+
+/**
+ * @param {State} state
+ * @param {AbortSignal} signal
+ * @returns {AsyncGenerator<Page, void>} the pages of a search, best first
+ */
+export async function* found(state, signal) {
+  const { collection, terms, filter, grouped } = state;
+  const common = { collection, k: PAGE, filter, grouped, ...(state.all ? { min_score: -1 } : {}) };
+  const alone = terms.length === 1 && terms[0].kind === "image";
+  for (let offset = 0; offset <= FURTHEST; offset += PAGE) {
+    /** @type {Results} */
+    const answer = alone
+      ? await ask("api/similar", { ...common, offset, image_id: terms[0].value }, signal)
+      : await ask("api/search", { ...common, offset, ...weighed(terms) }, signal);
+    const last = offset + PAGE > FURTHEST;
+    yield { images: answer.results, more: answer.more && !last, calibrated: answer.calibration !== null, cutoff: answer.min_score };
+    if (!answer.more) return;
+  }
+}
+
+/** @param {Term[]} terms as the service takes them */
+function weighed(terms) {
+  const weight = (/** @type {Term} */ { less }) => (less ? -0.5 : 1);
+  const texts = terms.filter(({ kind }) => kind === "text").map((term) => ({ text: term.value, weight: weight(term) }));
+  const images = terms
+    .filter(({ kind }) => kind !== "text")
+    .map((term) => ({ weight: weight(term), ...(term.kind === "file" ? { base64: givenPicture(term.value)?.base64 } : { image_id: term.value }) }));
+  return { texts, images };
+}
+
+/**
+ * @param {State} state
+ * @param {AbortSignal} signal
+ * @returns {AsyncGenerator<Page, void>} the pages of the whole collection, or of one group, by id
+ */
+export async function* browsed(state, signal) {
+  const asked = new URLSearchParams({ limit: String(PAGE) });
+  if (typeof state.filter.group_id === "string") asked.set("group_id", state.filter.group_id);
+  const path = `${collectionPath(state.collection)}/images?`;
+  let after = null;
+  do {
+    if (after !== null) asked.set("after", after);
+    /** @type {Images} */
+    const answer = await ask(path + asked, undefined, signal);
+    after = answer.after;
+    yield { images: answer.images, more: after !== null, calibrated: false, cutoff: null };
+  } while (after !== null);
+}
