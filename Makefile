@@ -24,7 +24,7 @@ PARALLEL = --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 COMPOSE = docker compose --file docker-compose.yaml $(if $(GPU),--file docker-compose.gpu.yaml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint lint-page licences format up down status psql env lock pin-images clean compose-up compose-down
+.PHONY: help demo test test-all lint lint-page licences format dist up down status psql env lock pin-images clean compose-up compose-down
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ licences: .venv/installed-dev  ## the licence of each package that is installed;
 format: .venv/installed-dev  ## bring the code into the house's style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+dist: .venv/uv  ## the source distribution and the wheel of this version, in dist/
+	$(UV) build --quiet --clear --no-build-isolation --python $(BIN)/python --out-dir dist
 
 up: .venv/installed  ## start the services and Airflow's UI, until `make down`
 	@$(BIN)/image-retrieval services up --airflow
