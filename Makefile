@@ -6,7 +6,7 @@ UV := $(BIN)/uv
 # what the lock files say and nothing else; sources are built with requirements-build.lock
 INSTALL = $(UV) pip install --quiet --python $(BIN)/python --no-build-isolation
 LOCKED = $(INSTALL) --require-hashes
-COMPILE = env -u UV_FIND_LINKS $(UV) pip compile --quiet --generate-hashes --custom-compile-command "make lock" --python-version 3.11
+COMPILE = env -u UV_FIND_LINKS $(UV) pip compile --quiet --generate-hashes $(if $(UPGRADE),--upgrade) --custom-compile-command "make lock" --python-version 3.11
 # those of the container images: Python 3.11 and glibc 2.28 or newer
 FOR_IMAGES = -c requirements.lock -c requirements-torch.lock --python-platform x86_64-manylinux_2_28 pyproject.toml
 # the last release whose schemas reach back to Kubernetes 1.20, beside the one of requirements-dev.txt
@@ -44,6 +44,9 @@ lint: .venv/installed-dev  ## style, types and import rules; those of the page w
 	$(BIN)/hadolint include/kubernetes/Dockerfile include/kubernetes/Dockerfile.airflow
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	@if ! command -v npm >/dev/null; then echo "make lint: npm is not installed, so the page's types are not checked"; \
 	elif ! $(MAKE) --silent node_modules/installed; then echo "make lint: npm found no TypeScript, so the page's types are not checked"; \
 	else $(MAKE) --no-print-directory lint-page; fi
@@ -81,7 +84,7 @@ compose-up: .env  ## start all of it in containers (GPU=1: with a GPU), built fi
 compose-down:  ## stop the containers; their volumes stay
 	$(COMPOSE) down
 
-lock: .venv/uv  ## write the lock files anew
+lock: .venv/uv  ## write the lock files anew (UPGRADE=1: with the newest versions of what nobody pins)
 	grep -v '^torch==' requirements.txt | $(COMPILE) --universal - -o requirements.lock
 	grep '^torch==' requirements.txt | $(COMPILE) --universal -c requirements.lock - -o requirements-torch.lock
 	$(COMPILE) --universal -c requirements.lock requirements-build.txt -o requirements-build.lock
