@@ -24,7 +24,7 @@ PARALLEL = --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 COMPOSE = docker compose --file docker-compose.yaml $(if $(GPU),--file docker-compose.gpu.yaml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint lint-page licences format dist up down status psql env lock pin-images clean compose-up compose-down
+.PHONY: help demo test test-all lint lint-page licences format docs dist up down status psql env lock pin-images clean compose-up compose-down
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ format: .venv/installed-dev  ## bring the code into the house's style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: .venv/installed-docs  ## the documentation as a site, in site/
+	$(BIN)/mkdocs build --strict
+
 dist: .venv/uv  ## the source distribution and the wheel of this version, in dist/
 	$(UV) build --quiet --clear --no-build-isolation --python $(BIN)/python --out-dir dist
 
@@ -89,6 +92,7 @@ lock: .venv/uv  ## write the lock files anew (UPGRADE=1: with the newest version
 	grep '^torch==' requirements.txt | $(COMPILE) --universal -c requirements.lock - -o requirements-torch.lock
 	$(COMPILE) --universal -c requirements.lock requirements-build.txt -o requirements-build.lock
 	$(COMPILE) --universal -c requirements.lock -c requirements-torch.lock requirements-dev.txt -o requirements-dev.lock
+	$(COMPILE) --universal -c requirements.lock -c requirements-dev.lock requirements-docs.txt -o requirements-docs.lock
 	$(COMPILE) $(FOR_IMAGES) --extra imaging --extra store --extra service --extra orchestration -o requirements-airflow.lock
 	$(COMPILE) $(FOR_IMAGES) --extra embedding -o requirements-embedding.lock
 
@@ -124,4 +128,8 @@ node_modules/installed: package-lock.json
 .venv/installed-dev: .venv/installed requirements-dev.lock
 	$(LOCKED) -r requirements-dev.lock
 	echo '$(KUBERNETES_1_20)' | $(UV) pip install --quiet --require-hashes --no-deps --target .venv/kubernetes-1.20 -r -
+	@touch $@
+
+.venv/installed-docs: .venv/uv requirements-docs.lock
+	$(LOCKED) -r requirements-docs.lock
 	@touch $@
