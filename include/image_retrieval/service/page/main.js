@@ -1,6 +1,6 @@
 /** The page: what the address says is asked of the service and shown; whatever a user does changes the address. */
 
-import { ask, collectionPath, mayWrite } from "./api.js";
+import { ask, mayWrite } from "./api.js";
 import { byId, counted, make, say, showError } from "./dom.js";
 import { listenToFilters, showFilters } from "./filters.js";
 import { makeGallery, watchEnd } from "./gallery.js";
