@@ -1,15 +1,61 @@
-"""A query picture goes the way of a stored one: same decoding, same resampling, same model; a text by the text side."""
+"""What is searched for: pictures and texts as vectors, several of them as one, and scores as similarities.
+
+A query picture goes the way of a stored one: same decoding, same resampling, same model; a text by the text side.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
 from image_retrieval.imaging.decode import Limits
 from image_retrieval.imaging.resample import resample
+from image_retrieval.models.calibration import IMAGES, Calibration, text_direction
 from image_retrieval.models.digest import require_digest
 from image_retrieval.settings import Settings
 
+if TYPE_CHECKING:
+    from image_retrieval.models.towers import ImageTower
+
 Vector = NDArray[np.float32]
+LEAST_LENGTH = 1e-3  # of a sum of unit vectors: below it rounding decides its direction
+
+
+class TermsCancel(UserError):
+    """The terms of a search add up to nothing."""
+
+
+def weighted_sum(terms: Sequence[tuple[Vector, float]]) -> Vector:
+    """The sum of vectors (dimensions,), each brought to length 1 and multiplied by its weight; itself of length 1.
+
+    Raises TermsCancel where they cancel each other out.
+    """
+    total: Vector = np.sum([np.float32(weight / np.linalg.norm(vector)) * vector for vector, weight in terms], axis=0)
+    length = float(np.linalg.norm(total))
+    if length < LEAST_LENGTH:
+        raise TermsCancel("the terms cancel each other out")
+    return total / np.float32(length)
+
+
+def direction_of(texts: Sequence[tuple[str, float]], *, images: bool) -> str | None:
+    """What the scores of a search are calibrated as: by pictures, or by texts of one language; None for a mixture.
+
+    Texts come with their weights: a text that is to be avoided has no language to be found in.
+    """
+    if images:
+        return None if texts else IMAGES
+    directions = {text_direction(text) for text, weight in texts if weight > 0}
+    return directions.pop() if len(directions) == 1 else None
+
+
+def least_similarity(min_score: float | None, calibration: Calibration | None) -> float | None:
+    """The similarity from which on a score is reached; None where any will do, and infinity where none does."""
+    least = calibration.cosine(min_score) if calibration and min_score is not None else min_score
+    return None if least == -math.inf else least
 
 
 def embed_text(text: str, collection: Collection, settings: Settings, *, digest: str | None = None) -> Vector:
@@ -28,14 +74,21 @@ def embed_image(data: bytes, collection: Collection, settings: Settings, *, dige
     `digest` is what the collection's vectors were made with, where that is known. Raises ImageRejected, and UserError
     where the model is another one by now.
     """
-    import torch
-
     from image_retrieval.models.towers import image_tower
 
     tower = image_tower(collection.model, settings, settings.device)
     require_digest(tower.digest, digest, collection.model.source)
-    width, height = collection.resample.target_size or tower.size
-    picture = resample(data, collection.resample.of_size((width, height)), Limits.of(settings))
-    pixels = torch.frombuffer(bytearray(picture.pixels), dtype=torch.uint8).view(1, height, width, 3)
-    vector: Vector = tower.embed(pixels).numpy()[0]
+    vector: Vector = image_vectors([data], tower, collection, settings)[0]
     return vector
+
+
+def image_vectors(pictures: Sequence[bytes], tower: "ImageTower", collection: Collection, settings: Settings) -> Vector:
+    """The vectors (pictures, dimensions) of pictures' bytes, in one batch. Raises ImageRejected."""
+    import torch
+
+    width, height = collection.resample.target_size or tower.size
+    options, limits = collection.resample.of_size((width, height)), Limits.of(settings)
+    packed = bytearray().join(resample(data, options, limits).pixels for data in pictures)
+    pixels = torch.frombuffer(packed, dtype=torch.uint8).view(len(pictures), height, width, 3)
+    vectors: Vector = tower.embed(pixels).numpy()
+    return vectors

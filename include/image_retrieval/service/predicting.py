@@ -23,7 +23,7 @@ from image_retrieval.service.older import FUNCTIONS, Answer, Members
 from image_retrieval.service.older_forms import Call, Pair
 from image_retrieval.service.searching import compare
 from image_retrieval.service.state import Service
-from image_retrieval.store.collections import known_collections
+from image_retrieval.store.collections import collection_names
 from image_retrieval.store.failures import DatabaseError
 from image_retrieval.strict_json import NotStrict, read_json
 
@@ -120,7 +120,7 @@ def _streamed(service: Service, members: Members) -> Response:
 def _match(service: Service, name: str, pair: Pair) -> Answer:
     """`similarity` of 0 to 1, by the model of the collection that the service is named as, else of the first one."""
     with service.transaction() as connection:
-        names = [known.name for known in known_collections(connection)]
+        names = collection_names(connection)
         if not names:
             raise Refused(503, "no_collection", "no collection has a model yet")
         shown = shown_collection(connection, service.settings, name if name in names else names[0])

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from image_retrieval.models.calibration import CUTOFF, IMAGES, score_of, text_direction
+from image_retrieval.models.calibration import CUTOFF, IMAGES, score_of
+from image_retrieval.pipeline.querying import TermsCancel, direction_of, least_similarity, weighted_sum
 from image_retrieval.service.catalog import Shown
 from image_retrieval.service.encoder import Vector
 from image_retrieval.service.errors import Refused
@@ -25,15 +26,14 @@ from image_retrieval.store.connection import Connection
 from image_retrieval.store.queries import find_vector
 
 MANY = 100  # results
-LEAST_LENGTH = 1e-3  # of a sum of unit vectors: below it rounding decides its direction
 
 
 def search(service: Service, form: SearchForm) -> Results:
     """The images that fit the terms best. Raises Refused, UserError, ImageRejected."""
     shown = service.shown(form.collection)
     query = _sum(
-        [_weighed(service.text_vector(term.text, shown), term.weight) for term in form.texts]
-        + [_weighed(_picture(service, shown, term), term.weight) for term in form.images]
+        [(service.text_vector(term.text, shown), term.weight) for term in form.texts]
+        + [(_picture(service, shown, term), term.weight) for term in form.images]
     )
     with service.statements(heavy=_is_heavy(form)) as connection:
         return _page(connection, shown, query, form, _direction(form))
@@ -65,10 +65,6 @@ def _is_heavy(form: Paged) -> bool:
     return form.offset + form.k > MANY or bool(form.filter)
 
 
-def _weighed(vector: Vector, weight: float) -> Vector:
-    return np.float32(weight / np.linalg.norm(vector)) * vector
-
-
 def _picture(service: Service, shown: Shown, picture: Picture) -> Vector:
     if picture.image_id is not None:
         with service.statements() as connection:
@@ -83,21 +79,17 @@ def _stored(connection: Connection, shown: Shown, image_id: str) -> Vector:
     return vector
 
 
-def _sum(weighed: list[Vector]) -> Vector:
-    """The sum of weighed unit vectors, itself of length 1. Raises Refused (422) where they cancel each other out."""
-    total: Vector = np.sum(weighed, axis=0)
-    length = float(np.linalg.norm(total))
-    if length < LEAST_LENGTH:
-        raise Refused(422, "empty_query", "the terms cancel each other out", "change a weight, or leave a term out")
-    return total / np.float32(length)
+def _sum(terms: list[tuple[Vector, float]]) -> Vector:
+    """The weighted sum of the terms. Raises Refused (422) where they cancel each other out."""
+    try:
+        return weighted_sum(terms)
+    except TermsCancel as error:
+        raise Refused(422, "empty_query", str(error), "change a weight, or leave a term out") from None
 
 
 def _direction(form: SearchForm) -> str | None:
-    """What the scores are calibrated as: by pictures, or by texts of one language; None for a mixture."""
-    directions = {IMAGES for _ in form.images} | {text_direction(term.text) for term in form.texts if term.weight > 0}
-    if len(directions) != 1 or (form.images and form.texts):
-        return None
-    return directions.pop()
+    """What the scores are calibrated as."""
+    return direction_of([(term.text, term.weight) for term in form.texts], images=bool(form.images))
 
 
 def _page(
@@ -105,13 +97,14 @@ def _page(
 ) -> Results:
     calibration = shown.calibration(direction)
     least = CUTOFF if form.min_score is None and calibration else form.min_score
-    nearest = calibration.cosine(least) if calibration and least is not None else least
+    nearest = least_similarity(least, calibration)
     wanted = form.offset + form.k + 1  # one more tells whether there is a next page
     rows: list[dict[str, Any]] = []
     if nearest is None or nearest < math.inf:
-        bound = None if nearest in (None, -math.inf) else nearest
         k = wanted + (without is not None)
-        rows = store.search(connection, shown.name, query, k, form.filter, bound, form.grouped, model=shown.model.name)
+        rows = store.search(
+            connection, shown.name, query, k, form.filter, nearest, form.grouped, model=shown.model.name
+        )
     rows = [row for row in rows if row["image_id"] != without][:wanted]
     page = rows[form.offset : form.offset + form.k]
     return Results(

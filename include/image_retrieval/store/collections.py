@@ -58,12 +58,17 @@ class ShownRow:
     use_cls_token: bool
     digest: str | None
     family: str
-    calibration: dict[str, Any] | None
+    calibration: Any
 
 
 def known_collections(connection: Connection) -> list[Known]:
     """The collections that have a view, in order of their names."""
     return fetch_all(connection, Known, statement("collections", "known_collections"))
+
+
+def collection_names(connection: Connection) -> list[str]:
+    """The names of the collections that have a view, in order."""
+    return [known.name for known in known_collections(connection)]
 
 
 def find_shown(connection: Connection, name: str) -> ShownRow | None:

@@ -18,7 +18,7 @@ from image_retrieval.service.catalog import (
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.forms import CollectionForm, CollectionInfo
 from image_retrieval.service.state import Service
-from image_retrieval.store.collections import has_remains, known_collections, made_collections, record_made
+from image_retrieval.store.collections import collection_names, has_remains, made_collections, record_made
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.pending import read_pending
 from image_retrieval.store.vector_tables import SpaceTaken
@@ -35,7 +35,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     def list_collections() -> list[CollectionInfo]:
         """All collections that can be searched."""
         with service.transaction() as connection:
-            names = [known.name for known in known_collections(connection)]
+            names = collection_names(connection)
             return [_info(shown_collection(connection, service.settings, name)) for name in names]
 
     @routes.get("/{name}")

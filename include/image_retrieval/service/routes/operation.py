@@ -12,7 +12,7 @@ from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.state import Service
-from image_retrieval.store.collections import known_collections
+from image_retrieval.store.collections import collection_names
 
 
 def router(service: Service, writing: list[Any]) -> APIRouter:
@@ -24,7 +24,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         """Decode and embed a drawn picture with a collection's model (that of the first one), and ask the database."""
         started = time.monotonic()
         with service.transaction() as connection:
-            names = [known.name for known in known_collections(connection)]
+            names = collection_names(connection)
             if not names:
                 told = "no collection can be searched yet"
                 raise Refused(503, "no_collection", told, "run a DAG, or `image-retrieval run`", wait=60)

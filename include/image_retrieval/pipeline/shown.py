@@ -1,0 +1,96 @@
+"""A collection as it is searched: its definition, under the model whose vectors its view shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from image_retrieval.collection import Collection, ModelOptions, load_collections
+from image_retrieval.models.calibration import Calibration, calibration_of, usable_calibrations
+from image_retrieval.settings import Settings
+from image_retrieval.store import collections
+from image_retrieval.store.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A collection that has a view, and the model whose vectors that view shows.
+
+    `made`: through the API. `listed`: in collections.yaml; one that is neither is searched and not changed.
+    """
+
+    collection: Collection
+    model: ModelOptions
+    family: str
+    dimensions: int
+    digest: str | None
+    calibrations: dict[str, Any] | None
+    made: bool
+    listed: bool
+    unread: tuple[str, ...] = ()  # keys of its definition that this version does not take
+
+    @property
+    def name(self) -> str:
+        """The collection's name."""
+        return self.collection.name
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether its model has a text side."""
+        return self.family == "dual_encoder"
+
+    def calibration(self, direction: str | None) -> Calibration | None:
+        """How a cosine becomes a score in a direction; None where the model does not tell."""
+        return calibration_of(self.calibrations, direction)
+
+
+def listed_collections(settings: Settings, *, missing_ok: bool = False) -> Mapping[str, Collection]:
+    """Those of collections.yaml, read again where the file has changed. Raises UserError.
+
+    `missing_ok`: no file lists none.
+    """
+    path = settings.collections_path
+    if missing_ok and not path.exists():
+        return {}
+    changed = path.stat().st_mtime_ns if path.is_file() else 0
+    return _load(path, changed)
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path, changed: int) -> dict[str, Collection]:  # noqa: ARG001
+    return load_collections(path)
+
+
+def find_shown(connection: Connection, settings: Settings, name: str, *, missing_ok: bool = False) -> Shown | None:
+    """A collection that can be searched; None where there is none of that name. Raises UserError.
+
+    `missing_ok`: there may be no collections.yaml.
+    """
+    row = collections.find_shown(connection, name)
+    if row is None:
+        return None
+    made = collections.made_collection(connection, name)  # before the file: an entry that came later takes nothing over
+    listed = None if made else listed_collections(settings, missing_ok=missing_ok).get(name)
+    model = ModelOptions.model_construct(  # whatever the table holds is shown
+        name=row.model,
+        source=row.model_source,
+        revision=row.revision,
+        dtype=row.dtype or (listed.model.dtype if listed else "float32"),
+        use_cls_token=row.use_cls_token,
+    )
+    if listed and listed.model.name == model.name:  # whoever loads it compares its digest
+        moved = {"source": listed.model.source, "revision": listed.model.revision}
+        model = model.model_copy(update=moved)
+    collection = listed or made or collections.stored_collections(connection)[name]
+    return Shown(
+        collection.model_copy(update={"model": model}),  # collections.yaml may name the next one already
+        model,
+        row.family,
+        row.dimensions,
+        row.digest,
+        usable_calibrations(row.calibration),
+        made=made is not None,
+        listed=listed is not None,
+        unread=collections.unread_keys(connection, name) if made else (),
+    )
