@@ -21,6 +21,7 @@ from image_retrieval.objects import (
 )
 from image_retrieval.redaction import shown_url
 from image_retrieval.settings import Settings
+from image_retrieval.values import printable
 
 ImageSrcType = Literal["image_url", "image_base64", "image_binary"]
 REASONS: dict[type[ObjectFault], Reason] = {
@@ -105,7 +106,7 @@ def _from_file(path: Path, settings: Settings) -> bytes:
         with path.open("rb") as stream:
             return stream.read(settings.max_image_bytes + 1)
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+        raise UserError(f"{printable(str(path))} cannot be read: {error.strerror}") from None
 
 
 def _checked(data: bytes, settings: Settings) -> bytes:

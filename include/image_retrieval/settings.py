@@ -168,13 +168,17 @@ def services_file(home: Path, local_dir: Path) -> Path:
     return home / local_dir / "services.env"
 
 
-def load_settings() -> Settings:
-    """Read the settings afresh; raises UserError that names the variable, or the file, that is wrong."""
-    home = Path(os.environ.get(f"{PREFIX}HOME", "."))
+def load_settings(home: Path | None = None) -> Settings:
+    """Read the settings afresh; raises UserError that names the variable, or the file, that is wrong.
+
+    `home` is the project's folder, by default that of the environment.
+    """
+    given: dict[str, Any] = {} if home is None else {"home": home}
+    home = home or Path(os.environ.get(f"{PREFIX}HOME", "."))
     local_dir = Path(os.environ.get(f"{PREFIX}LOCAL_DIR", ".local"))
     file = services_file(home, local_dir)
     try:
-        settings = Settings(_env_file=file)
+        settings = Settings(_env_file=file, **given)
         strange = next((name for name in Settings.model_fields if not _is_utf8(getattr(settings, name))), None)
         if strange is None:
             return settings

@@ -37,7 +37,7 @@ def weighted_sum(terms: Sequence[tuple[Vector, float]]) -> Vector:
     total: Vector = np.sum([np.float32(weight / np.linalg.norm(vector)) * vector for vector, weight in terms], axis=0)
     length = float(np.linalg.norm(total))
     if length < LEAST_LENGTH:
-        raise TermsCancel("the terms cancel each other out")
+        raise TermsCancel("the terms cancel each other out: change a weight, or leave a term out")
     return total / np.float32(length)
 
 

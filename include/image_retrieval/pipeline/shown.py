@@ -8,6 +8,8 @@ from typing import Any
 
 from image_retrieval.collection import Collection, ModelOptions, load_collections
 from image_retrieval.models.calibration import Calibration, calibration_of, usable_calibrations
+from image_retrieval.models.description import describe
+from image_retrieval.models.source import model_folder
 from image_retrieval.settings import Settings
 from image_retrieval.store import collections
 from image_retrieval.store.connection import Connection
@@ -94,3 +96,11 @@ def find_shown(connection: Connection, settings: Settings, name: str, *, missing
         listed=listed is not None,
         unread=collections.unread_keys(connection, name) if made else (),
     )
+
+
+def describe_listed(collection: Collection, settings: Settings) -> Shown:
+    """An entry of collections.yaml under its own model, for what needs no vectors of it. Raises UserError."""
+    model = collection.model
+    described = describe(model_folder(model.source, model.revision, settings, weights=False))
+    found = described.family, described.dimensions, None, usable_calibrations(described.calibration)
+    return Shown(collection, model, *found, made=False, listed=True)

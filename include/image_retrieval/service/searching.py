@@ -83,8 +83,9 @@ def _sum(terms: list[tuple[Vector, float]]) -> Vector:
     """The weighted sum of the terms. Raises Refused (422) where they cancel each other out."""
     try:
         return weighted_sum(terms)
-    except TermsCancel as error:
-        raise Refused(422, "empty_query", str(error), "change a weight, or leave a term out") from None
+    except TermsCancel:
+        hint = "change a weight, or leave a term out"
+        raise Refused(422, "empty_query", "the terms cancel each other out", hint) from None
 
 
 def _direction(form: SearchForm) -> str | None:

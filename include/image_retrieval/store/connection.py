@@ -23,6 +23,7 @@ from image_retrieval.store.preparing import Lift, is_pooled, notice_pooler, prep
 from image_retrieval.store.sql import statement
 
 Connection = psycopg.Connection[DictRow]
+Pool = ConnectionPool[Connection]
 STEP_SECONDS = 5
 LONGEST_SECONDS = 2_000_000.0  # that PostgreSQL can hold in milliseconds
 _limits: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()  # of the sessions, as they were set last
@@ -103,6 +104,27 @@ def connection_pool(settings: Settings, size: int, lock_seconds: float | None = 
         timeout=5,
         open=True,
     )
+
+
+@contextmanager
+def live_connection(pool: Pool) -> Iterator[Connection]:
+    """A connection of a pool; one that the server has closed since it was used last is replaced. Raises as the pool.
+
+    The pool's own check waits for seconds where several are closed, as after a restart of the server.
+    """
+    connection = pool.getconn()
+    for _ in range(pool.max_size):
+        try:
+            pool.check_connection(connection)
+            break
+        except psycopg.OperationalError:
+            pool.putconn(connection)
+            connection = pool.getconn()
+    try:
+        with connection:
+            yield connection
+    finally:
+        pool.putconn(connection)
 
 
 @contextmanager

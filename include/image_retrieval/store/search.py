@@ -10,6 +10,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.loaders import shown_facts
 from image_retrieval.store.sql import statement
+from image_retrieval.values import printable
 
 Filter = dict[str, Any]
 
@@ -52,6 +53,6 @@ def _results(connection: Connection, name: str, parameters: dict[str, Any]) -> l
         return [shown_facts(row) for row in connection.execute(statement("search", name), parameters)]
     except psycopg.errors.RaiseException as error:
         hint = error.diag.message_hint
-        raise UserError(f"{error.diag.message_primary}{f' ({hint})' if hint else ''}") from None
+        raise UserError(printable(f"{error.diag.message_primary}{f' ({hint})' if hint else ''}")) from None
     except (psycopg.errors.StatementTooComplex, psycopg.errors.UntranslatableCharacter) as error:
         raise UserError(f"filter cannot be used: {error.diag.message_primary}") from None

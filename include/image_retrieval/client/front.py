@@ -1,0 +1,231 @@
+"""One object through which Python searches collections."""
+
+import os
+import weakref
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from image_retrieval.client.database import Database
+from image_retrieval.client.errors import UnknownCollection
+from image_retrieval.client.models import Models
+from image_retrieval.client.pictures import Picture, is_picture
+from image_retrieval.client.results import CollectionInfo, Match, Results, hit_of
+from image_retrieval.client.terms import (
+    Pictures,
+    Texts,
+    Vectors,
+    checked_bound,
+    checked_filter,
+    checked_id,
+    checked_k,
+    terms_of,
+)
+from image_retrieval.client.vectors import Vectorizer
+from image_retrieval.errors import UserError
+from image_retrieval.models.calibration import IMAGES, Calibration, score_of
+from image_retrieval.pipeline.querying import Vector, direction_of, least_similarity
+from image_retrieval.pipeline.shown import Shown, describe_listed, find_shown, listed_collections
+from image_retrieval.settings import Settings, load_settings
+from image_retrieval.store import search as store
+from image_retrieval.store.connection import Connection, where
+from image_retrieval.store.shown import shown_names
+from image_retrieval.strict_json import is_text
+
+
+class Client:
+    """Searches collections, compares pictures and embeds, from Python.
+
+    Settings are read as the command line reads them: from the environment and the embedded services' own file, both
+    relative to `home`, by default IMAGE_RETRIEVAL_HOME or the current folder. Nothing is connected or loaded before it
+    is needed. For any number of threads of one process; `close`, or the end of a `with` block, frees connections and
+    models. Every refusal is a UserError, whose text is one line.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, home: str | os.PathLike[str] | None = None) -> None:
+        if settings is not None and home is not None:
+            raise UserError("give settings or home, not both: settings have a home of their own")
+        self.settings = settings or load_settings(None if home is None else Path(home))
+        self._database, models = Database(self.settings), Models(self.settings)
+        self._vectors = Vectorizer(self.settings, self._database, models)
+        self._end = weakref.finalize(self, _close, self._database, models)
+
+    def search(
+        self,
+        collection: str,
+        text: Texts | None = None,
+        *,
+        image: "Pictures | None" = None,
+        image_id: Texts | None = None,
+        vector: Vectors | None = None,
+        k: int = 10,
+        filter: Mapping[str, Any] | None = None,
+        min_similarity: float | None = None,
+        min_score: float | None = None,
+        grouped: bool = False,
+    ) -> Results:
+        """The k images that fit best, best first: k wherever so many match.
+
+        `text`, `image`, `image_id` (of the collection) and `vector` (dimensions,) are each one thing, a pair of it and
+        its weight, -10 to 10, or a list of both. Several become one: their vectors of length 1, multiplied by their
+        weights, are added up. A picture is a path, a URL, bytes, a PIL.Image or an array of uint8 (height, width, 3).
+        docs/sql.md describes filters. `grouped` keeps the best image of each group_id. Raises UserError.
+        """
+        terms = terms_of(text, image, image_id, vector)
+        wanted = checked_k(k), checked_filter(filter)
+        bounds = checked_bound("min_similarity", min_similarity), checked_bound("min_score", min_score)
+        shown = self._shown(collection)
+        query = self._vectors.of_terms(terms, shown)
+        direction = None if terms.vectors else direction_of(terms.texts, images=bool(terms.pictures or terms.image_ids))
+        least = _least(*bounds, shown.calibration(direction))
+        with self._database.statements() as connection:
+            rows = (
+                store.search(connection, shown.name, query, *wanted, least, bool(grouped), model=shown.model.name)
+                if least != np.inf
+                else []
+            )
+        return self._results(shown, rows, direction)
+
+    def similar(
+        self,
+        collection: str,
+        image_id: str,
+        *,
+        k: int = 10,
+        filter: Mapping[str, Any] | None = None,
+        min_similarity: float | None = None,
+        min_score: float | None = None,
+        grouped: bool = False,
+    ) -> Results:
+        """The k images most like one of the collection, itself left out; else as `search`. Raises UserError."""
+        wanted = checked_id(image_id), checked_k(k), checked_filter(filter)
+        bounds = checked_bound("min_similarity", min_similarity), checked_bound("min_score", min_score)
+        shown = self._shown(collection)
+        least = _least(*bounds, shown.calibration(IMAGES))
+        with self._database.statements() as connection:
+            rows = store.similar_to(connection, shown.name, *wanted, least, bool(grouped)) if least != np.inf else []
+        return self._results(shown, rows, IMAGES)
+
+    def match(self, a: "Picture", b: "Picture", *, collection: str | None = None) -> Match:
+        """How alike two pictures are to the model of a collection, by default the first one's. Raises UserError."""
+        shown = self._described(collection)
+        first, second = self._vectors.of_pictures([a, b], shown)
+        similarity, calibration = float(first @ second), shown.calibration(IMAGES)
+        return Match(similarity, score_of(similarity, calibration), calibrated=calibration is not None)
+
+    def embed(
+        self,
+        items: "str | Picture | Iterable[str | Picture]",
+        *,
+        collection: str | None = None,
+        kind: Literal["text", "image"] | None = None,
+    ) -> Vector:
+        """The vectors of texts and pictures, float32 (items, dimensions), each of length 1, in the order of the items.
+
+        The model is that of a collection, by default the first one's. A str is a text; a picture is named by a
+        pathlib.Path, or by a str with `kind="image"`. Raises UserError.
+        """
+        if kind not in (None, "text", "image"):
+            raise UserError(f"kind is 'text' or 'image', not {str(kind)[:40]!r}")
+        shown = self._described(collection)
+        given = [items] if isinstance(items, str) or is_picture(items) else cast("Iterable[str | Picture]", items)
+        return self._vectors.of_items(given, kind, shown)
+
+    def collections(self) -> list[CollectionInfo]:
+        """The collections that can be searched, in order of their names. Raises UserError."""
+        with self._database.statements() as connection:
+            found = [self._find(connection, name) for name in shown_names(connection)]
+        return [
+            CollectionInfo(
+                name=shown.name,
+                source=shown.collection.source,
+                model=shown.model.name,
+                dimensions=shown.dimensions,
+                reads_texts=shown.reads_texts,
+                calibrated=bool(shown.calibrations),
+                made=shown.made,
+                listed=shown.listed,
+            )
+            for shown in found
+            if shown is not None
+        ]
+
+    def close(self) -> None:
+        """Close the connections and free the models. Whoever asks afterwards is refused with ClientClosed."""
+        self._end()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Client({where(self.settings) if self._has_database else 'no database'})"
+
+    @property
+    def _has_database(self) -> bool:
+        return bool(self.settings.database_url.get_secret_value().strip())
+
+    def _find(self, connection: Connection, name: str) -> Shown | None:
+        return find_shown(connection, self.settings, name, missing_ok=True)
+
+    def _shown(self, name: str) -> Shown:
+        """A collection that has vectors. Raises UnknownCollection."""
+        _require_name(name)
+        with self._database.statements() as connection:
+            shown = self._find(connection, name)
+            if shown is not None:
+                return shown
+            names = shown_names(connection)
+        if name in listed_collections(self.settings, missing_ok=True):
+            raise UnknownCollection(f"collection {name!r} has no vectors yet: run `image-retrieval run {name}`")
+        raise UnknownCollection(f"unknown collection {name[:80]!r}: there are {', '.join(names[:20]) or 'none'}")
+
+    def _described(self, name: str | None) -> Shown:
+        """A collection whose model is asked for, which needs no database where collections.yaml has it."""
+        listed = listed_collections(self.settings, missing_ok=True)
+        if name is None:
+            name = next(iter(listed), None)
+        if name is None:
+            with self._database.statements() as connection:
+                name = next(iter(shown_names(connection)), None)
+        if name is None:
+            raise UnknownCollection("there is no collection whose model could be used: see docs/collections.md")
+        _require_name(name)
+        if self._has_database:
+            with self._database.statements() as connection:
+                shown = self._find(connection, name)
+            if shown is not None:
+                return shown
+        if name in listed:
+            return describe_listed(listed[name], self.settings)
+        return self._shown(name)
+
+    def _results(self, shown: Shown, rows: list[dict[str, Any]], direction: str | None) -> Results:
+        calibration, choice = shown.calibration(direction), shown.collection.resample
+        hits = [hit_of(row, score_of(row["similarity"], calibration), self.settings, choice) for row in rows]
+        return Results(shown.name, hits, direction if calibration else None)
+
+
+def _close(database: Database, models: Models) -> None:
+    database.close()
+    models.close()
+
+
+def _require_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise UserError(f"a collection is named by a str, not {type(name).__name__}")
+    if not is_text(name):
+        raise UnknownCollection(f"unknown collection {name[:80]!a}")
+
+
+def _least(min_similarity: float | None, min_score: float | None, calibration: Calibration | None) -> float | None:
+    """The similarity from which on an image reaches both bounds; None where there is none, infinity where none does."""
+    bounds = [bound for bound in (min_similarity, least_similarity(min_score, calibration)) if bound is not None]
+    return max(bounds, default=None)

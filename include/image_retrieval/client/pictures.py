@@ -1,0 +1,148 @@
+"""Pictures as Python has them: what is given becomes bytes, and stored bytes become a PIL.Image."""
+
+import io
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from image_retrieval.client.errors import unusable
+from image_retrieval.collection import ResampleChoice
+from image_retrieval.errors import ImageRejected, Reason, UserError
+from image_retrieval.inputs import image_bytes, named_image, stored_image
+from image_retrieval.objects import ObjectStore
+from image_retrieval.redaction import shown_url
+from image_retrieval.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+# a path; a str may be a URL (http, https, s3, file, data); an encoded file; an opened picture; pixels
+Picture: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Image | NDArray[np.uint8]"
+KINDS = "a path, a URL, bytes, a PIL.Image, or an array of uint8 (height, width, 3)"
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16")  # that PNG holds as they are
+DECODING = threading.RLock()  # decoders have options that hold for the whole process
+
+
+def is_picture(given: object) -> bool:
+    """Whether a thing that is no str is one picture."""
+    import numpy as np
+    from PIL import Image
+
+    if isinstance(given, np.ndarray):
+        return given.ndim < 4
+    return isinstance(given, os.PathLike | bytes | bytearray | memoryview | Image.Image)
+
+
+def name_of(given: object) -> str:
+    """A picture in the words of an error, without what may be a secret."""
+    if isinstance(given, str):
+        if given.startswith("data:"):
+            return "the picture of a data: URL"
+        return shown_url(given) if "://" in given else ascii(given[:200])
+    if isinstance(given, os.PathLike):
+        return ascii(os.fspath(given)[:200])
+    return "the picture"
+
+
+def picture_bytes(given: "Picture", settings: Settings, name: str) -> bytes:
+    """The bytes of a picture's file. Raises UnusableImage, and UserError for what names no picture."""
+    try:
+        return _bytes_of(given, settings)
+    except ImageRejected as rejection:
+        raise unusable(name, rejection) from None
+    except ValueError:  # of a name that no file can have
+        raise UserError(f"{name_of(given)} is not the name of a picture") from None
+
+
+def _bytes_of(given: Any, settings: Settings) -> bytes:
+    import numpy as np
+    from PIL import Image
+
+    if isinstance(given, str) and ("://" in given or given.startswith("data:")):
+        return named_image(given, settings)
+    if isinstance(given, str | os.PathLike):
+        return named_image(str(Path(os.fsdecode(given)).absolute()), settings)
+    if isinstance(given, bytes | bytearray | memoryview):
+        return image_bytes(bytes(given), "image_binary", settings)
+    if isinstance(given, np.ndarray):
+        given = _from_array(given)
+    if isinstance(given, Image.Image):
+        return image_bytes(_encoded(given, settings), "image_binary", settings)
+    raise UserError(f"a picture is {KINDS}, not {type(given).__name__}")
+
+
+def _from_array(pixels: "NDArray[Any]") -> "Image":
+    import numpy as np
+    from PIL import Image
+
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    fits = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
+    if pixels.dtype != np.uint8 or not fits or not pixels.size:
+        told = f"not {pixels.dtype} {tuple(pixels.shape)}"
+        raise UserError(
+            f"a picture's pixels are uint8 (height, width), (height, width, 3) or (height, width, 4), {told}"
+        )
+    return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def _encoded(image: "Image", settings: Settings) -> bytes:
+    """A file that holds the same pixels and colour profile, upright: it then goes the way of every other picture."""
+    from PIL import ImageOps
+
+    from image_retrieval.imaging.formats import rejection
+
+    if image.width * image.height > settings.max_image_pixels:
+        detail = f"{image.width}×{image.height} pixels are over the limit of {settings.max_image_pixels}"
+        raise ImageRejected(Reason.TOO_LARGE, detail)
+    if image.mode in ("F", "I"):
+        raise UserError(f"a picture of mode {image.mode} has no scale of its own: convert it to RGB or L first")
+    file = io.BytesIO()
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode == "CMYK":
+            upright.save(file, "TIFF", icc_profile=image.info.get("icc_profile"))
+        else:
+            shown = (
+                upright
+                if upright.mode in MODES
+                else upright.convert("RGBA" if upright.mode in ("RGBa", "La") else "RGB")
+            )
+            shown.save(file, "PNG", compress_level=1)
+    except Exception as error:  # a file that is read only now raises whatever its decoder likes
+        raise rejection(error) from None
+    return file.getvalue()
+
+
+def read_stored(uri: str, settings: Settings) -> bytes:
+    """The bytes of an image's object. Raises UnusableImage where it cannot be had, and UserError."""
+    try:
+        return stored_image(ObjectStore(settings), uri, limit=settings.max_image_bytes)
+    except ImageRejected as rejection:
+        raise unusable(uri, rejection) from None
+
+
+def opened(data: bytes, choice: ResampleChoice, settings: Settings, side: int | None = None) -> "Image":
+    """A picture as its collection reads it: upright, in sRGB, of mode RGB; at most `side` pixels wide and high.
+
+    Raises ImageRejected.
+    """
+    from image_retrieval.imaging.colour import to_srgb
+    from image_retrieval.imaging.decode import Limits, decode
+    from image_retrieval.imaging.exif import upright
+
+    def scale(width: int, height: int) -> float:
+        return max(width, height) / (2 * side) if side else 1
+
+    options = choice.of_size((side or 1, side or 1))
+    with DECODING:
+        picture = decode(data, options, Limits.of(settings), scale)
+    image = picture.image
+    if side:
+        image.thumbnail((side, side))
+    plain = upright(to_srgb(image, picture.profile), picture.orientation).copy()
+    plain.info = {}  # orientation and profile were applied: nobody applies them again
+    return plain

@@ -1,0 +1,170 @@
+"""What the client answers, as typed records that show themselves."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+from image_retrieval.client import showing
+from image_retrieval.collection import ResampleChoice
+from image_retrieval.errors import ImageRejected, UserError
+from image_retrieval.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+    from PIL.Image import Image
+
+PREVIEW = 448  # pixels, the longer side of `Hit.picture`
+
+
+@dataclass(frozen=True)
+class CollectionInfo:
+    """A collection that can be searched, and the model whose vectors it has.
+
+    `reads_texts`: whether it can be searched by texts; `calibrated`: whether its scores are, in one direction at least;
+    `made`: through the API; `listed`: in collections.yaml.
+    """
+
+    name: str
+    source: str
+    model: str
+    dimensions: int
+    reads_texts: bool
+    calibrated: bool
+    made: bool
+    listed: bool
+
+
+@dataclass(frozen=True)
+class Match:
+    """How alike two pictures are: `score` is 0 to 1 where `calibrated`, else the similarity (1 - cosine distance)."""
+
+    similarity: float
+    score: float
+    calibrated: bool
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One found image.
+
+    `similarity` is 1 - cosine distance; `score` is 0 to 1 where `Results.calibration` names a direction, else the
+    similarity. `width` and `height` are those of the original in pixels. `unreadable` names what could not be shown,
+    and why.
+    """
+
+    image_id: str
+    similarity: float
+    score: float
+    image_path: str
+    resampled_image_path: str | None
+    group_id: str | None
+    intra_id: str | None
+    caption: str | None
+    width: int | None
+    height: int | None
+    attributes: dict[str, Any] | None
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def open(self) -> "Image":
+        """The original from the store: upright, in sRGB, in its full size. Raises UnusableImage and UserError."""
+        return self._opened(None)
+
+    @cached_property
+    def picture(self) -> "Image":
+        """A small copy of the original, at most 448 pixels wide and high. Raises as `open` does."""
+        return self._opened(PREVIEW)
+
+    def _opened(self, side: int | None) -> "Image":
+        from image_retrieval.client.errors import unusable
+        from image_retrieval.client.pictures import opened, read_stored
+
+        settings, choice = self.__dict__.get("_origin") or (load_settings(), ResampleChoice())
+        try:
+            return opened(read_stored(self.image_path, settings), choice, settings, side)
+        except ImageRejected as rejection:
+            raise unusable(self.image_path, rejection) from None
+
+    def _thumbnail(self) -> str:
+        """A data: URI, or the reason why there is none, which may be another one next time."""
+        kept: str | None = self.__dict__.get("_shown")
+        if kept is None:
+            try:
+                kept = self.__dict__["_shown"] = showing.data_uri(self._opened(showing.SIDE))
+            except UserError as error:
+                return str(error)
+        return kept
+
+    def _repr_html_(self) -> str:
+        return showing.figures([self], calibrated=self.score != self.similarity)
+
+    def __hash__(self) -> int:
+        return hash((self.image_id, self.image_path))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}  # not the settings, which hold keys
+
+
+def hit_of(row: dict[str, Any], score: float, settings: Settings, choice: ResampleChoice) -> Hit:
+    """A row of a search, which knows where its picture is read from."""
+    hit = Hit(**row, score=score)
+    hit.__dict__["_origin"] = settings, choice
+    return hit
+
+
+class Results(Sequence[Hit]):
+    """The images that a search found, best first: a sequence of `Hit` that shows itself as a table or as pictures.
+
+    `calibration` is the direction that the scores are calibrated for; None: they are plain similarities.
+    """
+
+    def __init__(self, collection: str, hits: Sequence[Hit], calibration: str | None) -> None:
+        self.collection, self.calibration = collection, calibration
+        self._hits = list(hits)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Results": ...
+
+    def __getitem__(self, index: int | slice) -> "Hit | Results":
+        if isinstance(index, slice):
+            return Results(self.collection, self._hits[index], self.calibration)
+        return self._hits[index]
+
+    def __len__(self) -> int:
+        return len(self._hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self._hits)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Results):
+            return NotImplemented
+        return (self.collection, self.calibration, self._hits) == (other.collection, other.calibration, other._hits)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dict per hit, with the names of `Hit`'s fields."""
+        return [hit.__getstate__() for hit in self._hits]
+
+    def to_arrow(self) -> "pyarrow.Table":
+        """A table with one row per hit; `attributes` and `unreadable` are JSON texts, as in an export."""
+        return showing.arrow_table(self.to_dicts())
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """A data frame with one row per hit. Raises UserError where pandas is not installed."""
+        try:
+            import pandas
+        except ImportError:
+            raise UserError("pandas is not installed: `pip install pandas`, or use to_arrow() or to_dicts()") from None
+        return pandas.DataFrame(self.to_dicts(), columns=[each.name for each in fields(Hit)])
+
+    def __repr__(self) -> str:
+        return showing.table(self.collection, self._hits, calibrated=self.calibration is not None)
+
+    def _repr_html_(self) -> str:
+        return showing.figures(self._hits, calibrated=self.calibration is not None)

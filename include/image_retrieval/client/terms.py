@@ -1,0 +1,159 @@
+"""What a search is given, checked: texts, pictures, ids and vectors, each with a weight."""
+
+import json
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from numbers import Real
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from image_retrieval.client.pictures import Picture
+from image_retrieval.errors import UserError
+from image_retrieval.pipeline.querying import Vector
+from image_retrieval.strict_json import NotStrict, read_json
+from image_retrieval.values import KNOWN_ID_LETTERS, MOST_RESULTS, plain_text, query_text
+
+T = TypeVar("T")
+Term: TypeAlias = tuple[T, float]
+# one thing, a pair of a thing and its weight, or a list of both
+Texts: TypeAlias = str | tuple[str, float] | Sequence[str | tuple[str, float]]
+Pictures: TypeAlias = "Picture | tuple[Picture, float] | Sequence[Picture | tuple[Picture, float]]"
+Vectors: TypeAlias = ArrayLike | tuple[ArrayLike, float] | Sequence[ArrayLike | tuple[ArrayLike, float]]
+MOST_WEIGHT = 10.0  # as in the API
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What results should be like, or, with a negative weight, unlike."""
+
+    texts: list[Term[str]]
+    pictures: list[Term[Any]]
+    image_ids: list[Term[str]]
+    vectors: list[Term[Vector]]
+
+
+def terms_of(text: Texts | None, image: "Pictures | None", image_id: Texts | None, vector: Vectors | None) -> Terms:
+    """The terms of a search. Raises UserError where there is none with a weight above 0, or one that cannot be used."""
+    found = Terms(
+        [(checked_text(given), weight) for given, weight in _weighed("text", text)],
+        _weighed("image", image),
+        [(checked_id(given), weight) for given, weight in _weighed("image_id", image_id)],
+        [(_vector(given), weight) for given, weight in _weighed("vector", vector, _is_vector)],
+    )
+    weights = [weight for _, weight in (*found.texts, *found.pictures, *found.image_ids, *found.vectors)]
+    if not any(weight > 0 for weight in weights):
+        more = " with a weight above 0" if weights else ""
+        raise UserError(f"there is nothing to search for: give text, image, image_id or vector{more}")
+    return found
+
+
+def _weighed(name: str, given: Any, is_one: Callable[[Any], bool] = lambda given: False) -> list[Term[Any]]:
+    """What was given under a name as pairs with a weight: one thing, a pair, or a list of things and pairs."""
+    if given is None:
+        return []
+    if is_one(given) or not isinstance(given, list | tuple) or _is_pair(given):
+        given = [given]
+    pairs = [each if _is_pair(each) and not is_one(each) else (each, 1.0) for each in given]
+    for _, weight in pairs:
+        if not (math.isfinite(weight) and abs(weight) <= MOST_WEIGHT):
+            raise UserError(f"a weight of {name} is a number from -{MOST_WEIGHT:g} to {MOST_WEIGHT:g}, not {weight}")
+    return [(each, float(weight)) for each, weight in pairs]
+
+
+def _is_pair(given: Any) -> bool:
+    return isinstance(given, tuple) and len(given) == 2 and _is_number(given[1]) and not _is_number(given[0])
+
+
+def _is_number(given: Any) -> bool:
+    return isinstance(given, Real) and not isinstance(given, bool)
+
+
+def _is_vector(given: Any) -> bool:
+    return isinstance(given, np.ndarray) or (isinstance(given, list | tuple) and all(map(_is_number, given)))
+
+
+def _vector(given: Any) -> Vector:
+    """A vector (dimensions,) of finite numbers that are not all 0."""
+    try:
+        vector: Vector = np.asarray(given.to_numpy() if hasattr(given, "to_numpy") else given, np.float32)
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"vector is one of numbers, not {type(given).__name__}") from None
+    if vector.ndim != 1 or not len(vector):
+        raise UserError(f"vector has the shape (dimensions,), not {vector.shape}")
+    length = float(np.linalg.norm(vector.astype(np.float64)))
+    if not math.isfinite(length) or length == 0:
+        raise UserError("vector holds NaN or infinity, or nothing but 0")
+    return vector if abs(length - 1) < 1e-3 else (vector / length).astype(np.float32)
+
+
+def checked_text(given: Any) -> str:
+    """A text to search for. Raises UserError."""
+    if not isinstance(given, str):
+        raise UserError(f"a text is a str, not {type(given).__name__}")
+    return _checked("text", query_text, given)
+
+
+def checked_id(given: Any) -> str:
+    """The id of an image. Raises UserError."""
+    if not isinstance(given, str):
+        raise UserError(f"an image_id is a str, not {type(given).__name__}")
+    if len(given) > KNOWN_ID_LETTERS:
+        raise UserError(f"image_id has {len(given)} characters: no id has more than {KNOWN_ID_LETTERS}")
+    return _checked("image_id", plain_text, given)
+
+
+def _checked(name: str, check: Callable[[str], str], given: str) -> str:
+    try:
+        return check(given)
+    except ValueError as error:
+        raise UserError(f"{name} {given[:80]!a} {error}") from None
+
+
+def checked_k(given: Any) -> int:
+    """How many results are wanted. Raises UserError."""
+    try:
+        k = operator.index(given)
+    except TypeError:
+        k = 0
+    if isinstance(given, bool) or not 1 <= k <= MOST_RESULTS:
+        raise UserError(f"k is a number from 1 to {MOST_RESULTS}, not {str(given)[:40]}")
+    return k
+
+
+def checked_bound(name: str, given: Any) -> float | None:
+    """The least similarity or score. Raises UserError."""
+    if given is not None and not (_is_number(given) and math.isfinite(given)):
+        raise UserError(f"{name} is a finite number, not {str(given)[:40]}")
+    return None if given is None else float(given)
+
+
+def checked_filter(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A filter as JSON holds it; times and NumPy's numbers become what JSON has for them. Raises UserError."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise UserError(f"filter is a dict such as {{'group_id': 'shoes'}}, not {type(given).__name__}")
+    try:
+        found: dict[str, Any] = read_json(json.dumps(dict(given), default=_plain))
+    except NotStrict as error:
+        raise UserError(f"filter cannot be used: {error}") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"filter cannot be used: {' '.join(str(error).split())[:200]}") from None
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date):  # a datetime, too
+        return value.isoformat()
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} is no value of JSON")

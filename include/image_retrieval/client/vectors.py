@@ -1,0 +1,117 @@
+"""Vectors of whatever a user gives: texts, pictures, ids, and all of them together."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from image_retrieval.batches import in_batches
+from image_retrieval.client.database import Database
+from image_retrieval.client.errors import unusable
+from image_retrieval.client.models import Models
+from image_retrieval.client.pictures import name_of, picture_bytes
+from image_retrieval.client.terms import Terms, checked_text
+from image_retrieval.collection import SUFFIXES
+from image_retrieval.errors import ImageRejected, UserError
+from image_retrieval.pipeline.querying import Vector, weighted_sum
+from image_retrieval.pipeline.shown import Shown
+from image_retrieval.settings import Settings
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.queries import find_query, find_vector, keep_query
+
+BATCH = 32  # pictures or texts that a model embeds at once
+
+
+class Vectorizer:
+    """Makes vectors with the models of a client, or finds them in its database. For any number of threads."""
+
+    def __init__(self, settings: Settings, database: Database, models: Models) -> None:
+        self._settings, self._database, self._models = settings, database, models
+
+    def of_items(self, items: Iterable[Any], kind: str | None, shown: Shown) -> Vector:
+        """The vectors (items, dimensions) of texts and pictures, in their order. Raises UserError."""
+        parts = [self._of_batch(batch, kind, shown) for batch in in_batches(enumerate(items), BATCH)]
+        return np.concatenate([np.empty((0, shown.dimensions), np.float32), *parts])
+
+    def of_terms(self, terms: Terms, shown: Shown) -> Vector:
+        """What is searched for, of length 1; one term alone as it is."""
+        found: list[tuple[Vector, float]] = list(terms.vectors)
+        for vector, _ in found:
+            if len(vector) != shown.dimensions:
+                raise UserError(
+                    f"a vector for collection {shown.name!r} has {shown.dimensions} dimensions, not {len(vector)}"
+                )
+        with self._database.statements() as connection:
+            found += [(_stored(connection, shown, name), weight) for name, weight in terms.image_ids]
+        found += [(self._text(text, shown), weight) for text, weight in terms.texts]
+        pictures = self.of_pictures([picture for picture, _ in terms.pictures], shown)
+        found += [(vector, weight) for vector, (_, weight) in zip(pictures, terms.pictures, strict=True)]
+        return found[0][0] if len(found) == 1 else weighted_sum(found)
+
+    def _text(self, text: str, shown: Shown) -> Vector:
+        """A text's vector, from the table of texts, or made and kept there for SQL."""
+        _require_texts(shown)
+        with self._database.statements() as connection:
+            known = find_query(connection, shown.model.name, text)
+        if known is not None:
+            return known
+        vector: Vector = self._models.texts([text], shown)[0]
+        with self._database.statements() as connection:
+            keep_query(connection, shown.model.name, text, vector)
+        return vector
+
+    def of_pictures(self, pictures: list[Any], shown: Shown, names: list[str] | None = None) -> list[Vector]:
+        """The vectors of pictures that may be anything a user has. Raises UserError, with the picture's name."""
+        names = names or [name_of(picture) for picture in pictures]
+        read = [picture_bytes(picture, self._settings, name) for picture, name in zip(pictures, names, strict=True)]
+        try:
+            return list(self._models.images(read, shown)) if read else []
+        except ImageRejected as rejection:
+            if len(read) == 1:
+                raise unusable(names[0], rejection) from None
+        return [
+            vector
+            for data, name in zip(read, names, strict=True)  # one of them is to blame
+            for vector in self.of_pictures([data], shown, [name])
+        ]
+
+    def _of_batch(self, batch: list[tuple[int, Any]], kind: str | None, shown: Shown) -> Vector:
+        """The vectors of one batch of numbered items, texts and pictures in any order."""
+        are_texts = np.array([_is_text(item, kind) for _, item in batch])
+        vectors = np.empty((len(batch), shown.dimensions), np.float32)
+        texts = [checked_text(item) for (_, item), is_text in zip(batch, are_texts, strict=True) if is_text]
+        pictures = [numbered for numbered, is_text in zip(batch, are_texts, strict=True) if not is_text]
+        if texts:
+            _require_texts(shown)
+            vectors[are_texts] = self._models.texts(texts, shown)
+        if pictures:
+            names = [f"item {number}, {name_of(item)}," for number, item in pictures]
+            vectors[~are_texts] = self.of_pictures([item for _, item in pictures], shown, names)
+        return vectors
+
+
+def _require_texts(shown: Shown) -> None:
+    if not shown.reads_texts:
+        raise UserError(
+            f"model {shown.model.name!r} of collection {shown.name!r} reads no texts: give pictures, or take a "
+            "collection whose model is a dual encoder"
+        )
+
+
+def _is_text(item: object, kind: str | None) -> bool:
+    """Whether an item is a text. Raises UserError for a str that looks like the name of a picture."""
+    if not isinstance(item, str) or kind is not None:
+        return kind == "text"
+    if "://" in item or item.startswith("data:") or (item.lower().rpartition(".")[2] in SUFFIXES and "." in item):
+        raise UserError(
+            f"{name_of(item)} looks like the name of a picture: give pathlib.Path(…) or kind='image' for the picture, "
+            "kind='text' for the words"
+        )
+    return True
+
+
+def _stored(connection: Connection, shown: Shown, image_id: str) -> Vector:
+    vector = find_vector(connection, shown.collection, image_id)
+    if vector is None:
+        raise UserError(f"collection {shown.name!r} has no image {image_id[:200]!r}")
+    return vector
