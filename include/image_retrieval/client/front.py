@@ -46,9 +46,9 @@ class Client:
     """
 
     def __init__(self, settings: Settings | None = None, *, home: str | os.PathLike[str] | None = None) -> None:
-        if settings is not None and home is not None:
-            raise UserError("give settings or home, not both: settings have a home of their own")
-        self.settings = settings or load_settings(None if home is None else Path(home))
+        if settings is not None and (home is not None or not isinstance(settings, Settings)):
+            raise UserError("a client takes image_retrieval.Settings, or the project's folder as home=…, and not both")
+        self.settings = settings or load_settings(None if home is None else Path(home).expanduser())
         self._database, models = Database(self.settings), Models(self.settings)
         self._vectors = Vectorizer(self.settings, self._database, models)
         self._end = weakref.finalize(self, _close, self._database, models)
@@ -166,7 +166,10 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Client({where(self.settings) if self._has_database else 'no database'})"
+        try:
+            return f"Client({where(self.settings) if self._has_database else 'no database'})"
+        except UserError as error:
+            return f"Client({error})"
 
     @property
     def _has_database(self) -> bool:

@@ -3,6 +3,7 @@
 import io
 import os
 import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -117,10 +118,15 @@ def _encoded(image: "Image", settings: Settings) -> bytes:
     return file.getvalue()
 
 
+@lru_cache(maxsize=4)
+def _store(settings: Settings) -> ObjectStore:
+    return ObjectStore(settings)
+
+
 def read_stored(uri: str, settings: Settings) -> bytes:
     """The bytes of an image's object. Raises UnusableImage where it cannot be had, and UserError."""
     try:
-        return stored_image(ObjectStore(settings), uri, limit=settings.max_image_bytes)
+        return stored_image(_store(settings), uri, limit=settings.max_image_bytes)
     except ImageRejected as rejection:
         raise unusable(uri, rejection) from None
 

@@ -81,7 +81,7 @@ def _vector(given: Any) -> Vector:
     """A vector (dimensions,) of finite numbers that are not all 0."""
     try:
         vector: Vector = np.asarray(given.to_numpy() if hasattr(given, "to_numpy") else given, np.float32)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last one of a tensor that has a gradient
         raise UserError(f"vector is one of numbers, not {type(given).__name__}") from None
     if vector.ndim != 1 or not len(vector):
         raise UserError(f"vector has the shape (dimensions,), not {vector.shape}")

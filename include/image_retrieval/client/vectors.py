@@ -41,8 +41,9 @@ class Vectorizer:
                 raise UserError(
                     f"a vector for collection {shown.name!r} has {shown.dimensions} dimensions, not {len(vector)}"
                 )
-        with self._database.statements() as connection:
-            found += [(_stored(connection, shown, name), weight) for name, weight in terms.image_ids]
+        if terms.image_ids:
+            with self._database.statements() as connection:
+                found += [(_stored(connection, shown, name), weight) for name, weight in terms.image_ids]
         found += [(self._text(text, shown), weight) for text, weight in terms.texts]
         pictures = self.of_pictures([picture for picture, _ in terms.pictures], shown)
         found += [(vector, weight) for vector, (_, weight) in zip(pictures, terms.pictures, strict=True)]

@@ -112,19 +112,27 @@ def live_connection(pool: Pool) -> Iterator[Connection]:
 
     The pool's own check waits for seconds where several are closed, as after a restart of the server.
     """
-    connection = pool.getconn()
-    for _ in range(pool.max_size):
-        try:
-            pool.check_connection(connection)
-            break
-        except psycopg.OperationalError:
-            pool.putconn(connection)
-            connection = pool.getconn()
+    tries = (_checked(pool) for _ in range(pool.max_size))
+    connection = next(filter(None, tries), None) or pool.getconn()
     try:
         with connection:
             yield connection
     finally:
         pool.putconn(connection)
+
+
+def _checked(pool: Pool) -> Connection | None:
+    """A connection of a pool; None where that was closed, which the pool then replaces."""
+    connection, is_open = pool.getconn(), False
+    try:
+        pool.check_connection(connection)
+        is_open = True
+    except psycopg.OperationalError:
+        return None
+    finally:  # also where somebody interrupts
+        if not is_open:
+            pool.putconn(connection)
+    return connection
 
 
 @contextmanager
