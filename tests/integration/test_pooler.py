@@ -8,6 +8,7 @@ import pytest
 from pooler import PROGRAM, pooled
 from pydantic import SecretStr
 
+from image_retrieval import Client
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.upkeep import Kept, keep_index, refresh_duplicates, remove_deleted
 from image_retrieval.service.listening import Listener
@@ -97,6 +98,19 @@ def test_the_services_pool_answers_many_at_once(behind, collection, database_url
             assert all(threads.map(ask, [*range(50)] * 4))
     finally:
         service.close()
+    assert leftovers(behind, database_url) == (("0", '""', True, 0), [(0,)])
+
+
+def test_the_python_client_answers_many_at_once(behind, collection, database_url):
+    vectors = fill(behind, collection, 50)
+
+    def ask(number):
+        found = client.search("things", vector=vectors[number], k=3, filter={"created_at": {"gte": "2020-01-31"}})
+        assert len(client.similar("things", str(number), k=2)) == 2
+        return found[0].image_id == str(number) and len(found) == 3
+
+    with Client(behind) as client, ThreadPoolExecutor(16) as threads:
+        assert all(threads.map(ask, range(50)))
     assert leftovers(behind, database_url) == (("0", '""', True, 0), [(0,)])
 
 

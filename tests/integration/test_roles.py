@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from image_retrieval import Client
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.local import services
 from image_retrieval.store import preparing
@@ -154,6 +155,12 @@ def test_one_role_migrates_another_runs_and_a_third_searches(hosted, collection,
         c.execute("DELETE FROM retrieval.image")
     with refused("denies its role a right: permission denied for schema retrieval"), connect(settings("stranger")):
         pass
+    more = "images.things, retrieval.collection, retrieval.model, retrieval.made_collection"
+    admin(name, f"GRANT SELECT ON {more} TO {name}_searcher")  # as docs/databases.md has it of the Python client
+    with Client(settings("searcher")) as client:
+        assert [each.name for each in client.collections()] == ["things"]
+        assert client.search("things", image_id="7", k=5)[0].image_id == "7"
+        assert len(client.similar("things", "7", k=5)) == 5
     migrate(settings("runner"))
     with connect(settings("owner")) as connection:  # what the other has made is the owner's to drop
         connection.execute("DROP VIEW images.things; DELETE FROM retrieval.collection")
