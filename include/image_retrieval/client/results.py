@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from image_retrieval.client import showing
 from image_retrieval.collection import ResampleChoice
-from image_retrieval.errors import ImageRejected, UserError
+from image_retrieval.errors import ImageRejected, Unavailable, UserError
 from image_retrieval.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -87,11 +87,13 @@ class Hit:
             raise unusable(self.image_path, rejection) from None
 
     def _thumbnail(self) -> str:
-        """A data: URI, or the reason why there is none, which may be another one next time."""
+        """A data: URI, or the reason why there is none, which may be another one next time. Raises Unavailable."""
         kept: str | None = self.__dict__.get("_shown")
         if kept is None:
             try:
                 kept = self.__dict__["_shown"] = showing.data_uri(self._opened(showing.SIDE))
+            except Unavailable:
+                raise
             except UserError as error:
                 return str(error)
         return kept

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len, set_cell_size
 
+from image_retrieval.errors import Unavailable
 from image_retrieval.values import printable
 
 if TYPE_CHECKING:
@@ -62,9 +63,18 @@ def figures(hits: "Sequence[Hit]", *, calibrated: bool) -> str:
     if not hits:
         return "<p>no image</p>"
     shown = hits[:PICTURES]
+    away: list[str] = []
+
+    def thumbnail(hit: "Hit") -> str:
+        try:
+            return away[0] if away else hit._thumbnail()
+        except Unavailable as error:  # whoever asks for the next one would wait as long
+            away.append(str(error))
+            return away[0]
+
     with ThreadPoolExecutor(READERS) as pool:
-        thumbnails = list(pool.map(lambda hit: hit._thumbnail(), shown))
-    found = "".join(_figure(hit, thumbnail, calibrated) for hit, thumbnail in zip(shown, thumbnails, strict=True))
+        thumbnails = list(pool.map(thumbnail, shown))
+    found = "".join(_figure(hit, picture, calibrated) for hit, picture in zip(shown, thumbnails, strict=True))
     more = f"<p>… and {len(hits) - len(shown)} more</p>" if len(hits) > len(shown) else ""
     return f'<div style="display:flex;flex-wrap:wrap;gap:12px">{found}</div>{more}'
 

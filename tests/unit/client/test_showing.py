@@ -88,6 +88,19 @@ def test_a_picture_that_is_gone_leaves_its_reason():
     assert Results("things", [], None)._repr_html_() == "<p>no image</p>"
 
 
+def test_a_store_that_is_away_is_not_asked_for_every_picture(monkeypatch):
+    asked, read = [], Hit._thumbnail
+    monkeypatch.setattr(Hit, "_thumbnail", lambda self: asked.append(self) or read(self))
+    away = Settings(
+        _env_file=None, s3_endpoint_url="http://127.0.0.1:9", s3_access_key_id="me", s3_secret_access_key="very secret"
+    )
+    row = {name: value for name, value in hit(image_path="s3://images/a.jpg").__getstate__().items() if name != "score"}
+    html = Results("things", [hit_of(row, 0.5, away, ResampleChoice()) for _ in range(48)], None)._repr_html_()
+    assert html.count("http://127.0.0.1:9 does not answer") == 48
+    assert len(asked) <= showing.READERS
+    assert "very secret" not in html
+
+
 def test_hits_are_records_and_hold_no_secret():
     one = hit(attributes={"colour": "red"})
     again = pickle.loads(pickle.dumps(one))
