@@ -31,8 +31,8 @@ from image_retrieval.pipeline.querying import Vector, direction_of, least_simila
 from image_retrieval.pipeline.shown import Shown, describe_listed, find_shown, listed_collections
 from image_retrieval.settings import Settings, load_settings
 from image_retrieval.store import search as store
+from image_retrieval.store.collections import collection_names
 from image_retrieval.store.connection import Connection, where
-from image_retrieval.store.shown import shown_names
 from image_retrieval.strict_json import is_text
 
 
@@ -137,7 +137,7 @@ class Client:
     def collections(self) -> list[CollectionInfo]:
         """The collections that can be searched, in order of their names. Raises UserError."""
         with self._database.statements() as connection:
-            found = [self._find(connection, name) for name in shown_names(connection)]
+            found = [self._find(connection, name) for name in collection_names(connection)]
         return [
             CollectionInfo(
                 name=shown.name,
@@ -185,7 +185,7 @@ class Client:
             shown = self._find(connection, name)
             if shown is not None:
                 return shown
-            names = shown_names(connection)
+            names = collection_names(connection)
         if name in listed_collections(self.settings, missing_ok=True):
             raise UnknownCollection(f"collection {name!r} has no vectors yet: run `image-retrieval run {name}`")
         raise UnknownCollection(f"unknown collection {name[:80]!r}: there are {', '.join(names[:20]) or 'none'}")
@@ -197,7 +197,7 @@ class Client:
             name = next(iter(listed), None)
         if name is None:
             with self._database.statements() as connection:
-                name = next(iter(shown_names(connection)), None)
+                name = next(iter(collection_names(connection)), None)
         if name is None:
             raise UnknownCollection("there is no collection whose model could be used: see docs/collections.md")
         _require_name(name)

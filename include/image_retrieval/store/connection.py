@@ -29,9 +29,6 @@ LONGEST_SECONDS = 2_000_000.0  # that PostgreSQL can hold in milliseconds
 _limits: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()  # of the sessions, as they were set last
 
 
-Pool = ConnectionPool[Connection]
-
-
 class Pooled(UserError):
     """A pooler stands between, and hands on what one transaction can hold only."""
 
