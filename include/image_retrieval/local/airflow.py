@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -130,8 +129,8 @@ def _write_local_settings(settings: Settings) -> None:
     """Put the project's airflow_local_settings.py where Airflow reads it."""
     own = settings.home.resolve() / "include" / "orchestration" / "airflow_local_settings.py"
     read = settings.local_path / "airflow" / "config" / own.name
-    read.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(own, read)
+    make_private_folder(read.parent)
+    write_private(read, own.read_text(encoding="utf-8"))
 
 
 def password(settings: Settings) -> str:

@@ -89,7 +89,7 @@ def test_a_picture_behind_a_url(served, tmp_path):
         try:
             with Client(served.model_copy(update={"allow_private_urls": True})) as client:
                 assert client.search("things", image=url, k=1)[0].image_id == FIRST_ID
-            with Client(served) as client, pytest.raises(UserError, match="which is not public"):
+            with Client(served) as client, pytest.raises(UserError, match="has no public address"):
                 client.search("things", image=url)
         finally:
             server.shutdown()
