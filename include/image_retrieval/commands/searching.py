@@ -1,4 +1,4 @@
-"""Commands that ask the tables: searches, the ledger of rejected images, counts."""
+"""Commands that ask the tables: searches, rejected images, counts."""
 
 import argparse
 from typing import TYPE_CHECKING, Any

@@ -6,19 +6,12 @@ Its S3 port asks for keys. All others, which know none, ask for a certificate th
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from image_retrieval.errors import UserError
 from image_retrieval.local.certificates import KEY, make_certificate, variables
 from image_retrieval.local.processes import HOST, end_marked, free_port, start, wait_until
+from image_retrieval.objects.buckets import has_buckets, local_client
 from image_retrieval.private import make_private_folder
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
 
 FIRST_PORTS = {"s3": 8333, "master": 9333, "filer": 8888, "volume": 9340, "admin": 23646}
 CERTIFICATE_FOLDER = "certificate"
@@ -42,21 +35,12 @@ def start_seaweedfs(folder: Path, port: int, access_key: str, secret_key: str, b
     values = {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key}
     guard = variables((folder / CERTIFICATE_FOLDER).resolve())
     pid = start([program, f"-logdir={logs}", "mini", *_options(data, port)], log, values | guard, data, mark)
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://{HOST}:{port}",
-        region_name="us-east-1",
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
-        config=Config(retries={"total_max_attempts": 1}, proxies={}),  # none before loopback
-    )
     try:
-        wait_until(lambda: _holds(client, buckets), "the embedded S3 store", 60, log, pid)
+        with local_client(f"http://{HOST}:{port}", access_key, secret_key) as client:
+            wait_until(lambda: has_buckets(client, buckets), "the embedded S3 store", 60, log, pid)
     except BaseException:
         end_marked(mark)
         raise
-    finally:
-        client.close()
     return pid
 
 
@@ -90,14 +74,3 @@ def _options(data: Path, port: int) -> list[str]:
 def is_guarded(folder: Path) -> bool:
     """Whether the inner ports of the store of this folder, where it runs, ask for a certificate."""
     return (folder / CERTIFICATE_FOLDER / KEY).exists()
-
-
-def _holds(client: "S3Client", buckets: tuple[str, ...]) -> bool:
-    """Whether the store answers and has these buckets; those that are missing are made."""
-    try:
-        there = {bucket.get("Name") for bucket in client.list_buckets().get("Buckets", [])}
-        for name in sorted(set(buckets) - there):
-            client.create_bucket(Bucket=name)
-    except (BotoCoreError, ClientError):  # it listens before it can answer
-        return False
-    return True
