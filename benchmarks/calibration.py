@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from benchmarks.needs import model, run, whole
 from benchmarks.shipped import ABSENT, Vectors, embed, embed_texts, load
-from image_retrieval.imaging.scenes import Scene, draw_scenes
-from image_retrieval.imaging.scenes.captions import Caption
 from image_retrieval.models.calibration import CUTOFF, IMAGES, calibration_of, read_calibration
 from image_retrieval.models.shipped import DUAL, VISION
+from image_retrieval.scenes import Scene, draw_scenes
+from image_retrieval.scenes.captions import Caption
 from image_retrieval.training.calibrate import SHOWN
 from image_retrieval.training.facts import Facts, facts_claimed, facts_of, held
 

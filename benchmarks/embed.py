@@ -35,8 +35,8 @@ from transformers import (
 from benchmarks.needs import require, run, whole
 from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding.backends import load_engine
+from image_retrieval.embedding.embed_shard import embed_shard
 from image_retrieval.embedding.engine import Engine
-from image_retrieval.embedding.program import embed_shard
 from image_retrieval.models.towers import image_tower
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings, load_settings

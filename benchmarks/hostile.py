@@ -36,8 +36,8 @@ from PIL import Image
 from benchmarks.needs import positive, reported, run, whole
 from benchmarks.service import COLLECTION, SCENES, TEXTS, TOKEN, project, rounded, serving
 from benchmarks.shipped import HELD_OUT
-from image_retrieval.imaging.scenes import draw_scenes
 from image_retrieval.local import airflow, services
+from image_retrieval.scenes import draw_scenes
 from image_retrieval.settings import Settings
 
 PAUSE = 0.5  # seconds after an answer

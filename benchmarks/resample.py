@@ -30,8 +30,8 @@ from image_retrieval.errors import ImageRejected
 from image_retrieval.imaging.decode import Limits
 from image_retrieval.imaging.decoders import Decoders
 from image_retrieval.imaging.resample import fit, read, resample
-from image_retrieval.imaging.scenes import draw_scenes
 from image_retrieval.pipeline.resampling import READERS_PER_CORE
+from image_retrieval.scenes import draw_scenes
 from image_retrieval.settings import Settings
 
 OPTIONS = ResampleOptions(keep=False)

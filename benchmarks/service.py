@@ -36,12 +36,12 @@ from benchmarks.shipped import HELD_OUT, distinct
 from image_retrieval.collection import find_collection
 from image_retrieval.imaging.decode import Limits
 from image_retrieval.imaging.resample import resample
-from image_retrieval.imaging.scenes import Scene, draw_scenes
 from image_retrieval.local.filling import mirror
 from image_retrieval.models.description import describe
 from image_retrieval.models.shipped import DUAL
 from image_retrieval.models.towers import image_tower
 from image_retrieval.pipeline.running import run_collection
+from image_retrieval.scenes import Scene, draw_scenes
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import connect, connection_pool
 from image_retrieval.store.queries import find_query

@@ -20,9 +20,9 @@ from benchmarks.needs import folder, model, run
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.imaging.decode import Limits
 from image_retrieval.imaging.resample import resample
-from image_retrieval.imaging.scenes import Scene, draw_scenes
 from image_retrieval.models.shipped import DUAL, VISION
 from image_retrieval.models.towers import ImageTower, load_image_tower, load_text_tower
+from image_retrieval.scenes import Scene, draw_scenes
 from image_retrieval.settings import Settings
 
 OPTIONS = ResampleOptions(target_size=(112, 112), keep=False)

@@ -17,11 +17,11 @@ import psycopg
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 
+from benchmarks.cpu_steal import is_calm, stolen_spans
 from benchmarks.load import clustered, shards
 from benchmarks.needs import positive, reported, run, whole
 from benchmarks.own_services import own_services
 from benchmarks.search import fill, milliseconds
-from benchmarks.stolen import is_calm, stolen_spans
 from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.models.description import describe
 from image_retrieval.models.shipped import VISION

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from image_retrieval import __version__, logs
 from image_retrieval.commands import collections, datasets, embedding, models, searching, services, serving, stages
 from image_retrieval.errors import ImageRejected, OutOfMemory, Reason, Unavailable, UserError
-from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE
+from image_retrieval.exit_codes import MISTAKE, OUT_OF_MEMORY, OUTAGE
 from image_retrieval.proxies import spare_loopback
 from image_retrieval.redaction import redacted
 from image_retrieval.settings import Settings, load_settings
@@ -34,7 +34,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0, 1 for a run that failed, 2 for what the user can mend.
 
-    What starts pods tells more apart: see exits.py.
+    What starts pods tells more apart: see exit_codes.py.
     """
     in_pods = False
     spare_loopback(os.environ)

@@ -13,8 +13,7 @@ from airflow.triggers.base import TriggerEvent
 from kubernetes.client import V1Pod
 from kubernetes_asyncio.client import ApiException as AsyncApiException
 
-from orchestration.pod_endings import Ended, Ending, ended
-from orchestration.pod_starts import not_started
+from orchestration.pod_status import Ended, Ending, ended, not_started
 
 POLL_SECONDS = 3.0
 _Stamp = tuple[datetime, str]

@@ -17,8 +17,8 @@ from urllib3.exceptions import HTTPError
 from image_retrieval.settings import load_settings
 from orchestration.arguments import WHAT, batch_size_of, with_batch_size
 from orchestration.failures import Mistake, Outage
-from orchestration.pod_endings import Ending
 from orchestration.pod_spec import pod_defaults
+from orchestration.pod_status import Ending
 from orchestration.pod_trigger import POLL_SECONDS, RIGHTS_SECONDS, EmbeddingPodTrigger
 from orchestration.processes import EMBED_DEFAULTS, EmbeddingProcess
 

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
 from image_retrieval.errors import Unavailable, UserError
-from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE
+from image_retrieval.exit_codes import MISTAKE, OUT_OF_MEMORY, OUTAGE
 from image_retrieval.settings import PREFIX
 from orchestration.arguments import MAP_LABEL, batch_size_of, with_batch_size
 from orchestration.configuration import GPU_POOL, task_settings

@@ -19,7 +19,7 @@ def search_app() -> FastAPI:
 @asynccontextmanager
 async def _serving(app: FastAPI) -> AsyncIterator[None]:
     from image_retrieval.service.app import make_app
-    from image_retrieval.service.listening import Listener
+    from image_retrieval.service.text_listener import Listener
     from orchestration.configuration import server_settings
 
     settings = await asyncio.to_thread(server_settings)

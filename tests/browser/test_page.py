@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from image_retrieval.collection import find_collection
-from image_retrieval.imaging.scenes import draw_scenes
 from image_retrieval.local import airflow
+from image_retrieval.scenes import draw_scenes
 from image_retrieval.store.duplicates import find_duplicates
 
 ENGLISH, CHINESE = "two red circles", "两个红色圆形"

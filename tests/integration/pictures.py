@@ -4,8 +4,8 @@ import io
 
 from PIL import Image
 
-from image_retrieval.imaging.scenes import draw_scenes
 from image_retrieval.objects import ObjectStore
+from image_retrieval.scenes import draw_scenes
 
 SCENES = {scene.key: scene.data for scene in draw_scenes(24, seed=7)}
 

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from image_retrieval import Client
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.upkeep import Kept, keep_index, refresh_duplicates, remove_deleted
-from image_retrieval.service.listening import Listener
 from image_retrieval.service.state import READERS, Service
+from image_retrieval.service.text_listener import Listener
 from image_retrieval.store.connection import Pooled, connect, notifications
 from image_retrieval.store.indexing import ensure_index
 from image_retrieval.store.migrate import migrate

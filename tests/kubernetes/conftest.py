@@ -13,9 +13,9 @@ import pytest
 import yaml
 from cluster import HOST_IMAGE, NAMESPACE, ROOT, Cluster, History, host_template, is_left_over, wait
 
-from image_retrieval.imaging.scenes import draw_scenes
 from image_retrieval.local import airflow, services
 from image_retrieval.objects import ObjectStore
+from image_retrieval.scenes import draw_scenes
 from image_retrieval.settings import load_settings
 
 IMAGES, SHARD_SIZE, BATCH_SIZE, LARGE_BATCH = 48, 24, 4, 48

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from image_retrieval.cli import _parser, main
 from image_retrieval.errors import UserError
-from image_retrieval.inputs import named_image
+from image_retrieval.image_inputs import named_image
 from image_retrieval.settings import Settings
 
 PARSER = _parser()

@@ -10,7 +10,7 @@ from image_retrieval import __version__
 from image_retrieval.commands.collections import listed_collection
 from image_retrieval.commands.printing import print_json
 from image_retrieval.errors import UserError
-from image_retrieval.exits import TERMINATED
+from image_retrieval.exit_codes import TERMINATED
 from image_retrieval.settings import Settings
 
 log = structlog.get_logger()
@@ -28,7 +28,7 @@ def embed(options: argparse.Namespace, settings: Settings) -> None:
     )  # before the slow imports: it lives
     from image_retrieval.collection import ModelOptions
     from image_retrieval.embedding.backends import load_engine
-    from image_retrieval.embedding.program import embed_shard
+    from image_retrieval.embedding.embed_shard import embed_shard
     from image_retrieval.progress import stage_progress
 
     model = ModelOptions(name="given", source=options.model, **_given(options))

@@ -27,7 +27,7 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
     elif options.text is not None:
         collection, vector = _text_vector(collection, options.text, settings)
     else:
-        from image_retrieval.inputs import named_image
+        from image_retrieval.image_inputs import named_image
         from image_retrieval.pipeline.querying import embed_image
         from image_retrieval.store.models import known_digest
 
@@ -82,7 +82,7 @@ def _text_vector(collection: Collection, text: str, settings: Settings) -> "tupl
 
 def match(options: argparse.Namespace, settings: Settings) -> None:
     """Compare two pictures with the model of a collection, by default the first one's."""
-    from image_retrieval.inputs import named_image
+    from image_retrieval.image_inputs import named_image
     from image_retrieval.models.calibration import IMAGES, calibration_of, read_calibration, score_of
     from image_retrieval.models.source import model_folder
     from image_retrieval.pipeline.querying import embed_image

@@ -9,7 +9,7 @@ from typing import NoReturn
 from image_retrieval.commands.collections import listed_collection, searchable_collection
 from image_retrieval.commands.printing import print_json
 from image_retrieval.errors import UserError
-from image_retrieval.exits import TERMINATED
+from image_retrieval.exit_codes import TERMINATED
 from image_retrieval.settings import Settings
 
 

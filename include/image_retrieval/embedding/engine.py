@@ -10,7 +10,7 @@ import pyarrow as pa
 import structlog
 import torch
 
-from image_retrieval.embedding.feeding import Batch
+from image_retrieval.embedding.reader import Batch
 from image_retrieval.errors import OutOfMemory, Reason
 from image_retrieval.models.towers import ImageTower
 

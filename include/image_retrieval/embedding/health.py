@@ -10,9 +10,9 @@ from PIL import Image
 
 from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding.backends import load_engine
-from image_retrieval.embedding.feeding import Batch
+from image_retrieval.embedding.reader import Batch
 from image_retrieval.errors import UserError
-from image_retrieval.imaging.scenes import draw_scenes
+from image_retrieval.scenes import draw_scenes
 from image_retrieval.settings import Settings
 
 

@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import Any
 
 from image_retrieval.collection import ResampleOptions
-from image_retrieval.deadlines import ended_after
 from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging.resample import Resampled
 from image_retrieval.imaging.worker import read_message, write_message
 from image_retrieval.settings import Settings
+from image_retrieval.timeouts import ended_after
 
 WORKER = (sys.executable, "-m", "image_retrieval.imaging.worker")
 PACKAGES = str(Path(__file__).parents[2])

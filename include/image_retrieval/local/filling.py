@@ -8,9 +8,9 @@ from pathlib import Path
 from image_retrieval.batches import in_batches
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
-from image_retrieval.imaging.scenes import draw_scenes
 from image_retrieval.models.shipped import SHIPPED
 from image_retrieval.objects import ObjectStore
+from image_retrieval.scenes import draw_scenes
 from image_retrieval.settings import Settings
 
 SCENES = 300

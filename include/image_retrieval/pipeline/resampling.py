@@ -12,8 +12,8 @@ import structlog
 from image_retrieval.batches import in_batches, in_order
 from image_retrieval.collection import Collection
 from image_retrieval.errors import ImageRejected, Reason
+from image_retrieval.image_inputs import rejection_of, stored_image
 from image_retrieval.imaging.decoders import Decoders
-from image_retrieval.inputs import rejection_of, stored_image
 from image_retrieval.objects import NameUnsupported, ObjectFault, ObjectStore
 from image_retrieval.pipeline.evidence import DOUBTFUL, Evidence
 from image_retrieval.pipeline.names import resampled_uri

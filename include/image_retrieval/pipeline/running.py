@@ -82,7 +82,7 @@ def embed(
 ) -> None:
     """Embed one shard in this process; the model stays loaded for the next."""
     from image_retrieval.embedding.backends import load_engine
-    from image_retrieval.embedding.program import embed_shard
+    from image_retrieval.embedding.embed_shard import embed_shard
 
     files = Shard(collection.name, run_id, shard).files(settings.work_uri)
     embed_shard(

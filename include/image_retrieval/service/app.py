@@ -10,7 +10,7 @@ from starlette.responses import Response
 from image_retrieval import __version__
 from image_retrieval.service import errors
 from image_retrieval.service.gate import Check, Gate, declared
-from image_retrieval.service.guard import Guard
+from image_retrieval.service.limits import Guard
 from image_retrieval.service.routes import collections, images, operation, page, predict, reports, searches
 from image_retrieval.service.state import Service
 from image_retrieval.settings import Settings

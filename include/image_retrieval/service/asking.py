@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from image_retrieval.deadlines import ended_after
 from image_retrieval.service.errors import Refused
+from image_retrieval.timeouts import ended_after
 
 
 @dataclass(eq=False)

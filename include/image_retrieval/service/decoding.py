@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 
 from image_retrieval.collection import ResampleOptions
-from image_retrieval.deadlines import ended_after
 from image_retrieval.imaging.decoders import Decoders, GivenUp
 from image_retrieval.imaging.effort import is_quick
 from image_retrieval.imaging.resample import Resampled
@@ -13,6 +12,7 @@ from image_retrieval.service.asking import current
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.places import Places
 from image_retrieval.settings import Settings
+from image_retrieval.timeouts import ended_after
 
 WAITING, LARGE_WAITING = 64, 4  # pictures
 QUICK_SECONDS = 2.0  # a picture that takes longer was not small

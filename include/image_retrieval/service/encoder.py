@@ -18,7 +18,7 @@ from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.service.asking import current
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.metrics import Metrics
-from image_retrieval.service.process import ModelFailed, ModelProcess
+from image_retrieval.service.model_process import ModelFailed, ModelProcess
 from image_retrieval.settings import Settings
 
 Vector = NDArray[np.float32]

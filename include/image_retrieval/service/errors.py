@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from image_retrieval.errors import Dropped, ImageRejected, Unavailable, UserError
-from image_retrieval.inputs import rejection_of
+from image_retrieval.image_inputs import rejection_of
 from image_retrieval.logs import failure
 from image_retrieval.objects import ObjectFault, StoreUnavailable
 from image_retrieval.store.failures import DatabaseError, DatabaseUnavailable, kind_of, message_of

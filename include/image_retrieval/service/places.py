@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from image_retrieval.deadlines import after
 from image_retrieval.service.asking import Asker, current
 from image_retrieval.service.errors import Refused
+from image_retrieval.timeouts import after
 
 FORGOTTEN_SECONDS = 10.0  # after which half of what a client has used counts
 CLIENTS = 10_000  # whose use is remembered

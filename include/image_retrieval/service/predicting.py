@@ -19,8 +19,8 @@ from image_retrieval.objects import ObjectFault
 from image_retrieval.service.asking import Asker, asked_by, current
 from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.errors import Refused, refusal_of
-from image_retrieval.service.older import FUNCTIONS, Answer, Members
-from image_retrieval.service.older_forms import Call, Pair
+from image_retrieval.service.legacy import FUNCTIONS, Answer, Members
+from image_retrieval.service.legacy_schemas import Call, Pair
 from image_retrieval.service.searching import compare
 from image_retrieval.service.state import Service
 from image_retrieval.store.collections import collection_names

@@ -10,7 +10,7 @@ from image_retrieval.pipeline.querying import TermsCancel, direction_of, least_s
 from image_retrieval.service.catalog import Shown
 from image_retrieval.service.encoder import Vector
 from image_retrieval.service.errors import Refused
-from image_retrieval.service.forms import (
+from image_retrieval.service.schemas import (
     Match,
     MatchForm,
     Paged,

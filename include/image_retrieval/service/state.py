@@ -15,8 +15,8 @@ from PIL import Image
 
 from image_retrieval.collection import Collection, ModelOptions, ResampleOptions
 from image_retrieval.errors import ImageRejected
+from image_retrieval.image_inputs import image_bytes, stored_image
 from image_retrieval.imaging.resample import Resampled
-from image_retrieval.inputs import image_bytes, stored_image
 from image_retrieval.models.digest import require_digest
 from image_retrieval.objects import ObjectStore
 from image_retrieval.service.asking import current

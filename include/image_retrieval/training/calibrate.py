@@ -20,10 +20,10 @@ from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import UserError
 from image_retrieval.imaging.decode import Limits
 from image_retrieval.imaging.resample import resample
-from image_retrieval.imaging.scenes import Scene, draw_scenes
 from image_retrieval.models.calibration import FILE, IMAGES
 from image_retrieval.models.description import describe
 from image_retrieval.models.towers import load_image_tower, load_text_tower
+from image_retrieval.scenes import Scene, draw_scenes
 from image_retrieval.settings import Settings
 from image_retrieval.training.facts import facts_claimed, facts_of, held
 

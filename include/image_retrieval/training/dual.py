@@ -13,10 +13,10 @@ import torch
 from torch.nn.functional import normalize
 from transformers import BertTokenizer, ChineseCLIPModel
 
-from image_retrieval.imaging.scenes.captions import describe
-from image_retrieval.imaging.scenes.layout import Layout
+from image_retrieval.scenes.captions import describe
+from image_retrieval.scenes.layout import Layout
+from image_retrieval.training.auxiliary_heads import Hints, patch_facts
 from image_retrieval.training.command import read_command
-from image_retrieval.training.contrast import pairs_loss
 from image_retrieval.training.dual_model import (
     LONGEST,
     PATCH,
@@ -26,11 +26,11 @@ from image_retrieval.training.dual_model import (
     save_preparation,
 )
 from image_retrieval.training.facts import Facts, facts_claimed, facts_of, held
-from image_retrieval.training.hints import Hints, patch_facts
+from image_retrieval.training.losses import pairs_loss
 from image_retrieval.training.mirroring import mirror
+from image_retrieval.training.optimizer import Descent
 from image_retrieval.training.samples import SIDE, Samples, draw_samples
 from image_retrieval.training.saving import save_half
-from image_retrieval.training.steps import Descent
 
 SCENES = 20_000
 STEPS = 3_600

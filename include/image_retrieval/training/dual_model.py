@@ -9,8 +9,8 @@ from transformers import (
     ChineseCLIPModel,
 )
 
-from image_retrieval.imaging.scenes.captions import words
-from image_retrieval.training.locality import begin_local
+from image_retrieval.scenes.captions import words
+from image_retrieval.training.local_init import begin_local
 from image_retrieval.training.samples import SIDE
 
 PATCH = 14

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from image_retrieval.imaging.scenes.captions import Claim, Kind
-from image_retrieval.imaging.scenes.layout import (
+from image_retrieval.scenes.captions import Claim, Kind
+from image_retrieval.scenes.layout import (
     GROUNDS,
     HUES,
     OPPOSITE,

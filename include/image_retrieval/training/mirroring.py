@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from image_retrieval.imaging.scenes.layout import OPPOSITE, Layout
+from image_retrieval.scenes.layout import OPPOSITE, Layout
 
 
 def mirror(layout: Layout) -> Layout:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from image_retrieval.imaging.scenes.drawing import draw
-from image_retrieval.imaging.scenes.layout import Layout, lay_out
+from image_retrieval.scenes.drawing import draw
+from image_retrieval.scenes.layout import Layout, lay_out
 
 SIDE = 112
 SPLIT = 1_000_000  # seeds from here on are for training; the demo, the tests and the measurements take smaller ones

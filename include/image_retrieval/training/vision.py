@@ -17,15 +17,15 @@ from torch import nn
 from torch.nn.functional import cross_entropy, normalize
 from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
+from image_retrieval.training.augmentations import lit, view
+from image_retrieval.training.auxiliary_heads import main_patches
 from image_retrieval.training.command import read_command
-from image_retrieval.training.contrast import patches_loss, views_loss
-from image_retrieval.training.hints import main_patches
-from image_retrieval.training.locality import begin_local
+from image_retrieval.training.local_init import begin_local
+from image_retrieval.training.losses import patches_loss, views_loss
+from image_retrieval.training.optimizer import Descent
 from image_retrieval.training.photolike import draw_clouds, draw_leaves
 from image_retrieval.training.samples import SIDE, Samples, draw_samples
 from image_retrieval.training.saving import save_half
-from image_retrieval.training.steps import Descent
-from image_retrieval.training.views import lit, view
 
 PATCH, WIDTH = 14, 128
 THINGS, DRAWINGS, CLOUDS, LEAVES = 5_000, 4, 2_500, 5_000

@@ -22,8 +22,8 @@ from image_retrieval.models.calibration import FILE as CALIBRATION_FILE
 from image_retrieval.models.shipped import DUAL
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.running import run_collection
-from image_retrieval.service.alone import app_alone, server_options
-from image_retrieval.service.listening import Listener
+from image_retrieval.service.standalone import app_alone, server_options
+from image_retrieval.service.text_listener import Listener
 from image_retrieval.settings import Settings
 from integration.pictures import BAD, SCENES, put
 

@@ -17,7 +17,7 @@ import uvicorn
 from PIL import Image
 
 from image_retrieval.imaging.effort import MOST_SCANS
-from image_retrieval.service.alone import app_alone
+from image_retrieval.service.standalone import app_alone
 from image_retrieval.service.state import FETCHES, WRITERS, Service
 from image_retrieval.settings import Settings
 from integration.service.conftest import TOKEN, as_base64

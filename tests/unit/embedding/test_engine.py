@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding import backends
 from image_retrieval.embedding.engine import Engine
-from image_retrieval.embedding.feeding import Batch
+from image_retrieval.embedding.reader import Batch
 from image_retrieval.errors import OutOfMemory, UserError
 from image_retrieval.models.towers import ImageTower, load_image_tower
 from image_retrieval.settings import Settings

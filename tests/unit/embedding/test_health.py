@@ -7,7 +7,7 @@ from random_weights import save_random_dinov2
 from safetensors.torch import load_file, save_file
 
 from image_retrieval.cli import main
-from image_retrieval.exits import MISTAKE, OUTAGE
+from image_retrieval.exit_codes import MISTAKE, OUTAGE
 from image_retrieval.models.digest import digest_of
 
 FOUND = {"model", "revision", "digest", "dtype", "device", "backend", "dimensions", "size", "load_seconds"}

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from image_retrieval.collection import ResampleOptions
-from image_retrieval.deadlines import ended_after
 from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging.decoders import Decoders, GivenUp
 from image_retrieval.imaging.resample import encode, resample
 from image_retrieval.settings import Settings
+from image_retrieval.timeouts import ended_after
 from unit.imaging.pictures import LIMITS, encoded, photo
 
 OPTIONS = ResampleOptions(target_size=(32, 24))

@@ -6,7 +6,7 @@ from PIL import ExifTags, Image
 
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.imaging.resample import Resampled, encode, hash_of_resampled, resample
-from image_retrieval.imaging.scenes import draw_scenes
+from image_retrieval.scenes import draw_scenes
 from unit.imaging.pictures import LIMITS, encoded, photo
 
 SCENES = {scene.key: scene.data for scene in draw_scenes(40)}

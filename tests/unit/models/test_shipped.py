@@ -4,8 +4,8 @@ import pytest
 
 from benchmarks.calibration import measure
 from benchmarks.shipped import distinct, embed, from_texts, likeness, load
-from image_retrieval.imaging.scenes import draw_scenes
 from image_retrieval.models.shipped import DUAL, VISION
+from image_retrieval.scenes import draw_scenes
 
 LARGEST = 8_000_000  # bytes
 SCENES = list(draw_scenes(450, 2))

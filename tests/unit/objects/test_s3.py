@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from odd_s3 import etag_of
 
-from image_retrieval.embedding.parts import Parts
+from image_retrieval.embedding.checkpoint import Parts
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.objects import (
     AccessRefused,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kubernetes_asyncio.client import ApiException
 
 from orchestration import pod_trigger
-from orchestration.pod_endings import Ending
+from orchestration.pod_status import Ending
 from orchestration.pod_trigger import EmbeddingPodTrigger, _stamp
 
 

@@ -13,7 +13,7 @@ from image_retrieval.errors import ImageRejected, Unavailable, UserError
 from image_retrieval.service.encoder import Encoder, Memory
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.metrics import Metrics
-from image_retrieval.service.process import ModelProcess
+from image_retrieval.service.model_process import ModelProcess
 from image_retrieval.settings import Settings
 
 WORKER = (sys.executable, str(Path(__file__).with_name("misbehaving_worker.py")))

@@ -14,10 +14,10 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from image_retrieval.errors import UserError
-from image_retrieval.service.alone import app_alone, server_options
 from image_retrieval.service.app import make_app
 from image_retrieval.service.clients import client_of, trusted_proxies
 from image_retrieval.service.gate import Gate
+from image_retrieval.service.standalone import app_alone, server_options
 from image_retrieval.settings import Settings
 from unit.service.sockets import answer, connected, serving, status, until_closed
 
@@ -115,8 +115,8 @@ def test_many_large_bodies_at_once_leave_room_for_small_ones(port):
 
 
 def test_slow_large_bodies_make_room_for_another(monkeypatch):
-    monkeypatch.setattr("image_retrieval.service.guard.LARGE_BYTES", 2**16)
-    monkeypatch.setattr("image_retrieval.service.guard.PART_SECONDS", 1)
+    monkeypatch.setattr("image_retrieval.service.limits.LARGE_BYTES", 2**16)
+    monkeypatch.setattr("image_retrieval.service.limits.PART_SECONDS", 1)
     begun = head("/api/search", RIGHT, b"Content-Length: 1000000\r\n\r\n") + bytes(100_000)
     whole = head("/api/search", RIGHT, b"Content-Length: 500000\r\nConnection: close\r\n\r\n") + bytes(500_000)
     with serving(app_alone(SETTINGS), **server_options(SETTINGS)) as port, ExitStack() as stack:

@@ -7,9 +7,9 @@ from fastapi import HTTPException, Request
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from image_retrieval.service.alone import app_alone
 from image_retrieval.service.app import make_app
 from image_retrieval.service.routes.page import FILES, PATHS
+from image_retrieval.service.standalone import app_alone
 from image_retrieval.settings import Settings
 
 TOKEN = "0123456789abcdef"

@@ -12,10 +12,10 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from image_retrieval.service.alone import app_alone
 from image_retrieval.service.app import make_app
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.routes.page import PATHS
+from image_retrieval.service.standalone import app_alone
 from image_retrieval.settings import Settings
 
 TOKEN = "a-token-of-the-tests-only"

@@ -2,8 +2,8 @@ import random
 
 import numpy as np
 
-from image_retrieval.imaging.scenes.captions import describe
-from image_retrieval.imaging.scenes.layout import lay_out
+from image_retrieval.scenes.captions import describe
+from image_retrieval.scenes.layout import lay_out
 from image_retrieval.training.facts import facts_claimed, facts_of, held
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from image_retrieval.imaging.scenes.layout import HUES, lay_out
-from image_retrieval.training.hints import patch_facts
+from image_retrieval.scenes.layout import HUES, lay_out
+from image_retrieval.training.auxiliary_heads import patch_facts
 from image_retrieval.training.mirroring import mirror
 
 ACROSS = 56

@@ -16,7 +16,7 @@ from image_retrieval.service.catalog import (
     shown_collection,
 )
 from image_retrieval.service.errors import Refused
-from image_retrieval.service.forms import CollectionForm, CollectionInfo
+from image_retrieval.service.schemas import CollectionForm, CollectionInfo
 from image_retrieval.service.state import Service
 from image_retrieval.store.collections import collection_names, has_remains, made_collections, record_made
 from image_retrieval.store.connection import Connection

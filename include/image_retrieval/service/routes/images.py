@@ -13,7 +13,7 @@ from image_retrieval.pipeline.registering import ImageExists, Picture, delete_im
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import Shown, require_changeable, shown_collection
 from image_retrieval.service.errors import Refused, require_gone
-from image_retrieval.service.forms import Facts, ImageInfo, Images, RegisterForm, ReplaceForm
+from image_retrieval.service.schemas import Facts, ImageInfo, Images, RegisterForm, ReplaceForm
 from image_retrieval.service.state import Service
 from image_retrieval.store import images as store
 from image_retrieval.store.connection import Connection

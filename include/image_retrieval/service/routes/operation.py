@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from image_retrieval.imaging.scenes import draw_scenes
+from image_retrieval.scenes import draw_scenes
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.errors import Refused

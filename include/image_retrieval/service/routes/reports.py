@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query, Request
 
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import shown_collection
-from image_retrieval.service.forms import RequeueForm, Tier, VerdictForm
+from image_retrieval.service.schemas import RequeueForm, Tier, VerdictForm
 from image_retrieval.service.state import Service
 from image_retrieval.store import duplicates as pairs
 from image_retrieval.store import rejections

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from image_retrieval.service import searching
 from image_retrieval.service.bodies import strict_router
-from image_retrieval.service.forms import Match, MatchForm, Results, SearchForm, SimilarForm
+from image_retrieval.service.schemas import Match, MatchForm, Results, SearchForm, SimilarForm
 from image_retrieval.service.state import Service
 
 

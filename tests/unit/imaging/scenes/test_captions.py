@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_retrieval.imaging.scenes.captions import Claim, Kind, describe, put_into_words, words
-from image_retrieval.imaging.scenes.layout import Group, Layout, Thing, lay_out
+from image_retrieval.scenes.captions import Claim, Kind, describe, put_into_words, words
+from image_retrieval.scenes.layout import Group, Layout, Thing, lay_out
 
 LAYOUTS = st.builds(lay_out, st.integers(0, 10_000), st.integers(0, 2**31))
 CHANCES = st.integers(0, 2**31).map(random.Random)

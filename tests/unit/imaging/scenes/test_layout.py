@@ -4,7 +4,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_retrieval.imaging.scenes.layout import HUES, SHAPES, lay_out
+from image_retrieval.scenes.layout import HUES, SHAPES, lay_out
 
 LAYOUTS = st.builds(lay_out, st.integers(0, 10_000), st.integers(0, 2**31))
 

@@ -1,6 +1,6 @@
 import pytest
 
-from image_retrieval.imaging.scenes import NEAR_DUPLICATE_EVERY, draw_scenes
+from image_retrieval.scenes import NEAR_DUPLICATE_EVERY, draw_scenes
 from unit.imaging.pictures import opened, psnr
 
 SCENES = list(draw_scenes(20))

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from image_retrieval.imaging.scenes.layout import OPPOSITE, Group, Layout
+from image_retrieval.scenes.layout import OPPOSITE, Group, Layout
 
 PLURALS = {"circle": "circles", "square": "squares", "triangle": "triangles", "star": "stars"}
 PLURALS |= {"ring": "rings", "cross": "crosses"}

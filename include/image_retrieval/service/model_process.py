@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from image_retrieval.collection import ModelOptions
-from image_retrieval.deadlines import ended_after
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.imaging.worker import read_message, write_message
 from image_retrieval.settings import Settings
+from image_retrieval.timeouts import ended_after
 
-WORKER = (sys.executable, "-m", "image_retrieval.service.worker")
+WORKER = (sys.executable, "-m", "image_retrieval.service.model_worker")
 PACKAGES = str(Path(__file__).parents[2])
 LOAD_SECONDS = 600  # a model may have to be fetched first
 # of torch's threads between two steps of a model, about 1 ms: with none each step has to wake them, and with the usual

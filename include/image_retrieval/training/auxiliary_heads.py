@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from image_retrieval.imaging.scenes.layout import HUES, SHAPES, TEXTURES, Layout, Thing
+from image_retrieval.scenes.layout import HUES, SHAPES, TEXTURES, Layout, Thing
 from image_retrieval.training.facts import COLUMNS
 
 NOTHING, UNASKED = 0, -1

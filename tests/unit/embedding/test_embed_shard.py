@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from random_weights import save_random_dinov2
 
 from image_retrieval.collection import ModelOptions
-from image_retrieval.embedding import parts, program
+from image_retrieval.embedding import checkpoint
+from image_retrieval.embedding import embed_shard as program
+from image_retrieval.embedding.embed_shard import embed_shard
 from image_retrieval.embedding.engine import Engine
-from image_retrieval.embedding.program import embed_shard
 from image_retrieval.errors import OutOfMemory, UserError
-from image_retrieval.exits import TERMINATED
+from image_retrieval.exit_codes import TERMINATED
 from image_retrieval.models.towers import ImageTower
 from image_retrieval.settings import Settings
 from image_retrieval.shards import resampled_schema
@@ -107,7 +108,7 @@ def test_it_goes_on_where_it_was_ended(tmp_path_factory, count, rejected, sizes,
 
 def test_the_row_groups_are_the_same_however_often_it_was_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(program, "VECTORS_PER_GROUP", 4)
-    monkeypatch.setattr(parts, "VECTORS_PER_GROUP", 4)
+    monkeypatch.setattr(checkpoint, "VECTORS_PER_GROUP", 4)
     ids = pack(tmp_path / "in.parquet", 30)
     with pytest.raises(KeyboardInterrupt):
         embed(tmp_path, Network(fails_at=3))
@@ -124,8 +125,8 @@ def test_a_killed_process_repeats_at_most_a_row_group(tmp_path, random_model):
     pack(tmp_path / "in.parquet", count, side=56)
     program = (
         "import sys\n"
-        "from image_retrieval.embedding import parts, program\n"
-        f"parts.VECTORS_PER_GROUP = program.VECTORS_PER_GROUP = {group}\n"
+        "from image_retrieval.embedding import checkpoint, embed_shard\n"
+        f"checkpoint.VECTORS_PER_GROUP = embed_shard.VECTORS_PER_GROUP = {group}\n"
         "from image_retrieval.cli import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )

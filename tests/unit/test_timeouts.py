@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from image_retrieval.deadlines import ended_after
+from image_retrieval.timeouts import ended_after
 
 SOON, PATIENCE = 0.05, 10
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from image_retrieval.service.forms import Picture, SearchForm
+from image_retrieval.service.schemas import Picture, SearchForm
 from image_retrieval.values import NewImageId
 
 IDS = TypeAdapter(NewImageId)

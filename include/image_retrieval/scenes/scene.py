@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from image_retrieval.imaging.scenes.captions import Caption, captions
-from image_retrieval.imaging.scenes.drawing import draw
-from image_retrieval.imaging.scenes.layout import Layout, lay_out
+from image_retrieval.scenes.captions import Caption, captions
+from image_retrieval.scenes.drawing import draw
+from image_retrieval.scenes.layout import Layout, lay_out
 
 NEAR_DUPLICATE_EVERY = 8
 FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}

@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_retrieval.errors import ImageRejected, Reason, UserError
+from image_retrieval.http_fetch import REDIRECTS, fetch, is_public
 from image_retrieval.settings import Settings
-from image_retrieval.web import REDIRECTS, fetch, is_public
 
 OPEN = Settings(allow_private_urls=True, max_image_bytes=1000, url_seconds=5)
 CLOSED = Settings(max_image_bytes=1000, url_seconds=5)
@@ -214,7 +214,9 @@ def test_what_is_connected_to_is_the_address_that_was_looked_at(server, monkeypa
 )
 def test_a_redirect_to_a_private_address_is_refused(server, url, monkeypatch, target):
     # the server stands for a public one
-    monkeypatch.setattr("image_retrieval.web.is_public", lambda address: address == "127.0.0.1" or is_public(address))
+    monkeypatch.setattr(
+        "image_retrieval.http_fetch.is_public", lambda address: address == "127.0.0.1" or is_public(address)
+    )
     assert fetch(f"{url}/redirect?{url}/picture", CLOSED) == b"picture"
     server.seen.clear()
     assert "has no public address" in refusal(f"{url}/redirect?{target.format(port=server.server_port)}", CLOSED)

@@ -12,7 +12,7 @@ import httpx
 import psycopg
 import pytest
 
-from image_retrieval.service import older
+from image_retrieval.service import legacy
 from integration.pictures import SCENES
 from integration.service.conftest import TOKEN
 
@@ -86,7 +86,7 @@ def test_a_body_that_is_none_is_told_in_that_protocols_form(address, body, heade
 @pytest.fixture
 def group(client, served, monkeypatch):
     """A database with a group of more images than two pages; returns how many."""
-    monkeypatch.setattr(older, "PAGE", 100)
+    monkeypatch.setattr(legacy, "PAGE", 100)
     assert client.post("/api/collections", json={"name": "many"}).status_code == 201
     picture = base64.b64encode(next(iter(SCENES.values()))).decode()
     client.put("/api/collections/many/images/g/0", json={"base64": picture, "group_id": "g", "intra_id": "0"})

@@ -16,7 +16,7 @@ from image_retrieval.service.app import make_app
 from image_retrieval.service.clients import VARIABLE, trusted_proxies
 from image_retrieval.service.connections import limited_connection
 from image_retrieval.service.errors import Refused
-from image_retrieval.service.listening import Listener
+from image_retrieval.service.text_listener import Listener
 from image_retrieval.settings import Settings
 
 HEADER = APIKeyHeader(

@@ -1,4 +1,4 @@
-"""A process that embeds: `python -m image_retrieval.service.worker MODEL`, the model's options as JSON.
+"""A process that embeds: `python -m image_retrieval.service.model_worker MODEL`, the model's options as JSON.
 
 It loads the model, says so, then answers batches from standard input on standard output; a batch, and an answer, are
 two messages as those of imaging/worker.py: what it is, in JSON, and pixels or vectors. It ends with its input.

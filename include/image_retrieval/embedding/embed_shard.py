@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import structlog
 
 from image_retrieval.collection import ModelOptions
+from image_retrieval.embedding.checkpoint import Parts
 from image_retrieval.embedding.engine import Embedded, Engine
-from image_retrieval.embedding.feeding import batches
-from image_retrieval.embedding.parts import Parts
+from image_retrieval.embedding.reader import batches
 from image_retrieval.errors import UserError
 from image_retrieval.models.digest import require_digest
 from image_retrieval.objects import ObjectStore

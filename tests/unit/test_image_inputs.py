@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_retrieval.errors import ImageRejected, Reason, UserError
-from image_retrieval.inputs import image_bytes, named_image
+from image_retrieval.image_inputs import image_bytes, named_image
 from image_retrieval.settings import Settings
 
 SETTINGS = Settings(max_image_bytes=100)

@@ -16,9 +16,8 @@ from kubernetes.client import (
     V1PodStatus,
 )
 
-from image_retrieval.exits import MISTAKE, OUT_OF_MEMORY, OUTAGE, TERMINATED
-from orchestration.pod_endings import Ending, ended
-from orchestration.pod_starts import not_started
+from image_retrieval.exit_codes import MISTAKE, OUT_OF_MEMORY, OUTAGE, TERMINATED
+from orchestration.pod_status import Ending, ended, not_started
 
 NOW = datetime.now(UTC)
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from image_retrieval.errors import UserError
-from image_retrieval.service.alone import is_token, require_token
+from image_retrieval.service.standalone import is_token, require_token
 from image_retrieval.settings import Settings
 
 TOKEN = "0123456789abcdef"

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from image_retrieval.training.contrast import pairs_loss, views_loss
+from image_retrieval.training.losses import pairs_loss, views_loss
 
 NONE = torch.zeros(3, 3, dtype=torch.bool)
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI, Request
 
 from image_retrieval.service.errors import tell_errors
-from image_retrieval.service.guard import Guard, Rates
+from image_retrieval.service.limits import Guard, Rates
 from image_retrieval.service.metrics import Metrics
 from image_retrieval.settings import Settings
 
@@ -78,7 +78,7 @@ def test_more_requests_a_second_than_allowed_are_sent_away():
 
 def test_rates_fill_up_again_and_are_kept_apart(monkeypatch):
     now = 0.0
-    monkeypatch.setattr("image_retrieval.service.guard.time.monotonic", lambda: now)
+    monkeypatch.setattr("image_retrieval.service.limits.time.monotonic", lambda: now)
     rates = Rates(1)
     assert [rates.take("a") for _ in range(3)] == [True, True, False]
     assert rates.take("b")

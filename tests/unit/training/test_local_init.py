@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from image_retrieval.training.dual_model import PATCH, WIDTH, make_dual_encoder
-from image_retrieval.training.locality import ACROSS, BESIDE
+from image_retrieval.training.local_init import ACROSS, BESIDE
 from image_retrieval.training.samples import SIDE
 
 GRID = SIDE // PATCH

@@ -5,7 +5,7 @@ import random
 
 from PIL import Image, ImageDraw
 
-from image_retrieval.imaging.scenes.layout import Group, Layout, Thing
+from image_retrieval.scenes.layout import Group, Layout, Thing
 
 Colour = tuple[int, int, int]
 INKS: dict[str, Colour] = {
