@@ -251,7 +251,7 @@ class Bucket(RuleBasedStateMachine):
         changed = {key for key in self.objects if known.get(key, self.objects[key]) != self.objects[key]}
         counts = {name: getattr(found, name) for name in ("listed", "gone", "restored", "new")}
         assert counts == {"listed": len(self.objects), "gone": len(gone), "restored": len(back), "new": len(new)}
-        assert found["changed"] >= len(changed)  # written again alike: another etag where the store says so
+        assert found.changed >= len(changed)  # written again alike: another etag where the store says so
         self.marked = {key: known[key] for key in known.keys() - self.objects.keys()}
         self.live = dict(self.objects)
 

@@ -45,6 +45,9 @@ class Mounted:
         await self._outer({**scope, "path": path, "raw_path": path.encode()}, receive, send)
 
 
+SOON = 5  # seconds, on however busy a machine; an unfinished body is waited for six times as long
+
+
 @pytest.fixture(scope="module", params=[False, True], ids=["alone", "mounted"])
 def port(request):
     mounted = request.param and Mounted(make_app(SETTINGS, may_read=with_token, may_write=with_token))
@@ -99,7 +102,7 @@ def test_a_hundred_unfinished_bodies_shut_nobody_out(port, right, body):
             started = time.monotonic()
             found = answer(port, head("/api/rights/write", RIGHT, b"Connection: close\r\n\r\n", method="GET"))
             assert status(found) == 204
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < SOON
 
 
 def test_many_large_bodies_at_once_leave_room_for_small_ones(port):
