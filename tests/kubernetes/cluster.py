@@ -23,6 +23,7 @@ HOST_IMAGE = "docker.io/local/python-host:1"
 COMPONENT = "app.kubernetes.io/name=image-retrieval"
 GPUS = "nvidia.com/gpu"
 TESTED_BY = "image-retrieval/tested-by"
+HANGS = 900.0  # seconds after which something counts as hung: a busy machine takes minutes to start a pod
 
 
 class Cluster:
@@ -44,7 +45,7 @@ class Cluster:
         if int((node.status.allocatable or {}).get(GPUS, 0)) >= count:
             return
         self.api.patch_node_status(node.metadata.name, {"status": {"capacity": {GPUS: str(count)}}})
-        wait(lambda: int(self.nodes()[0].status.allocatable.get(GPUS, 0)) >= count, "GPUs to be allocatable", 60)
+        wait(lambda: int(self.nodes()[0].status.allocatable.get(GPUS, 0)) >= count, "GPUs to be allocatable", HANGS)
 
     def apply(self, path: Path) -> None:
         """Create what a manifest describes."""
@@ -66,7 +67,7 @@ class Cluster:
     def drop_namespace(self) -> None:
         """Delete the namespace with all that is in it."""
         self.api.delete_namespace(NAMESPACE)
-        wait(lambda: self.namespace() is None, "the namespace to go", 120)
+        wait(lambda: self.namespace() is None, "the namespace to go", HANGS)
 
     def allow_host_folders(self) -> None:
         """Lift the namespace's Pod Security Standard: it refuses what stands in for an image in these tests."""
@@ -84,7 +85,7 @@ class Cluster:
         except ApiException:
             return ""
 
-    def at_work(self, collection: str, word: str = "first batch", seconds: float = 180) -> V1Pod:
+    def at_work(self, collection: str, word: str = "first batch") -> V1Pod:
         """A pod of a collection whose program has written a word to its log."""
         found: list[V1Pod] = []
 
@@ -92,7 +93,7 @@ class Cluster:
             found[:] = [pod for pod in self.pods(collection=collection) if word in self.log(pod.metadata.name)]
             return bool(found)
 
-        wait(there, f"a pod of {collection} to say {word!r}", seconds)
+        wait(there, f"a pod of {collection} to say {word!r}", HANGS)
         return found[0]
 
     def waits_for(self, pod: V1Pod) -> str:
@@ -170,7 +171,7 @@ class History:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._over.wait(0.3):
+        while not self._over.wait(1):
             try:
                 pods = self._cluster.pods()
             except Exception:  # a fault test may have stopped the API server
@@ -230,9 +231,9 @@ def is_left_over(namespace: Any) -> bool:
     return host == platform.node() and not psutil.pid_exists(int(pid))
 
 
-def wait(until: Callable[[], Any], what: str, seconds: float) -> None:
+def wait(until: Callable[[], Any], what: str, seconds: float, pause: float = 0.5) -> None:
     """Wait until something holds; fails the test where that takes too long."""
     end = time.monotonic() + seconds
     while not until():
         assert time.monotonic() < end, f"waited {seconds:g} seconds for {what}"
-        time.sleep(0.5)
+        time.sleep(pause)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from cluster import HOST_IMAGE, NAMESPACE, ROOT, Cluster, History, host_template, is_left_over, wait
+from cluster import HANGS, HOST_IMAGE, NAMESPACE, ROOT, Cluster, History, host_template, is_left_over, wait
 
 from image_retrieval.local import airflow, services
 from image_retrieval.objects import ObjectStore
@@ -20,11 +20,9 @@ from image_retrieval.settings import load_settings
 
 IMAGES, SHARD_SIZE, BATCH_SIZE, LARGE_BATCH = 48, 24, 4, 48
 PLANTED = "planted-0b5e2c81"
-COLLECTIONS = (
-    "plain",
-    "local",
+COLLECTIONS = ("plain", "local", "deleted", "orphans")
+COLLECTIONS_OF_LONG_TESTS = (
     "blocking",
-    "deleted",
     "evicted",
     "memory",
     "image",
@@ -35,7 +33,6 @@ COLLECTIONS = (
     "failed",
     "marked",
     "twice",
-    "orphans",
 )
 
 
@@ -105,9 +102,9 @@ class House:
     def state(self, collection: str, run: str) -> str:
         return airflow.run_state(self.client, self.dag(collection), run)
 
-    def finished(self, collection: str, run: str, seconds: float = 400) -> str:
+    def finished(self, collection: str, run: str) -> str:
         """The state in which a run ends."""
-        wait(lambda: self.state(collection, run) in ("success", "failed"), f"the run of {collection}", seconds)
+        wait(lambda: self.state(collection, run) in ("success", "failed"), f"the run of {collection}", HANGS, pause=2)
         return self.state(collection, run)
 
     def instances(self, collection: str, run: str, task: str) -> list[dict[str, Any]]:
@@ -145,13 +142,15 @@ class House:
 
 
 @pytest.fixture(scope="module")  # so that Airflow ends with the tests that use it
-def house(cluster: Cluster, slow_model: Path) -> Iterator[House]:
+def house(cluster: Cluster, slow_model: Path, request: pytest.FixtureRequest) -> Iterator[House]:
     """Embedded services and an Airflow that starts pods; each test has a collection of its own."""
+    long = any(item.get_closest_marker("slow") for item in request.session.items)
+    names = COLLECTIONS + (COLLECTIONS_OF_LONG_TESTS if long else ())  # Airflow reads each of them all the time
     folder = Path(tempfile.mkdtemp(prefix="image-retrieval-pods-"))
     with pytest.MonkeyPatch.context() as patch:
         try:
             services.up(folder, lambda line: None)
-            entries = {name: collection(name) for name in COLLECTIONS}
+            entries = {name: collection(name) for name in names}
             (folder / "collections.yaml").write_text(yaml.safe_dump({"collections": entries}))
             kubeconfig = cluster.kubeconfig_of("image-retrieval-tasks", folder / "kubeconfig")
             extra = {"kube_config_path": str(kubeconfig)}
@@ -170,7 +169,7 @@ def house(cluster: Cluster, slow_model: Path) -> Iterator[House]:
                 patch.setenv("IMAGE_RETRIEVAL_POD_TEMPLATE", str(host_template(folder / "template.json")))
             settings = load_settings()
             change(folder)
-            fill(ObjectStore(settings), slow_model)
+            fill(ObjectStore(settings), slow_model, names)
             cluster.secret("image-retrieval", pod_environment(settings))
             pid, _ = airflow.launch(settings)
             airflow.wait_until_ready(settings, pid)
@@ -199,13 +198,13 @@ def collection(name: str) -> dict[str, Any]:
     }
 
 
-def fill(store: ObjectStore, model: Path) -> None:
+def fill(store: ObjectStore, model: Path, names: tuple[str, ...]) -> None:
     for path in model.iterdir():
         store.write(f"s3://image-retrieval/models/slow/{path.name}", path.read_bytes())
         if path.suffix == ".json":
             store.write(f"s3://image-retrieval/models/no-weights/{path.name}", path.read_bytes())
     for scene in draw_scenes(IMAGES, seed=3):
-        for name in COLLECTIONS:
+        for name in names:
             store.write(f"s3://images/{name}/{scene.key}", scene.data)
 
 

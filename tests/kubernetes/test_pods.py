@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from cluster import NAMESPACE, wait
+from cluster import HANGS, NAMESPACE, wait
 from conftest import IMAGES, PLANTED, SHARD_SIZE
 from integration.tables import rows
 
@@ -32,7 +32,7 @@ def assert_complete(house, cluster, collection, run):
 
 
 def assert_no_pod_left(cluster, collection):
-    wait(lambda: not cluster.pods(collection=collection), "the pods to go", 90)
+    wait(lambda: not cluster.pods(collection=collection), "the pods to go", HANGS)
 
 
 def waits_for(cluster, collection):
@@ -124,7 +124,7 @@ def test_too_little_memory_halves_the_batch(house, cluster, history, pods):
 def test_an_image_that_appears_late_is_waited_for(house, cluster, history, pods):
     pods(image="docker.io/local/not-there:1")
     run = house.trigger("image")
-    wait(lambda: "ErrImagePull" in waits_for(cluster, "image"), "the image to be missed", 120)
+    wait(lambda: "ErrImagePull" in waits_for(cluster, "image"), "the image to be missed", HANGS)
     pods()
     assert_complete(house, cluster, "image", run)
     assert "the image of pod" in house.logs("image", run)
@@ -137,8 +137,8 @@ def test_a_cordoned_node_is_waited_for(house, cluster, history):
         run = house.trigger("cordoned")
         wait(
             lambda: any("unschedulable" in cluster.waits_for(pod) for pod in cluster.pods(collection="cordoned")),
-            "",
-            120,
+            "the node to be missed",
+            HANGS,
         )
     finally:
         cluster.cordon(False)
