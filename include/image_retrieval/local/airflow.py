@@ -28,7 +28,7 @@ POOLS = {
     "resample": {"slots": 1, "description": "Each of these tasks uses all cores of its worker."},
     "gpu": {"slots": 1, "include_deferred": True, "description": "GPUs (or local processes) that embed at once."},
 }
-UP_SECONDS = 240
+UP_SECONDS = 600  # 20 seconds on two idle cores; a busy machine takes minutes
 
 
 def up(settings: Settings, say: Callable[[str], None]) -> bool:
