@@ -8,6 +8,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from image_retrieval.objects.s3_client import keep_keys_from_logs
+
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 @contextmanager
 def local_client(endpoint: str, access_key: str, secret_key: str) -> "Iterator[S3Client]":
     """A client of a store on loopback that asks once, and through no proxy."""
+    keep_keys_from_logs()
     client: S3Client = boto3.client(
         "s3",
         endpoint_url=endpoint,

@@ -1,6 +1,7 @@
 """A client of an S3 store, from the settings and from AWS's own environment."""
 
 import ipaddress
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 ENDPOINT = "IMAGE_RETRIEVAL_S3_ENDPOINT_URL"
+# whose debug lines hold signed headers, session tokens, and answers of AWS that give keys
+TALKATIVE = ("botocore.auth", "botocore.endpoint", "botocore.parsers")
 
 
 def place_of(settings: Settings) -> str:
@@ -24,8 +27,15 @@ def place_of(settings: Settings) -> str:
     return settings.s3_endpoint_url or "AWS"
 
 
+def keep_keys_from_logs() -> None:
+    """Let boto3 log no key and no signature, whatever level the process logs at."""
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
 def s3_client(settings: Settings) -> "S3Client":
     """A client that keeps connections open. Raises UserError that names the setting that is wrong."""
+    keep_keys_from_logs()
     endpoint = settings.s3_endpoint_url or None
     host = _host(endpoint) if endpoint else ""
     _require_bundle(endpoint)
