@@ -1,6 +1,6 @@
-"""Functions that block: each runs in a thread of the service's own, and is answered in time.
+"""Runs blocking functions in the service's own threads, and answers in time.
 
-Starlette would run them in the threads of its event loop. In Airflow those are Airflow's own, too.
+Starlette would run them in the event loop's threads, which in Airflow serve Airflow, too.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from starlette.responses import Response
 from image_retrieval.service.asking import Asker, asked_by, current
 from image_retrieval.service.errors import Refused
 
-GRACE_SECONDS = 1.0  # in which work that is too late may end by itself
+GRACE_SECONDS = 1.0  # for late work to end by itself
 REQUEST: ContextVar[Request] = ContextVar("request")
 
 
 def in_a_thread(function: Callable[..., Any], status: int, *, changes: bool) -> Callable[..., Any]:
-    """A coroutine function that runs this one in a thread, and gives what it returns as a Response of that status.
+    """A coroutine function that runs this one in a thread, and returns its result as a Response of that status.
 
-    When the request's time is over, or its client gone, the Asker is told. What only reads is then answered with 503;
-    one that `changes` something is waited for, so that the answer tells what has become of it.
+    When the request's time is over, or its client has gone, the Asker gives up. A function that only reads is then
+    answered with 503. If it `changes` something, the answer waits for it to end, and says what happened.
     """
     if inspect.iscoroutinefunction(function):
         return function
@@ -70,19 +70,19 @@ async def _in_time(work: Callable[[], Response], asker: Asker, request: Request,
 
 
 async def _gone(request: Request) -> None:
-    """Return when the client has gone; for a request whose body is here."""
+    """Return when the client has gone; for a request whose body has arrived."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 def _client(request: Request) -> str:
-    """Who is logged in, else the address that the request comes from."""
+    """The logged-in user, else the address that the request comes from."""
     user = getattr(request.state, "user", None)
     return str(user) if user else str((request.scope.get("client") or ("",))[0])
 
 
 def _written(answer: Any, status: int) -> Response:
-    """An answer as it is: FastAPI would check it once more, and in the event loop."""
+    """The answer as a Response: FastAPI would validate it again, in the event loop."""
     if isinstance(answer, Response):
         return answer
     if answer is None:
@@ -91,7 +91,7 @@ def _written(answer: Any, status: int) -> Response:
 
 
 async def for_request(request: Request, handle: Callable[[Request], Any]) -> Response:
-    """Handle a request, whose time begins here."""
+    """Handle a request. Its time begins here."""
     deadline = time.monotonic() + request.app.state.service.settings.service_seconds
     token = REQUEST.set(request)
     try:

@@ -1,4 +1,4 @@
-"""The application, for whoever serves or mounts it."""
+"""The application, to be served or mounted."""
 
 import json
 from collections.abc import Callable
@@ -26,11 +26,11 @@ def make_app(
 ) -> FastAPI:
     """The API over the collections of these settings, and its page.
 
-    `may_read` guards every route, `may_write` besides it those that change something: both get the request before its
-    body is read, and raise where the client may not. `open_page`: the page's own files, which hold no data, are given
-    to anybody, so that it can ask for a token. `documented_by`: a security scheme; /openapi.json is served, to who
-    may read, and names it. Nothing is started before the first request; `app.state.service.close()` ends what then
-    was. Mount it, or serve it with uvicorn.
+    `may_read` is checked for every route, and `may_write` also for those that change something. Both get the request
+    before its body is read, and raise if the client lacks the right. `open_page` lets anybody read the page's own
+    files, which hold no data, so that the page can ask for a token. `documented_by` is a security scheme; with it,
+    /openapi.json is served, to clients that may read, and names the scheme. The first request starts processes and
+    connections; `app.state.service.close()` ends them. Mount the application, or serve it with uvicorn.
     """
     service = Service(settings)
     app = FastAPI(

@@ -1,4 +1,4 @@
-"""Who asks, and until when an answer is of use: known wherever a request is worked on."""
+"""The client of a request and its deadline, known to all code that works on the request."""
 
 import math
 import threading
@@ -14,25 +14,25 @@ from image_retrieval.timeouts import ended_after
 
 @dataclass(eq=False)
 class Asker:
-    """One request: the client that it counts for, and the time (monotonic) at which it is too late for an answer."""
+    """One request: the client that it counts for, and its deadline in monotonic time."""
 
     client: str = ""
     deadline: float = math.inf
-    holds: bool = False  # whether it keeps what `held` enters until `release`
+    holds: bool = False  # whether contexts of `held` stay open until `release`
     _kept: dict[object, ExitStack] = field(default_factory=dict)
     _gone: bool = False
     _ends: dict[threading.Event, Callable[[], object]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def left(self) -> float:
-        """Seconds until it is too late. Raises Refused (503) where it is, and where nobody waits any more."""
+        """Seconds until the deadline. Raises Refused (503) after it, and when nobody waits for the answer."""
         left = self.deadline - time.monotonic()
         if self._gone or left <= 0:
             raise Refused(503, "too_slow", "the request's time is over", "try again in a moment", wait=5)
         return left
 
     def give_up(self) -> None:
-        """Nobody waits for the answer any more: end what is being worked on."""
+        """End the work in progress: nobody waits for the answer any more."""
         with self._lock:
             self._gone = True
             ends, self._ends = self._ends, {}
@@ -42,7 +42,7 @@ class Asker:
 
     @contextmanager
     def held(self, kind: object, enter: Callable[[], AbstractContextManager[object]]) -> Iterator[None]:
-        """Enter a context, once of each kind: for the block, or where this asker `holds`, until `release`."""
+        """Enter a context once per kind: for the block or, if this asker `holds`, until `release`."""
         if not self.holds:
             with enter():
                 yield
@@ -54,16 +54,16 @@ class Asker:
         yield
 
     def release(self) -> None:
-        """Leave what is held: the answer is written."""
+        """Leave the held contexts, once the answer is written."""
         while self._kept:
             _, stack = self._kept.popitem()
             stack.close()
 
     @contextmanager
     def ending(self, end: Callable[[], object]) -> Iterator[threading.Event]:
-        """Call `end` where the block is still at work when it is too late; the event tells whether that happened.
+        """Call `end` if the block still runs at the deadline; the event says whether that happened.
 
-        `end` must not block. It is never called once the block is over.
+        `end` must not block. It is never called after the block.
         """
         over = threading.Event()
         with self._lock:
@@ -85,17 +85,17 @@ class Asker:
         return ended_after(max(0.0, self.deadline - time.monotonic()), self.give_up)
 
 
-_current: ContextVar[Asker] = ContextVar("asker", default=Asker())  # noqa: B039  # what is no request has no end
+_current: ContextVar[Asker] = ContextVar("asker", default=Asker())  # noqa: B039  # outside a request: no deadline
 
 
 def current() -> Asker:
-    """The request that is being worked on here; one without an end where it is none."""
+    """The current request; outside a request, one without a deadline."""
     return _current.get()
 
 
 @contextmanager
 def asked_by(asker: Asker) -> Iterator[Asker]:
-    """Have the block, and the threads that it starts work in, count for this asker."""
+    """Let the block, and the threads that it hands work to, count for this asker."""
     token = _current.set(asker)
     try:
         yield asker

@@ -1,4 +1,4 @@
-"""Bodies and paths as this service reads them: strict JSON, and ids of any letters."""
+"""How this service reads bodies and paths: strict JSON, and ids with any characters."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,21 +12,21 @@ from image_retrieval.service.answering import for_request, in_a_thread
 from image_retrieval.service.errors import Refused
 from image_retrieval.strict_json import read_json
 
-SMALL = 2**16  # bytes of a body that is read in a moment
-WAITING = 8  # larger ones
+SMALL = 2**16  # a body up to this many bytes is parsed in the event loop
+WAITING = 8  # larger bodies that may wait for a thread
 
 
 class IdConvertor(Convertor[str]):
-    """`{image_id:id}`: the rest of a path, slashes and line ends among it."""
+    """`{image_id:id}`: the rest of a path, including slashes and line ends."""
 
     regex = "(?s:.+)"
 
     def convert(self, value: str) -> str:
-        """The id is what the path says, its percent signs decoded."""
+        """Return the rest of the path, percent-decoded, as the id."""
         return value
 
     def to_string(self, value: str) -> str:
-        """The id as it is."""
+        """Return the id unchanged."""
         return value
 
 
@@ -34,26 +34,26 @@ register_url_convertor("id", IdConvertor())
 
 
 class StrictRequest(Request):
-    """A request whose JSON is read as strict_json.py does, whatever character set its header names."""
+    """A request whose JSON is read by strict_json.py, whatever character set its header names."""
 
     async def json(self) -> Any:
-        """What the body says. Raises json.JSONDecodeError, of which FastAPI makes a RequestValidationError."""
+        """The parsed body. Raises json.JSONDecodeError, which FastAPI turns into a RequestValidationError."""
         if not hasattr(self, "_strict"):
             body = await self.body()
             if len(body) <= SMALL:
                 self._strict = read_json(body)
-            else:  # which would keep the event loop from others
+            else:  # parsing it here would block the event loop
                 limiter = self.app.state.service.large_bodies
                 if limiter.statistics().tasks_waiting >= WAITING:
-                    raise Refused(503, "busy", "too many send large bodies", "try again in a moment", wait=2)
+                    raise Refused(503, "busy", "too many large bodies wait", "try again in a moment", wait=2)
                 self._strict = await to_thread.run_sync(read_json, body, limiter=limiter)
         return self._strict
 
 
 class StrictRoute(APIRoute):
-    """A route whose body is strict JSON, and whose function runs in a thread of the service's own."""
+    """A route whose body is strict JSON, and whose function runs in one of the service's own threads."""
 
-    reads = False  # whatever its method, it changes nothing
+    reads = False  # True: it changes nothing, whatever its method
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         changes = not (self.reads or set(options.get("methods") or ()) <= {"GET", "HEAD"})
@@ -62,7 +62,7 @@ class StrictRoute(APIRoute):
         super().__init__(path, threaded, **options)
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
-        """The handler, with the request as StrictRequest."""
+        """The handler, which gets the request as a StrictRequest."""
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
@@ -72,11 +72,11 @@ class StrictRoute(APIRoute):
 
 
 class ReadingRoute(StrictRoute):
-    """Such a route that changes nothing."""
+    """A StrictRoute that changes nothing."""
 
     reads = True
 
 
 def strict_router(*, reads: bool = False, **options: Any) -> APIRouter:
-    """A router of such routes; `reads`: none of them changes anything."""
+    """A router of StrictRoutes; with `reads`, none of them changes anything."""
     return APIRouter(route_class=ReadingRoute if reads else StrictRoute, **options)

@@ -1,4 +1,4 @@
-"""Which collections there are: those of collections.yaml, and those that were made through the API."""
+"""The known collections: those of collections.yaml, and those made through the API."""
 
 from typing import Any
 
@@ -23,32 +23,32 @@ def shown_collection(connection: Connection, settings: Settings, name: str) -> S
 
 
 def require_changeable(shown: Shown) -> None:
-    """Raise Refused (409) of a collection that does not tell, or not readably, how its pictures are to be worked on."""
+    """Raise Refused (409) if a collection's definition is missing or cannot be read: its images cannot be changed."""
     if not shown.listed and not shown.made:
-        told = f"collection {shown.name!r} is not in collections.yaml any more: it is searched, and not changed"
-        hint = f"write its entry again, or `image-retrieval collections drop {shown.name}`"
+        told = f"collection {shown.name!r} is no longer in collections.yaml: it can be searched, but not changed"
+        hint = f"write its entry again, or run `image-retrieval collections drop {shown.name}`"
         raise Refused(409, "not_listed", told, hint)
     if shown.unread:
-        told = f"collection {shown.name!r} was made with {', '.join(shown.unread)} that this version does not take"
-        raise Refused(409, "not_readable", told, "it is searched as before; make a new one for new pictures")
+        told = f"collection {shown.name!r} has keys that this version does not know: {', '.join(shown.unread)}"
+        raise Refused(409, "not_readable", told, "it can be searched; create a new collection for new pictures")
 
 
 def unknown_collection(connection: Connection, name: str) -> Refused:
-    """The refusal that tells which collections there are."""
+    """The refusal that lists the existing collections."""
     there = ", ".join(collection_names(connection)[:20]) or "none"
-    return Refused(404, "unknown_collection", f"there is no collection {name[:80]!r}", f"there are: {there}")
+    return Refused(404, "unknown_collection", f"unknown collection {name[:80]!r}", f"known collections: {there}")
 
 
 def known_models(connection: Connection, settings: Settings) -> dict[str, ModelOptions]:
-    """Models that a new collection may take: those of the collections that there are, by name, in their order."""
+    """The models that a new collection may use, by name: those of existing collections, in their order."""
     models: dict[str, ModelOptions] = {}
     for collection in (*listed_collections(settings).values(), *made_collections(connection).values()):
-        models.setdefault(collection.model.name, collection.model)  # the file tells where a model is now
+        models.setdefault(collection.model.name, collection.model)  # the file has the current place of a model
     return models
 
 
 def new_collection(settings: Settings, name: str, model: ModelOptions, options: dict[str, Any]) -> Collection:
-    """A collection whose pictures lie under the setting `service_source_uri`. Raises Refused (422)."""
+    """A collection whose pictures are stored under the setting `service_source_uri`. Raises Refused (422)."""
     source = f"{settings.service_source_uri.rstrip('/')}/{name}/"
     try:
         return Collection(name=name, source=source, model=model, schedule=None, **options)

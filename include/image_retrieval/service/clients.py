@@ -1,17 +1,18 @@
-"""Which client a request counts for: one network address, however it is written."""
+"""The client that a request counts for: one network address, however it is written."""
 
 from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 
 from image_retrieval.errors import UserError
 
-PREFIX = 64  # bits of an IPv6 address: one customer of a network has all addresses behind them
+PREFIX = 64  # bits of an IPv6 address: one customer has all addresses with the same prefix
 VARIABLE = "FORWARDED_ALLOW_IPS"  # uvicorn's own, which Airflow's API server reads, too
 
 
 def client_of(peer: tuple[str, int] | list[str | int] | None) -> str:
-    """The client behind a scope's `client`: an IPv4 address, an IPv6 network, or "" for what is neither.
+    """The client of a scope's `client`: an IPv4 address, an IPv6 network, or "" if it is neither.
 
-    uvicorn has put there whom a connection comes from, or, where that is a proxy that it trusts, whom this one names.
+    uvicorn sets `client` to the peer of the connection or, if the peer is a proxy that it trusts, to the client that
+    the proxy names.
     """
     try:
         address = ip_address(str(peer[0]).strip("[]").partition("%")[0]) if peer else None
@@ -26,14 +27,14 @@ def client_of(peer: tuple[str, int] | list[str | int] | None) -> str:
 def trusted_proxies(given: str) -> list[str]:
     """The addresses and networks of proxies that a variable names, separated by commas.
 
-    Raises UserError for `*` and for networks of all addresses: then each client could name itself as it likes.
+    Raises UserError for `*` and for networks of all addresses: with them, each client could claim any address.
     """
     proxies = [word.strip() for word in given.split(",") if word.strip()]
     for proxy in proxies:
         try:
             network = ip_network(proxy, strict=False)
         except ValueError:
-            raise UserError(f"{VARIABLE}: {proxy[:50]!r} is no address or network of a proxy") from None
+            raise UserError(f"{VARIABLE}: {proxy[:50]!r} is not an IP address or network: name the proxy's") from None
         if network.prefixlen == 0:
-            raise UserError(f"{VARIABLE}: {proxy} trusts everybody: name the proxies' own addresses")
+            raise UserError(f"{VARIABLE}: {proxy} trusts everybody: name only the proxies' addresses")
     return proxies

@@ -1,7 +1,7 @@
-"""What a connection must keep to: the size of requests, and how slowly they may come and answers may go.
+"""Limits on a connection: the size of requests, and the speed of requests and answers.
 
-uvicorn has no limit on the size or the time of a request's head, none on the number of connections that are open and
-send nothing, and none on the time that an answer takes. This is its protocol with them.
+uvicorn does not limit the size or the time of a request's head, the number of idle connections, or the time that an
+answer takes. This is its protocol with these limits.
 """
 
 import os
@@ -21,28 +21,28 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from image_retrieval.service.clients import client_of
 from image_retrieval.settings import Settings
 
-PIECE = 2**14  # bytes that are parsed before the limits are looked at
-LOOK_SECONDS = 1.0  # how often a connection's times are looked at
-LEAST_MOVED = 2**10  # bytes of an answer that a client takes within a look, or it stands still
+PIECE = 2**14  # bytes that are parsed before the limits are checked
+LOOK_SECONDS = 1.0  # how often a connection's times are checked
+LEAST_MOVED = 2**10  # a client that reads fewer bytes of an answer between two checks is stalled
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of each connection, but for `connections`."""
+    """Limits of one connection; `connections` is that of all."""
 
-    connections: int  # open at once, of all clients
+    connections: int  # open at once, all clients together
     body_bytes: int
     body_seconds: float
     head_bytes: int = 2**16
     head_seconds: float = 10
-    idle_seconds: float = 30  # between an answer and the next request, where the server allows more
+    idle_seconds: float = 30  # between an answer and the next request, unless the server allows less
     headers: int = 100
     pipelined: int = 8  # requests that wait for the answer to the one before
-    stalled_seconds: float = 20  # an answer that nobody takes
+    stalled_seconds: float = 20  # an answer that the client does not read
 
 
 class Reading(Enum):
-    """What a connection brings next."""
+    """The part of a request that arrives next."""
 
     NOTHING = auto()
     HEAD = auto()
@@ -50,14 +50,14 @@ class Reading(Enum):
 
 
 class LimitedConnection(HttpToolsProtocol):
-    """A connection to uvicorn that is closed where it passes a limit, and where newer ones need its place."""
+    """A connection to uvicorn that is closed if it exceeds a limit, or if newer ones need its place."""
 
     limits: ClassVar[Limits]
 
     # asyncio.Protocol
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to watch, and make room where there are too many."""
+        """Begin to watch the connection, and close an older one if there are too many."""
         super().connection_made(transport)
         self._reading, self._since = Reading.NOTHING, self.loop.time()
         self._framing = self._body = 0  # bytes of the request that comes
@@ -69,13 +69,13 @@ class LimitedConnection(HttpToolsProtocol):
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End to watch."""
+        """Stop watching the connection."""
         self._watch.cancel()
         self._leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse it piece by piece, up to a limit."""
+        """Parse the data piece by piece, up to a limit."""
         for start in range(0, len(data), PIECE):
             if self.transport.is_closing():
                 return
@@ -85,51 +85,51 @@ class LimitedConnection(HttpToolsProtocol):
             self._require_small()
 
     def resume_writing(self) -> None:
-        """The client has taken what waited for it."""
+        """The client has read the data that was buffered for it."""
         self._moved = self.loop.time()
         super().resume_writing()
 
     # the parser's
 
     def on_message_begin(self) -> None:
-        """A request begins; the first one had to since the connection was made."""
+        """A request begins. The time of the first one counts from the start of the connection."""
         if self.cycle is not None:
             self._since = self.loop.time()
         self._reading, self._framing, self._body = Reading.HEAD, 0, 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Raise, of which the parser makes a 400, where there are too many."""
+        """Raise ValueError if there are too many headers; the parser answers with a 400."""
         if len(self.headers) >= self.limits.headers:
             raise ValueError("too many headers")
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is here."""
+        """The head has arrived."""
         self._reading, self._since = Reading.BODY, self.loop.time()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body is here."""
+        """A part of the body has arrived."""
         self._body += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The whole request is here."""
+        """The whole request has arrived."""
         self._reading = Reading.NOTHING
         super().on_message_complete()
 
     # uvicorn's
 
     def on_response_complete(self) -> None:
-        """An answer is whole; where its request is not, nobody reads the rest."""
+        """An answer is complete. If its request is not, close the connection, since nobody reads the rest."""
         self._since = self.loop.time()
         if self._reading is Reading.BODY and self.cycle.response_complete:
             self.transport.close()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, and close."""
+        """Answer data that is not HTTP, and close."""
         super().send_400_response(msg)
         self._leave()
 
@@ -143,7 +143,7 @@ class LimitedConnection(HttpToolsProtocol):
     # the limits
 
     def _require_small(self) -> None:
-        """End the connection where a request is too large, or too many wait."""
+        """Close the connection if a request is too large, or too many are pipelined."""
         if self.transport.is_closing():
             return
         if self._reading is Reading.BODY:
@@ -157,13 +157,13 @@ class LimitedConnection(HttpToolsProtocol):
             self.transport.close()
 
     def _look(self) -> None:
-        """End the connection where it is too slow; else look again in a moment."""
+        """Close the connection if it is too slow; else check again in a moment."""
         now = self.loop.time()
         unsent = self.transport.get_write_buffer_size()
         if unsent == 0 or unsent <= self._unsent - LEAST_MOVED:
             self._moved = now
         self._unsent = unsent
-        if self.flow.read_paused:  # it is the service that does not go on
+        if self.flow.read_paused:  # the service is slow, not the client
             self._since = now
         if now - self._moved > self.limits.stalled_seconds:
             self._cut()
@@ -181,11 +181,11 @@ class LimitedConnection(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _waits(self) -> bool:
-        """Whether it is the client who is to go on."""
+        """Whether the client is to send next."""
         return not self.transport.is_closing() and (self._reading is Reading.BODY or not self._is_answering())
 
     def _refuse(self, status: HTTPStatus) -> None:
-        """Close the connection, and say why where a request has begun and no answer has."""
+        """Close the connection; if a request has begun and no answer has, send the status first."""
         if self._reading is not Reading.NOTHING and not (self._is_answering() and self.cycle.response_started):
             head = f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(head.encode())
@@ -193,16 +193,17 @@ class LimitedConnection(HttpToolsProtocol):
         self.transport.close()
 
     def _leave(self) -> None:
-        """Let the application's answer go nowhere: uvloop fails where one writes to what is closed."""
+        """Discard the application's answer: uvloop fails on writes to a closed connection."""
         self.pipeline.clear()
         if self._answering is not None and not self._answering.response_complete:
             self._answering.disconnected = True
             self._answering.message_event.set()
 
     def _make_room(self) -> None:
-        """Close the oldest of those that wait for their client, of the client who has most; without one, this one.
+        """Close the oldest connection that waits for its client, of the client with most connections; if none, this
+        one.
 
-        The newest is let in: who opens many shuts out nobody but their own.
+        The newest is let in, so a client that opens many connections shuts out only its own.
         """
         others = [each for each in self.connections if isinstance(each, LimitedConnection) and each is not self]
         held = Counter(each._network for each in others)
@@ -211,7 +212,7 @@ class LimitedConnection(HttpToolsProtocol):
         victim._cut()
 
     def _cut(self) -> None:
-        """Close the connection at once, with what is still on its way: the system would keep that for the client."""
+        """Close the connection at once, and drop unsent data, which the system would otherwise keep for the client."""
         own = self.transport.get_extra_info("socket")
         with suppress(OSError, AttributeError), socket.socket(fileno=os.dup(own.fileno())) as same:
             same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -220,11 +221,11 @@ class LimitedConnection(HttpToolsProtocol):
 
 
 def limited_connection(settings: Settings) -> type[LimitedConnection]:
-    """The protocol for a server of these settings."""
+    """The uvicorn protocol with the limits of these settings."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = Limits(
-        connections=max(1, min(settings.service_connections, files // 2)),  # database, models and pictures need some
-        body_bytes=settings.service_max_bytes + 2**16,  # the service itself refuses what is larger in its own words
+        connections=max(1, min(settings.service_connections, files // 2)),  # the rest is for other files
+        body_bytes=settings.service_max_bytes + 2**16,  # the service refuses smaller excesses with a message of its own
         body_seconds=settings.service_seconds + 5,
     )
     return type("LimitedConnection", (LimitedConnection,), {"limits": wanted})

@@ -1,4 +1,4 @@
-"""Users' pictures: small ones never wait for large ones."""
+"""Decoding of clients' pictures: small ones never wait for large ones."""
 
 import threading
 from contextlib import AbstractContextManager, ExitStack
@@ -14,12 +14,12 @@ from image_retrieval.service.places import Places
 from image_retrieval.settings import Settings
 from image_retrieval.timeouts import ended_after
 
-WAITING, LARGE_WAITING = 64, 4  # pictures
-QUICK_SECONDS = 2.0  # a picture that takes longer was not small
+WAITING, LARGE_WAITING = 64, 4  # pictures that may wait
+QUICK_SECONDS = 2.0  # a picture that takes longer is decoded as a large one
 
 
 class Lane:
-    """Decoding processes, started by the first picture, and as many places. For any number of threads."""
+    """Decoding processes, which the first picture starts, and as many places. Thread-safe."""
 
     def __init__(self, what: str, settings: Settings, waiting: int, each: int, *, idle: bool) -> None:
         self._count = max(2, settings.cores) if idle else settings.cores
@@ -30,7 +30,7 @@ class Lane:
         self._started = False
 
     def resample(self, data: bytes, options: ResampleOptions, seconds: float | None = None) -> tuple[Resampled, bytes]:
-        """As Decoders.resample. Raises GivenUp after so many seconds, and Refused (503) when the asker's are over."""
+        """As Decoders.resample. Raises GivenUp after `seconds`, and Refused (503) when the asker's time is over."""
         asker = current()
         endings = [asker.ending] + ([] if seconds is None else [partial(ended_after, seconds)])
         with self._places.place(asker):
@@ -53,7 +53,7 @@ class Lane:
 
 
 class Pictures(AbstractContextManager["Pictures"]):
-    """Two lanes. Large pictures have processes of their own, which get what others leave of the processor."""
+    """Two lanes. Large pictures have processes of their own, of the lowest priority."""
 
     def __init__(self, settings: Settings) -> None:
         self._small = Lane("a decoder", settings, WAITING, settings.cores, idle=False)
@@ -61,7 +61,7 @@ class Pictures(AbstractContextManager["Pictures"]):
         self._large = Lane("a decoder of large pictures", settings, LARGE_WAITING, each, idle=True)
 
     def resample(self, data: bytes, options: ResampleOptions) -> tuple[Resampled, bytes]:
-        """A picture at the target size, and its resampled file. Raises ImageRejected, and Refused (503)."""
+        """A picture at the target size, and its resampled file. Raises ImageRejected and Refused (503)."""
         if is_quick(data):
             try:
                 return self._small.resample(data, options, QUICK_SECONDS)

@@ -1,4 +1,4 @@
-"""Vectors of query pictures and texts: batched as they come, in the model's own process, and remembered."""
+"""Vectors of query pictures and texts: batched as they arrive, computed in the model's own process, and cached."""
 
 import queue
 import threading
@@ -22,12 +22,12 @@ from image_retrieval.service.model_process import ModelFailed, ModelProcess
 from image_retrieval.settings import Settings
 
 Vector = NDArray[np.float32]
-REMEMBERED = 4096  # vectors: 16 MB of 1,024 dimensions
+REMEMBERED = 4096  # vectors: 16 MB at 1,024 dimensions
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A text, 8-bit RGB pixels of a width and height, or None for the model's facts; and where the answer goes."""
+    """A text, 8-bit RGB pixels of `size` (width, height), or None for the model's facts; and the answer's future."""
 
     given: str | bytes | None
     size: tuple[int, int] | None = None
@@ -35,20 +35,20 @@ class Task:
 
 
 class Memory:
-    """The vectors that were asked for last, shared by threads."""
+    """A cache of the vectors that were used last. Thread-safe."""
 
     def __init__(self, size: int = REMEMBERED) -> None:
         self._size, self._kept, self._lock = size, OrderedDict[Any, Vector](), threading.Lock()
 
     def get(self, key: Any) -> Vector | None:
-        """The vector that was kept under a key."""
+        """The vector that is kept under a key, or None."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
     def put(self, key: Any, vector: Vector) -> None:
-        """Keep a vector; the one that was not asked for the longest goes."""
+        """Keep a vector, and drop the least recently used one if there are too many."""
         with self._lock:
             self._kept[key] = vector
             self._kept.move_to_end(key)
@@ -57,7 +57,7 @@ class Memory:
 
 
 class Encoder:
-    """One process and one queue per model, each started by the first who asks for it. For any number of threads."""
+    """One process and one queue per model, started by the first request for it. Thread-safe."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Encoder:
         return found
 
     def text(self, model: ModelOptions, text: str) -> Vector:
-        """The vector (dimensions,) of a text. Raises Refused (503), and UserError where the model reads none."""
+        """The vector (dimensions,) of a text. Raises Refused (503), and UserError if the model reads no texts."""
         found: Vector = self._ask(model, Task(text))
         return found
 
@@ -85,7 +85,7 @@ class Encoder:
         return found
 
     def pids(self) -> list[int]:
-        """The processes of the models that are loaded."""
+        """The process ids of the loaded models."""
         return [line.process.pid for line in list(self._lines.values()) if line.process.pid is not None]
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ class Encoder:
 
 
 class _Line:
-    """Those who wait for one model. While it computes others queue up, and are the next batch: none waits for more."""
+    """The queue of one model. Tasks that arrive while it computes are the next batch; no batch waits to fill."""
 
     def __init__(self, process: ModelProcess, settings: Settings, metrics: Metrics) -> None:
         self.process, self._settings, self._metrics = process, settings, metrics
@@ -123,7 +123,7 @@ class _Line:
             return task.answer.result(min(self._settings.service_seconds, left))
         except TooLate:
             task.answer.cancel()
-            told = f"no answer of the model within {self._settings.service_seconds:g} s"
+            told = f"the model did not answer within {self._settings.service_seconds:g} s"
             raise Refused(503, "too_slow", told, "it may still be loading: try again in a moment", wait=5) from None
 
     def close(self) -> None:
@@ -167,7 +167,7 @@ class _Line:
         except ModelFailed as error:
             if len(tasks) == 1:
                 _fail(tasks, ImageRejected(Reason.MODEL_FAILED, str(error)))
-            for task in tasks if len(tasks) > 1 else ():  # one of them is to blame, and the others are not
+            for task in tasks if len(tasks) > 1 else ():  # only one of them is to blame
                 self._embed([task], size)
             return
         except Exception as error:

@@ -1,4 +1,4 @@
-"""How the service refuses: problem details of RFC 9457, `application/problem+json`."""
+"""Errors of the service: problem details of RFC 9457, `application/problem+json`."""
 
 import re
 from http import HTTPStatus
@@ -19,7 +19,7 @@ from image_retrieval.objects import ObjectFault, StoreUnavailable
 from image_retrieval.store.failures import DatabaseError, DatabaseUnavailable, kind_of, message_of
 
 log = structlog.get_logger()
-UNREAD = (401, 408, 413, 429, 503)  # may be answered before the whole request is here
+UNREAD = (401, 408, 413, 429, 503)  # may be sent before the whole request has arrived
 FOLDERS = re.compile(r"(?<![\w:/.…-])/(?:[^/\s'\":;,()]+/)+")
 ADDRESS = re.compile(r"\b((?:on|at|reach) )(?:https?://)?[\w.\[\]:-]+:\d{1,5}\b")
 MEDIA_TYPE = "application/problem+json"
@@ -31,13 +31,13 @@ class Problem(BaseModel):
     type: str = "about:blank"
     title: str = Field(description="the status in words")
     status: int
-    code: str = Field(description="a word for programs")
+    code: str = Field(description="a fixed word for programs")
     detail: str = Field(description="what is wrong, and where")
     hint: str | None = Field(None, description="what to do about it")
 
 
 class Refused(Exception):
-    """A request that is not served, with the status that it is answered with."""
+    """A request that is refused, with the status of the answer."""
 
     def __init__(self, status: int, code: str, detail: str, hint: str | None = None, wait: int | None = None) -> None:
         super().__init__(detail)
@@ -45,7 +45,7 @@ class Refused(Exception):
 
 
 def refusal_of(error: Exception) -> Refused:
-    """What an exception means for the client; what is not foreseen becomes a 500 that says nothing of the inside."""
+    """The refusal that an exception becomes; an unexpected one becomes a 500 that reveals nothing internal."""
     match error:
         case Refused():
             return error
@@ -59,7 +59,7 @@ def refusal_of(error: Exception) -> Refused:
         case DatabaseUnavailable() | StoreUnavailable():
             log.warning("unavailable", error=str(error))
             service = "object store" if isinstance(error, StoreUnavailable) else "database"
-            return Refused(503, "unavailable", f"the {service} does not answer as it should", wait=5)
+            return Refused(503, "unavailable", f"the {service} does not answer, or answers with an error", wait=5)
         case Unavailable():
             return Refused(503, "unavailable", _without_places(str(error)), wait=5)
         case UserError():
@@ -69,33 +69,33 @@ def refusal_of(error: Exception) -> Refused:
         case HTTPException():
             return Refused(error.status_code, _word(error.status_code), str(error.detail))
         case UnicodeEncodeError():
-            return Refused(422, "invalid", "a text holds what is no text: lone surrogates")
+            return Refused(422, "invalid", "a text holds lone surrogates, which are not text")
         case DatabaseError() if (kind := kind_of(error)) is not None:
             return _database_refusal(kind, error)
         case _:
             log.error("failed", **failure(error))
-            return Refused(500, "internal_error", "the service failed; its log tells more")
+            return Refused(500, "internal_error", "the service failed; its log has the details")
 
 
 def _database_refusal(kind: str, error: DatabaseError) -> Refused:
     if kind == "value":
         return Refused(422, "invalid", f"a value cannot be used: {message_of(error)[:200]}")
     if kind == "right":
-        return Refused(403, "forbidden", "the service's own database role may not do this")
+        return Refused(403, "forbidden", "the service's database role lacks the right to do this")
     if kind == "locked":
-        return Refused(503, "busy", "a run lists this collection right now", "try again in a moment", wait=5)
+        return Refused(503, "busy", "a run is listing this collection", "try again in a moment", wait=5)
     return Refused(503, "unavailable", "the database does not answer in time", wait=5)
 
 
 def require_gone(left: list[str]) -> None:
-    """Raise Refused (503) where the object store did not delete all that it was asked to."""
+    """Raise Refused (503) if the object store refused to delete some files."""
     if left:
-        told = f"the object store refuses to delete {len(left)} files, {left[0]} the first; their images are deleted"
-        raise Refused(503, "unavailable", told, "send it again, or leave it to the upkeep", wait=5)
+        told = f"the images are deleted, but the object store refuses to delete {len(left)} files, such as {left[0]}"
+        raise Refused(503, "unavailable", told, "repeat the request, or let the upkeep do it", wait=5)
 
 
 def problem(refused: Refused) -> JSONResponse:
-    """The answer that tells it."""
+    """The answer for a refusal."""
     shown = Problem(
         title=HTTPStatus(refused.status).phrase,
         status=refused.status,
@@ -104,7 +104,7 @@ def problem(refused: Refused) -> JSONResponse:
         hint=refused.hint,
     )
     headers = {"Retry-After": str(refused.wait)} if refused.wait else {}
-    if refused.status in UNREAD:  # else the server would go on taking a body that nobody reads
+    if refused.status in UNREAD:  # else the server would keep receiving a body that nobody reads
         headers["Connection"] = "close"
     if refused.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
@@ -112,7 +112,7 @@ def problem(refused: Refused) -> JSONResponse:
 
 
 def tell_errors(app: FastAPI) -> None:
-    """Let every error of this app be answered in the one form."""
+    """Answer every error of this app as problem details."""
 
     def told(_: Request, error: Exception) -> JSONResponse:
         answer = problem(refusal_of(error))
@@ -135,7 +135,7 @@ def tell_errors(app: FastAPI) -> None:
 
 
 class Unforeseen:
-    """An ASGI app around another one, out of which no error comes: a server would log each once more, at any length."""
+    """An ASGI app around another one that lets no exception out: the server would log each again, at any length."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -157,19 +157,19 @@ class Unforeseen:
 
 
 def _without_places(text: str) -> str:
-    """A message without what it tells of this machine: folders, and where services listen."""
+    """A message without this machine's folders and the addresses of services."""
     return ADDRESS.sub(lambda found: f"{found[1]}…", FOLDERS.sub("…/", text))
 
 
 def _word(status: int) -> str:
-    return "content_too_large" if status == 413 else HTTPStatus(status).name.lower()  # its name depends on Python's age
+    return "content_too_large" if status == 413 else HTTPStatus(status).name.lower()  # 413's name depends on Python
 
 
 def _first(error: RequestValidationError) -> str:
-    """The first thing that is wrong, without what was sent: that may be a picture."""
+    """The first error, without the value that was sent, which may be a picture."""
     found: Any = error.errors()[0]
     if found["type"] == "json_invalid":
-        return f"body: it is no JSON that is taken: {found['ctx']['error']}"
+        return f"body: not accepted as JSON: {found['ctx']['error']}"
     place = ".".join(str(part) for part in found["loc"])
     return f"{place}: {found['msg'].removeprefix('Value error, ')}"
 

@@ -1,4 +1,4 @@
-"""The right to ask, which is checked before anything of a request's body is read."""
+"""A client's rights, checked before any of a request's body is read."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,14 +11,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from image_retrieval.service.errors import problem, refusal_of
 
 Check = Callable[[Request], Awaitable[None]]
-PASSED = "image_retrieval.passed"  # in a request's scope: the checks that it has passed
+PASSED = "image_retrieval.passed"  # key of a request's scope: the checks that it has passed
 
 
 class Gate:
-    """An ASGI app around another one, which makes the checks that the route of a request declares."""
+    """An ASGI app around another one: it makes the checks that a request's route declares."""
 
     def __init__(self, app: ASGIApp, router: APIRouter, otherwise: Check) -> None:
-        """`otherwise` is checked for what is no route."""
+        """`otherwise` is the check for paths that have no route."""
         self._app, self._router, self._otherwise = app, router, otherwise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,7 +33,7 @@ class Gate:
         except Exception as error:
             answer = problem(refusal_of(error))
             answer.headers.update(getattr(error, "headers", None) or {})
-            if has_body(scope):  # else the server would go on taking a body that nobody reads
+            if has_body(scope):  # else the server would keep receiving a body that nobody reads
                 answer.headers["Connection"] = "close"
             await answer(scope, receive, send)
         else:
@@ -49,23 +49,23 @@ class Gate:
 
 
 class Declared:
-    """A check as a FastAPI dependency: what a route declares, and the gate has made before."""
+    """A check as a FastAPI dependency: the route declares it, and the gate has made it before."""
 
     def __init__(self, check: Check) -> None:
         self.check = check
 
     async def __call__(self, request: Request) -> None:
-        """Raise where the gate is not before this route: nobody is let in by an oversight."""
+        """Raise if the gate did not make this check: a missing gate must not let anybody in."""
         if self.check not in request.scope.get(PASSED, ()):
-            raise RuntimeError("no gate has checked the right to ask")
+            raise RuntimeError("no gate has checked the client's rights")
 
 
 def declared(check: Check) -> Depends:
-    """The dependency by which a route asks for a check."""
+    """The dependency with which a route declares a check."""
     return Depends(Declared(check))
 
 
 def has_body(scope: Scope) -> bool:
-    """Whether a request says that a body comes."""
+    """Whether a request's headers announce a body."""
     headers = dict(scope["headers"])
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"

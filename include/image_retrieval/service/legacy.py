@@ -1,7 +1,7 @@
-"""What the calls of the older wire protocol do.
+"""The functions of the older wire protocol.
 
-A database is a collection whose pictures come through the API; `feature_dim_dict` chooses the model by the length of
-its vectors. Each function takes a form of older_forms.py, and raises Refused, UserError and ImageRejected.
+A database is a collection whose pictures come through the API; `feature_dim_dict` chooses the model by the dimension of
+its vectors. Each function takes a form of legacy_schemas.py, and raises Refused, UserError and ImageRejected.
 """
 
 import re
@@ -39,13 +39,13 @@ from image_retrieval.values import new_image_id
 log = structlog.get_logger()
 Answer = dict[str, Any]
 Pages = Iterator[Sequence[Mapping[str, Any]]]
-COUNTING = threading.Lock()  # else two who register at once would get one intra_id
+COUNTING = threading.Lock()  # else two requests at once would get one intra_id
 PAGE = 1000  # images that are read, shown or deleted at once
 
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """An answer with any number of images, in pages of which one is in memory at a time."""
+    """An answer with any number of images, as pages; one page is in memory at a time."""
 
     pages: Pages
 
@@ -58,7 +58,7 @@ def _add(service: Service, database: Database) -> Answer:
     (feature, dimensions), *_ = database.feature_dim_dict.items()
     distance = database.feature_distance_dict.get(feature, "Cosine")
     if distance.lower() != "cosine":
-        raise Refused(422, "unknown_distance", f"{feature} has the distance {distance[:40]!r}: there is Cosine only")
+        raise Refused(422, "unknown_distance", f"{feature} has the distance {distance[:40]!r}: use Cosine")
     form = CollectionForm(name=_collection_name(database.database_name))
     model = _loadable(service, dimensions)
     with service.changing(), service.writing() as connection:
@@ -67,7 +67,7 @@ def _add(service: Service, database: Database) -> Answer:
 
 
 def _loadable(service: Service, dimensions: int) -> ModelOptions:
-    """The first model of vectors of this length that loads: of collections, then of those that ship. Raises Refused."""
+    """The first loadable model of this dimension: of collections, then of those that ship. Raises Refused."""
     with service.transaction() as connection:
         known = list(known_models(connection, service.settings).values())
     shipped = [ModelOptions(name=folder.name, source=str(folder)) for folder in (DUAL, VISION)]
@@ -85,9 +85,9 @@ def _loadable(service: Service, dimensions: int) -> ModelOptions:
             faults.append(model.name)
             log.warning("a model cannot be loaded", model=model.name, error=str(error))
     there = ", ".join(f"{length} ({', '.join(dict.fromkeys(names))})" for length, names in sorted(lengths.items()))
-    left_out = f"; not loaded, as the log tells: {', '.join(faults)[:500]}" if faults else ""
-    hint = f"there are: {there or 'none'}{left_out}"
-    raise Refused(422, "wrong_dimension", f"no model that can be loaded makes vectors of {dimensions} dimensions", hint)
+    left_out = f"; not loadable (see the log): {', '.join(faults)[:500]}" if faults else ""
+    hint = f"available dimensions: {there or 'none'}{left_out}"
+    raise Refused(422, "wrong_dimension", f"no loadable model makes vectors of {dimensions} dimensions", hint)
 
 
 def _list(service: Service, _: Nothing) -> Answer:
@@ -122,7 +122,7 @@ def _db_set(service: Service, given: Given) -> Answer:
     with service.transaction() as connection:
         shown = _database(connection, service, given)
     form = ReplaceForm(base64=given.image, url=given.url, group_id=given.group_id, intra_id=given.intra_id)
-    _image_id(given.group_id, given.intra_id or "0")  # told before the picture is worked on
+    _image_id(given.group_id, given.intra_id or "0")  # refused before the picture is processed
     picture = images.made_picture(service, shown, form)
     with service.changing():
         if given.intra_id is not None:
@@ -134,7 +134,7 @@ def _db_set(service: Service, given: Given) -> Answer:
 @contextmanager
 def _counting() -> Iterator[None]:
     if not COUNTING.acquire(timeout=min(LOCK_SECONDS, current().left())):
-        raise Refused(503, "busy", "too many register images without intra_id", "try again in a moment", wait=5)
+        raise Refused(503, "busy", "too many requests without intra_id wait", "try again in a moment", wait=5)
     try:
         yield
     finally:
@@ -164,7 +164,7 @@ def _db_list(service: Service, named: Named) -> Members:
 
 
 def _db_del(service: Service, group: Group) -> Answer:
-    """A page at a time: others may read and write in between, and what breaks off has deleted whole pages."""
+    """Deletes page by page: others may read and write in between, and an interrupted call has deleted whole pages."""
     if group.group_id is None:
         raise Refused(422, "invalid_request", "group_id is needed: `delete` drops a whole database")
     deleted = 0
@@ -203,13 +203,11 @@ def _database(connection: Connection, service: Service, named: Named) -> Shown:
     except Refused as error:
         if error.code != "unknown_collection":
             raise
-        raise Refused(
-            404, "unknown_database", f"there is no database {named.database_name[:80]!r}", error.hint
-        ) from None
+        raise Refused(404, "unknown_database", f"unknown database {named.database_name[:80]!r}", error.hint) from None
 
 
 def _collection_name(name: str) -> str:
-    """A database's name as a collection's. Raises Refused (422)."""
+    """The collection's name for a database's name. Raises Refused (422)."""
     lower = name.lower().replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,23}", lower):
         raise Refused(422, "invalid_name", "database_name is a letter, then up to 23 letters, digits, - and _")
@@ -219,14 +217,14 @@ def _collection_name(name: str) -> str:
 def _image_id(group_id: str, intra_id: str) -> str:
     try:
         if any("/" in part or part.startswith(".") for part in (group_id, intra_id)):
-            raise ValueError("is <group_id>/<intra_id>, which have no / and do not begin with a dot")
+            raise ValueError("is <group_id>/<intra_id>: neither part may contain / or begin with a dot")
         return new_image_id(f"{group_id}/{intra_id}")
     except ValueError as error:
         raise Refused(422, "invalid_request", f"the image's id {error}") from None
 
 
 def _members(service: Service, group: Group) -> Iterator[list[Member]]:
-    """The images of a database, or of a group, in order of their ids; no transaction outlives a page."""
+    """The images of a database or group, in order of their ids. Each page has a transaction of its own."""
     after, full = None, True
     while full:
         with service.transaction(heavy=True) as connection:

@@ -1,4 +1,4 @@
-"""What calls of the older wire protocol hold."""
+"""The request bodies of the older wire protocol."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ from image_retrieval.values import Word
 
 
 def _as_text(given: Any) -> Any:
-    """Scripts count their groups and pictures: a whole number is the text of its digits."""
+    """Convert whole numbers to text: scripts number their groups and pictures."""
     return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
 
 
@@ -20,14 +20,14 @@ Id = Annotated[Word, BeforeValidator(_as_text)]
 
 
 class Call(BaseModel):
-    """What a call of the retrieval service holds; some scripts wrap it in `input`."""
+    """A call of the retrieval service; some scripts wrap it in `input`."""
 
     function_name: Word
     function_params: Annotated[dict[str, Any], BeforeValidator(_or_empty)] = {}
 
 
 class Base(BaseModel):
-    """Where pictures are to lie. Ours lie in this service's own store: place and keys are read and not kept."""
+    """The place for pictures. This service has its own store, so it accepts place and keys, but does not use them."""
 
     backend: Word = "oss"
     root_path: Annotated[str, Field(max_length=1000, pattern=r"^[a-z0-9]+://[^\x00-\x1f\\]+$")]
@@ -35,7 +35,7 @@ class Base(BaseModel):
 
 
 class Database(BaseModel):
-    """A database that is to be made."""
+    """A database to create."""
 
     database_name: Word
     feature_dim_dict: dict[str, int] = Field(min_length=1, max_length=1)
@@ -47,13 +47,13 @@ class Nothing(BaseModel):
 
 
 class Named(BaseModel):
-    """A database."""
+    """The name of a database."""
 
     database_name: Word
 
 
 class Given(Named):
-    """A picture for a database."""
+    """A picture to add to a database."""
 
     image: str | None = None
     url: str | None = None
@@ -62,7 +62,7 @@ class Given(Named):
 
 
 class Asked(Named):
-    """A picture to search by, in a database."""
+    """A picture to search with, in a database."""
 
     image: str | None = None
     url: str | None = None
@@ -70,7 +70,7 @@ class Asked(Named):
 
 
 class Group(Named):
-    """Images of a database: those of a group, or the one of an `intra_id` in it."""
+    """Images of a database: all, those of a group, or the one with an `intra_id`."""
 
     group_id: Id | None = None
     intra_id: Id | None = None

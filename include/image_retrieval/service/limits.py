@@ -1,4 +1,4 @@
-"""What every request passes first: limits on how many, how large and how slow, and a count for Prometheus."""
+"""Limits on the number, size and speed of requests, checked before anything else, and their count for Prometheus."""
 
 import asyncio
 import time
@@ -15,17 +15,17 @@ from image_retrieval.service.gate import has_body
 from image_retrieval.service.metrics import Metrics, method_label
 from image_retrieval.settings import Settings
 
-CLIENTS = 10_000  # whose rates are remembered
-BURST_SECONDS = 2  # of the rate may come at once
-AT_ONCE = 8  # bodies of the largest size, of which the memory holds so many; others are small, or wait
-SMALL_BYTES = 2**16  # a body up to this size is always taken
+CLIENTS = 10_000  # clients whose rate is kept
+BURST_SECONDS = 2  # the requests of this many seconds may come at once
+AT_ONCE = 8  # all bodies in memory take at most as much as this many of the largest size
+SMALL_BYTES = 2**16  # a body up to this size is always accepted
 LARGE_BYTES = 2**20  # bodies from this size on take turns
-LARGE_AT_ONCE = 16  # of those may come; with half as many, the slow ones make room
-LARGE_AT_WORK = 2  # of those begin at once: reading one as JSON, or its base64, stops all else for a moment
-WORKED_PER_SECOND = 64 * 2**20  # bytes of a large body, until the next one may begin
-PART_SECONDS = 5  # until the next part of a large body
-TURN_SECONDS = 0.001  # between parts of large bodies, for what is small to get in between
-GONE = 499  # of a client that went away, for the count
+LARGE_AT_ONCE = 16  # large bodies at once; above half as many, slow ones are refused
+LARGE_AT_WORK = 2  # large bodies processed at once: parsing JSON or base64 blocks everything else for a moment
+WORKED_PER_SECOND = 64 * 2**20  # bytes; the size of a large body sets when the next one may begin
+PART_SECONDS = 5  # the longest wait for the next part of a large body
+TURN_SECONDS = 0.001  # pause between parts of large bodies, so that small requests get a turn
+GONE = 499  # the status counted for a client that disconnected
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -34,7 +34,7 @@ HEADERS = (
 
 
 class Guard:
-    """An ASGI app around another one, which gets a request when all of it is here."""
+    """An ASGI app around another one: it passes a request on when all of it has arrived."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
@@ -74,9 +74,9 @@ class Guard:
             self._metrics.seconds.labels(route).observe(time.monotonic() - started)
 
     def _require_welcome(self, scope: Scope) -> None:
-        """Raise Refused for what can be refused by its head."""
+        """Raise Refused if the head alone is reason enough."""
         if not self._rates.take(client_of(scope.get("client"))):
-            told = f"more than {self._settings.service_rate:g} requests a second"
+            told = f"this client sent more than {self._settings.service_rate:g} requests a second"
             raise Refused(429, "too_many_requests", told, wait=1)
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length[:20]) > self._settings.service_max_bytes:
@@ -84,7 +84,7 @@ class Guard:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        """One of the requests that are worked on at once. Raises Refused where all places are taken."""
+        """Count the block as one of the requests in progress. Raises Refused if there are too many."""
         if self._at_work >= self._settings.service_concurrency:
             raise _busy("too many requests at once")
         self._at_work += 1
@@ -97,7 +97,7 @@ class Guard:
 
 
 class Bodies:
-    """The bodies of requests that come and are worked on: each within its time and size, all within a memory."""
+    """The bodies of requests that arrive or are processed: limits each one's time and size, and the memory of all."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -106,7 +106,7 @@ class Bodies:
 
     @asynccontextmanager
     async def whole(self, scope: Scope, receive: Receive) -> AsyncIterator[Receive]:
-        """A `receive` that gives the whole body at once. Raises Refused, or ClientDisconnect."""
+        """A `receive` that returns the whole body at once. Raises Refused or ClientDisconnect."""
         if not has_body(scope):
             yield receive
             return
@@ -119,7 +119,7 @@ class Bodies:
                         await self._turns.acquire()
                         asyncio.get_running_loop().call_later(len(body) / WORKED_PER_SECOND, self._turns.release)
             except TimeoutError:
-                told = f"the request was not here within {self._settings.service_seconds:g} s"
+                told = f"the request did not arrive within {self._settings.service_seconds:g} s"
                 raise Refused(408, "request_timeout", told) from None
             yield _again(bytes(body), receive)
         finally:
@@ -140,21 +140,21 @@ class Bodies:
             if len(body) > self._settings.service_max_bytes:
                 raise _too_large(self._settings)
             if self._held > self._most and len(body) > SMALL_BYTES:
-                raise _busy("too much is sent at once")
+                raise _busy("too many large bodies arrive at once")
             if len(body) >= LARGE_BYTES:
                 await self._take_turns(len(body), time.monotonic() - started)
 
     async def _take_turns(self, size: int, seconds: float) -> None:
-        """Let others go on. Raises Refused for a large body where too many come, or too many for one so slow."""
+        """Give other requests a turn. Raises Refused if too many large bodies arrive, or too many for one as slow."""
         too_slow = size < seconds * self._settings.service_max_bytes / self._settings.service_seconds
         if self._large > LARGE_AT_ONCE or (self._large > LARGE_AT_ONCE // 2 and too_slow):
-            raise _busy("too much is sent at once")
+            raise _busy("too many large bodies arrive at once")
         if self._large > 1:
             await asyncio.sleep(TURN_SECONDS * self._large)
 
 
 class Rates:
-    """A bucket of tokens for each client, filled at a rate a second."""
+    """A token bucket for each client, refilled at a rate per second."""
 
     def __init__(self, rate: float) -> None:
         self._rate, self._most = rate, max(1.0, rate * BURST_SECONDS)
@@ -172,7 +172,7 @@ class Rates:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """What has been received, then what comes: whether the client is still there."""
+    """A `receive` that returns the body, then further messages: whether the client is still connected."""
     left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:

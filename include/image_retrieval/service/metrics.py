@@ -1,4 +1,4 @@
-"""What Prometheus reads of the service."""
+"""Metrics of the service for Prometheus."""
 
 from collections.abc import Callable, Iterable
 
@@ -13,7 +13,7 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Metrics:
-    """Counters of one app, in a registry of their own."""
+    """The metrics of one app, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -41,11 +41,11 @@ class Metrics:
         )
 
     def watch_memory(self, pids: Callable[[], list[int]]) -> None:
-        """Let the memory of these processes be read, too."""
+        """Also report the memory of these processes."""
         self.registry.register(_Memory(pids))
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
@@ -69,5 +69,5 @@ class _Memory(Collector):
 
 
 def method_label(method: str) -> str:
-    """A method as a label: clients may send any word, and each would be a series of its own for good."""
+    """A method as a label. Unknown methods share one label: each would be a new time series."""
     return method if method in METHODS else "other"

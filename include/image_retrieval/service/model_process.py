@@ -1,4 +1,4 @@
-"""A model in a process of its own: one that hangs or dies is ended and replaced, and the service goes on."""
+"""A model in a process of its own: if the process hangs or dies, it is replaced, and the service continues."""
 
 import json
 import os
@@ -21,18 +21,18 @@ from image_retrieval.timeouts import ended_after
 WORKER = (sys.executable, "-m", "image_retrieval.service.model_worker")
 PACKAGES = str(Path(__file__).parents[2])
 LOAD_SECONDS = 600  # a model may have to be fetched first
-# of torch's threads between two steps of a model, about 1 ms: with none each step has to wake them, and with the usual
-# 300,000 they spin on cores that decoders and other requests need
+# how long torch's threads spin between two steps of a model, about 1 ms: without spinning, each step must wake them;
+# with the default of 300,000 they occupy cores that decoders and other requests need
 SPINS = "50000"
 Vectors = NDArray[np.float32]
 
 
 class ModelFailed(Exception):
-    """The model refuses one batch."""
+    """The model failed on one batch."""
 
 
 class ModelProcess:
-    """Embeds one batch after the other; for one thread. Starts with the first batch, or with `facts`."""
+    """Embeds one batch after another; for one thread. The process starts with the first batch or `facts`."""
 
     def __init__(self, model: ModelOptions, settings: Settings, worker: Sequence[str] = WORKER) -> None:
         self._model, self._settings, self._command = model, settings, [*worker, model.model_dump_json()]
@@ -42,7 +42,7 @@ class ModelProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process, while there is one."""
+        """The process id, or None if there is no process."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def facts(self) -> dict[str, Any]:
@@ -53,15 +53,15 @@ class ModelProcess:
         return self._facts
 
     def images(self, pixels: list[bytes], size: tuple[int, int]) -> Vectors:
-        """One vector of length 1 for each of 8-bit RGB pixels of one width and height."""
+        """One vector of length 1 for each picture: 8-bit RGB pixels, all of one size (width, height)."""
         return self._embed({"shape": (len(pixels), size[1], size[0], 3)}, b"".join(pixels))
 
     def texts(self, texts: list[str]) -> Vectors:
-        """One vector of length 1 for each text. Raises UserError where the model reads none."""
+        """One vector of length 1 for each text. Raises UserError if the model reads no texts."""
         return self._embed({"texts": texts}, b"")
 
     def _embed(self, head: dict[str, Any], payload: bytes) -> Vectors:
-        """Raises ModelFailed, UserError, and Unavailable where two processes in turn did not answer."""
+        """Raises ModelFailed, UserError, and Unavailable if two processes in turn did not answer."""
         for last in (False, True):
             self.facts()
             try:
@@ -84,18 +84,18 @@ class ModelProcess:
 
     def _start(self) -> None:
         if self._ended:
-            raise Unavailable("the service is ending")
+            raise Unavailable("the service is shutting down")
         environment = {
             "GOMP_SPINCOUNT": SPINS,
             **os.environ,
             **self._settings.environment(),
             "PYTHONPATH": PACKAGES,
-            "IMAGE_RETRIEVAL_TOKEN": "",  # neither of which a model needs
+            "IMAGE_RETRIEVAL_TOKEN": "",  # a model needs neither of these two
             "IMAGE_RETRIEVAL_DATABASE_URL": "",
         }
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, process_group=0
-        )  # a group of its own: Ctrl-C is for the service, which ends it
+        )  # a group of its own: Ctrl-C goes to the service alone, which then ends this process
         try:
             with self._limited(LOAD_SECONDS) as process:
                 self._facts = json.loads(read_message(_pipes(process)[1]))
@@ -109,13 +109,13 @@ class ModelProcess:
 
     @contextmanager
     def _limited(self, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
-        """The process, which is killed where the block takes longer."""
+        """The process, which is killed if the block takes longer."""
         assert self._process is not None
         with ended_after(seconds, self._process.kill):
             yield self._process
 
     def end(self) -> None:
-        """End the process for good; any thread may."""
+        """End the process for good; any thread may call this."""
         self._ended = True
         process = self._process
         if process is not None:
@@ -123,7 +123,7 @@ class ModelProcess:
             process.wait()
 
     def close(self) -> int | None:
-        """End the process, until the next batch; returns its exit status."""
+        """End the process; the next batch starts another. Returns its exit status."""
         process, self._process = self._process, None
         if process is None:
             return None

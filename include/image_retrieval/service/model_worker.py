@@ -1,7 +1,8 @@
-"""A process that embeds: `python -m image_retrieval.service.model_worker MODEL`, the model's options as JSON.
+"""A process that embeds: `python -m image_retrieval.service.model_worker MODEL`, with the model's options as JSON.
 
-It loads the model, says so, then answers batches from standard input on standard output; a batch, and an answer, are
-two messages as those of imaging/worker.py: what it is, in JSON, and pixels or vectors. It ends with its input.
+It loads the model, reports that it is ready, and then reads batches from standard input and writes answers to standard
+output. A batch and an answer are two messages each, framed as in imaging/worker.py: a JSON head, then pixels or
+vectors. The process ends when its input ends.
 """
 
 import json
@@ -31,7 +32,7 @@ def answer(
             vectors = image_tower(model, settings, settings.device).embed(packed)
     except UserError as error:
         return {"refused": str(error)}, b""
-    except Exception as error:  # of the model, and of one batch
+    except Exception as error:  # the model's, for this batch only
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         return {"failed": f"{type(error).__name__}: {first[:300]}"}, b""
     return {"shape": list(vectors.shape)}, vectors.numpy().tobytes()
@@ -46,7 +47,7 @@ def main() -> None:
         tower = image_tower(model, settings, settings.device)
         folder = model_folder(model.source, model.revision, settings)
         if describe(folder).family == "dual_encoder":
-            text_tower(model, settings, settings.device)  # here, where no request waits for it against the clock
+            text_tower(model, settings, settings.device)  # loaded here, while no request's time is running
         ready: dict[str, Any] = {"digest": tower.digest, "size": tower.size, "dimensions": tower.dimensions}
     except UserError as error:
         ready = {"refused": str(error)}

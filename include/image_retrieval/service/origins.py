@@ -1,4 +1,4 @@
-"""Who sent a request: a program, this service's own page, or a page of another site through somebody's browser."""
+"""Detects whether a request comes from a program, this service's page, or a page of another site in a browser."""
 
 from urllib.parse import urlsplit
 
@@ -10,17 +10,17 @@ SENT_UNASKED = ("basic", "digest", "negotiate", "ntlm")  # schemes of Authorizat
 
 
 def is_json(content_type: str) -> bool:
-    """Whether a header Content-Type says JSON."""
+    """Whether a Content-Type header means JSON."""
     kind = content_type.partition(";")[0].strip().lower()
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 async def refuse_other_sites(request: Request) -> None:
-    """Raise Refused (403) where a page of another site may have had a browser send this, with the cookie of a login.
+    """Raise Refused (403) if a page of another site may have made a browser send this, with the cookie of a login.
 
-    JSON, and a token in the header Authorization, leave a browser for another site only after it has asked that site,
-    which this service never allows. Without either, a browser must say that this very host's page sent it, by
-    Sec-Fetch-Site or Origin, which it sends with each POST to another site. Programs send neither, and no cookie.
+    A browser sends JSON, or a token in the header Authorization, to another site only if that site allows it, and this
+    service never does. For anything else, the browser must say by Sec-Fetch-Site or Origin, which it adds to each POST
+    to another site, that this host's own page sent it. Programs send neither header, and no cookie.
     """
     if not (is_json(request.headers.get("content-type", "")) or _has_token(request) or _is_own(request)):
         raise Refused(

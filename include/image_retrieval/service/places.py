@@ -13,9 +13,9 @@ from image_retrieval.service.asking import Asker, current
 from image_retrieval.service.errors import Refused
 from image_retrieval.timeouts import after
 
-FORGOTTEN_SECONDS = 10.0  # after which half of what a client has used counts
-CLIENTS = 10_000  # whose use is remembered
-RESTS = 3.0  # times as long as it was used a place rests: long answers get a quarter of a core each
+FORGOTTEN_SECONDS = 10.0  # half-life of a client's use
+CLIENTS = 10_000  # clients whose use is kept
+RESTS = 3.0  # a place rests this many times as long as it was used: long answers get a quarter of a core each
 MOST_REST = 5.0  # seconds
 LATELY_SECONDS = 1.0
 
@@ -28,14 +28,14 @@ class _Waiter:
 
 
 class Places:
-    """So many who work at once, and so many who wait. For any number of threads.
+    """Limits how many requests do one kind of work at once, and how many wait for it. Thread-safe.
 
-    A place goes to the client that holds the fewest, then to the one that has used them least of late, then to who has
-    waited longest. One client holds at most `each`, so that others find one. Where all who may wait do, a client that
-    has fewer waiting than another takes the place of the other's last.
+    A free place goes to the client that holds the fewest places, then to the one that has used them least recently,
+    then to the one that has waited longest. One client holds at most `each` places, so that some are left for others.
+    If the queue is full, the client with the most waiting requests loses its last one.
 
-    `spares`: work of another kind, which this work must not slow. While other clients do that, a place rests after each
-    use, RESTS times as long as it was used.
+    `spares`: another kind of work, which this one must not slow down. While other clients do that work, a place rests
+    after each use, RESTS times as long as it was used.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Places:
 
     @contextmanager
     def place(self, asker: Asker | None = None) -> Iterator[None]:
-        """Work in a place. Raises Refused (503) where none is free within the asker's time, or too many wait."""
+        """Hold a place for the block. Raises Refused (503) if none is free in the asker's time, or too many wait."""
         asker = asker or current()
         asker.left()
         self._enter(asker)
@@ -81,7 +81,7 @@ class Places:
             self._hand_out()
 
     def waiting(self) -> int:
-        """How many wait for a place."""
+        """The number of requests that wait for a place."""
         with self._lock:
             return len(self._waiting)
 
@@ -101,8 +101,8 @@ class Places:
             if was_waiting:
                 self._waiting.remove(waiter)
         if was_waiting:
-            raise Refused(503, "too_slow", f"no place for {self._what} in time", "try again in a moment", wait=5)
-        raise Refused(503, "busy", f"too many wait for {self._what}", "try again in a moment", wait=2)
+            raise Refused(503, "too_slow", f"waited too long for {self._what}", "try again in a moment", wait=5)
+        raise Refused(503, "busy", f"too many requests wait for {self._what}", "try again in a moment", wait=2)
 
     def _hand_out(self) -> None:
         now = time.monotonic()
@@ -119,7 +119,7 @@ class Places:
             chosen.woken.set()
 
     def _send_away(self) -> None:
-        """Let the last one go of the client that has most waiting; where several have, of the one that came last."""
+        """Drop the last waiter of the client with most waiters; among equals, of the client that came last."""
         counts = Counter(waiter.client for waiter in self._waiting)
         most = max(counts.values())
         last = next(waiter for waiter in reversed(self._waiting) if counts[waiter.client] == most)
@@ -127,7 +127,7 @@ class Places:
         last.woken.set()
 
     def _use(self, client: str, now: float) -> float:
-        """Seconds that a client has used places for, the fewer the longer ago."""
+        """Seconds for which a client has used places; older use counts less."""
         seconds, since = self._used.get(client, (0.0, 0.0))
         return seconds * math.pow(0.5, (now - since) / FORGOTTEN_SECONDS)
 

@@ -1,6 +1,6 @@
-"""Calls of the older wire protocol: what comes is read, and answers have the form that its client scripts expect.
+"""Calls of the older wire protocol: reads requests, and answers in the form that its client scripts expect.
 
-Answers have `success`, `info`, `error_code` and `error_msg`, as hosted services answer; a call that failed is answered
+Answers have `success`, `info`, `error_code` and `error_msg`, like those of hosted services. A failed call is answered
 with status 200 and `success` false.
 """
 
@@ -34,14 +34,14 @@ READING = ("list", "get", "db_get", "db_list", "db_search")
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body as it came, and its Content-Encoding."""
+    """A body as it arrived, and its Content-Encoding."""
 
     data: bytes
     encoding: str = "identity"
 
 
 def predict(service: Service, name: str, body: Body) -> Response:
-    """Answer one call, whatever is wrong with it."""
+    """Answer one call, valid or not."""
     try:
         form = _form(body)
         given = form["input"] if isinstance(form.get("input"), dict) else form
@@ -49,7 +49,7 @@ def predict(service: Service, name: str, body: Body) -> Response:
             return _done(_in_time(_match(service, name, Pair.model_validate(given))))
         call = Call.model_validate(given)
         if call.function_name not in FUNCTIONS:
-            told = f"no function {call.function_name[:80]!r}: there are {', '.join(FUNCTIONS)}"
+            told = f"unknown function {call.function_name[:80]!r}: use one of {', '.join(FUNCTIONS)}"
             raise Refused(400, "unknown_function", told)
         model, function = FUNCTIONS[call.function_name]
         found = function(service, model.model_validate(call.function_params))
@@ -67,20 +67,20 @@ def predict(service: Service, name: str, body: Body) -> Response:
 
 
 def _in_time(found: T) -> T:
-    """What was found, where it is not too late. Raises Refused (503)."""
+    """Return `found` if the request's time is not over. Raises Refused (503)."""
     current().left()
     return found
 
 
 def _form(body: Body) -> dict[str, Any]:
     if body.encoding != "identity":
-        raise Refused(400, "encoded", f"the body is encoded as {body.encoding[:40]!r}: send it as it is")
+        raise Refused(400, "encoded", f"the body is encoded as {body.encoding[:40]!r}: send it unencoded")
     try:
         form = read_json(body.data)
     except NotStrict as error:
-        raise Refused(400, "no_json", f"the body is no JSON that is taken: {error}") from None
+        raise Refused(400, "no_json", f"the body is not accepted as JSON: {error}") from None
     if not isinstance(form, dict):
-        raise Refused(400, "no_json", "the body is no JSON object")
+        raise Refused(400, "no_json", "the body is not a JSON object")
     return form
 
 
@@ -93,9 +93,9 @@ def _failed(code: int, message: str) -> Response:
 
 
 def _streamed(service: Service, members: Members) -> Response:
-    """The answer as it is written; the first page is read before, so that what is refused is told as ever.
+    """The answer, streamed. The first page is read before, so that errors are answered as usual.
 
-    Each page has the time of a request, and is read in a thread of the service's own.
+    Each page has the time of one request, and is read in one of the service's own threads.
     """
     client, first = current().client, next(members.pages, [])
 
@@ -118,7 +118,7 @@ def _streamed(service: Service, members: Members) -> Response:
 
 
 def _match(service: Service, name: str, pair: Pair) -> Answer:
-    """`similarity` of 0 to 1, by the model of the collection that the service is named as, else of the first one."""
+    """`similarity` of 0 to 1 under the model of the collection `name`, or of the first collection if it is unknown."""
     with service.transaction() as connection:
         names = collection_names(connection)
         if not names:

@@ -1,4 +1,4 @@
-"""What the API takes and gives, checked before anything is done with it."""
+"""The schemas of requests and responses."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -11,13 +11,13 @@ from image_retrieval.values import Filter, KnownId, NewImageId, QueryText, Score
 Limit = Annotated[int, Field(ge=1, le=500)]
 Attributes = Annotated[dict[str, Any], Field(max_length=200), AfterValidator(small_json)]
 Unreadable = Annotated[
-    dict[str, str], Field(description="fields that hold what no answer can show, and why: attributes are null then")
+    dict[str, str], Field(description="fields whose value cannot be shown, and why; attributes are then null")
 ]
 Url = Annotated[str, Field(max_length=2000), AfterValidator(plain_text)]
 
 
 class Form(BaseModel):
-    """A part of a request: unknown keys are refused."""
+    """A part of a request. Unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,32 +37,32 @@ class Picture(Form):
 
 
 class WeighedPicture(Picture):
-    """A picture, and how much it counts; a negative weight: less like it."""
+    """A picture and its weight; a negative weight means less like it."""
 
     weight: Weight = 1.0
 
 
 class WeighedText(Form):
-    """A text, and how much it counts; a negative weight: less of it."""
+    """A text and its weight; a negative weight means less of it."""
 
     text: QueryText
     weight: Weight = 1.0
 
 
 class Paged(Form):
-    """Which results are wanted."""
+    """The page of results that is wanted."""
 
     k: Limit = Field(10, description="how many results")
-    offset: int = Field(0, ge=0, le=500, description="results to leave out at the beginning: for the next page")
+    offset: int = Field(0, ge=0, le=500, description="results to skip, for the next page")
     filter: Filter = {}
     grouped: bool = Field(False, description="only the best image of each group")
     min_score: Score | None = Field(
-        None, description="nothing under this score; left out: 0.5 where scores are calibrated, else all"
+        None, description="least score of a result; default: 0.5 if scores are calibrated, else none"
     )
 
 
 class SearchForm(Paged):
-    """Pictures and texts that results should be like, or, with a negative weight, unlike."""
+    """Pictures and texts that results should be like or, with a negative weight, unlike."""
 
     collection: Word
     images: list[WeighedPicture] = Field([], max_length=16)
@@ -71,19 +71,19 @@ class SearchForm(Paged):
     @model_validator(mode="after")
     def _has_something(self) -> "SearchForm":
         if not (any(term.weight > 0 for term in self.images) or any(term.weight > 0 for term in self.texts)):
-            raise ValueError("give at least one of images and texts with a weight above 0")
+            raise ValueError("give at least one image or text with a weight above 0")
         return self
 
 
 class SimilarForm(Paged):
-    """An image of the collection that results should be like; itself left out."""
+    """An image of the collection that results should be like; the results do not include it."""
 
     collection: Word
     image_id: KnownId
 
 
 class MatchForm(Form):
-    """Two pictures to compare, by the model of a collection."""
+    """Two pictures to compare under the model of a collection."""
 
     collection: Word
     a: Picture
@@ -91,10 +91,10 @@ class MatchForm(Form):
 
 
 class Result(BaseModel):
-    """One found image."""
+    """One image of the results."""
 
     image_id: str
-    score: float = Field(description="0 to 1 where calibrated, else the similarity")
+    score: float = Field(description="0 to 1 if calibrated, else the similarity")
     similarity: float = Field(description="1 - cosine distance")
     image_path: str
     resampled_image_path: str | None
@@ -108,47 +108,47 @@ class Result(BaseModel):
 
 
 class Results(BaseModel):
-    """What was found, best first. No result is an answer: nothing reaches `min_score`."""
+    """The results, best first. An empty list means that no image reaches `min_score`."""
 
     collection: str
     results: list[Result]
     more: bool = Field(description="whether a next page has results")
-    calibration: str | None = Field(description="direction that scores are calibrated for; null: plain similarities")
-    min_score: float | None = Field(description="what was not shown is under this score")
+    calibration: str | None = Field(description="direction of the scores' calibration; null: plain similarities")
+    min_score: float | None = Field(description="least score of a result; images under it are left out")
 
 
 class Match(BaseModel):
     """How alike two pictures are."""
 
     similarity: float = Field(description="1 - cosine distance")
-    score: float = Field(description="0 to 1 where calibrated, else the similarity")
+    score: float = Field(description="0 to 1 if calibrated, else the similarity")
     calibrated: bool
 
 
 class CollectionForm(Form):
-    """A collection to be made. Its pictures come through the API and lie under `SERVICE_SOURCE_URI`."""
+    """A collection to create. Its pictures come through the API and are stored under `SERVICE_SOURCE_URI`."""
 
     name: Name
-    model: Name | None = Field(None, description="one that another collection has; left out: that of the first one")
+    model: Name | None = Field(None, description="a model of another collection; default: the first one's")
     resample: ResampleChoice = ResampleChoice()
     id_pattern: Word | None = None
 
 
 class CollectionInfo(BaseModel):
-    """A collection, its model, and what it may be asked."""
+    """A collection, its model, and the searches that it supports."""
 
     name: str
     source: str
     model: str
     dimensions: int
     reads_texts: bool
-    calibrated: bool = Field(description="whether its scores are, in one direction at least")
+    calibrated: bool = Field(description="whether its scores are calibrated, in at least one direction")
     made: bool = Field(description="made through the API")
-    listed: bool = Field(description="an entry of collections.yaml; one that is neither is searched, and not changed")
+    listed: bool = Field(description="an entry of collections.yaml; if it is neither, it cannot be changed")
 
 
 class Facts(Form):
-    """What is said of an image; what is left out stays as it is."""
+    """The metadata of an image; fields that are left out stay as they are."""
 
     group_id: Word | None = None
     intra_id: Word | None = None
@@ -157,7 +157,7 @@ class Facts(Form):
 
 
 class ReplaceForm(Facts):
-    """A picture, as base64 or as an http(s) URL, and what is said of it."""
+    """A picture, as base64 or as an http(s) URL, and its metadata."""
 
     base64: str | None = Field(None, min_length=1)
     url: Url | None = None
@@ -170,7 +170,7 @@ class ReplaceForm(Facts):
 
 
 class RegisterForm(ReplaceForm):
-    """A picture for a collection; without `image_id` it gets `<group_id>/<intra_id>`, or a name of its own."""
+    """A new picture for a collection; the default `image_id` is `<group_id>/<intra_id>`, or a random name."""
 
     image_id: NewImageId | None = None
 
@@ -196,25 +196,25 @@ class ImageInfo(BaseModel):
 
 
 class Images(BaseModel):
-    """Images in order of their id; `after`: what the next page is asked with, null where there is none."""
+    """Images in order of their ids; `after` is the parameter for the next page, null on the last one."""
 
     images: list[ImageInfo]
     after: str | None
 
 
 class RequeueForm(Form):
-    """Which rejected images the next run tries again; all of them where nothing is given."""
+    """The rejected images that the next run tries again; by default all of them."""
 
     reason: Word | None = None
     uri: KnownId | None = None
 
 
 class VerdictForm(Form):
-    """What somebody says of two images of a collection."""
+    """A decision about two images of a collection."""
 
     a: KnownId
     b: KnownId
-    verdict: Literal["duplicate", "different"] | None = Field(description="null: take back what was said")
+    verdict: Literal["duplicate", "different"] | None = Field(description="null removes the decision")
 
 
 Tier = Literal["bytes", "picture", "scene"]

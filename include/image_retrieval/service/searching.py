@@ -1,4 +1,4 @@
-"""Searches: terms to one vector, that vector to images with scores."""
+"""Searches: turns terms into one vector, and that vector into images with scores."""
 
 import math
 from typing import Any
@@ -25,7 +25,7 @@ from image_retrieval.store import search as store
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.queries import find_vector
 
-MANY = 100  # results
+MANY = 100  # a search for more results counts as a long answer
 
 
 def search(service: Service, form: SearchForm) -> Results:
@@ -40,7 +40,7 @@ def search(service: Service, form: SearchForm) -> Results:
 
 
 def similar(service: Service, form: SimilarForm) -> Results:
-    """The images most like one of the collection, itself left out. Raises Refused, UserError."""
+    """The images most like one of the collection, without that image. Raises Refused, UserError."""
     shown = service.shown(form.collection)
     with service.statements(heavy=_is_heavy(form)) as connection:
         query = _stored(connection, shown, form.image_id)
@@ -61,7 +61,7 @@ def compare(shown: Shown, a: Vector, b: Vector) -> Match:
 
 
 def _is_heavy(form: Paged) -> bool:
-    """Whether an answer may take long: many results, or a filter, which may look at all rows."""
+    """Whether an answer may take long: many results, or a filter, which may read all rows."""
     return form.offset + form.k > MANY or bool(form.filter)
 
 
@@ -80,7 +80,7 @@ def _stored(connection: Connection, shown: Shown, image_id: str) -> Vector:
 
 
 def _sum(terms: list[tuple[Vector, float]]) -> Vector:
-    """The weighted sum of the terms. Raises Refused (422) where they cancel each other out."""
+    """The weighted sum of the terms. Raises Refused (422) if they cancel each other out."""
     try:
         return weighted_sum(terms)
     except TermsCancel:
@@ -89,7 +89,7 @@ def _sum(terms: list[tuple[Vector, float]]) -> Vector:
 
 
 def _direction(form: SearchForm) -> str | None:
-    """What the scores are calibrated as."""
+    """The direction whose calibration applies to the scores."""
     return direction_of([(term.text, term.weight) for term in form.texts], images=bool(form.images))
 
 
@@ -99,7 +99,7 @@ def _page(
     calibration = shown.calibration(direction)
     least = CUTOFF if form.min_score is None and calibration else form.min_score
     nearest = least_similarity(least, calibration)
-    wanted = form.offset + form.k + 1  # one more tells whether there is a next page
+    wanted = form.offset + form.k + 1  # one more shows whether there is a next page
     rows: list[dict[str, Any]] = []
     if nearest is None or nearest < math.inf:
         k = wanted + (without is not None)

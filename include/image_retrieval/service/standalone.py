@@ -1,4 +1,4 @@
-"""The service without Airflow: a token from the settings, and a server of its own."""
+"""The service without Airflow: the settings' token, and its own server."""
 
 import hashlib
 import hmac
@@ -26,23 +26,23 @@ LEAST_TOKEN = 16  # characters
 
 
 def app_alone(settings: Settings) -> FastAPI:
-    """The application behind the settings' token; without one, for this machine only: only its own names are served."""
+    """The application, which asks for the settings' token; without a token it answers only to loopback names."""
     token = settings.token.get_secret_value()
 
     async def authorised(request: Request) -> None:
         if token and not is_token(request.headers.get("authorization"), token):
-            raise Refused(401, "unauthorized", "no valid token", "send it in the header Authorization")
+            raise Refused(401, "unauthorized", "no valid token", "send the token in the header Authorization")
 
     app = make_app(settings, may_read=authorised, may_write=authorised, open_page=True, documented_by=HEADER)
-    if not token:  # else a page of another site could reach this one under a name of its own
+    if not token:  # else a page of another site could reach this service under its own host name
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]"])
     return app
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
-    """Serve until asked to end.
+    """Serve until the process is asked to end.
 
-    Raises UserError where others could reach it without a token, or pass for other clients.
+    Raises UserError if others could reach the service without a token, or pass for other clients.
     """
     require_token(settings, host)
     options = server_options(settings)
@@ -57,7 +57,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
 
 
 def server_options(settings: Settings) -> dict[str, Any]:
-    """What uvicorn is told besides the application, host and port. Raises UserError."""
+    """The options of uvicorn besides the application, host and port. Raises UserError."""
     proxies = trusted_proxies(os.environ.get(VARIABLE, ""))
     return {
         "http": limited_connection(settings),
@@ -72,18 +72,18 @@ def server_options(settings: Settings) -> dict[str, Any]:
 
 
 def require_token(settings: Settings, host: str) -> None:
-    """Raise UserError where this address needs a token and there is none, or a short one."""
+    """Raise UserError if this address needs a token and there is none, or if the token is short."""
     token = settings.token.get_secret_value()
     if not token and not _is_loopback(host):
         raise UserError(
-            f"others could reach {host}: set IMAGE_RETRIEVAL_TOKEN to a long random text, or serve on 127.0.0.1 only"
+            f"other machines can reach {host}: set IMAGE_RETRIEVAL_TOKEN to a long random text, or serve on 127.0.0.1"
         )
     if token and len(token) < LEAST_TOKEN:
-        raise UserError(f"IMAGE_RETRIEVAL_TOKEN has fewer than {LEAST_TOKEN} characters: take a long random text")
+        raise UserError(f"IMAGE_RETRIEVAL_TOKEN has fewer than {LEAST_TOKEN} characters: use a long random text")
 
 
 def is_token(given: str | None, token: str) -> bool:
-    """Whether a header's value is the token, compared in a time that does not tell how much of it is right."""
+    """Whether a header's value is the token, compared in constant time."""
     bare = (given or "").strip()
     if bare[:7].lower() == "bearer ":
         bare = bare[7:].strip()

@@ -37,18 +37,18 @@ from image_retrieval.store.connection import (
     transaction,
 )
 
-READERS, WRITERS = 12, 4  # requests that read in a moment, and that change something, at once
-FETCHES, OBJECTS = 8, 8  # URLs, and objects of the store, that are read at once
-UNPACKED = 1  # large body that is read at once: more of them would keep the interpreter from others
-SWITCH_SECONDS = 0.0005  # after which a thread that computes lets others: with many at work each would wait for all
-SMALL_TEXT = 2**16  # characters of a picture that is read in a moment
-LOCK_SECONDS = 5.0  # that a change waits for another one
-SHOWN_SECONDS = 1.0  # for which a collection is taken to be what it was
+READERS, WRITERS = 12, 4  # quick reads at once, and changes at once
+FETCHES, OBJECTS = 8, 8  # URLs, and objects of the store, read at once
+UNPACKED = 1  # large bodies parsed at once: more would keep the interpreter from other requests
+SWITCH_SECONDS = 0.0005  # after which a computing thread yields: with many at work, each would wait for all others
+SMALL_TEXT = 2**16  # base64 up to this many characters is decoded without waiting for a place
+LOCK_SECONDS = 5.0  # for which a change waits for another one
+SHOWN_SECONDS = 1.0  # for which a collection's definition is cached
 PREVIEW = ResampleOptions(target_size=(448, 448), fit="stretch", keep=False)
 
 
 class Service:
-    """Database connections, decoding processes, models and memory of a service; for any number of threads."""
+    """The database connections, decoding processes, models and caches of a service. Thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -78,7 +78,7 @@ class Service:
 
     @cached_property
     def _pools(self) -> dict[str, Pool]:
-        with connect(self.settings):  # whatever is wrong is told here in words
+        with connect(self.settings):  # checks the database, and explains what is wrong
             pools = {
                 kind: connection_pool(self.settings, size, LOCK_SECONDS) for kind, size in self._connections.items()
             }
@@ -88,15 +88,15 @@ class Service:
 
     @contextmanager
     def transaction(self, *, heavy: bool = False) -> Iterator[Connection]:
-        """A connection with one transaction that reads. `heavy`: what may take long has fewer places."""
+        """A connection with one reading transaction. `heavy` is for long answers, which have fewer places."""
         with self.statements(heavy=heavy) as connection, transaction(connection, current().left()):
             yield connection
 
     @contextmanager
     def statements(self, *, heavy: bool = False) -> Iterator[Connection]:
-        """A connection whose statements commit one by one, which saves two ways to the database.
+        """A connection whose statements commit one by one, which saves two round trips to the database.
 
-        The place of a `heavy` one is kept until its answer is written, which takes as long.
+        A `heavy` one keeps its place until its answer is written, which takes as long.
         """
         asker = current()
         with (
@@ -107,22 +107,22 @@ class Service:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """One of the few places of those who change something: they wait for locks, and readers never for them."""
+        """One of the few places for changes. Changes wait for locks, so they have places apart from readers."""
         with self._changing.place():
             yield
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A connection with one transaction that changes something; for a block that is `changing`.
+        """A connection with one writing transaction, inside a `changing` block.
 
-        It waits five seconds for a lock at most, and is committed where the block ends well.
+        It waits at most five seconds for a lock, and commits if the block succeeds.
         """
         with self._connected("changing") as connection, transaction(connection, current().left(), LOCK_SECONDS):
             yield connection
 
     @contextmanager
     def _connected(self, kind: str) -> Iterator[Connection]:
-        """A connection on which no statement outlives the request by much."""
+        """A connection whose statements are cancelled shortly after the request's time is over."""
         left = min(current().left(), self.settings.service_seconds)
         if not self._opening.acquire(timeout=left):
             raise Refused(503, "unavailable", "the database does not answer in time", wait=5)
@@ -135,9 +135,9 @@ class Service:
             yield connection
 
     def shown(self, name: str) -> Shown:
-        """A collection that can be searched, as it was a second ago at most. Raises Refused (404).
+        """A collection that can be searched, as it was at most a second ago. Raises Refused (404).
 
-        One that was switched or dropped since then is still searched as what it was, or refused by the database.
+        If it was switched or dropped since then, it is still searched as it was, or the database refuses the search.
         """
         shown, until = self._shown.get(name, (None, 0.0))
         if shown is None or until < time.monotonic():
@@ -147,18 +147,18 @@ class Service:
         return shown
 
     def forget(self, name: str) -> None:
-        """Look at a collection anew from now on."""
+        """Read the collection from the database again at the next request."""
         self._shown.pop(name, None)
 
     def close(self) -> None:
-        """End all that was started."""
+        """Close connections, and end decoders and models."""
         self.encoder.close()
         self._ends.close()
 
     def picture_bytes(self, base64: str | None, url: str | None) -> bytes:
-        """The bytes of a picture that a client gives. Raises ImageRejected, UserError and Refused.
+        """The bytes of a client's picture. Raises ImageRejected, UserError and Refused.
 
-        Objects of the store are read with this service's own keys, so a client may not name them.
+        Objects of the store would be read with this service's own keys, so a client may not name them.
         """
         if base64 is not None:
             if len(base64) <= SMALL_TEXT:
@@ -166,13 +166,13 @@ class Service:
             with self._unpacking.place():
                 return image_bytes(base64, "image_base64", self.settings)
         if url is None or not url.lower().startswith(("http://", "https://")):
-            raise Refused(422, "invalid_url", "a URL of a picture begins with http:// or https://")
+            raise Refused(422, "invalid_url", "the URL of a picture must begin with http:// or https://")
         with self._fetching.place():
             seconds = min(self.settings.url_seconds, current().left())
             try:
                 return image_bytes(url, "image_url", self.settings.model_copy(update={"url_seconds": seconds}))
             except ImageRejected:
-                current().left()  # what was not here in time may be the request's time, and not the URL's fault
+                current().left()  # if the request's own time is over, say so instead of blaming the URL
                 raise
 
     def stored(self, uri: str) -> bytes:
@@ -181,7 +181,7 @@ class Service:
             return stored_image(self.store, uri, limit=self.settings.max_image_bytes)
 
     def resampled(self, data: bytes, shown: Shown, *, keep: bool) -> tuple[Resampled, bytes]:
-        """A picture as the collection's model reads it, and its resampled file where one is to be kept."""
+        """A picture resampled for the collection's model, and its resampled file if `keep` is set."""
         size = shown.collection.resample.target_size or tuple(self.facts(shown)["size"])
         options = shown.collection.resample.of_size(size).model_copy(update={"keep": keep})
         return self._pictures.resample(data, options)
@@ -196,7 +196,7 @@ class Service:
         return file.getvalue()
 
     def facts(self, shown: Shown) -> dict[str, Any]:
-        """`digest`, `size` and `dimensions` of a collection's model. Raises UserError where its files have changed."""
+        """`digest`, `size` and `dimensions` of a collection's model. Raises UserError if its files have changed."""
         if shown.model not in self._facts:
             self._facts[shown.model] = self.encoder.facts(shown.model)
         facts = self._facts[shown.model]
@@ -208,7 +208,7 @@ class Service:
         return self.encoder.image(shown.model, found.pixels, shown_size(found, shown.collection, self.facts(shown)))
 
     def image_vector(self, data: bytes, shown: Shown) -> Vector:
-        """The vector (dimensions,) of a picture's bytes, made or remembered. Raises as the steps do."""
+        """The vector (dimensions,) of a picture's bytes, computed or cached. Raises what the steps raise."""
         key = (shown.model, shown.collection.resample, hashlib.sha256(data).digest())
         known = self._memory.get(key)
         if known is not None:
@@ -219,7 +219,7 @@ class Service:
         return vector
 
     def text_vector(self, text: str, shown: Shown) -> Vector:
-        """The vector (dimensions,) of a text, made, or remembered here or in the database."""
+        """The vector (dimensions,) of a text, computed, or cached here or in the database."""
         known = self._memory.get((shown.model, text))
         if known is not None:
             self.metrics.remembered.labels("text", "memory").inc()
@@ -229,10 +229,10 @@ class Service:
         return vector
 
     def kept_text_vector(self, text: str, shown: Shown) -> Vector:
-        """The vector (dimensions,) of a text, which is in the database from then on. Raises UserError, Refused."""
+        """The vector (dimensions,) of a text, which is then kept in the database. Raises UserError, Refused."""
         if not shown.reads_texts:
-            told = f"model {shown.model.name!r} of collection {shown.name!r} reads no texts"
-            raise Refused(422, "no_text_side", told, "search by pictures, or a collection with a dual encoder")
+            told = f"model {shown.model.name!r} of collection {shown.name!r} does not read texts"
+            raise Refused(422, "no_text_side", told, "search by pictures, or in a collection with a dual encoder")
         with self.statements() as connection:
             known = queries.find_query(connection, shown.model.name, text)
         if known is not None:
@@ -246,8 +246,8 @@ class Service:
 
 
 def shown_size(found: Resampled, collection: Collection, facts: dict[str, Any]) -> tuple[int, int]:
-    """Width and height that pictures of a collection are resampled to."""
+    """The width and height to which a collection's pictures are resampled."""
     width, height = collection.resample.target_size or facts["size"]
     if len(found.pixels) != width * height * 3:
-        raise ValueError(f"{len(found.pixels)} bytes are no {width}×{height} pixels")
+        raise ValueError(f"{len(found.pixels)} bytes are not {width}×{height} pixels")
     return width, height

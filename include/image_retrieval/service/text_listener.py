@@ -1,4 +1,4 @@
-"""Texts that SQL asks to have embedded: `CALL images.embed_text(…)` notifies, this embeds and writes the row."""
+"""Embeds texts for SQL: `CALL images.embed_text(…)` notifies the listener, which embeds the text and writes the row."""
 
 import json
 import threading
@@ -18,11 +18,11 @@ from image_retrieval.store.queries import listen
 
 log = structlog.get_logger()
 AGAIN_SECONDS = 5  # after a lost connection
-LOOK_SECONDS = 1  # how often it looks whether it is to end
+LOOK_SECONDS = 1  # how often it checks whether to end
 
 
 class Listener:
-    """A thread with a connection of its own, from `start` to `close`."""
+    """A thread with its own connection, from `start` to `close`."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -30,11 +30,11 @@ class Listener:
         self._thread = threading.Thread(target=self._work, name="listener", daemon=True)
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start listening."""
         self._thread.start()
 
     def close(self) -> None:
-        """End listening."""
+        """Stop listening."""
         self._ended.set()
         self._thread.join(2 * LOOK_SECONDS)
 
@@ -50,11 +50,11 @@ class Listener:
                 log.error(str(error))
                 return
             except UserError as error:
-                log.warning("listening again", error=str(error), seconds=AGAIN_SECONDS)
+                log.warning("connection lost, listening again soon", error=str(error), seconds=AGAIN_SECONDS)
                 self._ended.wait(AGAIN_SECONDS)
 
     def _embed(self, payload: str) -> None:
-        """Embed what a notification names; who sent it waits for the row, and gives up where none comes."""
+        """Embed the text of a notification. Its sender waits for the row, and gives up if none comes."""
         with suppress(ValueError, KeyError, TypeError):
             asked = json.loads(payload)
             collection, text = str(asked["collection"]), str(asked["text"])

@@ -110,7 +110,7 @@ def test_what_an_entry_left_that_is_gone_from_the_file_is_not_taken_over(client,
         connection.execute("INSERT INTO retrieval.image (collection, image_id, uri) VALUES ('former', 'a', 's3://a')")
     answer = client.post("/api/collections", json={"name": "former"})
     assert (answer.status_code, answer.json()["code"]) == (409, "exists")
-    assert "that collections.yaml has no entry of" in answer.json()["detail"]
+    assert "without an entry" in answer.json()["detail"]
 
 
 def test_a_collection_of_the_file_is_not_dropped(client):

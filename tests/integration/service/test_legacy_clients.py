@@ -63,13 +63,13 @@ def test_any_content_type_is_taken_with_a_token(address, kind):
     ("body", "headers", "told"),
     [
         (b"{", {}, "no_json"),
-        (b"[]", {}, "no JSON object"),
+        (b"[]", {}, "not a JSON object"),
         (b"function_name=list", {}, "no_json"),
         (b'{"function_name": "list", "function_params": NaN}', {}, "NaN is no number"),
         (b'{"function_name": "list", "function_name": "init"}', {}, "same name twice"),
         ('{"function_name": "é"}'.encode("latin-1"), {}, "not UTF-8"),
         (LIST.encode("utf-16"), {}, "not UTF-8"),
-        (b"{}", {"Content-Encoding": "gzip"}, "send it as it is"),
+        (b"{}", {"Content-Encoding": "gzip"}, "send it unencoded"),
         (
             b'{"function_name": "db_set", "function_params": {"database_name": "things", "group_id": true}}',
             {},

@@ -76,9 +76,9 @@ def listings(client):
         ('{"a": ' + "1" * 10_000 + "}", "too large"),
         ('{"a": 1e400}', "too large"),
         (json.dumps({"a": "x" * 2**20}), "more than"),
-        ('["a"]', "no JSON object"),
-        ('"a"', "no JSON object"),
-        ("null", "no JSON object"),
+        ('["a"]', "not a JSON object"),
+        ('"a"', "not a JSON object"),
+        ("null", "not a JSON object"),
     ],
 )
 def test_attributes_that_no_answer_can_show_hide_no_other_image(client, change, attributes, told):

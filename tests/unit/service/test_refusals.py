@@ -42,8 +42,8 @@ INNER = ["/srv/project", "inner-host", "10.0.0.7", "planted", "SELECT"]
             "'http://host:81/a/b.jpg'",
         ),
         (psycopg.OperationalError("connection to server at inner-host, user planted failed"), 503, "the database"),
-        (psycopg.errors.SyntaxError("syntax error at SELECT planted"), 500, "its log tells more"),
-        (RuntimeError("planted in /srv/project"), 500, "its log tells more"),
+        (psycopg.errors.SyntaxError("syntax error at SELECT planted"), 500, "its log has the details"),
+        (RuntimeError("planted in /srv/project"), 500, "its log has the details"),
     ],
 )
 def test_an_answer_tells_what_a_client_can_use(error, status, kept):

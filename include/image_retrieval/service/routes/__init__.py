@@ -1,1 +1,1 @@
-"""The routes of the API: each function reads a form, asks a room below, and gives an answer's form."""
+"""The routes of the API: each function checks a form, calls the modules below, and returns a schema."""

@@ -1,4 +1,4 @@
-"""Collections: list, show, make, drop."""
+"""Collections: list, show, create, drop."""
 
 from typing import Annotated, Any
 
@@ -24,7 +24,7 @@ from image_retrieval.store.pending import read_pending
 from image_retrieval.store.vector_tables import SpaceTaken
 
 Name = Annotated[str, Path(max_length=100)]
-SECONDS = 5.0  # that a drop waits for a listing to end, and for those who search
+SECONDS = 5.0  # for which a drop waits for a listing to end, and for searches
 
 
 def router(service: Service, writing: list[Any]) -> APIRouter:
@@ -46,7 +46,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
 
     @routes.post("", status_code=201, dependencies=writing)
     def create_collection(form: CollectionForm) -> CollectionInfo:
-        """Make an empty collection, whose pictures come through this API."""
+        """Create an empty collection, whose pictures come through this API."""
         with service.changing(), service.writing() as connection:
             return _info(make(service, connection, form))
 
@@ -59,22 +59,20 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
 
 
 def make(service: Service, connection: Connection, form: CollectionForm, model: ModelOptions | None = None) -> Shown:
-    """Make a collection, under a model that another one has, or under this one. Raises Refused (409, 422)."""
+    """Create a collection with the given model, or with one that another collection has. Raises Refused (409, 422)."""
     model = model or _known_model(service, connection, form.model)
     options = {"resample": form.resample, "id_pattern": form.id_pattern}
     collection = new_collection(service.settings, form.name, model, options)
     others = [*listed_collections(service.settings).values(), *made_collections(connection).values()]
     if any(collection.name == other.name or collection.space.stem == other.space.stem for other in others):
-        raise Refused(
-            409, "exists", f"there is a collection {form.name!r} already, or one with its vector table's name"
-        )
+        raise Refused(409, "exists", f"collection {form.name!r} exists, or one whose vector table has the same name")
     if has_remains(connection, collection.name):
-        told = f"there are images and vectors of a collection {form.name!r} that collections.yaml has no entry of"
+        told = f"the database still has images and vectors of a collection {form.name!r} without an entry"
         raise Refused(
-            409, "exists", told, f"choose another name, or `image-retrieval collections drop {form.name}` first"
+            409, "exists", told, f"choose another name, or run `image-retrieval collections drop {form.name}` first"
         )
     if not record_made(connection, collection):
-        raise Refused(409, "exists", f"there is a collection {form.name!r} already")
+        raise Refused(409, "exists", f"collection {form.name!r} exists")
     try:
         registering.make_collection(connection, collection, service.settings)
     except SpaceTaken as error:
@@ -86,28 +84,28 @@ def _known_model(service: Service, connection: Connection, name: str | None) -> 
     models = known_models(connection, service.settings)
     name = name or next(iter(models), "")
     if name not in models:
-        raise Refused(422, "unknown_model", f"there is no model {name!r}", f"there are: {', '.join(models)}")
+        raise Refused(422, "unknown_model", f"unknown model {name!r}", f"known models: {', '.join(models)}")
     return models[name]
 
 
 def drop(service: Service, name: str) -> None:
-    """Drop a collection that was made through the API, originals and all. Raises Refused (404, 409, 503), UserError.
+    """Drop a collection that was made through the API, with its originals. Raises Refused (404, 409, 503), UserError.
 
-    One that was dropped before, and of which files are left, is finished.
+    If the collection was dropped before and some files are left, delete those.
     """
     with service.transaction() as connection:
         if not any(change.kind == "empty" for change in read_pending(connection, name)):
             shown = shown_collection(connection, service.settings, name)
             if not shown.made:
                 told = f"collection {name!r} was not made through this API"
-                hint = f"take its entry out of collections.yaml, then `image-retrieval collections drop {name}`"
+                hint = f"remove its entry from collections.yaml, then run `image-retrieval collections drop {name}`"
                 raise Refused(409, "not_made_here", told, hint)
     with service.changing():
         left = drop_collection(name, service.settings, originals=True, patience=SECONDS, seconds=SECONDS)
     service.forget(name)
     if left:
-        told = f"collection {name!r} is dropped, and the object store refuses to delete {len(left)} of its files"
-        raise Refused(503, "unavailable", told, "send it again, or leave it to the upkeep", wait=5)
+        told = f"collection {name!r} is dropped, but the object store refuses to delete {len(left)} of its files"
+        raise Refused(503, "unavailable", told, "repeat the request, or let the upkeep do it", wait=5)
 
 
 def _info(shown: Shown) -> CollectionInfo:

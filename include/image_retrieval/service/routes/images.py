@@ -1,4 +1,4 @@
-"""The images of a collection: list, show, register, replace, describe, delete; and their pictures."""
+"""The images of a collection: list, show, register, replace, describe, delete, and get their pictures."""
 
 import uuid
 from contextlib import suppress
@@ -19,7 +19,7 @@ from image_retrieval.store import images as store
 from image_retrieval.store.connection import Connection
 from image_retrieval.values import KnownId, NewImageId, new_image_id
 
-MANY = 100  # images of a page
+MANY = 100  # a page of more images counts as a long answer
 NEW_ID: TypeAdapter[str] = TypeAdapter(NewImageId)
 Name = Annotated[str, Path(max_length=100)]
 SHOWN_BY_BROWSERS = {
@@ -53,14 +53,14 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         image_id = form.image_id or _new_id(form)
         with service.transaction() as connection:
             shown = _shown(service, connection, name)
-            if store.find_image(connection, name, image_id) is not None:  # told before the picture is worked on
+            if store.find_image(connection, name, image_id) is not None:  # refused before the picture is processed
                 raise _exists(shown, image_id)
         return _put(service, shown, image_id, form, new=True)
 
     @routes.put("/image", dependencies=writing)
     @routes.put("/images/{image_id:id}", dependencies=writing)
     def replace(name: Name, image_id: KnownId, form: ReplaceForm) -> ImageInfo:
-        """Put a picture under an id, new or in place of the one that is there."""
+        """Put a picture under an id, new or in place of the existing one."""
         with service.transaction() as connection:
             shown = _shown(service, connection, name)
             if store.find_object(connection, name, image_id) is None:
@@ -70,7 +70,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     @routes.patch("/image", dependencies=writing)
     @routes.patch("/images/{image_id:id}", dependencies=writing)
     def describe(name: Name, image_id: KnownId, facts: Facts) -> ImageInfo:
-        """Change what is said of an image; what is left out stays."""
+        """Change an image's metadata; fields that are left out stay as they are."""
         with service.changing(), service.writing() as connection:
             shown = _shown(service, connection, name)
             require_changeable(shown)
@@ -99,7 +99,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     @routes.get("/picture", response_class=Response)
     @routes.get("/pictures/{image_id:id}", response_class=Response)
     def picture(name: Name, image_id: KnownId, original: bool = False, preview: bool = False) -> Response:
-        """An image's resampled picture; its original; or a preview, a small JPEG of that."""
+        """An image's resampled picture, its original, or a preview: a small JPEG of the original."""
         with service.transaction() as connection:
             found = _image(connection, _shown(service, connection, name), image_id)
         uri = (None if original or preview else found.resampled_image_path) or found.image_path
@@ -119,7 +119,7 @@ def _put(service: Service, shown: Shown, image_id: str, form: ReplaceForm, *, ne
 
 
 def made_picture(service: Service, shown: Shown, form: ReplaceForm) -> Picture:
-    """A picture that a client gives, with its vector: what needs no lock. Raises Refused, UserError, ImageRejected."""
+    """A client's picture with its vector, made without a lock. Raises Refused, UserError, ImageRejected."""
     require_changeable(shown)
     data = service.picture_bytes(form.base64, form.url)
     found, file = service.resampled(data, shown, keep=shown.collection.resample.keep)
@@ -130,9 +130,9 @@ def made_picture(service: Service, shown: Shown, form: ReplaceForm) -> Picture:
 def put(
     service: Service, shown: Shown, image_id: str, form: ReplaceForm, picture: Picture, *, new: bool = False
 ) -> ImageInfo:
-    """Write a picture and what is said of it under an id; for a block that is `changing`. Raises Refused, UserError.
+    """Write a picture and its metadata under an id, inside a `changing` block. Raises Refused, UserError.
 
-    `new`: refused (409) where an image is there, also one that came while this one was being worked on.
+    With `new`, it is refused (409) if the id exists, even if it came while this picture was being processed.
     """
     groups = (form.group_id, form.intra_id)
     with settling(shown.name, service.settings), service.writing() as connection:
@@ -142,7 +142,7 @@ def put(
             )
         except ImageExists:
             raise _exists(shown, image_id) from None
-        _describe(connection, shown, image_id, form, but=("group_id", "intra_id"))  # which an id_pattern may decide
+        _describe(connection, shown, image_id, form, but=("group_id", "intra_id"))  # an id_pattern may decide these
         return _image(connection, shown, image_id)
 
 
@@ -153,7 +153,7 @@ def _describe(connection: Connection, shown: Shown, image_id: str, facts: Facts,
 
 
 def _new_id(form: RegisterForm) -> str:
-    """`<group_id>/<intra_id>` where both are given and fit a key, else a name that nobody has."""
+    """`<group_id>/<intra_id>` if both are given and fit into a key, else a random name."""
     parts = [part for part in (form.group_id, form.intra_id) if part]
     if len(parts) == 2 and not any("/" in part or part.startswith(".") for part in parts):
         with suppress(ValueError):
@@ -162,7 +162,7 @@ def _new_id(form: RegisterForm) -> str:
 
 
 def _require_new_id(image_id: str) -> None:
-    """Raise Refused (422) where an id that no image has yet cannot be one."""
+    """Raise Refused (422) if this is not a valid new id."""
     try:
         NEW_ID.validate_python(image_id)
     except ValidationError as error:
@@ -182,7 +182,7 @@ def _image(connection: Connection, shown: Shown, image_id: str) -> ImageInfo:
 
 
 def _exists(shown: Shown, image_id: str) -> Refused:
-    told = f"collection {shown.name!r} has an image {image_id!r} already"
+    told = f"collection {shown.name!r} already has an image {image_id!r}"
     return Refused(409, "exists", told, "replace it with PUT, or choose another image_id")
 
 

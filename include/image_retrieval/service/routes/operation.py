@@ -1,4 +1,4 @@
-"""For those who run the service: whether it works, and its metrics."""
+"""For operators of the service: health and metrics."""
 
 import time
 from typing import Annotated, Any
@@ -16,18 +16,18 @@ from image_retrieval.store.collections import collection_names
 
 
 def router(service: Service, writing: list[Any]) -> APIRouter:
-    """The routes of one service; `writing` are the dependencies of those that change something."""
+    """The routes of one service; those that change something have the dependencies `writing`."""
     routes = strict_router(tags=["operation"])
 
     @routes.get("/api/health")
     def health(collection: Annotated[str | None, Query(max_length=100)] = None) -> dict[str, Any]:
-        """Decode and embed a drawn picture with a collection's model (that of the first one), and ask the database."""
+        """Decode and embed a drawn picture with a collection's model (default: the first's), and query the database."""
         started = time.monotonic()
         with service.transaction() as connection:
             names = collection_names(connection)
             if not names:
                 told = "no collection can be searched yet"
-                raise Refused(503, "no_collection", told, "run a DAG, or `image-retrieval run`", wait=60)
+                raise Refused(503, "no_collection", told, "run a DAG or `image-retrieval run`", wait=60)
             shown = shown_collection(connection, service.settings, collection or names[0])
         (scene,) = draw_scenes(1)
         found, _ = service.resampled(scene.data, shown, keep=False)
@@ -41,11 +41,11 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
 
     @routes.get("/api/rights/write", status_code=204, dependencies=writing)
     def may_write() -> None:
-        """Answered where the client may change something, refused as a change would be where not."""
+        """Answer 204 if the client may change something; otherwise refuse as a change would be refused."""
 
     @routes.get("/metrics", response_class=Response)
     def metrics() -> Response:
-        """Counts and times, as Prometheus reads them."""
+        """Counts and times in Prometheus' text format."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return routes

@@ -1,4 +1,4 @@
-"""The page: a document, its style and its modules, read once and served as they are."""
+"""The page: a document, its style sheet and its modules, read once and served unchanged."""
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
@@ -25,7 +25,7 @@ HEADERS = {
 
 
 def router() -> APIRouter:
-    """The routes of the page's files, which are the same for every service."""
+    """The routes of the page's files; they are the same for every service."""
     routes = APIRouter(include_in_schema=False)
     routes.add_api_route("/", _answer("index.html"), methods=["GET"])
     for name in FILES:
@@ -34,7 +34,7 @@ def router() -> APIRouter:
 
 
 def _answer(name: str) -> Callable[[], Awaitable[Response]]:
-    async def answer() -> Response:  # async: another would take a thread
+    async def answer() -> Response:  # async, so that it takes no thread
         return _response(name)
 
     return answer

@@ -26,7 +26,7 @@ def router(service: Service) -> Any:
     def predict(
         name: Annotated[str, Path(max_length=100)], body: Annotated[predicting.Body, Depends(_body)]
     ) -> Response:
-        """One call of that protocol, as JSON under any Content-Type: `function_name` and `function_params`, or
+        """One call of the older protocol, as JSON under any Content-Type: `function_name` and `function_params`, or
         `imagea` and `imageb`.
         """
         return predicting.predict(service, name, body)

@@ -1,4 +1,4 @@
-"""What the tables say of collections: rejected images, duplicates, counts, runs."""
+"""Reports about collections: rejected images, duplicates, counts, runs."""
 
 from typing import Annotated, Any
 
@@ -30,7 +30,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         final: bool | None = None,
         limit: Limit = 50,
     ) -> dict[str, Any]:
-        """Images that could not be used, and why; and how many there are of each reason."""
+        """Images that could not be used, each with its reason, and counts by reason."""
         with service.transaction(heavy=True) as connection:
             which = _which(service, connection, name, reason, None, final)
             counts = rejections.count_by_reason(connection, rejections.Rejected(name))
@@ -51,7 +51,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         limit: Limit = 50,
         offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     ) -> dict[str, Any]:
-        """Groups of the same bytes; or pairs of the same picture or scene, with what people say of them."""
+        """Groups of images with the same bytes, or pairs of the same picture or scene with their verdicts."""
         with service.transaction(heavy=True) as connection:
             shown = shown_collection(connection, service.settings, name)
             if tier == "bytes":
@@ -61,7 +61,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
 
     @routes.post("/collections/{name}/duplicates/verdict", status_code=204, dependencies=writing)
     def decide(name: Name, form: VerdictForm, request: Request) -> None:
-        """Say of two images that they are duplicates or different; null takes that back."""
+        """Mark two images as duplicates or as different; null removes the mark."""
         with service.changing(), service.writing() as connection:
             shown_collection(connection, service.settings, name)
             user = getattr(request.state, "user", "api")

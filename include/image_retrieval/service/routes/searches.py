@@ -14,12 +14,12 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/search")
     def search(form: SearchForm) -> Results:
-        """Search by pictures, by texts, or by both; a negative weight means less of it."""
+        """Search by pictures, by texts, or by both. A negative weight means less of it."""
         return searching.search(service, form)
 
     @routes.post("/similar")
     def similar(form: SimilarForm) -> Results:
-        """The images most like one that the collection holds."""
+        """The images most like one of the collection."""
         return searching.similar(service, form)
 
     @routes.post("/match")
