@@ -1,4 +1,4 @@
-"""Working through what flows by: in pieces of a size, or several at once."""
+"""Processes iterables in batches, or several items at once."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,14 +11,14 @@ Result = TypeVar("Result")
 
 
 def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items, the last one perhaps shorter; never an empty one."""
+    """Lists of `size` items; the last may be shorter, and none is empty."""
     source = iter(items)
     while batch := list(islice(source, size)):
         yield batch
 
 
 def in_order(work: Callable[[T], Result], items: Iterable[T], at_once: int) -> Iterator[Result]:
-    """Results in the order of the items; no more than `at_once` are under way or wait, so memory is bounded."""
+    """Results in the order of the items; at most `at_once` are in progress or waiting, so memory is bounded."""
     under_way: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(at_once) as pool:
         try:

@@ -1,4 +1,4 @@
-"""Whether one folder lies inside another, however both are written."""
+"""Detects whether one folder lies inside another, however both are written."""
 
 import os
 import posixpath
@@ -11,10 +11,10 @@ Reading = tuple[str, ...]
 
 
 def lies_inside(inner: str, outer: str) -> bool:
-    """Whether a folder is another one or lies inside it, both given as URIs or paths.
+    """Whether folder `inner` is `outer` or lies inside it; both are URIs or paths.
 
-    A spelling that a store may read in several ways (`//`, `..`, `%20`) counts in each of them, so that what is taken
-    for apart is apart. Links and mounts of this machine's folders are followed as far as the folders are there.
+    If a store may read a spelling in several ways (`//`, `..`, `%20`), all of them count, so that folders found
+    separate are separate. Links and mounts of existing local folders are followed.
     """
     there = set(_readings(outer))
     if any(reading[: len(other)] == other for reading in _readings(inner) for other in there):
@@ -24,13 +24,13 @@ def lies_inside(inner: str, outer: str) -> bool:
 
 
 def _split(uri: str) -> tuple[str, str]:
-    """Scheme, in lower case, and the rest; a plain path is a file."""
+    """The scheme in lower case, and the rest; a plain path has the scheme `file`."""
     scheme, found, rest = uri.partition("://")
     return (scheme.lower(), rest) if found else ("file", uri)
 
 
 def _readings(uri: str) -> Iterator[Reading]:
-    """What a URI may stand for: its scheme, its bucket and the parts of its path, from the top."""
+    """All readings of a URI: scheme, bucket and the parts of its path, from the top."""
     scheme, rest = _split(uri)
     if scheme == "file":
         for path in _paths(uri):
@@ -44,7 +44,7 @@ def _readings(uri: str) -> Iterator[Reading]:
 
 
 def _paths(uri: str) -> Iterator[Path]:
-    """The real paths that a file's URI may stand for."""
+    """All real paths that a file URI may mean."""
     scheme, rest = _split(uri)
     if scheme != "file":
         return
@@ -53,12 +53,12 @@ def _paths(uri: str) -> Iterator[Path]:
     if slash and host.lower() == "localhost":
         spelled |= {f"/{path}", f"/{unquote(path, errors='surrogateescape')}"}
     for name in spelled:
-        name = re.sub("[\0\ud800-\udc7f\udd00-\udfff]", "", name)  # no folder has these
+        name = re.sub("[\0\ud800-\udc7f\udd00-\udfff]", "", name)  # no folder's name has these
         yield Path(re.sub("^//+", "/", os.path.realpath(name)))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What a folder is called under any of its names; None where it is not there."""
+    """Device and inode, which identify a folder under any of its names; None if it does not exist."""
     try:
         found = path.stat()
     except OSError:

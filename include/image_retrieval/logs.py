@@ -1,4 +1,4 @@
-"""Structured logs: an event and its fields in one line of bounded length, as text for people or JSON for machines."""
+"""Structured logs: an event and its fields on one line of bounded length, as text or JSON."""
 
 import io
 import logging
@@ -17,13 +17,13 @@ from image_retrieval.values import printable
 
 LONGEST = 2000  # characters of a field
 FRAMES = 20  # of a traceback, the innermost ones
-CAUSES = 3  # of an error that are named
+CAUSES = 3  # of an error, at most
 
 Fields = MutableMapping[str, Any]
 
 
 class _StandardError(io.TextIOBase):
-    """Standard error as it is when a line comes; where nothing can be written any more, what was under way goes on."""
+    """The current standard error. If it cannot be written to, the line is dropped and the program continues."""
 
     def write(self, text: str) -> int:
         with suppress(OSError, ValueError):
@@ -64,7 +64,7 @@ def configure(log_format: str) -> None:
 
 
 def failure(error: BaseException) -> dict[str, str]:
-    """What a log says of an error that nobody foresaw: its type and text, and where it arose; no variables."""
+    """The log fields of an unexpected error: its type, text, frames and causes, without variables."""
     frames = [f"{_place(frame)} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
     causes: list[str] = []
     cause = error.__cause__ or error.__context__
@@ -76,14 +76,14 @@ def failure(error: BaseException) -> dict[str, str]:
 
 
 def tell_uncaught(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
-    """A `sys.excepthook` that tells an error in one line."""
+    """A `sys.excepthook` that prints an error on one line."""
     if issubclass(kind, KeyboardInterrupt):
         return
     print("image-retrieval: failed: " + ", ".join(f"{k}: {v}" for k, v in failure(error).items()), file=sys.stderr)
 
 
 def shown(text: str, longest: int = LONGEST) -> str:
-    """A text in one line of bounded length, in which no URL holds a secret."""
+    """A text on one line of bounded length, without secrets in URLs."""
     cut = text[: 2 * longest]
     line = printable(redacted(cut))
     return line if len(line) <= longest and len(cut) == len(text) else f"{line[:longest]}…"
@@ -94,7 +94,7 @@ def _place(frame: traceback.FrameSummary) -> str:
 
 
 def _in_one_line(_: Any, __: str, fields: Fields) -> Fields:
-    """The fields, none of which breaks the line, is endless, or shows a traceback."""
+    """The fields, each on one line, of bounded length, and without a traceback."""
     error = fields.pop("exc_info", None)
     if error is True:
         error = sys.exc_info()[1]

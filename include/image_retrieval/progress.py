@@ -1,4 +1,4 @@
-"""Progress bars on standard error; none where that is no terminal."""
+"""Progress bars on standard error; none if that is not a terminal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,14 +8,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class StageProgress:
-    """Called with a stage and how many more images it has done."""
+    """Progress of each stage; call it with a stage and the number of further images that are done."""
 
     def __init__(self, progress: Progress, stages: tuple[str, ...]) -> None:
         self._progress = progress
         self._bars = {stage: progress.add_task(stage, total=None) for stage in stages}
 
     def expect(self, images: int) -> None:
-        """Tell how many images each stage will do."""
+        """Set the number of images that each stage will process."""
         for bar in self._bars.values():
             self._progress.update(bar, total=images)
 

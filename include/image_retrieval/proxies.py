@@ -1,4 +1,4 @@
-"""Proxies of the environment, which never stand before this machine itself."""
+"""Proxies of the environment, which are never used for this machine itself."""
 
 from collections.abc import Mapping, MutableMapping
 
@@ -6,16 +6,16 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def is_proxied(environment: Mapping[str, str], *schemes: str) -> bool:
-    """Whether the environment names a proxy, for one of these schemes where any are given."""
+    """Whether the environment names a proxy; if schemes are given, one for any of them."""
     wanted = {f"{scheme}_proxy" for scheme in (*schemes, "all")} if schemes else set()
     named = {name.lower() for name, value in environment.items() if value and name.lower().endswith("_proxy")}
     return bool((named & wanted if wanted else named) - {"no_proxy"})
 
 
 def spare_loopback(environment: MutableMapping[str, str]) -> None:
-    """Name loopback in NO_PROXY and no_proxy, where there are proxies: programs that are started here reach each other.
+    """If there are proxies, add loopback to NO_PROXY and no_proxy, so that programs started here reach each other.
 
-    Some programs read the one, some the other, so what only one of them says is said by both.
+    Some programs read one variable, some the other. If only one is set, both get its value.
     """
     if not is_proxied(environment):
         return

@@ -87,7 +87,7 @@ def test_the_folder_of_ports_is_its_owners(ports):
 def test_a_link_is_not_taken_for_the_folder_of_ports(ports, tmp_path):
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     ports.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match=rf"^{ports} is not a folder of yours: [^\n]*TMPDIR[^\n]*$"):
+    with pytest.raises(UserError, match=rf"^{ports} is not your own folder: [^\n]*TMPDIR[^\n]*$"):
         processes.free_port(21_000)
     assert not list((tmp_path / "elsewhere").iterdir())
 
@@ -118,7 +118,7 @@ def test_no_file_of_a_port_is_opened_through_a_link(ports, tmp_path):
 
 def test_a_file_is_no_private_folder(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="is not a folder of yours"):
+    with pytest.raises(UserError, match="is not your own folder"):
         open_private_folder(tmp_path / "file")
 
 

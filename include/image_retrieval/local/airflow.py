@@ -32,7 +32,7 @@ UP_SECONDS = 600  # 20 seconds on two idle cores; a busy machine takes minutes
 
 
 def up(settings: Settings, say: Callable[[str], None]) -> bool:
-    """Start Airflow, unless it runs. Returns whether it had to be started. Raises UserError."""
+    """Start Airflow unless it is running. Returns whether it was started. Raises UserError."""
     if services.is_up(settings.local_path, "airflow"):
         wait_until_ready(settings, None)  # the command that started it may have been killed
         return False
@@ -47,15 +47,15 @@ def up(settings: Settings, say: Callable[[str], None]) -> bool:
 
 
 def invitation(settings: Settings) -> str:
-    """Where the UI of the running Airflow is, and who may enter."""
+    """The address of the running Airflow's UI, with user and password."""
     port = services.address(settings.local_path, "airflow").rpartition(":")[2]
     return f"Airflow's UI: http://localhost:{port}, user {USER}, password {password(settings)}"
 
 
 def launch(settings: Settings) -> tuple[int, int]:
-    """Start Airflow without waiting for it. Returns its process id and the port of its UI."""
+    """Start Airflow without waiting until it is ready. Returns its process id and the port of its UI."""
     folder = settings.local_path
-    end_marked(str(folder / "airflow"))  # of a start that was killed
+    end_marked(str(folder / "airflow"))  # left by a start that was killed
     port = free_port(FIRST_PORT)
     values = environment(settings, port)
     _write_environment(folder / "airflow.env", values)
@@ -69,7 +69,7 @@ def launch(settings: Settings) -> tuple[int, int]:
 
 
 def environment(settings: Settings, port: int) -> dict[str, str]:
-    """The variables under which any `airflow` command works on this project. Holds secrets."""
+    """The environment in which any `airflow` command works on this project. Holds secrets."""
     home, folder = settings.home.resolve(), settings.local_path
     database = services.database_url(folder, "airflow").replace("postgresql://", "postgresql+psycopg2://", 1)
     known = _known(folder / "airflow.env")
@@ -87,7 +87,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "6",
-        # a second's work, but not beside a model that has all cores
+        # takes a second, but much longer while a model uses all cores
         "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "180",
         "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "240",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
@@ -97,7 +97,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://{HOST}:{port}",
         "AIRFLOW__API__WORKERS": "1",
-        # no log server runs, and nobody but root could put one where the UI asks for the log of a running task
+        # no log server runs; only root could start one on port 1, where the UI would ask for a running task's log
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": "1",
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": "1",
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
@@ -111,7 +111,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
 def _known(path: Path) -> dict[str, str | None]:
     try:
         return dotenv_values(path)
-    except UnicodeError:  # broken: other keys only end the sessions of its users
+    except UnicodeError:  # broken file: new keys only end the users' sessions
         return {}
 
 
@@ -120,7 +120,7 @@ def _write_environment(path: Path, values: dict[str, str]) -> None:
 
 
 def _make_password(folder: Path) -> None:
-    """Make the password of Airflow's user, where there is none: one that Airflow makes stands in its log."""
+    """Generate the password of Airflow's user if there is none: Airflow itself would write it to its log."""
     if not (folder / PASSWORDS).exists():
         write_private(folder / PASSWORDS, json.dumps({USER: secrets.token_urlsafe(16)}) + "\n")
 
@@ -139,11 +139,11 @@ def password(settings: Settings) -> str:
     try:
         return str(json.loads(path.read_bytes())[USER])
     except (OSError, ValueError, KeyError):
-        raise UserError(f"{path} holds no password of {USER}: `make down`, delete it, and `make up`") from None
+        raise UserError(f"{path} holds no password for {USER}: `make down`, delete the file, `make up`") from None
 
 
 def wait_until_ready(settings: Settings, pid: int | None) -> None:
-    """Wait until UI, scheduler and DAG processor are at work, and make the pools. Raises UserError."""
+    """Wait until UI, scheduler and DAG processor are healthy, and create the pools. Raises UserError."""
     base = f"http://{services.address(settings.local_path, 'airflow')}"
 
     def healthy() -> bool:
@@ -161,7 +161,7 @@ def wait_until_ready(settings: Settings, pid: int | None) -> None:
 
 
 def connect(settings: Settings) -> httpx.Client:
-    """A client of the running Airflow's API, logged in; paths are relative to /api/v2."""
+    """A logged-in client of the running Airflow's API; paths are relative to /api/v2."""
     base = f"http://{services.address(settings.local_path, 'airflow')}"
     login = {"username": USER, "password": password(settings)}
     token = (
@@ -175,22 +175,22 @@ def connect(settings: Settings) -> httpx.Client:
 
 @contextmanager
 def answering(settings: Settings) -> Iterator[None]:
-    """Turn what its API does not answer into a UserError."""
+    """Turn failed requests to Airflow's API into a UserError."""
     try:
         yield
     except httpx.HTTPError as error:
         log = settings.local_path / "airflow" / "log"
-        raise UserError(f"Airflow does not answer as it should: {redacted(str(error))[:200]}; see {log}") from None
+        raise UserError(f"a request to Airflow failed: {redacted(str(error))[:200]}; see {log}") from None
 
 
 def wait_for_dag(client: httpx.Client, dag_id: str, seconds: float = 120) -> None:
-    """Wait until the DAG processor has read a DAG. Raises UserError with the import error, where there is one."""
+    """Wait until the DAG processor has read a DAG. Raises UserError, with the import error if there is one."""
     end = time.monotonic() + seconds
     while client.get(f"/dags/{dag_id}").status_code != httpx.codes.OK:
         errors = client.get("/importErrors").json().get("import_errors", [])
         if errors:
             last = errors[0]["stack_trace"].strip().splitlines()[-1]
-            raise UserError(f"{errors[0]['filename']} does not import: {last}")
+            raise UserError(f"{errors[0]['filename']} cannot be imported: {last}")
         if time.monotonic() > end:
             raise UserError(f"Airflow did not find the DAG {dag_id} within {seconds:.0f} seconds")
         time.sleep(0.5)
@@ -203,22 +203,22 @@ def trigger(client: httpx.Client, dag_id: str) -> str:
 
 
 def is_paused(client: httpx.Client, dag_id: str) -> bool:
-    """Whether the scheduler leaves a DAG alone."""
+    """Whether a DAG is paused."""
     return bool(client.get(f"/dags/{dag_id}").raise_for_status().json()["is_paused"])
 
 
 def pause(client: httpx.Client, dag_id: str, paused: bool) -> None:
-    """Let the scheduler leave a DAG alone, or take it up."""
+    """Pause or unpause a DAG."""
     client.patch(f"/dags/{dag_id}", json={"is_paused": paused}).raise_for_status()
 
 
 def run_state(client: httpx.Client, dag_id: str, run_id: str) -> str:
-    """State of a run: queued, running, success or failed."""
+    """The state of a run: queued, running, success or failed."""
     return str(client.get(f"/dags/{dag_id}/dagRuns/{run_id}").raise_for_status().json()["state"])
 
 
 def task_instances(client: httpx.Client, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-    """The task instances of a run, mapped ones each."""
+    """The task instances of a run, including each mapped one."""
     found: list[dict[str, Any]] = []
     while True:
         page = (
@@ -232,7 +232,7 @@ def task_instances(client: httpx.Client, dag_id: str, run_id: str) -> list[dict[
 
 
 def task_log(client: httpx.Client, dag_id: str, run_id: str, instance: dict[str, Any]) -> list[str]:
-    """The lines of a task instance's last try."""
+    """The log lines of a task instance's last try."""
     answer = client.get(
         f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{instance['task_id']}/logs/{instance['try_number']}",
         params={"map_index": instance["map_index"]},

@@ -1,9 +1,9 @@
-"""The certificate by which the parts of the embedded store know each other, and nobody else.
+"""The certificate with which the parts of the embedded store recognise each other, and nobody else.
 
-Its key is made here, signed once by an authority whose own key is thrown away: there is no second certificate that
-the parts would accept. The dates do not depend on the machine's clock, which may be off.
+An authority signs it once, and the authority's key is then discarded, so no second certificate exists that the parts
+would accept. Its dates do not depend on the machine's clock, which may be wrong.
 
-python -m image_retrieval.local.certificates FOLDER: makes it in FOLDER, where it is missing, for docker-compose.yaml.
+`python -m image_retrieval.local.certificates FOLDER` creates it in FOLDER if it is missing, for docker-compose.yaml.
 """
 
 import ipaddress
@@ -26,7 +26,7 @@ HTTP_PARTS = ("master", "volume", "filer", "admin", "client")
 
 
 def make_certificate(folder: Path) -> None:
-    """Write authority, certificate and key, for their owner only. What was there is replaced."""
+    """Write authority, certificate and key, readable by their owner only. Existing files are replaced."""
     authority, ours = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer = _name("the embedded store's authority")
     root = (
@@ -50,7 +50,7 @@ def make_certificate(folder: Path) -> None:
 
 
 def variables(folder: Path) -> dict[str, str]:
-    """SeaweedFS's settings by which each inner port asks for the certificate, and shows it."""
+    """SeaweedFS's settings that make each internal port ask for the certificate, and present it."""
     pair = {"CERT": folder / CERTIFICATE, "KEY": folder / KEY}
     values = {f"GRPC_{part}_{name}": path for part in GRPC_PARTS for name, path in pair.items()}
     values |= {f"HTTPS_{part}_{name}": path for part in HTTP_PARTS for name, path in pair.items()}
@@ -69,8 +69,8 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
-    if not (target / KEY).exists():  # written last; what runs has read the one that is there
+    if not (target / KEY).exists():  # the key is written last; running parts have read the existing one
         make_certificate(target)
-    target.chmod(0o755)  # the store's user is another one, and nobody else has this volume
+    target.chmod(0o755)  # the store runs as another user, and only its container mounts this volume
     for file in target.iterdir():
         file.chmod(0o644)

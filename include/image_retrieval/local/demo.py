@@ -1,4 +1,4 @@
-"""The whole product in one command: fill a bucket, run the daily DAG, search in SQL, stop what was started."""
+"""The demo: fill a bucket, run the daily DAG, search in SQL, stop what was started."""
 
 import time
 from pathlib import Path
@@ -15,14 +15,14 @@ from image_retrieval.settings import Settings, load_settings
 
 
 def demo(settings: Settings, images: Path | None, console: Console) -> int:
-    """Run the demo on drawn scenes or on a folder of one's own images. Returns the exit status."""
+    """Run the demo on drawn scenes, or on a folder of images. Returns the exit status."""
     collection = find_collection(settings.collections_path, "photos" if images else "demo")
     pictures = folder_pictures(images, collection) if images else scene_pictures()
     folder = settings.local_path
     started: list[str] = []
     try:
         started += services.up(folder, console.print)
-        settings = load_settings()  # the services have said where they are
+        settings = load_settings()  # the services have written their addresses
         airflow_runs = services.is_up(folder, "airflow")
         if not airflow_runs:
             console.print("starting airflow …")
@@ -41,7 +41,7 @@ def demo(settings: Settings, images: Path | None, console: Console) -> int:
 
 
 def fill(collection: Collection, pictures: Any, settings: Settings, console: Console) -> None:
-    """Put the pictures and the demo's model where the collection expects them."""
+    """Write the pictures and the demo's model to the places that the collection names."""
     began = time.monotonic()
     if ensure_model(collection.model.source, settings):
         console.print(f"filled {collection.model.source} with the model that ships")
@@ -51,7 +51,7 @@ def fill(collection: Collection, pictures: Any, settings: Settings, console: Con
 
 
 def run_dag(collection: Collection, settings: Settings, console: Console) -> str:
-    """Run the collection's DAG through Airflow's scheduler, showing its progress. Returns the run's state."""
+    """Run the collection's DAG through Airflow's scheduler, and show its progress. Returns the run's state."""
     dag_id = collection.dag_id
     with airflow.answering(settings), airflow.connect(settings) as client:
         airflow.wait_for_dag(client, dag_id)

@@ -1,4 +1,4 @@
-"""What the demo puts into the embedded store: pictures, and a model."""
+"""Fills the embedded store for the demo: pictures and a model."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -18,18 +18,18 @@ Picture = tuple[str, bytes]
 
 
 def scene_pictures() -> Iterator[Picture]:
-    """Keys and bytes of the drawn scenes."""
+    """The keys and bytes of the drawn scenes."""
     return ((scene.key, scene.data) for scene in draw_scenes(SCENES))
 
 
 def folder_pictures(folder: Path, collection: Collection) -> Iterator[Picture]:
-    """Keys and bytes of a folder's files that the collection takes, in order. Raises UserError where there is none."""
+    """The keys and bytes of a folder's files that the collection includes, in order. Raises UserError if none does."""
     if not folder.is_dir():
         raise UserError(f"folder {folder} does not exist: give a folder of images, as in `make demo IMAGES=~/Pictures`")
     keys = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     keys = [key for key in keys if collection.takes(key) and _is_text(key)]
     if not keys:
-        raise UserError(f"folder {folder} holds no file that matches {', '.join(collection.glob)}")
+        raise UserError(f"folder {folder} contains no file that matches {', '.join(collection.glob)}")
     return ((key, (folder / key).read_bytes()) for key in keys)
 
 
@@ -38,7 +38,7 @@ def _is_text(key: str) -> bool:
 
 
 def mirror(pictures: Iterable[Picture], prefix: str, settings: Settings) -> tuple[int, int]:
-    """Make a prefix hold these pictures and no others; returns how many were written and how many removed."""
+    """Make a prefix hold exactly these pictures. Returns how many were written and how many removed."""
     store = ObjectStore(settings)
     there = {entry.key: entry.etag for page in store.pages(prefix, missing_ok=True) for entry in page}
     kept: set[str] = set()
@@ -61,9 +61,9 @@ def mirror(pictures: Iterable[Picture], prefix: str, settings: Settings) -> tupl
 
 
 def ensure_model(source: str, settings: Settings) -> bool:
-    """Put the model that ships under the last name of an s3:// prefix there; returns whether that was needed."""
+    """Write the shipped model that has the prefix's last name to the prefix. Returns whether anything changed."""
     folder = SHIPPED / Path(source).name
-    if not folder.is_dir():  # a user's own
+    if not folder.is_dir():  # a model of the user's own
         return False
     written, removed = mirror(((path.name, path.read_bytes()) for path in sorted(folder.iterdir())), source, settings)
     return bool(written or removed)

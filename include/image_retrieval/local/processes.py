@@ -1,7 +1,7 @@
-"""Processes that outlive the command that starts them: ports, records, an end.
+"""Processes that outlive the command that starts them: their ports, their records, and stopping them.
 
-What a program was started for stands in its environment, too, so that it and its descendants are found where the
-command that started them was killed before it noted them down.
+A program's environment also holds a mark, so that it and its descendants are found even if the command that started
+them was killed before it recorded them.
 """
 
 import fcntl
@@ -25,24 +25,24 @@ from image_retrieval.proxies import spare_loopback
 
 HOST = "127.0.0.1"
 GRACE_SECONDS = 15
-MARK = "IMAGE_RETRIEVAL_SERVICE"  # variable of what is started here: the folder of its service
-TAIL = 20_000  # bytes of a log in which its last line is looked for
+MARK = "IMAGE_RETRIEVAL_SERVICE"  # variable that marks processes started here with their service's folder
+TAIL = 20_000  # bytes at the end of a log in which its last line is searched
 _claims: dict[int, int] = {}  # open lock files by port
 
 
 def free_port(wanted: int, taken: frozenset[int] = frozenset()) -> int:
-    """The wanted port, or the next one above it on which nothing listens.
+    """The wanted port, or the next free one above it.
 
-    It is this process's until it ends: no other of this user is given it, though nothing may listen there for a while.
+    Until this process ends, no other process of this user gets the port, even while nothing listens there.
     """
     for port in range(wanted, min(wanted + 500, 65536)):
         if port not in taken and _claim(port) and _is_free(port):
             return port
-    raise UserError(f"no free port on {HOST} from {wanted} on: stop something that listens there")
+    raise UserError(f"no free port on {HOST} from {wanted} on: stop a program that listens there")
 
 
 def _claim(port: int) -> bool:
-    """Make a port this process's; whether it is, as it may be another's."""
+    """Claim a port for this process. Returns False if another process has claimed it."""
     if port not in _claims:
         folder = open_private_folder(Path(tempfile.gettempdir(), f"image-retrieval-ports-{os.geteuid()}"))
         try:
@@ -70,9 +70,9 @@ def _is_free(port: int) -> bool:
 
 
 def start(command: list[str], log: Path, environment: Mapping[str, str], folder: Path, mark: str = "") -> int:
-    """Start a program in a session of its own, its output in a log file. Returns its process id.
+    """Start a program in a session of its own, with its output in a log file. Returns its process id.
 
-    `mark` is what `end_marked` finds it by. Proxies of the environment do not stand before loopback.
+    `end_marked` finds the program by `mark`. It does not use the environment's proxies for loopback.
     """
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     values = {**os.environ, **environment, MARK: mark}
@@ -88,23 +88,23 @@ def start(command: list[str], log: Path, environment: Mapping[str, str], folder:
             start_new_session=True,
             umask=0o077,  # logs and files hold passwords
         )
-    process.returncode = 0  # it is meant to outlive this command, so nobody waits for it
+    process.returncode = 0  # the program outlives this command, so nobody waits for it
     return process.pid
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float, log: Path, pid: int | None = None) -> None:
-    """Wait until `ready`; raises UserError with the log's last line where it takes too long or the process ends."""
+    """Wait until `ready`. Raises UserError with the log's last line if that takes too long or the process ends."""
     end = time.monotonic() + seconds
     while not ready():
         ended = pid is not None and not is_running({"pid": pid, "started": None})
         if ended or time.monotonic() > end:
             how = "ended while it started" if ended else f"was not ready after {seconds:.0f} seconds"
-            raise UserError(f"{what} {how}: {last_line(log) or 'it said nothing'}; see {log}")
+            raise UserError(f"{what} {how}: {last_line(log) or 'its log is empty'}; see {log}")
         time.sleep(0.1)
 
 
 def last_line(log: Path, *words: str, since: int = 0) -> str:
-    """The last line that a log got since it had so many bytes, of those with one of these words where there are any."""
+    """The last line of a log after its first `since` bytes; if any line has one of the words, the last such line."""
     if not log.is_file():
         return ""
     with log.open("rb") as stream:
@@ -115,21 +115,21 @@ def last_line(log: Path, *words: str, since: int = 0) -> str:
 
 
 def record(path: Path, name: str, facts: dict[str, Any]) -> None:
-    """Note a started process (`pid`, and whatever else), so that a later command can find and stop it."""
+    """Record a started process (`pid`, and other facts), so that a later command can find and stop it."""
     try:
         began = psutil.Process(facts["pid"]).create_time()
-    except psutil.NoSuchProcess:  # ended already
+    except psutil.NoSuchProcess:  # it has already ended
         began = 0.0
     write_private(path, json.dumps(records(path) | {name: {**facts, "started": began}}, indent=2))
 
 
 def forget(path: Path, name: str) -> None:
-    """Take a process out of the records."""
+    """Remove a process from the records."""
     write_private(path, json.dumps({known: facts for known, facts in records(path).items() if known != name}, indent=2))
 
 
 def records(path: Path) -> dict[str, dict[str, Any]]:
-    """What was noted, by name; nothing where the file is missing or broken: processes are found by their mark, too."""
+    """The records by name; empty if the file is missing or broken, since processes are also found by their mark."""
     try:
         loaded = json.loads(path.read_bytes()) if path.is_file() else {}
     except ValueError:
@@ -139,7 +139,7 @@ def records(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def is_running(facts: dict[str, Any] | None) -> bool:
-    """Whether a noted process still runs; its id alone may be another's by now."""
+    """Whether a recorded process still runs; the id alone may belong to another process by now."""
     if facts is None:
         return False
     try:
@@ -151,7 +151,7 @@ def is_running(facts: dict[str, Any] | None) -> bool:
 
 
 def stop(facts: dict[str, Any], first: signal.Signals = signal.SIGTERM) -> None:
-    """End a noted process and its descendants: asked first, killed after a grace time."""
+    """Stop a recorded process and its descendants: ask first, and kill after a grace time."""
     if not is_running(facts):
         return
     try:
@@ -165,7 +165,7 @@ def stop(facts: dict[str, Any], first: signal.Signals = signal.SIGTERM) -> None:
 
 
 def end_marked(mark: str) -> int:
-    """End whatever was started with this mark, and its descendants. Returns how many processes that were."""
+    """Stop all processes started with this mark, and their descendants. Returns how many there were."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):

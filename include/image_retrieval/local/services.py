@@ -1,4 +1,4 @@
-"""The embedded services as one: up, down, status."""
+"""The embedded services together: up, down, status."""
 
 import fcntl
 import os
@@ -21,16 +21,16 @@ from image_retrieval.private import close_to_others, keep_others_from_writing, o
 BUCKETS = ("images", "image-retrieval")
 FIRST_PORTS = {"postgres": 5433, "s3": 8333}
 DATABASE = "image_retrieval"
-# what holds secrets; the server's own folder is another user's where it is started by root
+# files and folders with secrets; if root starts the server, its folder belongs to another user
 PRIVATE = ("secrets.env", "services.env", "ports.env", "airflow.env", "services.json", "airflow", "s3", "postgres")
 SECRETS = ("POSTGRES_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
 Say = Callable[[str], None]
 
 
 def up(folder: Path, say: Say) -> list[str]:
-    """Start what does not run yet, and bring the schema up to date. Returns the names of what was started.
+    """Start the services that are not running, and bring the schema up to date. Returns the names of those started.
 
-    Raises UserError where something does not start; what this call has started is stopped then.
+    Raises UserError if one does not start; the services that this call has started are then stopped.
     """
     with _locked(folder):
         if not is_guarded(folder / "s3"):  # an older version may have started it
@@ -40,7 +40,7 @@ def up(folder: Path, say: Say) -> list[str]:
         keys = _secrets(folder)
         ports = {name: _port(folder, name) if name in wanted else int(known[name]["port"]) for name in FIRST_PORTS}
         if wanted:
-            (folder / "services.env").unlink(missing_ok=True)  # it is there again once all is whole
+            (folder / "services.env").unlink(missing_ok=True)  # written again when all services are ready
         try:
             for name in wanted:
                 pid = _start(name, folder, ports[name], keys)
@@ -63,7 +63,7 @@ def _start(name: str, folder: Path, port: int, keys: dict[str, str]) -> int:
 
 
 def down(folder: Path, say: Say, names: tuple[str, ...] = ("airflow", "s3", "postgres")) -> None:
-    """Stop what runs, of these names, also what a start that was killed has left."""
+    """Stop the running services of these names, and what a killed start has left of them."""
     if not folder.is_dir():
         return
     with _locked(folder):
@@ -84,7 +84,7 @@ def _stop(folder: Path, names: tuple[str, ...]) -> list[str]:
 
 
 def _end(folder: Path, facts: dict[str, Any] | None) -> bool:
-    """End what was noted, and what was started for this folder and not noted. Returns whether any of it ran."""
+    """Stop the recorded process, and unrecorded ones started for this folder. Returns whether any ran."""
     ran = processes.is_running(facts)
     if facts is not None:
         processes.stop(facts)
@@ -92,12 +92,12 @@ def _end(folder: Path, facts: dict[str, Any] | None) -> bool:
 
 
 def _is_whole(facts: dict[str, Any] | None) -> bool:
-    """Whether a noted service runs, and where."""
+    """Whether a recorded service runs and its port is known."""
     return processes.is_running(facts) and "port" in (facts or {})
 
 
 def status(folder: Path) -> dict[str, str]:
-    """Each service and where it runs."""
+    """The state and address of each service."""
     known = _records(folder)
     return {
         name: f"runs on {HOST}:{known[name]['port']}" if _is_whole(known.get(name)) else "is down"
@@ -111,12 +111,12 @@ def is_up(folder: Path, name: str) -> bool:
 
 
 def record(folder: Path, name: str, pid: int, port: int) -> None:
-    """Note a service that runs under this folder, so that `down` stops it."""
+    """Record a service that runs under this folder, so that `down` stops it."""
     processes.record(_file(folder), name, {"pid": pid, "port": port})
 
 
 def address(folder: Path, name: str) -> str:
-    """host:port of a service of this folder. Raises UserError where it was not started."""
+    """host:port of a service of this folder. Raises UserError if it was not started."""
     facts = _records(folder).get(name)
     if facts is None or "port" not in facts:
         raise UserError(f"{name} is down: `make up` starts it")
@@ -139,7 +139,7 @@ def _records(folder: Path) -> dict[str, dict[str, Any]]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other commands from these services. What the system refuses becomes a UserError."""
+    """Lock these services against other commands. Turns errors of the system into UserError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         keep_others_from_writing(folder)
@@ -149,28 +149,28 @@ def _locked(folder: Path) -> Iterator[None]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UserError(
-                    f"another command is starting or stopping the services under {folder}: wait for it"
+                    f"another command is starting or stopping the services under {folder}: wait until it is done"
                 ) from None
             yield
     except OSError as error:
         place = error.filename or folder
-        raise UserError(f"the services under {folder} cannot be handled: {place}: {error.strerror or error}") from None
+        raise UserError(f"the services under {folder} cannot be managed: {place}: {error.strerror or error}") from None
 
 
 def _port(folder: Path, name: str) -> int:
-    """The port of the last time where it is free, so that addresses stay; else the next free one."""
+    """The port of the last start if it is free, so that addresses stay the same; else the next free one."""
     known = _values(folder / "ports.env").get(name, "")
     return free_port(int(known) if known.isascii() and known.isdigit() else FIRST_PORTS[name])
 
 
 def _secrets(folder: Path) -> dict[str, str]:
-    """The password and keys, made once. Raises UserError where they are lost, and a database knows them."""
+    """The password and keys, generated once. Raises UserError if they are lost while a database still uses them."""
     path = folder / "secrets.env"
     known = _values(path)
     if all(known.get(name) for name in SECRETS):
         return known
     if (folder / "postgres" / "data").exists():
-        raise UserError(f"{path} has lost what opens the database beside it: bring it back, or remove {folder}")
+        raise UserError(f"{path} lacks the password of the database beside it: restore the file, or remove {folder}")
     made = {name: secrets.token_hex(16) for name in SECRETS}
     _write(path, made)
     return made
@@ -188,7 +188,7 @@ def _write_environment(folder: Path, ports: dict[str, int], keys: dict[str, str]
 
 
 def _values(path: Path) -> dict[str, str]:
-    """What a file of variables holds; nothing where it is missing or no text."""
+    """The variables in a file; empty if it is missing or not text."""
     try:
         return {name: value or "" for name, value in dotenv_values(path).items()}
     except UnicodeError:
@@ -211,5 +211,5 @@ def _create_database(folder: Path) -> None:
         create_databases(database_url(folder, "postgres"), [DATABASE, "airflow"])
     except DatabaseError as error:
         said = " ".join(str(error).split())[:300]
-        raise UserError(f"the embedded PostgreSQL refuses: {said}; see {folder / 'postgres' / 'log'}") from None
+        raise UserError(f"the embedded PostgreSQL failed: {said}; see {folder / 'postgres' / 'log'}") from None
     migrate(Settings(database_url=SecretStr(database_url(folder, DATABASE))))

@@ -1,4 +1,4 @@
-"""What the demo prints: progress while the run goes on, its counts, and three searches in SQL."""
+"""The demo's output: the run's progress and counts, and three searches in SQL."""
 
 import time
 from collections import Counter
@@ -21,7 +21,7 @@ ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
 def watch_run(client: httpx.Client, dag_id: str, run_id: str, console: Console) -> str:
-    """Show how far each task is until the run ends; returns the run's state."""
+    """Show each task's progress until the run ends. Returns the run's state."""
     columns = (TextColumn("{task.description:<15}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     told: Counter[str] = Counter()
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
@@ -47,7 +47,7 @@ def watch_run(client: httpx.Client, dag_id: str, run_id: str, console: Console) 
 
 
 def show_run(collection: Collection, settings: Settings, console: Console) -> None:
-    """Print what the collection's last run did."""
+    """Print the counts and times of the collection's last run."""
     with connect(settings) as connection:
         stats = collection_stats(connection).get(collection.name)
         run = stats["last_run"] if stats else None

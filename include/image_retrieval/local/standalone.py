@@ -1,7 +1,7 @@
-"""All of Airflow on this machine, as `airflow standalone` runs it, without its log servers: they listen everywhere.
+"""Runs all of Airflow like `airflow standalone`, but without its log servers, which listen on all addresses.
 
-python -m image_retrieval.local.standalone: runs until it is ended; whoever ends it ends what it started. The UI reads
-the logs of tasks from the folder that they are written to.
+`python -m image_retrieval.local.standalone` runs until it is ended. The command that ends it must also end the
+processes that it started. The UI reads the logs of tasks from their folder.
 """
 
 import subprocess
@@ -19,16 +19,16 @@ PAUSE_SECONDS = 5  # before a component that ended is started again
 
 
 def run() -> None:
-    """Bring Airflow's database up to date, then keep all components running. Raises SystemExit where that fails."""
+    """Bring Airflow's database up to date, then keep all components running. Raises SystemExit if the update fails."""
     airflow = str(Path(sys.executable).parent / "airflow")
     if status := subprocess.run([airflow, "db", "migrate"]).returncode:
-        raise SystemExit(status)  # what it said last is what the log ends with
+        raise SystemExit(status)  # so its message is the last line of the log
     running = {name: subprocess.Popen([airflow, name, *options]) for name, options in COMPONENTS.items()}
     while True:
         time.sleep(PAUSE_SECONDS)
         for name, process in running.items():
             if process.poll() is not None:
-                print(f"{name} ended with {process.returncode} and is started again", flush=True)
+                print(f"{name} ended with status {process.returncode}: starting it again", flush=True)
                 running[name] = subprocess.Popen([airflow, name, *COMPONENTS[name]])
 
 
