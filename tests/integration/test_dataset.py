@@ -80,11 +80,11 @@ def test_single_bad_rows_are_left_out_counted_and_named(elsewhere, paths, collec
     uri = elsewhere(vectors, image_path=names)
     found = import_collection(collection, uri, project, model="random")
     assert (found["rows"], found["written"]) == (9, 2)
-    lost = f"is no object of {collection.source}, or was given before"
+    lost = f"is not an object of {collection.source}, or came before"
     assert found["rejected"] == {
-        "has not 192 dimensions": 2,
+        "does not have 192 dimensions": 2,
         "is not finite": 1,
-        "has no length": 1,
+        "has only zeros": 1,
         "has no usable image_path": 1,
         lost: 2,
     }
@@ -125,7 +125,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(
     uri = elsewhere()
     assert "name it with --model" in refusal(uri)
     assert "are of model 'other'" in refusal(uri, model="other")
-    assert "has not 192 dimensions" in refusal(elsewhere(np.eye(3), folder="short"), model="random")
+    assert "does not have 192 dimensions" in refusal(elsewhere(np.eye(3), folder="short"), model="random")
     assert "has no column image_embedding" in refusal(_without(uri, tmp_path), model="random")
     assert "not lists of numbers" in refusal(elsewhere(["a"], folder="words"), model="random")
     assert "column width holds string, not int32" in refusal(

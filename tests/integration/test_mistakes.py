@@ -91,7 +91,7 @@ def test_unreachable_store(is_told):
     is_told(
         "run",
         "things",
-        says=["does not answer", "http://127.0.0.1:9", "is it up?"],
+        says=["does not answer", "http://127.0.0.1:9", "is it running?"],
         IMAGE_RETRIEVAL_S3_ENDPOINT_URL="http://127.0.0.1:9",
         IMAGE_RETRIEVAL_S3_TIMEOUT_SECONDS="1",
     )

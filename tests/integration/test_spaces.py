@@ -81,7 +81,7 @@ def test_neither_tables_nor_indexes_share_a_name(project, collection, first, sec
     ("pair", "found"), [(("index", "pkey"), "vector_index_pkey"), (("in", "words"), "nearest_in_words")]
 )
 def test_a_name_that_the_schema_has_for_something_else_is_refused(project, collection, pair, found):
-    with pytest.raises(SpaceTaken, match=f"the schema retrieval has {found} already"):
+    with pytest.raises(SpaceTaken, match=f"the schema retrieval already has {found}"):
         make(project, collection, pair)
     make(project, collection, ("shop", "v2_hnsw"), ("shop", "pkey"))
 
@@ -135,7 +135,9 @@ def test_a_name_that_the_api_gave_is_not_an_entrys_as_well(project, collection, 
     made = Collection(name="things", source="s3://images/made/things/", model=collection.model)
     definition = made.model_dump_json(exclude={"name"})
     rows(database_url, "INSERT INTO retrieval.made_collection VALUES ('things', %s::jsonb) RETURNING 1", definition)
-    with pytest.raises(UserError, match=r"'things' was made through the API, and an entry of collections\.yaml has"):
+    with pytest.raises(
+        UserError, match=r"'things' of collections\.yaml has the name of one that was made through the API"
+    ):
         list_images(collection, "run", project)
     with pytest.raises(UserError, match="was made through the API"):
         import_collection(collection, f"{project.work_uri}nothing/x.parquet", project, model="random")

@@ -178,7 +178,7 @@ def test_rollback_goes_back_and_holds(filled, other, project, database_url):
     assert (shown(database_url), states(database_url)) == (("random", None), ["rolled_back"])
     run_collection(filled, "second", project)
     assert shown(database_url) == ("random", None)
-    with pytest.raises(UserError, match="was not switched: there is no model to go back to"):
+    with pytest.raises(UserError, match="was not switched: there is no model to roll back to"):
         roll_back(filled, project)
 
 

@@ -22,9 +22,7 @@ from image_retrieval.store.connection import connect
 from integration.pictures import SCENES, put
 from integration.tables import rows
 
-ANOTHERS = (
-    r"WORK_URI \S+ is the folder of another project, whose database has the id \S+, and not \S+: .*`image-retrieval "
-)
+ANOTHERS = r"WORK_URI \S+ belongs to another project, whose database has the id \S+, and not \S+: .*`image-retrieval "
 
 
 @pytest.fixture
@@ -80,7 +78,7 @@ def test_a_folder_without_a_mark_is_adopted_and_a_dry_run_leaves_none(project, c
 def test_a_mark_that_tells_nothing_is_told_and_can_be_taken_over(project, collection, store, command, mark):
     place = work_place(project)
     store.write(place.mark_uri, mark)
-    with pytest.raises(UserError, match="does not say whose folder it is"):
+    with pytest.raises(UserError, match="does not name the folder's project"):
         list_images(collection, "run", project)
     assert command("take-over").returncode == 0
     assert list_images(collection, "run", project).listed == 0
@@ -96,7 +94,7 @@ def test_pictures_of_collections_made_through_the_api_are_one_projects_alone(pro
         make_collection(connection, made, own)
     assert store.exists(pictures_place(own).mark_uri)
     with (
-        pytest.raises(UserError, match=r"SERVICE_SOURCE_URI .* is the folder of another project"),
+        pytest.raises(UserError, match=r"SERVICE_SOURCE_URI .* belongs to another project"),
         connect(theirs) as it,
     ):
         make_collection(it, made, theirs)

@@ -78,7 +78,7 @@ def test_upkeep_removes_what_was_deleted_and_leaves_the_rest_alone(unlisted, com
     assert (done.returncode, GONE.format(path=project.collections_path) in done.stderr) == (0, True)
     report = json.loads(done.stdout)
     assert (report["removed"], report["duplicates"], "orphans" in report) == (1, {}, False)
-    assert report["index"] == "left alone: the collection is not in the file any more"
+    assert report["index"] == "left alone: the collection is no longer in collections.yaml"
     assert rows(database_url, f"SELECT count(*) FROM {VECTORS}") == [(len(FEW) - 1,)]
     folder = f"{project.work_uri}resampled/things/"
     assert len([entry for page in store.pages(folder) for entry in page]) == len(FEW) - 1

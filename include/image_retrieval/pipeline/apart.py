@@ -1,4 +1,4 @@
-"""Apart: what the project writes never lies in a source, nor a source in what it deletes."""
+"""Keeps folders separate: the project never writes into a source, and no source lies in a folder that it empties."""
 
 from image_retrieval.collection import Collection, load_collections
 from image_retrieval.containment import lies_inside
@@ -17,7 +17,7 @@ PARTS = {
 
 
 def require_apart(connection: Connection, collection: Collection, settings: Settings) -> None:
-    """Raise UserError where the work folder lies in a source, of whatever collection, or a source in a part of it."""
+    """Raise UserError if the work folder lies in any source, or this collection's source in a part of it."""
     work = settings.work_uri
     for name, source in _sources(connection, collection, settings).items():
         if lies_inside(work, source):
@@ -34,7 +34,7 @@ def require_apart(connection: Connection, collection: Collection, settings: Sett
 
 
 def require_export_apart(connection: Connection, collection: Collection, uri: str, settings: Settings) -> None:
-    """Raise UserError where an export to a URI would lie in a source, or in a part of the work folder."""
+    """Raise UserError if an export to a URI would lie in a source, or in a part of the work folder."""
     for name, source in _sources(connection, collection, settings).items():
         if lies_inside(uri, source):
             raise UserError(f"{uri} lies inside the source {source} of collection {name!r}: choose another folder")
@@ -45,7 +45,7 @@ def require_export_apart(connection: Connection, collection: Collection, uri: st
 
 
 def _sources(connection: Connection, collection: Collection, settings: Settings) -> dict[str, str]:
-    """The sources of all collections, of this one as it is given."""
+    """The sources of all collections; that of this one as given here."""
     path = settings.collections_path
     known = (load_collections(path) if path.is_file() else {}) | made_collections(connection)
     return {name: entry.source for name, entry in (known | {collection.name: collection}).items()}

@@ -1,4 +1,4 @@
-"""A collection as a data set: Parquet parts in one folder, and a manifest that tells what they are."""
+"""A collection as a data set: Parquet parts in one folder, and a manifest that describes them."""
 
 import json
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ import pyarrow as pa
 from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectStore
 
-NAME = "_manifest.json"  # readers of a folder of Parquet files pass over names that begin with _
+NAME = "_manifest.json"  # readers of Parquet folders skip names that begin with _
 COLUMNS = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
@@ -38,7 +38,7 @@ def folder_of(uri: str) -> str:
 
 
 def read_manifest(store: ObjectStore, folder: str) -> dict[str, Any] | None:
-    """What a folder's manifest says; None where there is none. Raises UserError where it is no manifest."""
+    """A folder's manifest, or None if there is none. Raises UserError if the file is not a manifest."""
     uri = folder + NAME
     if not store.exists(uri):
         return None
@@ -53,10 +53,10 @@ def read_manifest(store: ObjectStore, folder: str) -> dict[str, Any] | None:
 
 
 def write_manifest(store: ObjectStore, folder: str, manifest: dict[str, Any]) -> None:
-    """Write the manifest, in place of the one that is there."""
+    """Write the manifest, replacing an existing one."""
     store.write(folder + NAME, json.dumps(manifest, ensure_ascii=False, indent=2).encode())
 
 
 def now() -> str:
-    """The time, in UTC, as the manifest has it."""
+    """The current time in UTC, in the manifest's format."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,6 +1,6 @@
-"""Drop: a collection with all that was made of it. Rows first, in one transaction, then what lies in the object store.
+"""Drop: removes a collection and everything made from it. First the rows, in one transaction, then the objects.
 
-An original is deleted where somebody asks for that only: of a collection that was made through the API.
+Originals are deleted only on request, and only those of a collection that was made through the API.
 """
 
 from dataclasses import asdict, dataclass
@@ -27,9 +27,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a collection consists of: rows by kind, vector tables, and objects that were made of its images.
+    """The contents of a collection: rows by kind, vector tables, and objects made from its images.
 
-    `originals` are those that are to go, too: none, unless asked for.
+    `originals` counts the originals to delete: none unless requested.
     """
 
     images: int
@@ -44,13 +44,13 @@ class Contents:
 
 
 def is_known(name: str, settings: Settings) -> bool:
-    """Whether the database knows a collection of that name, or files of one that was dropped."""
+    """Whether the database knows a collection of that name, or remaining files of a dropped one."""
     with connect(settings) as connection:
         return dropping.is_known(connection, name)
 
 
 def find_contents(name: str, settings: Settings, *, originals: bool = False) -> Contents:
-    """What `drop_collection` would remove. Raises UserError as that does, but for runs."""
+    """What `drop_collection` would remove. Raises the same UserErrors, except those about runs."""
     store = ObjectStore(settings)
     with connect(settings) as connection:
         pictures, *folders = _folders(connection, name, settings, originals=originals)
@@ -75,18 +75,18 @@ def drop_collection(
     patience: float = 0.0,
     seconds: float = SECONDS_FOR_A_LOCK,
 ) -> list[str]:
-    """Remove a collection's view, vectors, rows, kept pictures and work files. Returns what the store
-    refuses to delete.
+    """Remove a collection's view, vectors, rows, kept pictures and work files. Returns the URIs that the store refuses
+    to delete.
 
-    `originals`: those under its source, too. `force`: although a run seems to be under way, as one that was killed
-    does. `patience`: seconds to wait for a listing to end; `seconds`: for those who read. Killed before the rows are
-    gone it has changed nothing; later, what is left is pending: the same call, the next upkeep or a run of a collection
-    of that name removes it. Raises UserError where it would touch what is not the collection's own, and Unavailable
-    where the collection is in use.
+    `originals`: also delete the originals. `force`: even if a run seems to be under way, as a killed run does.
+    `patience`: seconds to wait for a listing to end; `seconds`: to wait for searches. If killed before the rows are
+    gone, it has changed nothing; after that, the rest is pending, and the same call, the next upkeep or a run of a
+    collection of that name removes it. Raises UserError if it would touch files that are not the collection's own, and
+    Unavailable if the collection is in use.
     """
     with connect(settings) as connection:
         if not try_lock_collection(connection, name, patience):
-            raise Unavailable(f"collection {name!r} is being listed or changed: try again when that has ended")
+            raise Unavailable(f"collection {name!r} is being listed or changed: try again later")
         for place in (work_place(settings), pictures_place(settings)):
             require_own(connection, place, ObjectStore(settings), claim=False)
         running = dropping.find_running(connection, name)
@@ -94,7 +94,7 @@ def drop_collection(
             since = f"{running.started_at:%Y-%m-%d %H:%M}"
             raise Unavailable(
                 f"run {running.run_id!r} of collection {name!r} is under way since {since}: let it end; if it was "
-                f"killed, `image-retrieval collections drop {name} --force` drops the collection nevertheless"
+                f"killed, `image-retrieval collections drop {name} --force` drops the collection anyway"
             )
         folders = _folders(connection, name, settings, originals=originals)
         dropping.forget_collection(connection, name, seconds)
@@ -105,7 +105,7 @@ def drop_collection(
 
 
 def _folders(connection: Connection, name: str, settings: Settings, *, originals: bool) -> list[str]:
-    """Folders that are to be emptied: kept pictures, work files, copies, and that of the originals where asked for."""
+    """The folders to empty: kept pictures, work files, copies, and on request the originals."""
     made = made_collections(connection).get(name)
     known = {entry.name: entry.source for entry in known_collections(connection)}
     listed = {entry.name: entry.source for entry in load_collections(settings.collections_path).values()}
@@ -116,7 +116,7 @@ def _folders(connection: Connection, name: str, settings: Settings, *, originals
     ]
     for owner, source in [*known.items(), *listed.items()]:
         _require_apart(folders, owner, source)
-    if not originals or _announced(connection, name) - set(folders):  # a drop that was broken off has asked for them
+    if not originals or _announced(connection, name) - set(folders):  # an interrupted drop has requested them
         return folders
     if made is None or name in listed:
         raise UserError(f"the originals of collection {name!r} cannot be deleted: it was not made through the API")
@@ -127,7 +127,7 @@ def _folders(connection: Connection, name: str, settings: Settings, *, originals
 
 
 def _announced(connection: Connection, name: str) -> set[str]:
-    """The folders that a drop was about to empty."""
+    """The folders that an interrupted drop still has to empty."""
     return {change.uri for change in read_pending(connection, name) if change.kind == "empty"}
 
 

@@ -1,4 +1,4 @@
-"""Whose fault it is that objects of a shard cannot be read: theirs, or the store's."""
+"""Decides whether unreadable objects of a shard are at fault themselves, or the store is."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -8,22 +8,22 @@ from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason
 from image_retrieval.objects import ObjectFault, ObjectStore, StoreUnavailable
 
-DOUBTFUL = {Reason.ACCESS_DENIED, Reason.UNREACHABLE}  # of one object or of all: keys that lost a right look the same
+DOUBTFUL = {Reason.ACCESS_DENIED, Reason.UNREACHABLE}  # one object's fault or all's: a revoked right looks the same
 UNREAD = DOUBTFUL | {Reason.NOT_FOUND, Reason.CHANGED_WHILE_READING, Reason.UNSUPPORTED_NAME, Reason.TOO_LARGE}
-PAGES = 20  # of the source's listing in which another object is looked for
+PAGES = 20  # of the source's listing that are searched for another object
 OF_A_PAGE = 3
 Row = dict[str, Any]
 
 
 class Evidence:
-    """What the rows of a shard tell; for any number of threads."""
+    """The outcome of a shard's rows. Thread-safe."""
 
     def __init__(self) -> None:
         self._refused: list[Row] = []
         self._read: Row | None = None
 
     def take(self, row: Row) -> None:
-        """Take note of a row that was worked on."""
+        """Record the outcome of a row."""
         reason = row.get("reason")
         if reason in DOUBTFUL:
             self._refused.append(row)
@@ -31,9 +31,10 @@ class Evidence:
             self._read = row
 
     def require_images_fault(self, collection: Collection, store: ObjectStore) -> None:
-        """Raise StoreUnavailable where the objects that were refused are not the only ones.
+        """Raise StoreUnavailable if the store refuses other objects, too.
 
-        Where others of the shard were read, one of them must be given again; else one of the source's other objects.
+        If objects of the shard were read before, one of them must be readable again; otherwise one of the source's
+        others.
         """
         if not self._refused:
             return
@@ -45,7 +46,7 @@ class Evidence:
             )
 
     def _others(self, collection: Collection, store: ObjectStore) -> Iterator[str]:
-        """Some objects of the source that were not refused, from several places of its listing."""
+        """Some objects of the source that were not refused, from several places in its listing."""
         refused = {row["uri"] for row in self._refused}
         for page in islice(store.pages(collection.source, follow_links=collection.follow_links), PAGES):
             taken = [

@@ -1,4 +1,4 @@
-"""Export: what a collection's view shows, as Parquet parts."""
+"""Export: writes the images of a collection's view as Parquet parts."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -21,7 +21,7 @@ from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.datasets import Span
 
 log = structlog.get_logger()
-ROWS_PER_PART = 100_000  # 400 MB of 1,024 dimensions
+ROWS_PER_PART = 100_000  # 400 MB at 1,024 dimensions
 SAME = ("collection", "model", "dimensions")
 
 
@@ -35,9 +35,8 @@ def export_collection(
 ) -> dict[str, Any]:
     """Write the searchable images of a collection, with their vectors, under a folder. Returns the manifest.
 
-    A part that is there is not written again, and a data set that is complete stays as it is. What one call writes is
-    one snapshot of the tables. Raises UserError where the collection has no view yet, and where something else lies in
-    the folder.
+    Existing parts are not written again, and a complete data set stays as it is. One call writes one snapshot of the
+    tables. Raises UserError if the collection has no view yet, or if the folder contains anything else.
     """
     store, folder = ObjectStore(settings), folder_of(uri)
     with connect(settings, snapshot=True) as connection:
@@ -67,7 +66,7 @@ def export_collection(
 def _plan(
     connection: Connection, collection: Collection, store: ObjectStore, folder: str, rows_per_part: int
 ) -> dict[str, Any]:
-    """The manifest that is there, or a new one, which cuts the images by their ids into parts."""
+    """The existing manifest, or a new one that divides the images into parts by their ids."""
     shown = datasets.find_shown(connection, collection.name)
     if shown is None:
         raise UserError(
@@ -78,13 +77,13 @@ def _plan(
     known = read_manifest(store, folder)
     if known is not None:
         if {name: known.get(name) for name in SAME} != what:
-            raise UserError(f"{folder} holds a data set of another collection or model: choose another folder")
+            raise UserError(f"{folder} contains a data set of another collection or model: choose another folder")
         return known
     if any(store.pages(folder, missing_ok=True)):
         raise UserError(f"{folder} is not empty and has no manifest of a data set: choose another folder")
     vectors = VectorSpace(collection.name, shown.model).vector_table
     spans = datasets.plan_parts(connection, vectors, rows_per_part)
-    spans = spans or [Span(0, -1)]  # a data set without rows is one, too
+    spans = spans or [Span(0, -1)]  # an empty data set has one part, too
     parts = [{"file": f"part-{number:05}.parquet", **asdict(span)} for number, span in enumerate(spans)]
     manifest = {**what, "complete": False, "parts": parts}
     write_manifest(store, folder, manifest)
@@ -92,8 +91,8 @@ def _plan(
 
 
 def _tables(connection: Connection, vectors: str, part: dict[str, Any], dimensions: int) -> Iterator[pa.Table]:
-    """The rows of a part, as many at a time as a row group has."""
-    row = np.dtype([("head", ">i2", 2), ("vector", ">f2", (dimensions,))])  # what halfvec_send writes
+    """The rows of a part, one row group at a time."""
+    row = np.dtype([("head", ">i2", 2), ("vector", ">f2", (dimensions,))])  # the format of halfvec_send
     for rows in datasets.read_part(connection, vectors, Span(part["first"], part["last"]), VECTORS_PER_GROUP):
         columns = dict(zip(COLUMNS.names, zip(*rows, strict=True), strict=True))
         values = np.frombuffer(b"".join(columns.pop("image_embedding")), row)["vector"].astype(np.float32)

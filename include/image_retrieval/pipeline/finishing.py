@@ -1,4 +1,4 @@
-"""Index and report: what ends a run."""
+"""Index and report: the last stages of a run."""
 
 import time
 from typing import cast
@@ -22,21 +22,21 @@ log = structlog.get_logger()
 
 
 class FinishedRun(RunReport, total=False):
-    """A run's report, and the shards that are missing; of a run that is not known nothing but its names and state."""
+    """A run's report, and its missing shards; an unknown run has only its names and state."""
 
     missing_shards: list[int]
 
 
 def run_is_known(collection: Collection, run_id: str, settings: Settings) -> bool:
-    """Whether the run's listing came through."""
+    """Whether the run's listing was committed."""
     with connect(settings) as connection:
         return runs.read_run(connection, collection.name, run_id) is not None
 
 
 def index_vectors(collection: Collection, run_id: str, settings: Settings) -> None:
-    """Show the vectors in `images.<collection>` and keep their index right.
+    """Show the vectors in `images.<collection>`, and build or rebuild their index if needed.
 
-    A view that shows another model's vectors goes on doing so until this model's are complete.
+    If the view shows another model's vectors, it keeps them until this model's are complete.
     """
     started = time.monotonic()
     declared = collection
@@ -51,7 +51,7 @@ def index_vectors(collection: Collection, run_id: str, settings: Settings) -> No
         known = vector_tables.lock_view(connection, collection)
         if models.current(connection, declared).model.name == (run and run["model"]) == collection.model.name:
             shown = vector_tables.show_in_view(connection, collection, model.dimensions, complete=complete)
-        else:  # a switch came meanwhile
+        else:  # a switch replaced the model meanwhile
             shown = known.model if known else "nothing"
         seconds = time.monotonic() - started
         runs.set_index_seconds(connection, collection.name, run_id, seconds)
@@ -59,16 +59,16 @@ def index_vectors(collection: Collection, run_id: str, settings: Settings) -> No
 
 
 def measure_recall(collection: Collection, settings: Settings) -> None:
-    """Measure how much of the exact answer searches find, and raise `ef_search` until that is as wanted."""
+    """Measure the recall of searches, and raise `ef_search` until it reaches the collection's target."""
     with connect(settings) as connection:
         collection = models.shown(connection, collection)
     ensure_recall(collection, settings)
 
 
 def finish_run(collection: Collection, run_id: str, settings: Settings) -> FinishedRun:
-    """Close `retrieval.run` and return what it says; the state is `failed` where a shard is missing.
+    """Close the run in `retrieval.run` and return its report; the state is `failed` if a shard is missing.
 
-    Of the files that pass between tasks those of this run stay, and those of runs that are under way; the rest goes.
+    The work files of this run and of runs under way stay; those of other runs are deleted.
     """
     with connect(settings) as connection:
         missing = runs.missing_shards(connection, collection.name, run_id)
@@ -84,7 +84,7 @@ def finish_run(collection: Collection, run_id: str, settings: Settings) -> Finis
 
 
 def fail_run(collection: Collection, run_id: str, settings: Settings) -> None:
-    """Close a run that ended early in `retrieval.run`, where it is there and still open. Its files stay."""
+    """Close an aborted run in `retrieval.run`, if it exists and is still open. Its files stay."""
     with connect(settings) as connection:
         runs.fail_run(connection, collection.name, run_id)
 
@@ -95,5 +95,5 @@ def _clear_work(collection: Collection, kept_runs: list[str], settings: Settings
     for page in store.pages(collection_folder(settings.work_uri, collection.name), missing_ok=True):
         try:
             store.delete([entry.uri for entry in page if not entry.uri.startswith(kept)])
-        except NotDeleted as error:  # the run itself came through; the next one tries again
-            log.warning("work files of former runs stay", cause=str(error))
+        except NotDeleted as error:  # the run itself succeeded; the next one tries again
+            log.warning("work files of former runs were not deleted", cause=str(error))

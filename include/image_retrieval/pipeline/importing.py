@@ -1,4 +1,4 @@
-"""Import: vectors that were made elsewhere, from Parquet, into a collection."""
+"""Import: loads vectors that were made elsewhere from Parquet into a collection."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,9 +25,9 @@ from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.indexing import ensure_index
 from image_retrieval.store.locks import lock_collection
 
-EXAMPLES = 10  # bad rows that are named; the others are counted
-UNIT = 2**-10  # how far from 1 half precision may leave a vector's length
-# columns that a data set may have, and what `retrieval.image` calls them
+EXAMPLES = 10  # bad rows that are named; the others are only counted
+UNIT = 2**-10  # the largest deviation from length 1 that half precision causes
+# columns that a data set may have, and their names in `retrieval.image`
 FACTS = {
     **{name: name for name in ("sha256", "width", "height", "format", "phash", "captured_at")},
     "resampled_image_path": "resampled_uri",
@@ -45,11 +45,11 @@ def import_collection(
     model: str | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
-    """Load a data set's vectors into a collection, all or nothing; rows that cannot be used are left out and counted.
+    """Load a data set's vectors into a collection, all or nothing. Unusable rows are left out and counted.
 
-    Returns counts of `rows`, `written`, `unchanged` and `rejected` (by reason), and `examples` of what was rejected.
-    `model` names the model that made them where the data set does not tell. Raises UserError where that is not the
-    collection's own, and where the data set as a whole does not fit.
+    Returns counts of `rows`, `written`, `unchanged` and `rejected` (by reason), and `examples` of rejected rows.
+    `model` names the model that made the vectors if the data set does not say so. Raises UserError if it is not the
+    collection's own, or if the data set as a whole does not fit.
     """
     with connect(settings) as connection:
         collection = models.current(connection, collection)
@@ -101,22 +101,22 @@ def _require_model(
         raise UserError(f"{uri} does not say which model made its vectors: name it with --model")
     if told != collection.model.name:
         raise UserError(
-            f"the vectors of {uri} are of model {told!r}, and collection {collection.name!r} has "
+            f"the vectors of {uri} were made by model {told!r}, but collection {collection.name!r} has "
             f"{collection.model.name!r}: they are not comparable"
         )
     if manifest is None:
         return
     if not manifest["complete"]:
-        raise UserError(f"{uri} is not complete: run the export that writes it again")
+        raise UserError(f"{uri} is not complete: run its export again")
     if manifest["dimensions"] != dimensions:
         raise UserError(
-            f"the vectors of {uri} have {manifest['dimensions']} dimensions, and those of model "
+            f"the vectors of {uri} have {manifest['dimensions']} dimensions, but those of model "
             f"{collection.model.name!r} {dimensions}: they are not comparable"
         )
 
 
 def _record_digest(connection: Connection, collection: Collection, manifest: dict[str, Any] | None, uri: str) -> None:
-    """Hold the collection's model to the digest that a data set tells."""
+    """Record the data set's digest for the collection's model, or compare it with the recorded one."""
     digest = manifest["model"].get("digest") if manifest is not None else None
     if digest is None:
         return
@@ -131,7 +131,7 @@ def _record_digest(connection: Connection, collection: Collection, manifest: dic
 
 
 def _files(store: ObjectStore, uri: str, manifest: dict[str, Any] | None) -> list[str]:
-    """The Parquet files of a data set. Raises UserError where there is none."""
+    """The Parquet files of a data set. Raises UserError if there are none."""
     if uri.endswith(".parquet"):
         return [uri]
     if manifest is not None:
@@ -143,7 +143,7 @@ def _files(store: ObjectStore, uri: str, manifest: dict[str, Any] | None) -> lis
 
 
 def _batches(store: ObjectStore, files: list[str]) -> Iterator[tuple[str, int, pa.Table]]:
-    """Each file's rows in batches, with the file and the number of the first row in it, from 0."""
+    """Each file's rows in batches, each with its file and the number of its first row there, from 0."""
     for uri in files:
         try:
             with reading(store, uri) as file:
@@ -163,7 +163,7 @@ def _batches(store: ObjectStore, files: list[str]) -> Iterator[tuple[str, int, p
 def _usable(
     connection: Connection, collection: Collection, batch: pa.Table, dimensions: int, bad: Bad
 ) -> tuple[pa.Table, pa.ChunkedArray]:
-    """Of a batch, the images that can be loaded with what is known of them, and their vectors, of length 1."""
+    """The loadable images of a batch with their known facts, and their vectors, of length 1."""
     numbers, vectors = _vectors(batch["image_embedding"], dimensions, bad)
     paths = np.asarray(batch["image_path"].cast(pa.string()).to_pylist(), object)[numbers]
     told = np.array([path is not None and "\0" not in path for path in paths], bool)
@@ -175,7 +175,7 @@ def _usable(
     rows = datasets.find_offered(connection, collection.name, offered)
     chosen = np.array([row["number"] for row in rows], np.int64)
     lost = np.setdiff1d(np.arange(len(paths)), chosen)
-    bad(f"is no object of {collection.source}, or was given before", numbers[lost])
+    bad(f"is not an object of {collection.source}, or came before", numbers[lost])
     known = pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in loading.COLUMNS.items()})
     images = _with_facts(known, batch.take(pa.array(numbers[chosen])))
     values = pa.array(vectors[chosen].reshape(-1))
@@ -183,7 +183,7 @@ def _usable(
 
 
 def _with_facts(known: pa.Table, told: pa.Table) -> pa.Table:
-    """What is known of the images, and before it what the data set tells."""
+    """The facts of the images; those of the data set take precedence over the known ones."""
     for name in set(FACTS) & set(told.column_names):
         position = known.column_names.index(FACTS[name])
         kind = known.schema.field(position).type
@@ -196,7 +196,7 @@ def _with_facts(known: pa.Table, told: pa.Table) -> pa.Table:
 
 
 def _vectors(column: pa.ChunkedArray, dimensions: int, bad: Bad) -> tuple[Any, Vectors]:
-    """The rows whose vectors can be used, and these, of length 1."""
+    """The rows with usable vectors, and their vectors, of length 1."""
     kind = column.type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
         raise UserError(f"column image_embedding holds {kind}, not lists of numbers: see docs/dataset.md")
@@ -205,7 +205,7 @@ def _vectors(column: pa.ChunkedArray, dimensions: int, bad: Bad) -> tuple[Any, V
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise UserError(f"column image_embedding holds {kind}, not lists of numbers: see docs/dataset.md") from None
     fits = pc.fill_null(pc.equal(pc.list_value_length(lists), dimensions), False).to_numpy(zero_copy_only=False)
-    bad(f"has not {dimensions} dimensions", np.flatnonzero(~fits))
+    bad(f"does not have {dimensions} dimensions", np.flatnonzero(~fits))
     numbers = np.flatnonzero(fits)
     values = lists.take(pa.array(numbers)).flatten().to_numpy(zero_copy_only=False).reshape(-1, dimensions)
     finite = np.isfinite(values).all(axis=1)
@@ -213,7 +213,7 @@ def _vectors(column: pa.ChunkedArray, dimensions: int, bad: Bad) -> tuple[Any, V
     numbers, values = numbers[finite], values[finite].astype(np.float32)
     lengths = np.linalg.norm(values.astype(np.float64), axis=1)
     long = lengths > 0
-    bad("has no length", numbers[~long])
+    bad("has only zeros", numbers[~long])
     numbers, values, lengths = numbers[long], values[long], lengths[long]
     scale = np.where(np.abs(lengths - 1) > UNIT, lengths, 1.0)
     return numbers, (values / scale[:, None]).astype(np.float32)

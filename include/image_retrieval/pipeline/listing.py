@@ -1,4 +1,4 @@
-"""List: what is in the bucket and not in the table, cut into shards."""
+"""List: finds what is in the bucket and not in the table, and divides it into shards."""
 
 import math
 import re
@@ -36,7 +36,7 @@ PLAIN_KEY = re.compile(r"((?:[^/.][^/]*/)*[^/.][^/]*)\.[^/.]+")  # no part begin
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """How many objects are in the temporary table `listed`, and those that cannot be."""
+    """The number of objects in the temporary table `listed`, and those that it cannot hold."""
 
     count: int
     unsupported: list[Unsupported]
@@ -52,13 +52,12 @@ def list_images(
     shard_size: int | None = None,
     dry_run: bool = False,
 ) -> RunPlan:
-    """Compare the bucket with the table, mark what is gone, and write a manifest per shard of what is due.
+    """Compare the bucket with the table, mark missing images as deleted, and write a manifest per shard of due images.
 
     A run of that name that is still running keeps its plan. While a switch to another model is open, each shard is
-    there twice, the second time under that model. `full` takes every image again, `requeue` every one that was
-    rejected, its attempts counted afresh; `dry_run` leaves no trace.
-    Raises UserError where more images are gone than the collection's deletion limit allows, where the work folder lies
-    inside a source, and where it is another project's.
+    planned twice, the second time under that model. `full` includes every image, and `requeue` every rejected one, with
+    its attempts reset; `dry_run` writes nothing. Raises UserError if more images are missing than the collection's
+    deletion limit allows, if the work folder lies inside a source, or if it belongs to another project.
     """
     started = time.monotonic()
     store = ObjectStore(settings)
@@ -68,7 +67,7 @@ def list_images(
         lock_collection(connection, collection.name)
         known = runs.find_plan(connection, collection.name, run_id)
         if known is not None:
-            log.info("keeps the plan of this run", **asdict(known))
+            log.info("the run keeps its plan", **asdict(known))
             return known
         if not dry_run:
             finish_pending(connection, collection.name, settings, anew=True)
@@ -79,7 +78,7 @@ def list_images(
         found = compare(connection, collection, store, run_id=run_id, full=full, requeue=requeue)
         due = found.new + found.changed
         size = shard_size or collection.shard_size
-        if full:  # takes everything, in larger shards if need be: what it left would not be due at the next run
+        if full:  # plans everything, in larger shards if needed: the rest would not be due at the next run
             size = max(size, math.ceil(due / collection.max_shards))
         shards = min(collection.max_shards, math.ceil(due / size))
         plan = replace(found, shards=shards, left_over=max(0, due - shards * size))
@@ -100,26 +99,26 @@ def list_images(
                 also=also.model.name if also else None,
                 seconds=time.monotonic() - started,
             )
-            if not plan.shards:  # else what embeds them compares the digest
+            if not plan.shards:  # otherwise `embed` compares the digest
                 follow_model(connection, collection, settings)
-    log.info("would do" if dry_run else "listed", **asdict(plan), seconds=round(time.monotonic() - started, 2))
+    log.info("planned (dry run)" if dry_run else "listed", **asdict(plan), seconds=round(time.monotonic() - started, 2))
     return plan
 
 
 def require_ready(
     connection: Connection, collection: Collection, store: ObjectStore, settings: Settings, *, claim: bool = True
 ) -> None:
-    """Raise UserError where a run of a collection of the file would meet another's images, files or pictures."""
+    """Raise UserError if a run of a listed collection would touch the images, files or pictures of another one."""
     require_apart(connection, collection, settings)
     require_declared(connection, collection)
     require_own(connection, work_place(settings), store, claim=claim)
 
 
 def require_declared(connection: Connection, collection: Collection) -> None:
-    """Raise UserError where a collection of the file has the name of one that was made through the API."""
+    """Raise UserError if an entry of collections.yaml has the name of a collection made through the API."""
     if made_collection(connection, collection.name):
         raise UserError(
-            f"collection {collection.name!r} was made through the API, and an entry of collections.yaml has its name: "
+            f"collection {collection.name!r} of collections.yaml has the name of one that was made through the API: "
             "give the entry another name, or drop the collection through the API first"
         )
 
@@ -133,9 +132,9 @@ def compare(
     full: bool = False,
     requeue: bool = False,
 ) -> RunPlan:
-    """Bring `retrieval.image` in step with the bucket, and put what is to be embedded into the temporary table `due`.
+    """Update `retrieval.image` to match the bucket, and put the images to embed into the temporary table `due`.
 
-    Returns what it found, without shards. Raises UserError where too much is gone.
+    Returns the plan without shards. Raises UserError if too many images are missing.
     """
     listings.prepare_session(connection)
     listed = copy_listing(connection, collection, store)
@@ -165,9 +164,9 @@ def compare(
 
 
 def copy_listing(connection: Connection, collection: Collection, store: ObjectStore) -> Listed:
-    """Stream the source's pages into the temporary table `listed`, each object once: as it was last modified.
+    """Stream the source's pages into the temporary table `listed`, each object once, in its latest version.
 
-    Raises UserError where the source cannot be listed completely.
+    Raises UserError if the source cannot be listed completely.
     """
     count, last, ordered = 0, "", True
     unsupported: dict[str, Unsupported] = {}
@@ -188,14 +187,14 @@ def copy_listing(connection: Connection, collection: Collection, store: ObjectSt
                 count += 1
                 ordered = ordered and uri > last
                 last = uri
-    if not ordered:  # in order, nothing is there twice
+    if not ordered:  # an ordered listing has no object twice
         count -= listings.forget_repeated(connection)
     listings.analyse_listed(connection)
     return Listed(count, list(unsupported.values()))
 
 
 def _is_marker(entry: StoredObject) -> bool:
-    """Whether this is how an S3 store notes that there is a folder."""
+    """Whether this object only marks a folder in an S3 store."""
     return not entry.size and (not entry.key or entry.key.endswith("/"))
 
 
@@ -207,7 +206,7 @@ def listed_row(entry: StoredObject, collection: Collection) -> ListedRow:
 
 
 def _without_suffix(key: str) -> str:
-    plain = PLAIN_KEY.fullmatch(key)  # a tenth of the time that a path takes
+    plain = PLAIN_KEY.fullmatch(key)  # ten times as fast as a path
     if plain:
         return plain[1]
     path = PurePosixPath(key)
@@ -215,7 +214,7 @@ def _without_suffix(key: str) -> str:
 
 
 def _require_few_gone(collection: Collection, listed: int, found: Differences) -> None:
-    """Raise UserError where more images are gone than the collection allows."""
+    """Raise UserError if more images are missing than the collection allows."""
     known = listed - found.added + found.gone
     allowed = math.ceil(round(collection.deletion_limit * known, 6))
     if found.gone > allowed:
@@ -227,7 +226,7 @@ def _require_few_gone(collection: Collection, listed: int, found: Differences) -
 
 
 def _other_model(connection: Connection, collection: Collection) -> Collection | None:
-    """The collection under the model that an open switch brings in."""
+    """The collection under the target model of an open switch."""
     found = switches.find_open(connection, collection.name)
     if found is None or found.to_model == collection.model.name:
         return None
@@ -235,7 +234,7 @@ def _other_model(connection: Connection, collection: Collection) -> Collection |
 
 
 def _of_model(connection: Connection, collection: Collection, settings: Settings) -> dict[str, str]:
-    """Make the model's row and vector table where they are missing; returns the facts for its manifests."""
+    """Create the model's row and vector table if they are missing. Returns the metadata for its manifests."""
     model = describe(model_folder(collection.model.source, collection.model.revision, settings, weights=False))
     digest = models.register_model(connection, collection, model)
     vector_tables.ensure_vector_table(connection, collection, model.dimensions)
@@ -243,7 +242,7 @@ def _of_model(connection: Connection, collection: Collection, settings: Settings
 
 
 def manifest_facts(collection: Collection, model: ModelDescription, digest: str | None) -> dict[str, str]:
-    """A manifest's metadata: what a shard must know of its model."""
+    """A manifest's metadata: what a shard must know about its model."""
     width, height = collection.resample.target_size or model.size
     return {"width": str(width), "height": str(height), **({"digest": digest} if digest else {})}
 
@@ -251,7 +250,7 @@ def manifest_facts(collection: Collection, model: ModelDescription, digest: str 
 def write_manifests(
     batches: Iterable[list[dict[str, Any]]], layout: pa.Schema, first: Shard, settings: Settings, facts: dict[str, str]
 ) -> None:
-    """Write a manifest per batch of rows: those of a run's shards, from the first on."""
+    """Write the manifests of a run's shards, one per batch of rows."""
     store = ObjectStore(settings)
     for number, rows in enumerate(batches, first.number):
         manifest = replace(first, number=number).files(settings.work_uri).manifest

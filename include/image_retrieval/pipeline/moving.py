@@ -1,4 +1,4 @@
-"""Move: a model's files to another place."""
+"""Follows a model whose files have moved."""
 
 from image_retrieval.collection import Collection
 from image_retrieval.models.digest import digest_of
@@ -9,9 +9,9 @@ from image_retrieval.store.connection import Connection
 
 
 def follow_model(connection: Connection, collection: Collection, settings: Settings) -> None:
-    """Record where the collection's model lies now, where it is known elsewhere and nothing is about to load it.
+    """Record the current place of the collection's model, if it has moved and nothing is about to load it.
 
-    Fetches its weights for that, once. Raises UserError where they are not those that made its vectors.
+    Fetches its weights once to compare them. Raises UserError if they are not those that made its vectors.
     """
     if not models.has_moved(connection, collection):
         return

@@ -1,4 +1,4 @@
-"""Names: which the tables can hold, and those of the pictures that are kept."""
+"""Names: which ones the tables can hold, and those of kept pictures."""
 
 import hashlib
 import re
@@ -8,21 +8,21 @@ from image_retrieval.objects import local_path, split_s3
 from image_retrieval.settings import Settings
 from image_retrieval.shards import KEPT_FOLDER, folder_in
 
-LONGEST = 2500  # bytes of a URI: an entry of a B-tree takes 2,704, with the collection's name and what is around them
+LONGEST = 2500  # bytes of a URI: a B-tree entry has at most 2,704, with the collection's name and overhead
 LONGEST_NAME = 255  # bytes of a name in a folder
 LONGEST_PATH = 4095  # bytes of a path
 LONGEST_KEY = 1024  # bytes of an S3 key
 MARK = "#sha256:"  # ends the text of a URI that no table can hold, with a hash of its bytes
 HASH = 32  # hexadecimal digits
 HEAD = 100  # bytes that a shortened name keeps
-# what a path would not keep as it is, and what could be taken for a name that was escaped or shortened
+# names that a path would change, and names that look like escaped or shortened ones
 ODD_ID = re.compile(r"(?:^|/)\.?(?:/|$)|%2E%2E/|~[0-9a-f]{32}$|\0")
 MARKED = re.compile(rf"{MARK}[0-9a-f]{{{HASH}}}$")
 SHORTENED = re.compile(r"[^/]*~([0-9a-f]{32})")
 
 
 def fault_of(uri: str) -> str | None:
-    """Why no table can hold this URI, in words; None where it can."""
+    """Why no table can hold this URI, or None if one can."""
     if uri.isascii() and len(uri) <= LONGEST and "\0" not in uri and MARK not in uri:
         return None
     try:
@@ -32,14 +32,14 @@ def fault_of(uri: str) -> str | None:
     if "\0" in uri:
         return "its name holds a NUL character"
     if MARKED.search(uri):
-        return f"its name ends in {MARK} and {HASH} digits, as names that no table can hold are reported"
+        return f"its name ends in {MARK} and {HASH} digits, which is reserved for names that no table can hold"
     return f"its URI has {size} bytes, over the limit of {LONGEST}" if size > LONGEST else None
 
 
 def as_text(uri: str) -> str:
-    """A URI that has a fault, as the tables can hold it: its beginning with escapes and a hash; no two are alike.
+    """A faulty URI in a form that the tables can hold: its beginning with escapes, and a hash. It is unique.
 
-    A URI without a fault never ends so.
+    A valid URI never ends like this.
     """
     raw = uri.encode("utf-8", "surrogateescape")
     text = raw.decode("utf-8", "backslashreplace").replace("\0", r"\x00")
@@ -55,9 +55,9 @@ def pictures_folder(collection: str, settings: Settings) -> str:
 
 
 def resampled_uri(collection: Collection, image_id: str, settings: Settings) -> str:
-    """Where an image's resampled picture lies, beside the others of its collection.
+    """The URI of an image's resampled picture.
 
-    An id that its store would not take as a name, or not as it is, gives way to its beginning and a hash.
+    If the store would refuse or change the id as a name, the name is the beginning of the id and a hash.
     """
     folder = pictures_folder(collection.name, settings)
     ending = f"_resample{collection.resample.suffix}"
@@ -69,12 +69,12 @@ def resampled_uri(collection: Collection, image_id: str, settings: Settings) -> 
 
 
 def hash_of(image_id: str) -> str:
-    """What stands for an id in a name that does not hold it."""
+    """The hash that replaces an id in a shortened name."""
     return hashlib.sha256(image_id.encode()).hexdigest()[:32]
 
 
 def ids_of(name: str) -> tuple[str, str, str | None]:
-    """What a picture's name (without its ending) says of its id: as written, unescaped, and its hash if it has one."""
+    """The possible ids for a picture's name without suffix: as written, unescaped, and the hash if it has one."""
     shortened = SHORTENED.fullmatch(name)
     return name, name.replace("%2E%2E/", "../"), shortened[1] if shortened else None
 
@@ -91,5 +91,5 @@ def _parts_fit(uri: str) -> bool:
 
 
 def _cut(text: str, size: int) -> str:
-    """The first characters of a text, up to so many bytes."""
+    """The first characters of a text, at most `size` bytes."""
     return text.encode()[:size].decode(errors="ignore")

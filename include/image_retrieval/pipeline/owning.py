@@ -1,8 +1,8 @@
-"""Own: folders that are one project's alone, marked with its id.
+"""Folders that belong to one project alone, marked with its id.
 
-Two projects that wrote to one folder would take each other's pictures for orphans, and remove them. The first one that
-writes there leaves its mark, by a conditional write where the store has one; since a store may take no notice of the
-condition, the mark is read back, and read again before anything is deleted.
+If two projects wrote to one folder, each would take the other's pictures for orphans and remove them. The first project
+that writes there leaves its mark, by a conditional write if the store has one. Since a store may ignore the condition,
+the mark is read back, and read again before anything is deleted.
 """
 
 import json
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder that is one project's alone: the setting that names it, its URI, and the mark in it."""
+    """A folder that belongs to one project: the setting that names it, its URI, and the name of its mark."""
 
     setting: str
     uri: str
@@ -37,19 +37,19 @@ class Place:
 
 
 def work_place(settings: Settings) -> Place:
-    """Where files of runs and resampled pictures lie."""
+    """The folder of run files and resampled pictures."""
     return Place("IMAGE_RETRIEVAL_WORK_URI", settings.work_uri, WORK_MARK)
 
 
 def pictures_place(settings: Settings) -> Place:
-    """Where the originals of collections that were made through the API lie."""
+    """The folder of the originals of collections made through the API."""
     return Place("IMAGE_RETRIEVAL_SERVICE_SOURCE_URI", settings.service_source_uri, PICTURES_MARK)
 
 
 def require_own(connection: Connection, place: Place, store: ObjectStore, *, claim: bool = True) -> None:
-    """Mark a folder as this project's, unless it is marked; without `claim` it may stay without a mark.
+    """Mark a folder as this project's unless it is marked; without `claim`, an unmarked folder stays unmarked.
 
-    Raises UserError where it is another project's.
+    Raises UserError if it belongs to another project.
     """
     project = project_id(connection)
     owner = owner_of(place, store)
@@ -58,33 +58,33 @@ def require_own(connection: Connection, place: Place, store: ObjectStore, *, cla
         owner = owner_of(place, store)
     if owner not in (None, project):
         raise UserError(
-            f"{place.setting} {place.uri} is the folder of another project, whose database has the id {owner}, and not "
-            f"{project}: give this one another folder; if it takes that project's place: `image-retrieval take-over`"
+            f"{place.setting} {place.uri} belongs to another project, whose database has the id {owner}, not "
+            f"{project}: choose another folder or, if this project replaces that one, run `image-retrieval take-over`"
         )
 
 
 def take_over(connection: Connection, place: Place, store: ObjectStore) -> bool:
-    """Mark a folder that is another project's as this one's. Returns whether it was."""
+    """Mark another project's folder as this one's. Returns whether it belonged to another."""
     try:
         if owner_of(place, store) in (None, project_id(connection)):
             return False
     except UserError as error:
-        log.warning("a mark that tells nothing is written anew", reason=str(error))
+        log.warning("replacing an unreadable mark", reason=str(error))
     store.write(place.mark_uri, _text(project_id(connection)))
     return True
 
 
 def owner_of(place: Place, store: ObjectStore) -> str | None:
-    """The id of the project that has marked a folder, None where none has. Raises UserError for a broken mark."""
+    """The id of the project that has marked a folder, or None. Raises UserError for a broken mark."""
     if not store.exists(place.mark_uri):
         return None
     try:
         return str(json.loads(store.read(place.mark_uri))["project"])
     except ObjectFault as error:
-        raise UserError(f"{place.mark_uri}, which says whose folder it is, cannot be read: {error}") from None
+        raise UserError(f"{place.mark_uri}, which names the folder's project, cannot be read: {error}") from None
     except (ValueError, LookupError, TypeError):
         raise UserError(
-            f"{place.mark_uri} does not say whose folder it is: `image-retrieval take-over` writes it again"
+            f"{place.mark_uri} does not name the folder's project: `image-retrieval take-over` writes it again"
         ) from None
 
 

@@ -1,8 +1,8 @@
-"""What must change in the object store together with the tables, and how it is finished where it was broken off.
+"""Changes of the object store that belong to changes of the tables, and how interrupted ones are finished.
 
-No transaction spans both. So a change of the store is announced in `retrieval.pending` before it is made, and taken out
-with the rows that belong to it, or once it is done. What is found there by whoever next has the collection's lock was
-broken off: a process was killed, a connection broke, the store did not answer.
+No transaction spans both. So a change of the store is announced in `retrieval.pending` before it is made, and removed
+there together with its rows, or once it is done. An entry that the next holder of the collection's lock finds there was
+interrupted: a process was killed, a connection broke, or the store did not answer.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 def former_folder(work_uri: str, collection: str) -> str:
-    """The folder of the copies of what is being overwritten of a collection, ending in `/`."""
+    """The folder of copies of a collection's objects that are being overwritten, ending in `/`."""
     return folder_in(work_uri, FORMER_FOLDER, collection)
 
 
@@ -39,9 +39,9 @@ def former_folder(work_uri: str, collection: str) -> str:
 def replacing(
     connection: Connection, collection: str, objects: dict[str, bytes], settings: Settings
 ) -> Iterator[ObjectStore]:
-    """Objects that the block writes, by URI, come to be with the transaction of the connection or not at all.
+    """The block's writes to these URIs take effect together with the connection's transaction, or not at all.
 
-    That transaction holds the collection's lock. What lay there is copied first. Whoever has committed calls `settle`.
+    The transaction holds the collection's lock. Existing objects are copied first. Call `settle` after the commit.
     """
     store = ObjectStore(settings)
     folder = former_folder(settings.work_uri, collection)
@@ -55,7 +55,7 @@ def replacing(
         )
         for uri, data in objects.items()
     ]
-    with connect(settings) as aside:  # which commits while the transaction goes on
+    with connect(settings) as aside:  # commits while the transaction is still open
         for change in changes:
             announce(aside, change)
     for change in changes:
@@ -69,17 +69,17 @@ def replacing(
 
 
 def finish_pending(connection: Connection, collection: str, settings: Settings, *, anew: bool = False) -> list[str]:
-    """Carry out or take back what was broken off of a collection. Returns the URIs that the store refused.
+    """Complete or undo a collection's interrupted changes. Returns the URIs that the store refused.
 
-    For those whose transaction, that of the connection, holds the collection's lock. `anew`: the collection is made
-    anew, so of its former folders what cannot be emptied now is left to be found as orphans. Raises UserError where the
-    store fails as a whole.
+    The connection's transaction must hold the collection's lock. `anew`: the collection is being created again, so
+    files in its former folders that cannot be deleted now are left, and are found as orphans later. Raises UserError if
+    the store fails as a whole.
     """
     if not read_pending(connection, collection):
         return []
     store, left = ObjectStore(settings), []
-    with session(settings) as aside:  # what is done must stay done, whatever becomes of the transaction
-        changes = read_pending(aside, collection)  # without those that the transaction itself has announced
+    with session(settings) as aside:  # finished changes stay finished even if the transaction is rolled back
+        changes = read_pending(aside, collection)  # does not see announcements of the open transaction
         for change in changes:
             refused = _finish(change, store)
             if refused:
@@ -89,12 +89,12 @@ def finish_pending(connection: Connection, collection: str, settings: Settings, 
                 left += refused
             if not refused or (anew and change.kind == "empty"):
                 forget_pending(aside, change)
-    log.info("finished what was pending", changes=len(changes), left=len(left))
+    log.info("finished pending changes", changes=len(changes), left=len(left))
     return left
 
 
 def settle(collection: str, settings: Settings) -> list[str]:
-    """Finish what is pending of a collection; whoever holds its lock meanwhile does so. Returns as `finish_pending`."""
+    """Finish a collection's pending changes, or leave them to the holder of its lock. Returns as `finish_pending`."""
     with connect(settings) as connection:
         if not try_lock_collection(connection, collection, 0):
             return []
@@ -103,25 +103,25 @@ def settle(collection: str, settings: Settings) -> list[str]:
 
 @contextmanager
 def settling(collection: str, settings: Settings) -> Iterator[None]:
-    """Finish what the block leaves pending, whether it ends well or not."""
+    """Finish what the block leaves pending, whether it succeeds or fails."""
     try:
         yield
     finally:
         try:
             settle(collection, settings)
         except (UserError, DatabaseError) as error:
-            log.warning("something is left to the next upkeep", collection=collection, error=str(error))
+            log.warning("pending changes are left to the next upkeep", collection=collection, error=str(error))
 
 
 def settle_all(settings: Settings) -> list[str]:
-    """Finish what is pending of any collection, dropped ones among them. Returns the URIs that are left."""
+    """Finish the pending changes of all collections, including dropped ones. Returns the URIs that are left."""
     with connect(settings) as connection:
         names = collections_with_pending(connection)
     return [uri for name in names for uri in settle(name, settings)]
 
 
 def _finish(change: Pending, store: ObjectStore) -> list[str]:
-    """Returns the URIs that could not be deleted."""
+    """Finish one change. Returns the URIs that could not be deleted."""
     try:
         match change.kind:
             case "write":
@@ -139,7 +139,7 @@ def _take_back(change: Pending, store: ObjectStore) -> list[str]:
     if change.former_uri is None:
         is_ours = store.exists(change.uri) and hashlib.sha256(store.read(change.uri)).hexdigest() == change.sha256
         return store.try_delete([change.uri]) if is_ours else []
-    if not store.exists(change.former_uri):  # so nothing was written, or it was taken back already
+    if not store.exists(change.former_uri):  # nothing was written, or it was undone already
         return []
     store.write(change.uri, store.read(change.former_uri))
     return store.try_delete([change.former_uri])
@@ -157,5 +157,5 @@ def _empty(folder: str, store: ObjectStore) -> list[str]:
         uri for page in store.pages(folder, missing_ok=True) for uri in store.try_delete([entry.uri for entry in page])
     ]
     if not left:
-        store.delete_under(folder)  # the folders of this machine, which are empty
+        store.delete_under(folder)  # the empty folders of a local store
     return left

@@ -1,6 +1,6 @@
-"""What is searched for: pictures and texts as vectors, several of them as one, and scores as similarities.
+"""Queries: turns pictures and texts into vectors, combines several into one, and converts scores to similarities.
 
-A query picture goes the way of a stored one: same decoding, same resampling, same model; a text by the text side.
+A query picture is decoded, resampled and embedded like a stored one; a text is embedded by the model's text side.
 """
 
 import math
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from image_retrieval.models.towers import ImageTower
 
 Vector = NDArray[np.float32]
-LEAST_LENGTH = 1e-3  # of a sum of unit vectors: below it rounding decides its direction
+LEAST_LENGTH = 1e-3  # of a sum of unit vectors: below it, rounding decides the direction
 
 
 class TermsCancel(UserError):
-    """The terms of a search add up to nothing."""
+    """The terms of a search cancel each other out."""
 
 
 def weighted_sum(terms: Sequence[tuple[Vector, float]]) -> Vector:
-    """The sum of vectors (dimensions,), each brought to length 1 and multiplied by its weight; itself of length 1.
+    """The weighted sum of vectors (dimensions,), each scaled to length 1 first; the sum is scaled to length 1, too.
 
-    Raises TermsCancel where they cancel each other out.
+    Raises TermsCancel if they cancel each other out.
     """
     total: Vector = np.sum([np.float32(weight / np.linalg.norm(vector)) * vector for vector, weight in terms], axis=0)
     length = float(np.linalg.norm(total))
@@ -42,9 +42,9 @@ def weighted_sum(terms: Sequence[tuple[Vector, float]]) -> Vector:
 
 
 def direction_of(texts: Sequence[tuple[str, float]], *, images: bool) -> str | None:
-    """What the scores of a search are calibrated as: by pictures, or by texts of one language; None for a mixture.
+    """The direction whose calibration applies to a search: pictures, or texts of one language; None for a mixture.
 
-    Texts come with their weights: a text that is to be avoided has no language to be found in.
+    Texts come with their weights: the language of a text with a negative weight does not count.
     """
     if images:
         return None if texts else IMAGES
@@ -53,13 +53,13 @@ def direction_of(texts: Sequence[tuple[str, float]], *, images: bool) -> str | N
 
 
 def least_similarity(min_score: float | None, calibration: Calibration | None) -> float | None:
-    """The similarity from which on a score is reached; None where any will do, and infinity where none does."""
+    """The least similarity that reaches a score; None if every one does, infinity if none does."""
     least = calibration.cosine(min_score) if calibration and min_score is not None else min_score
     return None if least == -math.inf else least
 
 
 def embed_text(text: str, collection: Collection, settings: Settings, *, digest: str | None = None) -> Vector:
-    """The vector (dimensions,) of a text. `digest` as below. Raises UserError where the model reads no texts."""
+    """The vector (dimensions,) of a text. `digest` as below. Raises UserError if the model reads no texts."""
     from image_retrieval.models.towers import text_tower
 
     tower = text_tower(collection.model, settings, settings.device)
@@ -71,8 +71,8 @@ def embed_text(text: str, collection: Collection, settings: Settings, *, digest:
 def embed_image(data: bytes, collection: Collection, settings: Settings, *, digest: str | None = None) -> Vector:
     """The vector (dimensions,) of a picture's bytes.
 
-    `digest` is what the collection's vectors were made with, where that is known. Raises ImageRejected, and UserError
-    where the model is another one by now.
+    `digest` is that of the model files that made the collection's vectors, if known. Raises ImageRejected, and
+    UserError if the model's files are different now.
     """
     from image_retrieval.models.towers import image_tower
 

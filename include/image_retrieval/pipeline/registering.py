@@ -1,4 +1,4 @@
-"""One image at a time, without a run: object and row as the next listing would find and leave them."""
+"""Registers and deletes single images without a run, leaving object and row as a listing would."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -25,12 +25,12 @@ from image_retrieval.store.pending import Pending, announce, read_pending
 
 
 class ImageExists(UserError):
-    """A new image's id is taken."""
+    """The id of a new image exists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture's bytes, what decoding found, its resampled file (empty where none is kept), vector, model's digest."""
+    """A picture's bytes, its decoded form, its resampled file (empty if none is kept), vector, and model digest."""
 
     data: bytes
     found: Resampled
@@ -49,19 +49,19 @@ def register_image(
     *,
     new: bool = False,
 ) -> str:
-    """Write a picture's object, row and vector, in place of what is there under its id. Returns the id.
+    """Write a picture's object, row and vector, replacing those of its id. Returns the id.
 
-    `new`: nothing may be there, neither a row of an image that is not deleted nor an object that no listing has found
-    yet; looked at where nobody else can write. Raises ImageExists then.
-    Where the transaction does not come through, the object becomes what it was by `settle`, or before the next listing.
-    `groups` are group_id and intra_id where the collection's id_pattern finds none. Listings and other changes of the
-    collection wait until the transaction ends, or make this wait, for five seconds. Raises Dropped, UserError.
+    `new`: raise ImageExists if there is a row of an image that is not deleted, or an object that no listing has found
+    yet. This is checked under the collection's lock. If the transaction fails, `settle` or the next listing restores
+    the object. `groups` are group_id and intra_id for keys that the collection's id_pattern does not match. Listings
+    and other changes of the collection wait until the transaction ends; this call waits for them up to five seconds.
+    Raises Dropped, UserError.
     """
     lock_collection(connection, collection.name, shortly=True)
     if vector_tables.lock_view(connection, collection) is None:
         raise Dropped(f"collection {collection.name!r} was dropped meanwhile")
     if models.shown(connection, collection).model.name != collection.model.name:
-        raise UserError(f"collection {collection.name!r} was switched to another model meanwhile: send it again")
+        raise UserError(f"collection {collection.name!r} was switched to another model meanwhile: repeat the request")
     finish_pending(connection, collection.name, settings)
     known = images.find_object(connection, collection.name, image_id)
     suffix, *_ = FORMATS.get(picture.found.format, ("raw",))
@@ -69,12 +69,12 @@ def register_image(
     if not collection.takes(uri.removeprefix(collection.source)):
         raise UserError(f"{uri} matches none of the globs of collection {collection.name!r}: a listing would miss it")
     if new and ((known and not known.deleted) or ObjectStore(settings).stat(uri)):
-        raise ImageExists(f"collection {collection.name!r} has an image {image_id!r} already")
+        raise ImageExists(f"collection {collection.name!r} already has an image {image_id!r}")
     models.record_digest(connection, collection, picture.digest)
     models.record_source(connection, collection)
     require_own(connection, work_place(settings), ObjectStore(settings))
     objects = {uri: picture.data}
-    if known and picture.file:  # that of a new image is an orphan where its row does not come to be
+    if known and picture.file:  # a new image's file simply becomes an orphan if its row is not committed
         objects[resampled_uri(collection, image_id, settings)] = picture.file
     with replacing(connection, collection.name, objects, settings) as store:
         return _register(connection, collection, uri, picture, groups, store, settings)
@@ -92,7 +92,7 @@ def _register(
     store.write(uri, picture.data)
     entry = store.stat(uri)
     if entry is None:
-        raise UserError(f"{uri} was written, but is gone: something else deletes objects under {collection.source}")
+        raise UserError(f"{uri} was written, but is gone: another program deletes objects under {collection.source}")
     row = _registered(connection, collection, entry, groups)
     kept = None
     if picture.file:
@@ -119,10 +119,10 @@ def delete_image(
     settings: Settings,
     store: ObjectStore | None = None,
 ) -> bool:
-    """Mark an image's row as a listing would that misses its object, and announce that the object goes.
+    """Mark an image's row as deleted, and announce that its object will be deleted.
 
-    It goes once the transaction is committed, by `settle`, or before the next listing. Returns whether there was such
-    an image, or an object of one that was deleted before and had not gone.
+    After the commit, `settle` or the next listing deletes the object. Returns whether there was such an image, or a
+    remaining object of one that was deleted before.
     """
     lock_collection(connection, collection.name, shortly=True)
     going = {change.uri for change in read_pending(connection, collection.name) if change.kind == "delete"}
@@ -139,7 +139,7 @@ def delete_image(
 
 
 def make_collection(connection: Connection, collection: Collection, settings: Settings) -> None:
-    """Give a collection its model's row, its vector table and its view, all empty."""
+    """Create a collection's model row, its empty vector table and its empty view."""
     require_apart(connection, collection, settings)
     for place in (work_place(settings), pictures_place(settings)):
         require_own(connection, place, ObjectStore(settings))
@@ -155,7 +155,7 @@ def make_collection(connection: Connection, collection: Collection, settings: Se
 def _registered(
     connection: Connection, collection: Collection, entry: StoredObject, groups: tuple[str | None, str | None]
 ) -> Registered:
-    """The object's row in `retrieval.image`, made or brought up to date as a listing does."""
+    """The object's row in `retrieval.image`, created or updated as by a listing."""
     key = entry.uri.removeprefix(collection.source)
     listed = listed_row(StoredObject(entry.uri, key, entry.etag, entry.size, entry.last_modified), collection)
     with listings.writing_listed(connection) as write:

@@ -1,6 +1,6 @@
-"""Remove: what is left of deleted images after a time of grace, and resampled pictures that belong to no image.
+"""Remove: deleted images after the grace period, and resampled pictures that belong to no image.
 
-Originals are nobody's but their owner's: nothing here deletes an object under a source.
+Originals belong to their owner: nothing here deletes an object under a source.
 """
 
 import re
@@ -29,18 +29,18 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """What belongs to nothing, counted. Only `pictures`, resampled ones without an image, are ours to remove."""
+    """Counts of orphans. Only `pictures`, resampled ones without an image, may be removed."""
 
-    pictures: int  # removed where that was asked for
-    pictures_left: int  # that the store refused to delete
-    images_without_object: int  # the next listing marks them deleted
+    pictures: int  # removed if requested
+    pictures_left: int  # those that the store refused to delete
+    images_without_object: int  # the next listing marks them as deleted
     objects_without_image: int  # the next listing registers them
-    images_without_picture: int  # a full re-scan brings it back
+    images_without_picture: int  # a full re-scan restores it
     vectors_without_image: int
 
 
 def count_expired(collection: Collection, settings: Settings) -> int:
-    """How many images `remove_expired` would remove."""
+    """The number of images that `remove_expired` would remove."""
     with connect(settings) as connection:
         return removals.count_expired(connection, collection.name, _grace_seconds(settings))
 
@@ -48,9 +48,9 @@ def count_expired(collection: Collection, settings: Settings) -> int:
 def remove_expired(collection: Collection, settings: Settings) -> int:
     """Remove images that were deleted `deleted_grace_days` ago: rows, vectors of every model, resampled pictures.
 
-    In batches that have the collection to themselves: an image that comes back is either restored with all it had, or
-    new. Pictures go after the rows, as those that belong to no image: what a kill leaves, or the store refuses to
-    delete, is found among the orphans. Returns how many images were removed.
+    Each batch holds the collection's lock, so an image that comes back is either restored completely, or new. Pictures
+    are removed after the rows, as pictures without an image, so those that a kill or a refusal leaves are found as
+    orphans. Returns the number of removed images.
     """
     store, removed = ObjectStore(settings), 0
     with connect(settings) as connection:
@@ -65,7 +65,7 @@ def _remove_batch(collection: Collection, settings: Settings, store: ObjectStore
     with connect(settings) as connection:
         lock_collection(connection, collection.name)
         expired = removals.remove_expired(connection, collection.name, _grace_seconds(settings), BATCH)
-    # after the rows: a row whose picture is gone would be searchable without it if it came back
+    # after the rows: an image that came back would otherwise be searchable without its picture
     folder = pictures_folder(collection.name, settings)
     uris = [image.resampled_uri for image in expired if (image.resampled_uri or "").startswith(folder)]
     pictures = [_picture(uri, uri.removeprefix(folder), collection) for uri in uris if uri is not None]
@@ -74,10 +74,10 @@ def _remove_batch(collection: Collection, settings: Settings, store: ObjectStore
 
 
 def find_orphans(collection: Collection, settings: Settings, *, remove: bool = False) -> Orphans:
-    """Compare bucket, resampled pictures and tables in both directions; `remove`: delete pictures without an image.
+    """Compare bucket, resampled pictures and tables in both directions. `remove` deletes pictures without an image.
 
-    Raises UserError where the bucket cannot be listed, where a source lies among the pictures or the work folder in a
-    source, and where that folder is another project's.
+    Raises UserError if the bucket cannot be listed, if a source and the work folder overlap, or if the work folder
+    belongs to another project.
     """
     folder = pictures_folder(collection.name, settings)
     store = ObjectStore(settings)
@@ -104,9 +104,9 @@ def _require_ours(
 
 
 def _remove_pictures(found: Sequence[Picture], collection: Collection, settings: Settings, store: ObjectStore) -> int:
-    """Delete those of these pictures that belong to no image: one may have come back since they were found.
+    """Delete those of these pictures that still belong to no image.
 
-    Returns how many the store refused to delete.
+    Returns the number that the store refused to delete.
     """
     if not found:
         return 0
@@ -123,7 +123,7 @@ def _remove_pictures(found: Sequence[Picture], collection: Collection, settings:
 
 
 def _copy_pictures(connection: Connection, collection: Collection, store: ObjectStore, folder: str) -> None:
-    """Put the resampled pictures that lie in the folder, with the ids in their names, into the table `pictures`."""
+    """Put the folder's resampled pictures, with the ids in their names, into the table `pictures`."""
     removals.create_pictures(connection)
     for page in store.pages(folder, missing_ok=True):
         named = [entry for entry in page if fault_of(entry.uri) is None and PICTURE.fullmatch(entry.key)]
@@ -131,10 +131,10 @@ def _copy_pictures(connection: Connection, collection: Collection, store: Object
 
 
 def _picture(uri: str, key: str, collection: Collection) -> Picture:
-    """A picture with what its name tells of the image_id that it is named after."""
+    """A picture with the image_id that its name contains."""
     name = PICTURE.fullmatch(key)
     if name is None or name[2] != collection.resample.suffix:
-        return Picture(uri, None, None, None)  # of a former suffix: it is an image's only if the image's row says so
+        return Picture(uri, None, None, None)  # has a former suffix: only an image's row can name it
     return Picture(uri, *ids_of(name[1]))
 
 

@@ -1,4 +1,4 @@
-"""Resample: the images of a manifest to packed pixels, on all cores."""
+"""Resample: turns the images of a manifest into packed pixels, on all cores."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ from image_retrieval.shards import ROWS_PER_GROUP, Shard, facts_of, reading, res
 
 log = structlog.get_logger()
 Row = dict[str, Any]
-READERS_PER_CORE = 4  # threads that fetch, wait for a decoder, and store: so that no decoder waits for the network
+READERS_PER_CORE = 4  # threads that fetch, wait for a decoder, and store, so that no decoder waits for the network
 
 
 def resample_shard(
@@ -33,10 +33,9 @@ def resample_shard(
     *,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Write the packed pixels of a shard: each image of its manifest, resampled or with the reason why not.
+    """Write the packed pixels of a shard: each image of its manifest, resampled or with the reason for its rejection.
 
-    Does nothing where that file is there. Raises UserError where the object store fails as a whole, also in that it
-    refuses every object.
+    Does nothing if the file exists. Raises UserError if the object store fails as a whole, or refuses every object.
     """
     started = time.monotonic()
     store = ObjectStore(settings)
@@ -71,7 +70,7 @@ def resample_shard(
             done += len(batch)
             rejected += sum("reason" in row for row in batch)
             progress(len(batch))
-            if all(row.get("reason") in DOUBTFUL for row in batch):  # perhaps the store is down: no need to ask for all
+            if all(row.get("reason") in DOUBTFUL for row in batch):  # the store may be down: do not try all objects
                 evidence.require_images_fault(collection, store)
         evidence.require_images_fault(collection, store)
         seconds = time.monotonic() - started
@@ -83,7 +82,7 @@ def resample_shard(
 
 
 class Budget:
-    """So many bytes that threads share; who asks for more than all of them has them to itself."""
+    """A number of bytes that threads share. A request for more than all waits until it is alone."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -92,7 +91,7 @@ class Budget:
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        """Wait until so many bytes are free, and hold them while the block runs."""
+        """Wait until `size` bytes are free, and hold them during the block."""
         size = min(size, self._size)
         with self._changed:
             self._changed.wait_for(lambda: self._taken + size <= self._size)
@@ -106,7 +105,7 @@ class Budget:
 
 
 def _kept_row(row: Row, size: tuple[int, int], store: ObjectStore, decoders: Decoders) -> Row | None:
-    """The row of a switch with the pixels of the picture that is kept, None where there is none of this size."""
+    """A switch's row with the pixels of the kept picture, or None if there is none of this size."""
     if row.get("resampled_uri") is None:
         return None
     try:
@@ -121,7 +120,7 @@ def _kept_row(row: Row, size: tuple[int, int], store: ObjectStore, decoders: Dec
 
 
 def _resampled_row(row: Row, collection: Collection, settings: Settings, store: ObjectStore, decoders: Decoders) -> Row:
-    """The manifest's row with pixels and facts, or with a reason."""
+    """The manifest's row with pixels and facts, or with the reason for its rejection."""
     try:
         if row["size"] > settings.max_image_bytes:
             detail = f"{row['size']} bytes are over the limit of {settings.max_image_bytes}"
@@ -150,5 +149,5 @@ def _resampled_row(row: Row, collection: Collection, settings: Settings, store: 
 def _keep(store: ObjectStore, uri: str, file: bytes) -> None:
     try:
         store.write(uri, file)
-    except NameUnsupported as fault:  # such as a folder where its file is to be
+    except NameUnsupported as fault:  # for example, a folder has the file's name
         raise rejection_of(fault) from None

@@ -1,4 +1,4 @@
-"""All stages of a run, one after the other, in this process: what `image-retrieval run` does without Airflow."""
+"""Runs all stages in this process, one after another: `image-retrieval run`, without Airflow."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,7 +34,7 @@ def run_collection(
 ) -> FinishedRun:
     """List, resample, embed, upsert, index, measure recall, report. Returns the run's report.
 
-    `planned` hears what the listing found, `progress` each stage's images as they are done.
+    `planned` is called with the plan, and `progress` with each stage and the number of further images done.
     """
     with (
         structlog.contextvars.bound_contextvars(collection=collection.name, run=run_id),
@@ -51,11 +51,11 @@ def run_collection(
 
 @contextmanager
 def _closed_if_it_fails(collection: Collection, run_id: str, settings: Settings) -> Iterator[None]:
-    """Leave no run `running` that nobody works on, whatever ended it: an error, Ctrl-C, a signal."""
+    """Close the run as failed if an error, Ctrl-C or a signal ends the block."""
     try:
         yield
     except BaseException:
-        with suppress(Exception):  # the database may be what failed
+        with suppress(Exception):  # the database itself may have failed
             fail_run(collection, run_id, settings)
         raise
 
@@ -68,7 +68,7 @@ def run_shards(
     device: str = "cpu",
     progress: Progress = lambda stage, done: None,
 ) -> None:
-    """Resample, embed and upsert each shard of a run that was planned."""
+    """Resample, embed and upsert each shard of a planned run."""
     with connect(settings) as connection:
         entries = models.models_of(connection, collection, run_id)
     for shard, entry in enumerate(entries):
@@ -80,7 +80,7 @@ def run_shards(
 def embed(
     collection: Collection, run_id: str, shard: int, settings: Settings, device: str, progress: Callable[[int], None]
 ) -> None:
-    """Embed one shard in this process; the model stays loaded for the next."""
+    """Embed one shard in this process. The model stays loaded for the next one."""
     from image_retrieval.embedding.backends import load_engine
     from image_retrieval.embedding.embed_shard import embed_shard
 

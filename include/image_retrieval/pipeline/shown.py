@@ -1,4 +1,4 @@
-"""A collection as it is searched: its definition, under the model whose vectors its view shows."""
+"""A collection as searches see it: its definition, and the model whose vectors its view shows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ from image_retrieval.store.connection import Connection
 class Shown:
     """A collection that has a view, and the model whose vectors that view shows.
 
-    `made`: through the API. `listed`: in collections.yaml; one that is neither is searched and not changed.
+    `made`: through the API. `listed`: in collections.yaml. A collection that is neither can be searched, but not
+    changed.
     """
 
     collection: Collection
@@ -30,7 +31,7 @@ class Shown:
     calibrations: dict[str, Any] | None
     made: bool
     listed: bool
-    unread: tuple[str, ...] = ()  # keys of its definition that this version does not take
+    unread: tuple[str, ...] = ()  # keys of its definition that this version does not know
 
     @property
     def name(self) -> str:
@@ -43,14 +44,14 @@ class Shown:
         return self.family == "dual_encoder"
 
     def calibration(self, direction: str | None) -> Calibration | None:
-        """How a cosine becomes a score in a direction; None where the model does not tell."""
+        """The calibration for a direction, or None if the model has none."""
         return calibration_of(self.calibrations, direction)
 
 
 def listed_collections(settings: Settings, *, missing_ok: bool = False) -> Mapping[str, Collection]:
-    """Those of collections.yaml, read again where the file has changed. Raises UserError.
+    """The collections of collections.yaml, which is read again if it has changed. Raises UserError.
 
-    `missing_ok`: no file lists none.
+    `missing_ok`: a missing file counts as empty.
     """
     path = settings.collections_path
     if missing_ok and not path.exists():
@@ -65,14 +66,14 @@ def _load(path: Path, changed: int) -> dict[str, Collection]:  # noqa: ARG001
 
 
 def find_shown(connection: Connection, settings: Settings, name: str, *, missing_ok: bool = False) -> Shown | None:
-    """A collection that can be searched; None where there is none of that name. Raises UserError.
+    """A collection that can be searched, or None if there is none of that name. Raises UserError.
 
-    `missing_ok`: there may be no collections.yaml.
+    `missing_ok`: collections.yaml may be missing.
     """
     row = collections.find_shown(connection, name)
     if row is None:
         return None
-    made = collections.made_collection(connection, name)  # before the file: an entry that came later takes nothing over
+    made = collections.made_collection(connection, name)  # before the file: a later entry takes nothing over
     listed = None if made else listed_collections(settings, missing_ok=missing_ok).get(name)
     model = ModelOptions.model_construct(  # whatever the table holds is shown
         name=row.model,
@@ -81,7 +82,7 @@ def find_shown(connection: Connection, settings: Settings, name: str, *, missing
         dtype=row.dtype or (listed.model.dtype if listed else "float32"),
         use_cls_token=row.use_cls_token,
     )
-    if listed and listed.model.name == model.name:  # whoever loads it compares its digest
+    if listed and listed.model.name == model.name:  # the process that loads it compares its digest
         moved = {"source": listed.model.source, "revision": listed.model.revision}
         model = model.model_copy(update=moved)
     collection = listed or made or collections.stored_collections(connection)[name]
@@ -99,7 +100,7 @@ def find_shown(connection: Connection, settings: Settings, name: str, *, missing
 
 
 def describe_listed(collection: Collection, settings: Settings) -> Shown:
-    """An entry of collections.yaml under its own model, for what needs no vectors of it. Raises UserError."""
+    """An entry of collections.yaml under its own model, for uses that need no stored vectors. Raises UserError."""
     model = collection.model
     described = describe(model_folder(model.source, model.revision, settings, weights=False))
     found = described.family, described.dimensions, None, usable_calibrations(described.calibration)

@@ -1,7 +1,7 @@
-"""Switch: a collection to another model while people search, and back.
+"""Switch: moves a collection to another model, and back, while people search.
 
-The other model's vectors are made beside the present ones, from the pictures that are kept. While the switch is open,
-runs feed both tables. Then one transaction lets the view show the other table.
+The other model's vectors are made beside the present ones, from the kept pictures. While the switch is open, runs fill
+both tables. Then one transaction lets the view show the other table.
 """
 
 import math
@@ -35,7 +35,7 @@ from image_retrieval.store.recall import ensure_recall
 from image_retrieval.store.runs import RunPlan
 from image_retrieval.store.switches import ModelInUse, SwitchDue
 
-ROUNDS = 5  # of one command: each takes what came during the one before
+ROUNDS = 5  # of one command; each embeds the images that came during the previous one
 
 log = structlog.get_logger()
 
@@ -44,13 +44,13 @@ State = Literal["shown", "incoming", "kept"]
 
 
 class Uncovered(UserError):
-    """Images have no vector under the other model yet."""
+    """Some images have no vector under the other model yet."""
 
 
 class CollectionModel(TypedDict):
-    """A model that a collection has vectors of.
+    """A model under which a collection has vectors.
 
-    `incoming`: a switch to it is open. What is `kept` will be dropped after `until`, if that is known.
+    `incoming`: a switch to it is open. `kept`: its vectors will be dropped after `until`, if known.
     """
 
     collection: str
@@ -70,9 +70,9 @@ def switch_collection(
     device: str = "cpu",
     progress: Progress = lambda stage, done: None,
 ) -> dict[str, Any]:
-    """Embed a collection under another model, check, and let its view show that. Returns the figures of both.
+    """Embed a collection under another model, check the result, and let its view show it. Returns both models' figures.
 
-    What was done before, by a command that was killed too, is not done again. Raises UserError.
+    Finished work is not repeated, even if the command was killed. Raises UserError.
     """
     with structlog.contextvars.bound_contextvars(collection=collection.name, run=run_id):
         figures: dict[str, Any] = {}
@@ -96,9 +96,9 @@ def switch_collection(
 def wanted_model(
     collection: Collection, name: str, settings: Settings, *, source: str | None, **options: Any
 ) -> ModelOptions:
-    """The model that somebody asks for; without a source, one that the collection's entry or the database knows.
+    """The requested model; without a source, one that the collection's entry or the database knows.
 
-    Options that are None are left to their defaults. Raises UserError.
+    Options that are None get their defaults. Raises UserError.
     """
     if source is None:
         with connect(settings) as connection:
@@ -114,10 +114,10 @@ def wanted_model(
 def plan_switch(
     collection: Collection, model: ModelOptions, run_id: str, settings: Settings, *, shard_size: int | None = None
 ) -> RunPlan:
-    """Open the switch to a model, or go on with it, and write a manifest per shard of what it has no vectors of.
+    """Open or continue the switch to a model, and write a manifest per shard of the images without a vector under it.
 
-    A run of that name that is still running keeps its plan. A switch to a third model is given up. Raises UserError
-    where the collection has no vectors, and where `collections.yaml` is bringing another model in.
+    A run of that name that is still running keeps its plan. A switch to a third model is cancelled. Raises UserError if
+    the collection has no vectors, or if `collections.yaml` is already introducing another model.
     """
     started = time.monotonic()
     store = ObjectStore(settings)
@@ -126,7 +126,7 @@ def plan_switch(
         lock_collection(connection, collection.name)
         known = runs.find_plan(connection, collection.name, run_id)
         if known is not None:
-            log.info("keeps the plan of this run", **asdict(known))
+            log.info("the run keeps its plan", **asdict(known))
             return known
         shown = _shown(connection, collection)
         found = SwitchDue(0, 0)
@@ -137,7 +137,7 @@ def plan_switch(
             _require_settled(connection, collection, shown, model)
             description = describe(model_folder(model.source, model.revision, settings, weights=False))
             facts = manifest_facts(target, description, models.register_model(connection, target, description))
-            follow_model(connection, target, settings)  # runs that feed it ask the database where it is
+            follow_model(connection, target, settings)  # runs that embed under it read its place from the database
             vector_tables.ensure_vector_table(connection, target, description.dimensions)
             switches.open_switch(connection, collection.name, shown.model.name, model.name)
             number = _open(connection, collection, model.name)
@@ -163,9 +163,9 @@ def plan_switch(
 
 
 def check_switch(collection: Collection, model: str, settings: Settings) -> dict[str, Any]:
-    """Index the other model's vectors and measure both models, side by side. Returns the figures, which are recorded.
+    """Index the other model's vectors, and measure both models side by side. Records and returns the figures.
 
-    Of a switch that is done, what was recorded then.
+    For a finished switch, returns the recorded figures.
     """
     with connect(settings) as connection:
         shown = _shown(connection, collection)
@@ -189,10 +189,10 @@ def check_switch(collection: Collection, model: str, settings: Settings) -> dict
 
 
 def complete_switch(collection: Collection, model: str, settings: Settings) -> None:
-    """Let the view show the other model's vectors, in one transaction; nothing where it does so already.
+    """Let the view show the other model's vectors, in one transaction. Does nothing if it already does.
 
-    Raises Uncovered where an image that is shown has no vector of its present version there, and UserError where no
-    such switch is open.
+    Raises Uncovered if an image in the view has no vector of its present version there, and UserError if no such switch
+    is open.
     """
     insist(collection.name, lambda: _complete(collection, model, settings))
 
@@ -202,7 +202,7 @@ def _complete(collection: Collection, model: str, settings: Settings) -> None:
         lock_collection(connection, collection.name)
         shown = _shown(connection, collection)
         if shown.model.name == model:
-            log.info("is switched already", to=model)
+            log.info("the collection is already switched", to=model)
             return
         _open(connection, collection, model)
         target = models.under(connection, collection, model)
@@ -217,14 +217,14 @@ def _complete(collection: Collection, model: str, settings: Settings) -> None:
         switches.record(connection, collection.name, shown.model.name, model)
     log.info("switched", before=shown.model.name, now=model, **asdict(counts))
     if collection.model.name != model:
-        log.info("collections.yaml still names the former model: this holds until it names another", model=model)
+        log.info("collections.yaml still names the former model: the switch holds until it names another", model=model)
 
 
 def roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
-    """Undo a collection's latest switch: give it up where it is open, else show the former model, in one transaction.
+    """Undo a collection's latest switch: cancel it if it is open, else show the former model, in one transaction.
 
-    Returns `before` and `now`, the models that the view showed and shows. Raises UserError where there is none to undo,
-    and where the former vectors are gone.
+    Returns `before` and `now`, the models that the view showed and shows. Raises UserError if there is nothing to undo,
+    or if the former vectors are gone.
     """
     return insist(collection.name, lambda: _roll_back(collection, settings))
 
@@ -234,11 +234,11 @@ def _roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
         lock_collection(connection, collection.name)
         shown = _shown(connection, collection)
         if switches.give_up(connection, collection.name):
-            log.info("the switch was given up", stays=shown.model.name)
+            log.info("the switch was cancelled", stays=shown.model.name)
             return {"before": shown.model.name, "now": shown.model.name}
         latest = switches.find_latest(connection, collection.name)
         if latest is None:
-            raise UserError(f"collection {collection.name!r} was not switched: there is no model to go back to")
+            raise UserError(f"collection {collection.name!r} was not switched: there is no model to roll back to")
         former = latest.from_model
         if not latest.kept:
             raise UserError(
@@ -252,15 +252,15 @@ def _roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
 
 
 def give_up_switch(collection: Collection, settings: Settings) -> None:
-    """End the open switch, if there is one, without having switched."""
+    """Cancel the open switch, if there is one."""
     with connect(settings) as connection:
         lock_collection(connection, collection.name)
         switches.give_up(connection, collection.name)
-    log.info("the switch was given up")
+    log.info("the switch was cancelled")
 
 
 def list_models(settings: Settings) -> list[CollectionModel]:
-    """The models that each collection has vectors of, the shown one first."""
+    """The models under which each collection has vectors, the shown one first."""
     kept = timedelta(days=settings.keep_vectors_days)
     with connect(settings, keep_limits=True) as connection:
         return [_in_use(row, kept) for row in switches.list_models(connection)]
@@ -279,9 +279,9 @@ def _in_use(row: ModelInUse, kept: timedelta) -> CollectionModel:
 
 
 def drop_expired_vectors(settings: Settings, *, dry_run: bool = False) -> list[str]:
-    """Drop the vectors that a switch put aside longer than `keep_vectors_days` ago. Returns the tables' names.
+    """Drop the vectors that a switch replaced more than `keep_vectors_days` ago. Returns the tables' names.
 
-    Those of a collection that is read without a pause stay until the next time. `dry_run` only tells of them.
+    Vectors of a collection that is searched without a pause stay until the next time. `dry_run` only lists the tables.
     """
     with connect(settings) as connection:
         expired = switches.find_expired(connection, settings.keep_vectors_days)
@@ -293,13 +293,13 @@ def drop_expired_vectors(settings: Settings, *, dry_run: bool = False) -> list[s
             if insist(space.collection, partial(_drop, space, settings)):
                 dropped.append(space.vector_table)
         except Unavailable as error:
-            log.warning("a former model's vectors are not dropped yet", table=space.vector_table, reason=str(error))
+            log.warning("a former model's vectors cannot be dropped yet", table=space.vector_table, reason=str(error))
     log.info("dropped the vectors of former models", tables=dropped)
     return dropped
 
 
 def _drop(space: VectorSpace, settings: Settings) -> bool:
-    """Drop what is still expired; returns whether it was."""
+    """Drop the vectors if they are still expired. Returns whether they were."""
     with connect(settings) as connection:
         lock_collection(connection, space.collection)
         if space not in switches.find_expired(connection, settings.keep_vectors_days):
@@ -310,7 +310,7 @@ def _drop(space: VectorSpace, settings: Settings) -> bool:
 
 
 def _shown(connection: Connection, collection: Collection) -> Collection:
-    """The collection under the model that its view shows. Raises UserError where it has none yet."""
+    """The collection under the model that its view shows. Raises UserError if it has no view yet."""
     if vector_tables.lock_view(connection, collection) is None:
         raise UserError(
             f"collection {collection.name!r} has no vectors yet: run `image-retrieval run {collection.name}`"
@@ -319,25 +319,25 @@ def _shown(connection: Connection, collection: Collection) -> Collection:
 
 
 def _require_settled(connection: Connection, collection: Collection, shown: Collection, model: ModelOptions) -> None:
-    """A collection whose file names a third model is on its way to that one already."""
+    """Raise UserError if the file names a third model, to which runs are already moving the collection."""
     named = models.current(connection, collection).model.name
     if named not in (shown.model.name, model.name):
         raise UserError(
-            f"collections.yaml names model {named!r} for collection {collection.name!r}, and its runs embed it: "
+            f"collections.yaml names model {named!r} for collection {collection.name!r}, and its runs embed with it: "
             f"let one finish, or name {shown.model.name!r} there again"
         )
 
 
 def _open(connection: Connection, collection: Collection, model: str) -> int:
-    """The number of the open switch to a model. Raises UserError where there is none."""
+    """The number of the open switch to a model. Raises UserError if there is none."""
     found = switches.find_open(connection, collection.name)
     if found is None or found.to_model != model:
-        raise UserError(f"no switch of collection {collection.name!r} to model {model!r} is open: it was given up")
+        raise UserError(f"no switch of collection {collection.name!r} to model {model!r} is open: it was cancelled")
     return found.id
 
 
 def _show(connection: Connection, collection: Collection, target: Collection) -> None:
-    """Show the target in the place of what is shown, and let it hold; UserError where the view is being read."""
+    """Show the target instead of the present model, and record it. Raises UserError if searches hold the view."""
     known = vector_tables.lock_view(connection, collection)
     assert known is not None
     model = models.find_model(connection, target.model.name)

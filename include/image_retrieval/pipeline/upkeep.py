@@ -1,4 +1,4 @@
-"""Upkeep: what keeps a collection in good order between its runs. Each step may be killed and run again at any time."""
+"""Upkeep: maintains collections between their runs. Each step may be killed and run again at any time."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -31,7 +31,8 @@ log = structlog.get_logger()
 class Kept:
     """A collection under the model that its view shows; `listed`: in collections.yaml, or made through the API.
 
-    Nothing comes into one that is not, and nobody says how it is to be indexed and compared: only what is deleted goes.
+    A collection that is not listed gets no new images, and nothing says how to index and compare them: only its deleted
+    images are removed.
     """
 
     collection: Collection
@@ -39,7 +40,7 @@ class Kept:
 
 
 def kept_collections(settings: Settings) -> dict[str, Kept]:
-    """The collections that have vectors: those of the file, those made through the API, those that were in the file."""
+    """The collections that have vectors: in the file, made through the API, or formerly in the file."""
     with connect(settings) as connection:
         listed = load_collections(settings.collections_path) | made_collections(connection)
         known = stored_collections(connection) | listed
@@ -48,19 +49,19 @@ def kept_collections(settings: Settings) -> dict[str, Kept]:
 
 
 def finish_changes(settings: Settings) -> dict[str, int]:
-    """Finish what was broken off between tables and object store, of dropped collections too; counts what is `left`."""
+    """Finish interrupted changes of the object store, including those of dropped collections; counts what is `left`."""
     return {"left": len(settle_all(settings))}
 
 
 def remove_deleted(kept: Kept, settings: Settings, *, dry_run: bool = False) -> dict[str, Any]:
-    """Remove what is left of images deleted long ago, and resampled pictures without an image; count all orphans.
+    """Remove images deleted long ago, and resampled pictures without an image; count all orphans.
 
-    Of a collection that is not listed the orphans stay: what is an orphan, its entry told.
+    The orphans of a collection that is not listed stay: only its entry could say what is an orphan.
     """
     collection = kept.collection
     removed = count_expired(collection, settings) if dry_run else remove_expired(collection, settings)
     if not kept.listed:
-        log.info("orphans are left alone: the collection is not in the file any more")
+        log.info("orphans are left alone: the collection is no longer in collections.yaml")
         return {"removed": removed}
     orphans = asdict(find_orphans(collection, settings, remove=not dry_run))
     log.info("orphans", **orphans)
@@ -68,8 +69,8 @@ def remove_deleted(kept: Kept, settings: Settings, *, dry_run: bool = False) -> 
 
 
 def keep_index(kept: Kept, settings: Settings) -> dict[str, Any]:
-    """Build or rebuild the index where that is due, then vacuum where that is: in a rebuilt index nothing is dead."""
-    index = "left alone: the collection is not in the file any more"
+    """Build or rebuild the index if needed, then vacuum if needed: a rebuilt index has no dead entries."""
+    index = "left alone: the collection is no longer in collections.yaml"
     if kept.listed:
         index = ensure_index(kept.collection, settings).reason
     tables = (kept.collection.vector_table, "image")
@@ -77,9 +78,9 @@ def keep_index(kept: Kept, settings: Settings) -> dict[str, Any]:
 
 
 def refresh_duplicates(kept: Kept, settings: Settings) -> dict[str, int]:
-    """Hash images that have no perceptual hash yet, and find the duplicates of what is new or changed.
+    """Hash images that have no perceptual hash yet, and find the duplicates of new and changed images.
 
-    Nothing of a collection that is not listed.
+    Does nothing for a collection that is not listed.
     """
     if not kept.listed:
         return {}
@@ -90,9 +91,9 @@ def refresh_duplicates(kept: Kept, settings: Settings) -> dict[str, int]:
 
 
 def hash_images(collection: Collection, settings: Settings) -> int:
-    """Give images without a perceptual hash that of their resampled picture. Returns how many got one.
+    """Hash the resampled pictures of images without a perceptual hash. Returns the number of new hashes.
 
-    A picture that was cropped shows a part only, and is left to a full re-scan.
+    A cropped picture shows only a part, so its image is left to a full re-scan.
     """
     if collection.resample.fit == "crop":
         return 0

@@ -1,4 +1,4 @@
-"""Upsert: a shard's vectors and rejections into the tables, in one transaction."""
+"""Upsert: loads a shard's vectors and rejections into the tables, in one transaction."""
 
 import time
 from typing import Any
@@ -20,10 +20,10 @@ log = structlog.get_logger()
 
 
 def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Settings) -> None:
-    """Write what is new or changed of a shard, and its line in `retrieval.shard`, all or nothing.
+    """Write a shard's new and changed rows, and its row in `retrieval.shard`, all or nothing.
 
-    Does nothing where that line is there. Raises UserError where an earlier stage's file is missing, and
-    where the vectors are of other weights than those of earlier shards.
+    Does nothing if that row exists. Raises UserError if an earlier stage's file is missing, or if other model files
+    made the vectors than those of earlier shards.
     """
     started = time.monotonic()
     store = ObjectStore(settings)
@@ -55,7 +55,7 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
             return
         planned = runs.find_run(connection, collection.name, run_id)
         entry = models.models_of(connection, collection, run_id)[shard]
-        # a listing under its own model tells what is known of an image; all else adds vectors
+        # only a shard of the run's own model updates the facts of images; others add vectors
         leads = planned.switch is None and entry.model.name == planned.model
         also = models.under(connection, collection, planned.also) if leads and planned.also else None
         rejections = _rejections("embed", entry.model.name, lost)
@@ -85,7 +85,7 @@ def upsert_shard(collection: Collection, run_id: str, shard: int, settings: Sett
 
 
 def _present(connection: Connection, images: pa.Table) -> pa.ChunkedArray:
-    """Which of these images are still of the version that was embedded, until the transaction ends."""
+    """Which of these images still have the embedded version; they keep it until the transaction ends."""
     present = switches.lock_present(connection, images["id"].to_pylist(), images["etag"].to_pylist())
     return pc.is_in(images["id"], pa.array(present, pa.int64()))
 

@@ -1,1 +1,1 @@
-"""PostgreSQL with pgvector: schema, loading, index, search. The SQL lies in .sql files beside the code."""
+"""PostgreSQL with pgvector: schema, loading, index, search. The SQL is in .sql files beside the code."""

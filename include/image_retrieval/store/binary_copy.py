@@ -1,4 +1,4 @@
-"""Arrow tables into PostgreSQL by binary COPY.
+"""Sends Arrow tables to PostgreSQL by binary COPY.
 
 The format is described in PostgreSQL's manual under COPY, "Binary Format"; that of a `halfvec` is what `halfvec_send`
 of pgvector's src/halfvec.c writes: dimensions (int16), an unused int16, and the values in half precision, all of it in
@@ -30,7 +30,7 @@ def copy_in(connection: Connection, copy: sql.Composed, table: pa.Table) -> None
 
 
 def copy_blocks(table: pa.Table) -> Iterator[bytes]:
-    """A table's columns, in their order, as what binary COPY reads; rows are encoded as they are asked for."""
+    """A table's columns, in their order, in the format of binary COPY, encoded lazily."""
     encoder = ArrowToPostgresBinaryEncoder(_for_postgres(pa.RecordBatch.from_pylist([], schema=table.schema)).schema)
     yield encoder.write_header()
     for batch in table.to_batches(max_chunksize=ROWS_AT_ONCE):
@@ -39,7 +39,7 @@ def copy_blocks(table: pa.Table) -> Iterator[bytes]:
 
 
 def _for_postgres(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with its lists as bytes, which COPY takes for whatever the column's type is."""
+    """The batch with its lists as bytes, which COPY reads as the column's type."""
     columns = [_as_bytes(column) if pa.types.is_fixed_size_list(column.type) else column for column in batch.columns]
     return pa.record_batch(columns, names=batch.schema.names)
 

@@ -1,4 +1,4 @@
-"""Collections as the tables know them: those that have a view, and those that were made through the API."""
+"""Collections in the database: those that have a view, and those made through the API."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +18,12 @@ from image_retrieval.store.rows import fetch_all, fetch_optional, fetch_value
 from image_retrieval.store.runs import RunReport, latest_runs, read_run
 from image_retrieval.store.sql import statement
 
-# what is raised where a table, a function or a row that was there is there no more
+# raised when a table, a function or a row has been dropped meanwhile
 MISSING = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction, psycopg.errors.ForeignKeyViolation)
 
 
 class CollectionStats(TypedDict):
-    """What there is of a collection, counted."""
+    """The counts of a collection."""
 
     images: int
     deleted: int
@@ -36,7 +36,7 @@ class CollectionStats(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A collection that has a view: where its originals lie, and what its vectors are."""
+    """A collection that has a view: the place of its originals, and its vectors."""
 
     name: str
     source: str
@@ -72,12 +72,12 @@ def collection_names(connection: Connection) -> list[str]:
 
 
 def find_shown(connection: Connection, name: str) -> ShownRow | None:
-    """A collection that has a view; None where none of that name has."""
+    """A collection that has a view, or None if there is none of that name."""
     return fetch_optional(connection, ShownRow, statement("collections", "find_shown"), {"name": name})
 
 
 def collection_stats(connection: Connection) -> dict[str, CollectionStats]:
-    """What there is of each collection that has a view."""
+    """The counts of each collection that has a view."""
     stats = {}
     for known in known_collections(connection):
         query = statement("collections", "count_images", vectors=VectorSpace(known.name, known.model).vector_table)
@@ -89,25 +89,25 @@ def collection_stats(connection: Connection) -> dict[str, CollectionStats]:
 
 
 def has_remains(connection: Connection, name: str) -> bool:
-    """Whether an entry of that name, which was taken out of collections.yaml, left images or vectors."""
+    """Whether a former entry of that name left images or vectors."""
     return bool(fetch_value(connection, statement("collections", "has_remains"), {"name": name}))
 
 
 def record_made(connection: Connection, collection: Collection) -> bool:
-    """Record a collection that is made through the API. Returns whether the name was free."""
+    """Record a collection made through the API. Returns whether the name was free."""
     row = {"name": collection.name, "definition": Jsonb(collection.model_dump(mode="json", exclude={"name"}))}
     return connection.execute(statement("collections", "make_collection"), row).rowcount == 1
 
 
 def made_collection(connection: Connection, name: str) -> Collection | None:
-    """One that was made through the API; None where none of that name was."""
+    """A collection made through the API, or None if there is none of that name."""
     made = _find_made(connection, name)
     return made.collection if made else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A collection as its definition has it, but for the keys `unread`, which this version does not take."""
+    """A collection by its definition, without the keys `unread`, which this version does not know."""
 
     collection: Collection
     unread: tuple[str, ...] = ()
@@ -119,7 +119,7 @@ def _find_made(connection: Connection, name: str) -> _Made | None:
 
 
 def _made(name: str, definition: Any) -> _Made | None:
-    """None where a definition does not even tell where pictures lie, and what model they have."""
+    """The collection of a definition, or None if even its source or model is missing."""
     kept: dict[str, Any] = definition if isinstance(definition, dict) else {}
     unread: tuple[str, ...] = ()
     for _ in range(2):
@@ -133,7 +133,7 @@ def _made(name: str, definition: Any) -> _Made | None:
 
 
 def unread_keys(connection: Connection, name: str) -> tuple[str, ...]:
-    """What the definition of a collection that was made through the API says, and this version does not take."""
+    """The keys of an API collection's definition that this version does not know."""
     made = _find_made(connection, name)
     return made.unread if made else ()
 
@@ -151,9 +151,9 @@ class _Stored:
 
 
 def stored_collections(connection: Connection) -> dict[str, Collection]:
-    """The collections that have a view, each as it was at its last run, under the model that is shown.
+    """The collections that have a view, each as defined at its last run, under the model that its view shows.
 
-    What the tables do not tell of one that has not been run for long is left to its default.
+    Options that the tables do not hold, because the last run is old, get their defaults.
     """
     rows = fetch_all(connection, _Stored, statement("collections", "find_stored"))
     return {row.name: _collection_of(row) for row in rows}
@@ -170,14 +170,14 @@ def _collection_of(row: _Stored) -> Collection:
     told: dict[str, Any] = {"source": row.source, "model": model}
     try:
         collection = Collection(name=row.name, **(row.definition or told))
-    except (ValidationError, TypeError):  # of a version with other keys, or of somebody's hand
+    except (ValidationError, TypeError):  # written by a version with other keys, or by hand
         collection = Collection.model_construct(name=row.name, **told)
     return collection.model_copy(update={"model": model})
 
 
 @contextmanager
 def dropped_meanwhile(collection: str, settings: Settings) -> Iterator[None]:
-    """Tell of a table or row that is missing because the collection was dropped since. Raises Dropped for it."""
+    """Raise Dropped if a table or row is missing because the collection was dropped meanwhile."""
     try:
         yield
     except UserError as error:
@@ -190,7 +190,7 @@ def dropped_meanwhile(collection: str, settings: Settings) -> Iterator[None]:
 
 
 def made_collections(connection: Connection) -> dict[str, Collection]:
-    """Those that were made through the API."""
+    """The collections made through the API, by name."""
     rows = connection.execute(statement("collections", "made_collections")).fetchall()
     found = {row["name"]: _made(row["name"], row["definition"]) for row in rows}
     return {name: made.collection for name, made in found.items() if made}

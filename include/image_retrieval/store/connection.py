@@ -25,12 +25,12 @@ from image_retrieval.store.sql import statement
 Connection = psycopg.Connection[DictRow]
 Pool = ConnectionPool[Connection]
 STEP_SECONDS = 5
-LONGEST_SECONDS = 2_000_000.0  # that PostgreSQL can hold in milliseconds
-_limits: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()  # of the sessions, as they were set last
+LONGEST_SECONDS = 2_000_000.0  # the longest limit that PostgreSQL can hold in milliseconds
+_limits: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()  # the last limit that was set in each session
 
 
 class Pooled(UserError):
-    """A pooler stands between, and hands on what one transaction can hold only."""
+    """A pooler is in between, so nothing can outlive a transaction."""
 
 
 @contextmanager
@@ -40,17 +40,17 @@ def connect(
     keep_limits: bool = False,
     snapshot: bool = False,
 ) -> Iterator[Connection]:
-    """A connection with one transaction, committed where the block ends well and rolled back where it does not.
+    """A connection with one transaction: committed if the block succeeds, rolled back if it fails.
 
-    No limit on time of the role or the server holds, unless `keep_limits`: what people ask for has the limits that they
-    were given. Raises UserError for whatever the database refuses, also within the block, and Unavailable where it may
-    succeed later; UserError, too, where server, extension or schema are older than this library needs.
-    `snapshot`: the transaction sees the tables as they were at its first statement.
+    The time limits of the role and the server are lifted, unless `keep_limits` is set, as it is for queries of people.
+    Raises UserError for every error of the database, also within the block, and Unavailable if the same may succeed
+    later. Also raises UserError if server, extension or schema are too old. `snapshot`: the transaction sees the tables
+    as they were at its first statement.
     """
     place = where(settings)
     with told_in_one_line(place), _connected(settings) as connection:
         require_server(connection, place)
-        connection.autocommit = True  # what is set for the session outlives a transaction that is rolled back
+        connection.autocommit = True  # so that session settings survive a rolled-back transaction
         notice_pooler(connection)
         level = psycopg.IsolationLevel
         connection.isolation_level = level.REPEATABLE_READ if snapshot else level.READ_COMMITTED
@@ -65,9 +65,9 @@ def connect(
 
 @contextmanager
 def session(settings: Settings) -> Iterator[Connection]:
-    """A connection whose statements commit one by one, for what no transaction may hold. Raises as `connect`.
+    """A connection whose statements commit one by one, for work outside transactions. Raises as `connect`.
 
-    Behind a pooler nothing that is set or locked outlives a statement: see `is_pooled`.
+    Behind a pooler, no setting and no lock outlives a statement: see `is_pooled`.
     """
     with connect(settings) as connection:
         connection.commit()
@@ -78,9 +78,8 @@ def session(settings: Settings) -> Iterator[Connection]:
 def connection_pool(settings: Settings, size: int, lock_seconds: float | None = None) -> Pool:
     """An open pool of up to `size` connections like those of `session`: a search alone needs no transaction around it.
 
-    The limits of the role hold, but for those on idleness; `lock_seconds` is how long a statement waits for a lock at
-    most. Nothing is connected yet. Who takes a connection waits up to five seconds, then psycopg.OperationalError is
-    raised.
+    The role's time limits apply, except those on idle sessions. A statement waits at most `lock_seconds` for a lock.
+    Connections are opened when needed; taking one waits up to five seconds, then raises psycopg.OperationalError.
     """
 
     def configure(connection: Connection) -> None:
@@ -105,9 +104,9 @@ def connection_pool(settings: Settings, size: int, lock_seconds: float | None = 
 
 @contextmanager
 def live_connection(pool: Pool) -> Iterator[Connection]:
-    """A connection of a pool; one that the server has closed since it was used last is replaced. Raises as the pool.
+    """A connection of a pool; one that the server has closed since its last use is replaced. Raises as the pool.
 
-    The pool's own check waits for seconds where several are closed, as after a restart of the server.
+    The pool's own check waits for seconds if several are closed, as after a restart of the server.
     """
     tries = (_checked(pool) for _ in range(pool.max_size))
     connection = next(filter(None, tries), None) or pool.getconn()
@@ -119,14 +118,14 @@ def live_connection(pool: Pool) -> Iterator[Connection]:
 
 
 def _checked(pool: Pool) -> Connection | None:
-    """A connection of a pool; None where that was closed, which the pool then replaces."""
+    """A connection of a pool, or None if it was closed; the pool then replaces it."""
     connection, is_open = pool.getconn(), False
     try:
         pool.check_connection(connection)
         is_open = True
     except psycopg.OperationalError:
         return None
-    finally:  # also where somebody interrupts
+    finally:  # also after an interrupt
         if not is_open:
             pool.putconn(connection)
     return connection
@@ -136,10 +135,10 @@ def _checked(pool: Pool) -> Connection | None:
 def transaction(
     connection: Connection, seconds: float | None = None, lock_seconds: float | None = None
 ) -> Iterator[None]:
-    """One transaction of a pool's connection, committed where the block ends well.
+    """One transaction on a pool's connection, committed if the block succeeds.
 
-    Behind a pooler its statements take so many `seconds` each at most, and wait so long for a lock; else those limits
-    are the session's, see `limit_statements` and `connection_pool`.
+    Behind a pooler, each of its statements takes at most `seconds`, and waits at most `lock_seconds` for a lock.
+    Otherwise the session has these limits: see `limit_statements` and `connection_pool`.
     """
     with connection.transaction():
         if is_pooled(connection):
@@ -151,9 +150,9 @@ def transaction(
 
 
 def limit_statements(connection: Connection, seconds: float) -> None:
-    """Let a statement of this session take so long at most, rounded up to whole steps, or as its role may.
+    """Limit the time of each statement of this session, rounded up to whole steps; a lower limit of the role stays.
 
-    Asks the database only where that changes. Behind a pooler `transaction` limits them.
+    Sends a statement only if the limit changes. Behind a pooler, `transaction` sets the limit.
     """
     limit = STEP_SECONDS * math.ceil(seconds / STEP_SECONDS)
     if not is_pooled(connection) and _limits.get(connection) != limit:
@@ -162,31 +161,31 @@ def limit_statements(connection: Connection, seconds: float) -> None:
 
 
 def _limit(connection: Connection, name: str, seconds: float, *, local: bool) -> None:
-    """Limit a time of the session, or of its transaction; the role's own limit stays where that is less."""
+    """Set a time limit of the session or transaction; a lower limit of the role stays."""
     row = {"name": name, "ms": max(1, math.ceil(1000 * min(seconds, LONGEST_SECONDS))), "is_local": local}
     connection.execute(statement("session", "limit"), row)
 
 
 @contextmanager
 def notifications(settings: Settings) -> Iterator[Connection]:
-    """A session that can LISTEN. Raises as `connect`, and Pooled where a pooler would keep its notifications."""
+    """A session that can LISTEN. Raises as `connect`, and Pooled if a pooler would withhold notifications."""
     with session(settings) as connection:
         if is_pooled(connection):
             raise Pooled(
                 f"{where(settings)} is behind a pooler, which forwards no notifications: CALL images.embed_text(…) "
-                "is answered by a service whose IMAGE_RETRIEVAL_DATABASE_URL names the server itself"
+                "needs a service whose IMAGE_RETRIEVAL_DATABASE_URL names the server itself"
             )
         yield connection
 
 
 def is_read_only(connection: Connection) -> bool:
-    """Whether the database takes no writes, as far as the server tells by itself: a standby, or a role that reads."""
+    """Whether the database refuses writes, as far as the server reports it: a standby, or a read-only role."""
     told = (connection.info.parameter_status(name) for name in ("in_hot_standby", "default_transaction_read_only"))
     return "on" in told
 
 
 def _make_ready(connection: Connection, settings: Settings, *, lift: Lift) -> None:
-    """Prepare a session, or behind a pooler a transaction. Raises UserError where its database is unfit."""
+    """Prepare a session, or behind a pooler a transaction. Raises UserError if the database does not meet the needs."""
     place = where(settings)
     extension = prepare(connection, local=is_pooled(connection), lift=lift)
     _require_schema(connection, settings)
@@ -210,7 +209,7 @@ def _require_schema(connection: Connection, settings: Settings) -> None:
 
 @cache
 def newest_version() -> str:
-    """The schema's version that `migrate` brings a database to, four digits."""
+    """The newest version of the schema, four digits."""
     versions = files("image_retrieval.store") / "migrations" / "versions"
     return max(entry.name[:4] for entry in versions.iterdir() if entry.name.endswith(".py"))
 
@@ -224,12 +223,12 @@ def _schema_version(connection: Connection) -> str | None:
 
 
 def require_reachable(settings: Settings) -> None:
-    """Raise UserError where the database takes no connection."""
+    """Raise UserError if the database accepts no connection."""
     _connected(settings).close()
 
 
 def _connected(settings: Settings) -> Connection:
-    """An open connection. What the driver raises may hold the password, so no error here has it in its context."""
+    """An open connection. The driver's errors may contain the password, so they are not chained to the errors here."""
     target = connection_string(settings)
     try:
         return psycopg.connect(target, row_factory=dict_row)
@@ -237,6 +236,6 @@ def _connected(settings: Settings) -> Connection:
         reason = failure(error, settings)
         kind = DatabaseUnavailable if isinstance(error, psycopg.OperationalError) else UserError
     raise kind(
-        f"{where(settings)} cannot be reached: {reason}; is it up? `make up` starts the embedded one; "
+        f"{where(settings)} cannot be reached: {reason}; is it running? `make up` starts the embedded one; "
         f"check {VARIABLE} for another"
     )

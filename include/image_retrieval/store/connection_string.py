@@ -1,7 +1,7 @@
-"""The database's connection string: taken apart by libpq, and told without any part of a secret.
+"""The database's connection string: parsed by libpq, and shown without any part of a secret.
 
-People paste passwords as they are. One that holds `@` or `/` then ends up in the host, the port or the database's name,
-and libpq's own messages repeat it. So only what cannot be a part of a password is ever shown.
+People paste passwords without encoding them. A password with `@` or `/` then ends up in the host, the port or the
+database's name, and libpq's own messages repeat it. So a message shows only parts that cannot belong to a password.
 """
 
 import re
@@ -19,18 +19,18 @@ from image_retrieval.settings import Settings
 
 VARIABLE = "IMAGE_RETRIEVAL_DATABASE_URL (in Airflow: connection image_retrieval_postgres)"
 FORM = "postgresql://user:password@host:port/database"
-ENCODE = "where its user or password holds a special character, encode it (@ as %40, / as %2F, : as %3A, % as %25, …)"
+ENCODE = "if its user or password has a special character, encode it (@ as %40, / as %2F, : as %3A, % as %25, …)"
 SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 DEFAULTS = {"application_name": "image-retrieval", "connect_timeout": "10"}
 
-# what a URI may look like for its parts to be beyond doubt: one @ at most, and that before any / and ?
+# the form of a URI whose parts are unambiguous: at most one @, before any / and ?
 _PLAIN_URI = re.compile(r"postgres(?:ql)?://(?:[^@/?]*@)?[\w.,:%\[\]-]*(?:/[^@/?]*)?(?:\?[^@?]*)?")
 _SECRET_IN_URI = re.compile(rf"[?&](?:{'|'.join(SECRETS)})=")
 _SECRET_IN_PAIRS = re.compile(rf"(?:{'|'.join(SECRETS)})\s*=")
 _FOREIGN = {
-    "postgresql+": "leave out what stands between postgresql and ://",
-    "postgres+": "leave out what stands between postgres and ://",
-    "jdbc:": "leave out jdbc: and write user and password before the host",
+    "postgresql+": "leave out everything between postgresql and ://",
+    "postgres+": "leave out everything between postgres and ://",
+    "jdbc:": "leave out jdbc:, and write user and password before the host",
     "s3://": "an s3:// URI belongs into work_uri or a collection's source",
     "http://": "that is a web address",
     "https://": "that is a web address",
@@ -38,7 +38,7 @@ _FOREIGN = {
     "'": "leave out the quotes around it",
     '"': "leave out the quotes around it",
 }
-# of libpq's and the server's messages, those words that hold nothing of the string
+# phrases of libpq's and the server's messages that contain no part of the string
 _KNOWN_FAILURES = (
     "Connection refused",
     "timeout expired",
@@ -59,19 +59,19 @@ _KNOWN_FAILURES = (
 
 @dataclass(frozen=True)
 class Address:
-    """A database's address. `shown`: those of its parameters that hold no part of a secret, however it was typed."""
+    """A database's address. `shown` are the parameters that contain no part of a secret, however it was typed."""
 
     parameters: dict[str, str] = field(repr=False)
     shown: dict[str, str]
 
     @property
     def is_clear(self) -> bool:
-        """Whether all of it but the secrets themselves may be shown."""
+        """Whether everything except the secrets themselves may be shown."""
         return self.shown == {name: value for name, value in self.parameters.items() if name not in SECRETS}
 
 
 def address(settings: Settings) -> Address:
-    """Take the settings' connection string apart. Raises UserError, without a part of it, where that cannot be done."""
+    """Parse the settings' connection string. Raises UserError, which shows no part of it, if it cannot be parsed."""
     text = settings.database()
     parameters = _taken_apart(text)
     if parameters is None or not (_are_hosts(parameters.get("host", "")) and _are_ports(parameters.get("port", ""))):
@@ -82,17 +82,17 @@ def address(settings: Settings) -> Address:
 
 
 def connection_string(settings: Settings, **defaults: str) -> str:
-    """What libpq connects to. Its own parameters come before `defaults`, these before DEFAULTS. Holds the password."""
+    """The string for libpq. Its own parameters override `defaults`, and these override DEFAULTS. Holds the password."""
     return make_conninfo(**{**DEFAULTS, **defaults, **address(settings).parameters})
 
 
 def joined(parameters: Mapping[str, str]) -> str:
-    """Parameters of libpq as one string. Secrets come last: what stands behind one could be part of it."""
+    """Parameters of libpq as one string. Secrets come last: anything after a secret could be part of it."""
     return make_conninfo(**dict(sorted(parameters.items(), key=lambda pair: pair[0] in SECRETS)))
 
 
 def where(settings: Settings) -> str:
-    """The database in words, without its password or anything that may be a part of it."""
+    """The database in words, without any possible part of its password."""
     found = address(settings)
     shown = found.shown
     name = f"database {shown.get('dbname', '')!r}" if found.is_clear or "dbname" in shown else "the database"
@@ -104,7 +104,7 @@ def where(settings: Settings) -> str:
 
 
 def failure(error: Exception, settings: Settings) -> str:
-    """What a driver's error says, in one line of up to 300 characters, without anything that may be a secret."""
+    """A driver's error on one line of up to 300 characters, without anything that may be a secret."""
     text = _one_line(str(error))
     if address(settings).is_clear:
         return text[:300]
@@ -113,7 +113,7 @@ def failure(error: Exception, settings: Settings) -> str:
 
 
 def psql_environment(settings: Settings) -> dict[str, str]:
-    """The database's address as PostgreSQL's own variables: a password has no place in a process list."""
+    """The database's address as PostgreSQL's own variables, which keep the password out of the process list."""
     known = _variables()
     return {known[name]: value for name, value in address(settings).parameters.items() if name in known}
 
@@ -130,16 +130,16 @@ def _variables() -> dict[str, str]:
 
 
 def _taken_apart(text: str) -> dict[str, str] | None:
-    if "\0" in text:  # libpq would take what stands before it
+    if "\0" in text:  # libpq would read only the part before it
         return None
     try:
         return {name: str(value) for name, value in conninfo_to_dict(text).items()}
-    except (psycopg.Error, UnicodeError):  # their texts repeat the password
+    except (psycopg.Error, UnicodeError):  # their messages repeat the password
         return None
 
 
 def _shown(text: str) -> dict[str, str]:
-    """What stands before the first secret parameter; nothing of a URI that can be read in more than one way."""
+    """The parameters before the first secret; none of an ambiguous URI."""
     is_uri = text.startswith(("postgresql://", "postgres://"))
     if is_uri and not _PLAIN_URI.fullmatch(text):
         return {}
@@ -148,7 +148,7 @@ def _shown(text: str) -> dict[str, str]:
     return {
         name: value
         for name, value in found.items()
-        if name not in SECRETS and not (name == "dbname" and "://" in value)  # a URI in the database's place
+        if name not in SECRETS and not (name == "dbname" and "://" in value)  # a URI as the database's name
     }
 
 

@@ -1,4 +1,4 @@
-"""Data sets: reading a collection in parts, and finding the images that an import offers vectors of."""
+"""Data sets: reading a collection in parts, and finding the images of an import's vectors."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -32,17 +32,17 @@ class Span:
 
 
 def find_shown(connection: Connection, collection: str) -> ShownVectors | None:
-    """What a collection's view shows; None before its first run."""
+    """The model whose vectors a collection's view shows, or None before its first run."""
     return fetch_optional(connection, ShownVectors, statement("datasets", "find_shown"), {"name": collection})
 
 
 def plan_parts(connection: Connection, vectors: str, size: int) -> list[Span]:
-    """The ids of a vector table's searchable images, cut into parts of so many images."""
+    """The ids of a vector table's searchable images, as ranges of `size` images."""
     return fetch_all(connection, Span, statement("datasets", "plan_parts", vectors=vectors), {"size": size})
 
 
 def read_part(connection: Connection, vectors: str, span: Span, size: int) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows of a part, `size` at a time: the view's columns, the vector as halfvec_send writes it."""
+    """The rows of a part, `size` at a time: the view's columns, with the vector in the format of halfvec_send."""
     with connection.cursor("part", row_factory=tuple_row) as cursor:
         cursor.execute(statement("datasets", "read_part", vectors=vectors), asdict(span), binary=True)
         while rows := cursor.fetchmany(size):
@@ -50,14 +50,14 @@ def read_part(connection: Connection, vectors: str, span: Span, size: int) -> It
 
 
 def index_listed(connection: Connection) -> None:
-    """Let `find_offered` find the objects of the table `listed` by their URIs."""
+    """Index the table `listed` by URI for `find_offered`."""
     connection.execute(statement("datasets", "index_listed"))
 
 
 def find_offered(connection: Connection, collection: str, offered: pa.Table) -> list[dict[str, Any]]:
-    """What is known of the listed images that `offered` names (number int64, uri string), in order of their numbers.
+    """The known facts of the listed images in `offered` (number int64, uri string), in order of their numbers.
 
-    An image that is offered again finds no match.
+    A second offer of the same image has no match.
     """
     connection.execute(statement("datasets", "create_offered"))
     copy_in(connection, statement("datasets", "copy_offered"), offered)

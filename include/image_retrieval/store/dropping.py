@@ -1,4 +1,4 @@
-"""All that the tables hold of one collection: count it, forget it."""
+"""Counts and removes all rows of one collection."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from image_retrieval.store.vector_tables import drop_vectors
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """How many rows each table has of a collection."""
+    """The number of a collection's rows in each table."""
 
     images: int
     rejected: int
@@ -43,12 +43,12 @@ class Running:
 
 
 def is_known(connection: Connection, collection: str) -> bool:
-    """Whether the tables know a collection of that name, or something of one that was dropped."""
+    """Whether the tables have rows of a collection of that name, or pending changes of a dropped one."""
     return bool(fetch_value(connection, statement("dropping", "is_known"), {"collection": collection}))
 
 
 def count_rows(connection: Connection, collection: str) -> Rows:
-    """What there is of a collection."""
+    """The number of a collection's rows in each table."""
     return fetch_one(connection, Rows, statement("dropping", "count_rows"), {"collection": collection})
 
 
@@ -64,10 +64,10 @@ def find_running(connection: Connection, collection: str) -> Running | None:
 
 
 def forget_collection(connection: Connection, collection: str, seconds: float) -> None:
-    """Remove view, vectors and rows of a collection, in the transaction at hand, which holds the collection's lock.
+    """Remove a collection's view, vectors and rows, in the current transaction, which holds the collection's lock.
 
-    Those who read other collections wait for the end of it only: the rows go first, the tables last. Raises Unavailable
-    where somebody reads the collection for so many seconds, UserError where something of a user's depends on its view.
+    Searches of other collections wait only for its end: the rows are deleted first, the tables last. Raises Unavailable
+    if searches hold the collection for `seconds`, and UserError if a user's object depends on its view.
     """
     tables = vector_tables(connection, collection)
     insist(collection, partial(_close, connection, collection, tables), seconds)
@@ -76,7 +76,7 @@ def forget_collection(connection: Connection, collection: str, seconds: float) -
 
 
 def _close(connection: Connection, collection: str, tables: list[VectorTable]) -> None:
-    """Take the view away and empty the vector tables: their rows would keep the images' from going."""
+    """Drop the view and empty the vector tables, whose rows reference those of the images."""
     with connection.transaction():
         wait_shortly(connection)
         keep_loads_out(connection, collection)
@@ -92,6 +92,6 @@ def _close(connection: Connection, collection: str, tables: list[VectorTable]) -
 
 def _drop_vectors(connection: Connection, collection: str, tables: list[VectorTable]) -> None:
     with connection.transaction():
-        wait_shortly(connection)  # a reference to retrieval.image locks that, too
+        wait_shortly(connection)  # the reference to retrieval.image locks that table, too
         for table in tables:
             drop_vectors(connection, VectorSpace(collection, table.model))

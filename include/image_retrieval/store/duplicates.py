@@ -1,4 +1,4 @@
-"""Duplicates: which images of a collection show the same, and what people say of them."""
+"""Duplicates: images of a collection that show the same, and people's verdicts on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from image_retrieval.store.models import find_shown
 from image_retrieval.store.rows import fetch_all, fetch_column, fetch_value
 from image_retrieval.store.sql import statement
 
-ALIKE_BITS = 6  # of 64 that perceptual hashes of the same picture may differ in
-PICTURE_SIMILARITY = 0.9  # of the vectors that must confirm it: flat pictures have like hashes, whatever they show
-NEIGHBOURS = 21  # that an image is compared with, itself among them
+ALIKE_BITS = 6  # of 64: perceptual hashes of the same picture differ in at most this many
+PICTURE_SIMILARITY = 0.9  # least similarity of the vectors: flat pictures have similar hashes, whatever they show
+NEIGHBOURS = 21  # with which an image is compared, including itself
 BATCH = 200
 
 Tier = Literal["picture", "scene"]
@@ -26,7 +26,7 @@ Verdict = Literal["duplicate", "different"]
 
 
 class Pair(TypedDict):
-    """Two images that show the same, and what somebody said of them: columns of `images.duplicates`."""
+    """Two images that show the same, and their verdict: columns of `images.duplicates`."""
 
     a: str
     b: str
@@ -55,9 +55,9 @@ class _TierCount:
 
 
 def find_duplicates(collection: Collection, settings: Settings) -> dict[str, int]:
-    """Compare each image that is new or changed with its nearest neighbours, and keep the pairs that show the same.
+    """Compare each new or changed image with its nearest neighbours, and record the pairs that show the same.
 
-    Returns the numbers of images `compared` now, and of pairs of each tier. A kill loses the batch at hand only.
+    Returns the numbers of images `compared`, and of pairs of each tier. A kill loses only the current batch.
     """
     with connect(settings) as connection:
         shown = find_shown(connection, collection.name)
@@ -100,7 +100,7 @@ def list_pairs(
 
 
 def count_waiting(connection: Connection, collection: str, model: str) -> int:
-    """How many images are still to be compared by their present vectors under a model."""
+    """The number of images whose present vectors under a model have not been compared yet."""
     query = statement("duplicates", "count_waiting", vectors=VectorSpace(collection, model).vector_table)
     return int(fetch_value(connection, query, {"collection": collection, "model": model}))
 
@@ -112,7 +112,7 @@ def find_unhashed(connection: Connection, collection: str, after: int, limit: in
 
 
 def set_hashes(connection: Connection, hashes: Sequence[tuple[Unhashed, int]]) -> None:
-    """Record the perceptual hashes of images whose versions are still these."""
+    """Record the perceptual hashes of images whose versions have not changed."""
     with connection.cursor() as cursor:
         rows = [{"id": image.id, "etag": image.etag, "phash": phash} for image, phash in hashes]
         cursor.executemany(statement("duplicates", "set_hash"), rows)
@@ -121,7 +121,7 @@ def set_hashes(connection: Connection, hashes: Sequence[tuple[Unhashed, int]]) -
 def set_verdict(
     connection: Connection, collection: str, a: str, b: str, verdict: Verdict | None, decided_by: str
 ) -> None:
-    """Say of two images that they are the same or not, or take that back. Raises UserError where they are no two."""
+    """Set or remove the verdict on two images. Raises UserError if they are not two images of the collection."""
     row = {"collection": collection, "a": a, "b": b, "verdict": verdict, "decided_by": decided_by}
     try:
         connection.execute(statement("duplicates", "set_verdict"), row)

@@ -1,4 +1,4 @@
-"""Searches to begin with, as a user would type them, and their answers."""
+"""Example searches, as a user would type them, and their answers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from image_retrieval.store.sql import statement
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A query in words that psql takes, and its answer."""
+    """The text of a query for psql, and its answer."""
 
     query: str
     columns: tuple[str, ...]
@@ -20,7 +20,7 @@ class Example:
 
 
 def example_searches(connection: Connection, collection: str) -> list[Example]:
-    """Three searches of a collection; none where it has fewer than two images."""
+    """Three searches of a collection; none if it has fewer than two images."""
     ids = fetch_column(connection, statement("examples", "find_two", view=collection))
     if len(ids) < 2:
         return []

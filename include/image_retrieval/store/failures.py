@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses, in one line: whose fault it is, and what to do."""
+"""PostgreSQL's errors in one line: the cause, and what to do."""
 
 import re
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ PASSING = ("08", "53", "57P", "58", "40")  # connections, resources, shutdown an
 
 
 class DatabaseUnavailable(Unavailable):
-    """The database does not answer, or not now: the text names it, for those who run the service."""
+    """The database does not answer, or not now. The text names the database, so it is for operators only."""
 
 
-DatabaseError = psycopg.Error  # whatever the database raises
+DatabaseError = psycopg.Error  # every error of the database
 
 
 def kind_of(error: psycopg.Error) -> Literal["value", "right", "locked", "unavailable"] | None:
-    """Whose matter an error is: a value's, a right's, somebody else's lock, or the database's; None: this library's."""
+    """The cause of an error: a value, a right, a lock, or the database; None for a fault of this library."""
     match error:
         case psycopg.DataError():
             return "value"
@@ -42,17 +42,17 @@ def kind_of(error: psycopg.Error) -> Literal["value", "right", "locked", "unavai
 
 
 def message_of(error: psycopg.Error) -> str:
-    """What the server said of an error, in one line."""
+    """The server's message, on one line."""
     return error.diag.message_primary or str(error).partition("\n")[0]
 
 
 class Locked(DatabaseUnavailable):
-    """A lock was not to be had within `lock_timeout`."""
+    """A lock was not granted within `lock_timeout`."""
 
 
 @contextmanager
 def told_in_one_line(place: str) -> Iterator[None]:
-    """Turn what psycopg raises into a UserError that begins with `place`, the database in words."""
+    """Turn errors of psycopg into a UserError that begins with `place`, the database in words."""
     try:
         yield
     except psycopg.Error as error:
@@ -60,7 +60,7 @@ def told_in_one_line(place: str) -> Iterator[None]:
 
 
 def refusal_of(error: psycopg.Error, place: str) -> UserError:
-    """The UserError for an error of the database; DatabaseUnavailable where the same command may succeed later."""
+    """The UserError for an error of the database; DatabaseUnavailable if the same command may succeed later."""
     code, said = error.sqlstate or "", _in_words(error)
     limit = LIMITS.get(code)
     match error:
@@ -89,7 +89,7 @@ def refusal_of(error: psycopg.Error, place: str) -> UserError:
         case errors.OutOfMemory() if "max_locks_per_transaction" in (error.diag.message_hint or ""):
             return DatabaseUnavailable(f"{place} has no room for more locks: {said}")
         case psycopg.OperationalError() | psycopg.InterfaceError():
-            return DatabaseUnavailable(f"{place} does not answer as it should: {said}; try again later")
+            return DatabaseUnavailable(f"{place} failed: {said}; try again later")
         case _ if code.startswith(PASSING):
             return DatabaseUnavailable(f"{place} cannot do this now: {said}; try again later")
         case _:
@@ -97,7 +97,7 @@ def refusal_of(error: psycopg.Error, place: str) -> UserError:
 
 
 def _in_words(error: psycopg.Error) -> str:
-    """What the server said, in one line, with its hint."""
+    """The server's message with its hint, on one line."""
     said = error.diag.message_primary or str(error)
     hint = error.diag.message_hint
     line = " ".join(f"{said} ({hint})".split() if hint else said.split())

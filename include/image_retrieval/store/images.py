@@ -1,4 +1,4 @@
-"""Images one at a time, and pages of them, as the service shows and changes them."""
+"""Single images and pages of images, for the service."""
 
 from collections.abc import Collection as Names
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from image_retrieval.store.sql import statement
 
 
 class ImageFacts(TypedDict):
-    """An image as `images.<collection>` shows it; `unreadable` says why something of it cannot be shown."""
+    """An image as `images.<collection>` shows it; `unreadable` says why a field cannot be shown."""
 
     image_id: str
     image_path: str
@@ -51,7 +51,7 @@ class SameBytes(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class ImageObject:
-    """Where an image lies, and whether it was deleted."""
+    """The URI of an image, and whether the image was deleted."""
 
     uri: str
     deleted: bool
@@ -74,7 +74,7 @@ def find_image(connection: Connection, collection: str, image_id: str) -> ImageF
 def list_images(
     connection: Connection, collection: str, *, after: str | None, group_id: str | None, limit: int
 ) -> list[ImageFacts]:
-    """The first searchable images after an id, in order of their ids; of one group where that is given."""
+    """The first searchable images after an id, in order of their ids; of one group if it is given."""
     values = {"after": after, "group_id": group_id, "limit": limit}
     rows = connection.execute(statement("images", "list_images", view=collection), values).fetchall()
     return [cast(ImageFacts, shown_facts(row)) for row in rows]
@@ -89,7 +89,7 @@ def list_members(
     intra_id: str | None,
     limit: int,
 ) -> list[Member]:
-    """The same with fewer columns, also of one `intra_id`."""
+    """As list_images, with fewer columns, and optionally of one `intra_id`."""
     values = {"after": after, "group_id": group_id, "intra_id": intra_id, "limit": limit}
     rows = connection.execute(statement("images", "list_members", view=collection), values).fetchall()
     return cast(list[Member], rows)
@@ -108,18 +108,18 @@ def next_intra_id(connection: Connection, collection: str, group_id: str) -> str
 
 
 def find_object(connection: Connection, collection: str, image_id: str) -> ImageObject | None:
-    """Where an image lies, be it deleted."""
+    """The URI of an image, even of a deleted one."""
     return fetch_optional(connection, ImageObject, statement("images", "find_object"), _key(collection, image_id))
 
 
 def find_registered(connection: Connection, collection: str, uri: str) -> Registered:
-    """The row of an object that was registered. Raises MissingRow."""
+    """The row of a registered object. Raises MissingRow."""
     values = {"collection": collection, "uri": uri}
     return fetch_one(connection, Registered, statement("images", "find_registered"), values)
 
 
 def mark_deleted(connection: Connection, collection: str, image_id: str) -> str | None:
-    """Mark an image deleted and forget its rejection. Returns its URI; None where there is no such image."""
+    """Mark an image as deleted and forget its rejection. Returns its URI, or None if there is no such image."""
     row = connection.execute(statement("images", "mark_deleted"), _key(collection, image_id)).fetchone()
     if row is None:
         return None
@@ -131,7 +131,7 @@ def mark_deleted(connection: Connection, collection: str, image_id: str) -> str 
 def describe_image(
     connection: Connection, collection: str, image_id: str, facts: dict[str, Any], given: Names[str]
 ) -> None:
-    """Set what is said of an image: those of group_id, intra_id, caption and attributes that are `given`."""
+    """Set an image's metadata: those of group_id, intra_id, caption and attributes that are `given`."""
     row = {**facts, "attributes": Jsonb(facts["attributes"]), "given": sorted(given)}
     connection.execute(statement("images", "describe_image"), {**row, **_key(collection, image_id)})
 

@@ -1,8 +1,8 @@
-"""The index of a vector table: what is best for the table, and how it comes about while people search and load.
+"""The index of a vector table: decides whether the table needs one, and builds it while people search and load.
 
 A search scans small tables exactly. Larger ones have an HNSW index (Malkov and Yashunin, 2016, as pgvector builds it)
-on the vectors in half precision, or on their signs alone. Loads keep it up by plain inserts. It is built anew beside
-the old one, and takes its name, where the table has outgrown it or much of it is dead.
+on the vectors in half precision, or on their signs alone. Loads update it by plain inserts. If the table has outgrown
+the index, or much of it is dead, a new one is built beside it and takes its name.
 """
 
 import os
@@ -26,12 +26,12 @@ from image_retrieval.store.sql import statement
 
 OPERATOR_CLASSES = {"cosine": "halfvec_cosine_ops", "inner_product": "halfvec_ip_ops", "l2": "halfvec_l2_ops"}
 BIT_CLASS = "bit_hamming_ops"
-DENSE_FROM = 100_000  # vectors; of 400,000 a sparse graph lost 1 % of the nearest for good: docs/decisions.md
-GROWN = 0.5  # inserted since the build, as a share of what it was built over
-DEAD = 0.2  # dead rows, as a share of all: scans pass them, and vacuum mends the graph around each of them
+DENSE_FROM = 100_000  # vectors; with 400,000, a sparse graph always missed 1 % of the nearest: docs/decisions.md
+GROWN = 0.5  # vectors inserted since the build, as a share of those at the build
+DEAD = 0.2  # dead rows, as a share of all: scans read them, and vacuum repairs the graph around each
 MEMORY_MARGIN = 1.1
 LEAST_MEMORY_MB = 64
-WORKER_MEMORY_MB = 32  # PostgreSQL's plan_create_index_workers takes fewer workers where each had less
+WORKER_MEMORY_MB = 32  # PostgreSQL's plan_create_index_workers uses fewer workers if each had less
 REMOTE_MEMORY_MB = 1024
 SECONDS_BETWEEN_REPORTS = 5.0
 LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
@@ -40,10 +40,10 @@ log = structlog.get_logger()
 
 
 class Graph(NamedTuple):
-    """What pgvector builds an HNSW graph with."""
+    """The parameters of an HNSW graph in pgvector."""
 
-    m: int  # neighbours that each element keeps, twice as many in the ground layer
-    ef_construction: int  # candidates that they are chosen from
+    m: int  # neighbours of each element; twice as many in the ground layer
+    ef_construction: int  # candidates from which they are chosen
 
 
 SPARSE, DENSE = Graph(16, 64), Graph(24, 128)
@@ -51,14 +51,14 @@ SPARSE, DENSE = Graph(16, 64), Graph(24, 128)
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a decision rests on."""
+    """The facts that a decision depends on."""
 
     rows: int
     dead: int  # rows that vacuum has not removed yet
     dimensions: int
-    index_class: str | None  # operator class of the index that is there and valid
+    index_class: str | None  # operator class of the existing valid index
     index_m: int | None  # of that index
-    built_rows: int | None  # what that index was built over; None where nobody noted it
+    built_rows: int | None  # vectors when that index was built; None if unknown
     wanted_class: str
     least_rows: int  # smaller tables have no index
     memory_limit_mb: int
@@ -67,7 +67,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done, and why."""
+    """What to do, and why."""
 
     action: Literal["scan", "keep", "build", "rebuild"]
     reason: str
@@ -77,7 +77,7 @@ class Plan:
 
 
 def graph_of(rows: int) -> Graph:
-    """The graph that so many vectors need: a denser one takes twice the time to build."""
+    """The graph for this number of vectors: a denser one takes twice the time to build."""
     return DENSE if rows >= DENSE_FROM else SPARSE
 
 
@@ -95,7 +95,7 @@ def graph_bytes(rows: int, dimensions: int, operator_class: str) -> int:
 
 
 def plan_index(facts: Facts) -> Plan:
-    """What is best for a vector table."""
+    """The best plan for a vector table."""
     inserted = facts.rows - facts.built_rows if facts.built_rows is not None else 0
     is_right = facts.index_class == facts.wanted_class
     dead_share = facts.dead / max(1, facts.rows + facts.dead)
@@ -104,13 +104,13 @@ def plan_index(facts: Facts) -> Plan:
     if is_right and dead_share > DEAD:
         why = f"{dead_share:.0%} of its rows are dead"
     elif is_right and inserted > GROWN * (facts.built_rows or 0):
-        why = f"{inserted} vectors came to the {facts.built_rows} that it was built over"
+        why = f"{inserted} vectors were added to the {facts.built_rows} over which it was built"
     elif is_right and (facts.index_m or 0) < graph_of(facts.rows).m:
-        why = f"it has m = {facts.index_m}, too few for so many"
+        why = f"its m = {facts.index_m} is too small for this many"
     elif is_right:
-        return Plan("keep", f"the index is there and was kept up by the inserts: {facts.rows} vectors")
+        return Plan("keep", f"the index is up to date: {facts.rows} vectors")
     elif facts.index_class is not None:
-        why = f"it is one for {facts.index_class} and {facts.wanted_class} is wanted"
+        why = f"it is built for {facts.index_class}, but {facts.wanted_class} is wanted"
     else:
         why = "there is none"
     needed = round(graph_bytes(facts.rows, facts.dimensions, facts.wanted_class) * MEMORY_MARGIN / 2**20)
@@ -119,15 +119,15 @@ def plan_index(facts: Facts) -> Plan:
     fits = f"in {memory} MB" if needed <= memory else f"which needs {needed} MB and has {memory}: it will be slow"
     graph = graph_of(facts.rows)
     how = f"m = {graph.m}, ef_construction = {graph.ef_construction}, {fits}, with {workers} parallel workers"
-    reason = f"an index is built over {facts.rows} vectors, since {why}: {how}"
+    reason = f"building an index over {facts.rows} vectors, since {why}: {how}"
     return Plan("rebuild" if facts.index_class else "build", reason, graph, memory, workers)
 
 
 def ensure_index(collection: Collection, settings: Settings) -> Plan:
-    """Decide what the collection's vector table needs, and do it. Returns the plan.
+    """Plan the index of the collection's vector table, and carry the plan out. Returns the plan.
 
-    One at a time for each table; what a killed build left is removed. Readers and writers are never kept waiting, but
-    behind a pooler, where all is one transaction: there, loads wait for a build.
+    Only one task at a time works on a table, and it removes what a killed build left. Readers and writers never wait,
+    except behind a pooler: there everything is one transaction, so loads wait for a build.
     """
     vectors = collection.vector_table
     index, new, old = (f"{collection.space.index}{suffix}" for suffix in ("", "2", "1"))
@@ -140,7 +140,7 @@ def ensure_index(collection: Collection, settings: Settings) -> Plan:
             statement("indexing", "find_leftovers"), {"vectors": vectors, "names": [new, old]}
         )
         for row in leftovers.fetchall():
-            log.warning("removing what a broken build left", index=row["index"])
+            log.warning("removing the remains of an interrupted build", index=row["index"])
             _drop(connection, row["index"])
         facts = _read_facts(connection, collection, settings)
         plan = plan_index(facts)
@@ -151,18 +151,18 @@ def ensure_index(collection: Collection, settings: Settings) -> Plan:
             started = time.monotonic()
             _build(connection, collection, facts, plan, new, settings)
             _note(connection, vectors, facts, time.monotonic() - started)
-            with connection.transaction():  # renaming locks out neither readers nor writers
+            with connection.transaction():  # renaming blocks neither readers nor writers
                 connection.execute(statement("indexing", "rename_index", index=index, becomes=old))
                 connection.execute(statement("indexing", "rename_index", index=new, becomes=index))
         connection.execute(statement("indexing", "analyse_vectors", vectors=vectors))
         connection.execute(statement("indexing", "analyse_images"))
-        if plan.action != "keep":  # last: a transaction that has dropped an index keeps readers out until it ends
+        if plan.action != "keep":  # last: a transaction that has dropped an index blocks readers until it ends
             _drop(connection, index if plan.action == "scan" else old)
     return plan
 
 
 def _concurrently(connection: Connection) -> sql.SQL:
-    """The keyword, where the connection can hold no transaction around it."""
+    """The keyword CONCURRENTLY, unless the connection is in a transaction."""
     return sql.SQL("CONCURRENTLY" if connection.autocommit else "")
 
 
@@ -171,11 +171,11 @@ def _drop(connection: Connection, index: str) -> None:
 
 
 def _lock(connection: Connection, vectors: str) -> None:
-    """Be alone with the index of a table until the session, or the transaction that is all of it, ends."""
+    """Lock the index of a table until the session ends, or behind a pooler the transaction."""
     told, row = False, {"vectors": vectors, "local": not connection.autocommit}
     while not (connection.execute(statement("indexing", "try_lock"), row).fetchone() or {})["locked"]:
         if not told:
-            log.info("another task is at this index: waiting", vectors=vectors)
+            log.info("another task works on this index: waiting", vectors=vectors)
             told = True
         time.sleep(1)
 
@@ -190,7 +190,7 @@ def _read_facts(connection: Connection, collection: Collection, settings: Settin
     memory, workers = max(REMOTE_MEMORY_MB, server_memory), server_workers
     if connection.info.host in LOCAL_HOSTS:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**22  # a quarter, in MB
-        workers = len(os.sched_getaffinity(0)) - 1 - is_searched  # a core is left to the searches
+        workers = len(os.sched_getaffinity(0)) - 1 - is_searched  # leaves a core for searches
     return Facts(
         **row,
         wanted_class=BIT_CLASS if collection.quantized else OPERATOR_CLASSES[collection.distance],
@@ -232,7 +232,7 @@ def _build(
             m=m,
             candidates=candidates,
         )
-    is_whole = not connection.autocommit  # one transaction, which a build that fails must not end
+    is_whole = not connection.autocommit  # everything is one transaction, which a failed build must not abort
     limits = {"memory_mb": plan.memory_mb, "workers": plan.workers, "local": is_whole}
     row = connection.execute(statement("indexing", "prepare_session"), limits).fetchone() or {}
     with _progress(row["pid"], facts.rows, settings):
@@ -240,7 +240,7 @@ def _build(
             with connection.transaction() if is_whole else nullcontext():
                 connection.execute(build)
         except psycopg.errors.DiskFull:
-            # parallel workers share the graph in /dev/shm, which containers often have little of
+            # parallel workers share the graph in /dev/shm, which is often small in containers
             log.warning("the server's shared memory is too small for parallel workers: building without them")
             _drop(connection, index)
             connection.execute(statement("indexing", "prepare_session"), {**limits, "workers": 0})
@@ -249,11 +249,11 @@ def _build(
 
 @contextmanager
 def _progress(pid: int, rows: int, settings: Settings) -> Iterator[None]:
-    """Log every few seconds how far a build has come."""
+    """Log the progress of a build every few seconds."""
     done = threading.Event()
 
     def report() -> None:
-        with suppress(UserError), session(settings) as connection:  # where there is no room for it, it is done without
+        with suppress(UserError), session(settings) as connection:  # without a free connection, there is no log
             while not done.wait(SECONDS_BETWEEN_REPORTS):
                 row = connection.execute(statement("indexing", "read_progress"), {"pid": pid}).fetchone()
                 if row:

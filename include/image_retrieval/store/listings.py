@@ -1,6 +1,6 @@
 """Listings: the temporary tables that compare a source with `retrieval.image`, until the transaction ends.
 
-`listed` holds the objects of the source, `difference` what is not as it was, `due` what is to be embedded.
+`listed` holds the objects of the source, `difference` what has changed, `due` the images to embed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +34,7 @@ class ListedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:
-    """An object that no table can hold under its name: a URI that they can hold, and what is wrong, in words."""
+    """An object whose name no table can hold: an escaped URI, and what is wrong with the name."""
 
     uri: str
     etag: str
@@ -43,7 +43,7 @@ class Unsupported:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """How many images a listing misses, and how many objects are new to it, or were deleted and are back."""
+    """The numbers of missing images, of new objects, and of deleted images that are back."""
 
     gone: int
     added: int
@@ -51,20 +51,20 @@ class Differences:
 
 @dataclass(frozen=True, slots=True)
 class DueCounts:
-    """How many images are to be embedded: those without a vector, and those whose vector is of another version."""
+    """The numbers of images to embed: without a vector, and with a vector of another version."""
 
     new: int
     changed: int
 
 
 def prepare_session(connection: Connection) -> None:
-    """Give the transaction the memory that comparing takes."""
+    """Give the transaction enough memory for the comparison."""
     connection.execute(statement("listings", "prepare_session"))
 
 
 @contextmanager
 def writing_listed(connection: Connection) -> Iterator[Callable[[ListedRow], None]]:
-    """Fill the table `listed` by the function that the block gets; it is complete once the block has ended."""
+    """Yield a function that writes to the table `listed`, which is complete after the block."""
     connection.execute(statement("listings", "create_listed"))
     with connection.cursor().copy(statement("listings", "copy_listed")) as copy:
         copy.set_types(TYPES)
@@ -72,29 +72,29 @@ def writing_listed(connection: Connection) -> Iterator[Callable[[ListedRow], Non
 
 
 def forget_repeated(connection: Connection) -> int:
-    """Keep each object once: as it was last modified. Returns how many rows went."""
+    """Keep each object once, in its latest version. Returns the number of removed rows."""
     return connection.execute(statement("listings", "forget_repeated")).rowcount
 
 
 def analyse_listed(connection: Connection) -> None:
-    """Tell the planner what `listed` holds."""
+    """Update the planner's statistics of `listed`."""
     connection.execute(statement("listings", "analyse_listed"))
 
 
 def find_differences(connection: Connection, space: VectorSpace) -> Differences:
-    """Compare `listed` with the images and vectors of a space, into the table `difference`."""
+    """Compare `listed` with the images and vectors of a space, and fill the table `difference`."""
     names = {"collection": space.collection, "model": space.model}
     connection.execute(statement("listings", "find_differences", vectors=space.vector_table), names)
     return fetch_one(connection, Differences, statement("listings", "count_differences"))
 
 
 def mark_gone(connection: Connection) -> None:
-    """Mark the images deleted that the listing misses."""
+    """Mark images that the listing misses as deleted."""
     connection.execute(statement("listings", "mark_gone"))
 
 
 def forget_rejected(connection: Connection, collection: str, unsupported: Sequence[Unsupported]) -> None:
-    """Forget rejections of versions that are no more; those of `unsupported` objects stay."""
+    """Forget rejections of versions that no longer exist; those of `unsupported` objects stay."""
     kept = {"collection": collection, "unsupported": [entry.uri for entry in unsupported]}
     connection.execute(statement("listings", "forget_rejected"), kept)
 
@@ -102,7 +102,7 @@ def forget_rejected(connection: Connection, collection: str, unsupported: Sequen
 def reject_unsupported(
     connection: Connection, collection: str, run_id: str, unsupported: Sequence[Unsupported]
 ) -> None:
-    """Record objects that no table can hold under their names as rejected."""
+    """Record objects whose names no table can hold as rejected."""
     key = {"collection": collection, "run_id": run_id, "reason": str(Reason.UNSUPPORTED_NAME)}
     if unsupported:
         with connection.cursor() as cursor:
@@ -111,12 +111,12 @@ def reject_unsupported(
 
 
 def narrow_listed(connection: Connection) -> None:
-    """Leave only the objects in `listed` that are not as they were."""
+    """Leave only new and changed objects in `listed`."""
     connection.execute(statement("listings", "narrow_listed"))
 
 
 def restore(connection: Connection, collection: str) -> int:
-    """Take the mark from images that were deleted and are listed. Returns how many."""
+    """Restore images that were marked as deleted and are listed again. Returns their number."""
     return connection.execute(statement("listings", "restore"), {"collection": collection}).rowcount
 
 
@@ -127,19 +127,19 @@ def register_listed(connection: Connection, collection: str) -> None:
 
 
 def regroup(connection: Connection, collection: str) -> None:
-    """Bring group_id and intra_id of the images in step with `listed`."""
+    """Update group_id and intra_id of the images from `listed`."""
     connection.execute(statement("listings", "regroup"), {"collection": collection})
 
 
 def find_due(connection: Connection, space: VectorSpace, *, full: bool) -> DueCounts:
-    """Put what is to be embedded for a space into the table `due`; `full`: all that is in `listed`."""
+    """Put the images to embed for a space into the table `due`; with `full`, all of `listed`."""
     names = {"collection": space.collection, "model": space.model, "full": full}
     connection.execute(statement("listings", "find_due", vectors=space.vector_table), names)
     return fetch_one(connection, DueCounts, statement("listings", "count_due"))
 
 
 def read_due(connection: Connection, limit: int, size: int) -> Iterator[list[dict[str, Any]]]:
-    """The first rows of `due` in order of their URIs, `size` at a time, as a manifest has them."""
+    """The first `limit` rows of `due` in order of their URIs, `size` at a time, with a manifest's columns."""
     with connection.cursor(name="due") as cursor:
         cursor.execute(statement("listings", "read_due"), {"limit": limit})
         while rows := cursor.fetchmany(size):

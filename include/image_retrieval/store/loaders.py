@@ -1,4 +1,4 @@
-"""What a table may hold and Python cannot: it harms nothing but its own place in an answer."""
+"""Reads values that a table can hold and Python cannot: they affect only their own field of an answer."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,20 +11,20 @@ from psycopg.types.json import set_json_loads
 
 from image_retrieval.strict_json import NotStrict, read_json
 
-SHOWN_BYTES = 2**20  # of attributes as text; the statements that read them cut what is longer
-SHOWN_LETTERS = 100_000  # of a caption, as well
+SHOWN_BYTES = 2**20  # of attributes as text; the statements that read them cut longer ones
+SHOWN_LETTERS = 100_000  # of a caption, cut in the same way
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A value that no answer can show, and why."""
+    """A value that an answer cannot show, and why."""
 
     reason: str
 
 
 class _Timestamp(TimestamptzLoader):
-    """A time; the first or the last that Python has where it lies beyond."""
+    """A time, clipped to the first or last one that Python can represent."""
 
     def load(self, data: Buffer) -> datetime:
         try:
@@ -43,16 +43,16 @@ class _BinaryTimestamp(TimestamptzBinaryLoader):
 
 
 def read_anything(connection: Connection[Any]) -> None:
-    """Let a connection read every row: JSON that Python cannot hold as Unreadable, times as near as there are any."""
+    """Let a connection read every row: JSON that Python cannot hold becomes Unreadable, and times are clipped."""
     set_json_loads(_read, connection)
     connection.adapters.register_loader("timestamptz", _Timestamp)
     connection.adapters.register_loader("timestamptz", _BinaryTimestamp)
 
 
 def shown_facts(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of images with its `attributes` read and its `caption` cut; `unreadable` says why, where that is not all.
+    """A row of images with parsed `attributes` and a cut `caption`; `unreadable` says what is missing and why.
 
-    Both come as text, cut by the statement.
+    The statement returns both as text, cut in length.
     """
     unreadable = {}
     attributes = None if row["attributes"] is None else _attributes(row["attributes"])
@@ -61,7 +61,7 @@ def shown_facts(row: dict[str, Any]) -> dict[str, Any]:
         attributes = None
     caption = row["caption"]
     if caption is not None and len(caption) > SHOWN_LETTERS:
-        unreadable["caption"] = f"has more than {SHOWN_LETTERS} characters: the first are shown"
+        unreadable["caption"] = f"has more than {SHOWN_LETTERS} characters: only the first are shown"
         caption = caption[:SHOWN_LETTERS]
     return {**row, "attributes": attributes, "caption": caption, "unreadable": unreadable}
 
@@ -70,7 +70,7 @@ def _attributes(text: str) -> "dict[str, Any] | Unreadable":
     if len(text) > SHOWN_BYTES:
         return Unreadable(f"has more than {SHOWN_BYTES} characters")
     found = _read(text)
-    return found if isinstance(found, dict | Unreadable) else Unreadable("is no JSON object")
+    return found if isinstance(found, dict | Unreadable) else Unreadable("is not a JSON object")
 
 
 def _read(text: str | bytes) -> Any:

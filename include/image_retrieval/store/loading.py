@@ -1,4 +1,4 @@
-"""Loading a shard: binary COPY, straight into the table where an image is new, else by way of a staging table."""
+"""Loads a shard by binary COPY: new vectors straight into their table, others through a staging table."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from image_retrieval.store.connection import Connection
 from image_retrieval.store.locks import keep_removals_out
 from image_retrieval.store.sql import statement
 
-# of `staging`, as binary COPY wants them
+# of `staging`, in the order of binary COPY
 COLUMNS = {
     "id": pa.int64(),
     "etag": pa.string(),
@@ -32,9 +32,9 @@ COLUMNS = {
 
 
 def shard_is_loaded(connection: Connection, run: dict[str, Any]) -> bool:
-    """Whether a shard (collection, run_id, shard) has its line in `retrieval.shard`.
+    """Whether a shard (collection, run_id, shard) has its row in `retrieval.shard`.
 
-    Until the transaction ends nobody else can write it: who asks beside it waits here.
+    Locks the shard until the transaction ends: a second caller waits here.
     """
     connection.execute(statement("loading", "lock_shard"), run)
     return connection.execute(statement("loading", "find_shard"), run).fetchone() is not None
@@ -43,15 +43,15 @@ def shard_is_loaded(connection: Connection, run: dict[str, Any]) -> bool:
 def load_vectors(
     connection: Connection, collection: Collection, images: pa.Table, vectors: pa.ChunkedArray, *, facts: bool = True
 ) -> int:
-    """Upsert images (the columns above) with their vectors (lists of float32). Returns how many vectors were written.
+    """Upsert images (the columns above) with their vectors (lists of float32). Returns the number of written vectors.
 
-    Rows that are there already, unchanged, are compared and not written; images removed meanwhile are left out. Without
-    `facts` only vectors are upserted.
+    Unchanged rows are compared and not written; images removed meanwhile are left out. Without `facts`, only vectors
+    are upserted.
     """
     rows = images.select(list(COLUMNS)).cast(pa.schema(COLUMNS.items()))
     rows = rows.append_column("digest", digests(vectors)).append_column("embedding", vectors)
     if (np.diff(rows["id"].to_numpy()) < 0).any():
-        rows = rows.sort_by("id")  # one order for all who load beside each other
+        rows = rows.sort_by("id")  # the same order for all concurrent loads, against deadlocks
     span = pc.min_max(rows["id"]).as_py()
     connection.execute(statement("loading", "create_staging"))
     copy_in(connection, statement("loading", "copy_staging"), rows.drop(["embedding"]))
@@ -65,9 +65,9 @@ def load_vectors(
 
 
 def _load_vectors(connection: Connection, table: str, rows: pa.Table, span: dict[str, int | None]) -> int:
-    """Upsert rows of a vector table (id, etag, digest, embedding) that are staged. Returns how many were written.
+    """Upsert the staged rows of a vector table (id, etag, digest, embedding). Returns the number of written rows.
 
-    `span` is the least and the greatest of their ids.
+    `span` holds their least and greatest ids.
     """
     found = connection.execute(statement("loading", "compare_vectors", vectors=table), span).fetchone() or {}
     known = {name: pa.array(ids, pa.int64()) for name, ids in found.items()}
@@ -79,13 +79,13 @@ def _load_vectors(connection: Connection, table: str, rows: pa.Table, span: dict
     try:
         with connection.transaction():
             copy_in(connection, statement("loading", "copy_vectors", vectors=table), rows)
-    except psycopg.errors.UniqueViolation:  # another run has loaded one of them meanwhile
+    except psycopg.errors.UniqueViolation:  # another run has inserted one of them meanwhile
         return _merge_vectors(connection, table, pa.concat_tables([rows, theirs]))
     return len(rows) + _merge_vectors(connection, table, theirs)
 
 
 def _merge_vectors(connection: Connection, table: str, rows: pa.Table) -> int:
-    """Upsert rows of which some may be there. Returns how many were written."""
+    """Upsert rows of which some may exist. Returns the number of written rows."""
     if not len(rows):
         return 0
     connection.execute(statement("loading", "create_incoming", dimensions=rows["embedding"].type.list_size))
@@ -102,9 +102,9 @@ def write_rejections(
     *,
     also: Collection | None = None,
 ) -> None:
-    """Record rejected objects (uri, etag, stage, reason, detail) and drop vectors that a final one made outdated.
+    """Record rejected objects (uri, etag, stage, reason, detail), and delete vectors that a final rejection outdates.
 
-    `also`: the collection under a further model whose vectors this holds for.
+    `also`: the collection under another model, whose outdated vectors are deleted, too.
     """
     if not rows:
         return
@@ -122,5 +122,5 @@ def write_rejections(
 
 
 def write_shard(connection: Connection, row: dict[str, Any]) -> None:
-    """Record that a shard is in the table, with its counts and seconds."""
+    """Record a loaded shard with its counts and seconds."""
     connection.execute(statement("loading", "write_shard"), row)

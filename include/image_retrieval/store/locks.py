@@ -1,4 +1,4 @@
-"""Locks: a collection to oneself, and how to come by a lock without making those who read wait."""
+"""Locks: locking a collection, and taking locks without making searches wait."""
 
 import time
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from image_retrieval.store.connection import Connection
 from image_retrieval.store.failures import Locked
 from image_retrieval.store.sql import statement
 
-SECONDS_FOR_A_LOCK = 600.0  # a query that reads so long keeps a view from being replaced, and a table from going
+SECONDS_FOR_A_LOCK = 600.0  # a longer query keeps a view from being replaced, or a table from being dropped
 Result = TypeVar("Result")
 
 
 def lock_collection(connection: Connection, collection: str, *, shortly: bool = False) -> None:
-    """Have a collection to oneself until the transaction ends: no listing, registration, switch or removal of it.
+    """Lock a collection until the transaction ends: no listing, registration, switch or removal happens meanwhile.
 
-    `shortly`: no lock of the transaction is waited for longer than five seconds.
+    `shortly`: the transaction waits at most five seconds for any lock.
     """
     if shortly:
         connection.execute(statement("locks", "wait_for_others"))
@@ -26,7 +26,7 @@ def lock_collection(connection: Connection, collection: str, *, shortly: bool = 
 
 
 def try_lock_collection(connection: Connection, collection: str, seconds: float) -> bool:
-    """The same where that is to be had within so many seconds. Returns whether it was."""
+    """Lock a collection if that is possible within `seconds`. Returns whether it was."""
     end = time.monotonic() + seconds
     while True:
         row = connection.execute(statement("locks", "try_lock_collection"), {"collection": collection}).fetchone()
@@ -38,24 +38,24 @@ def try_lock_collection(connection: Connection, collection: str, seconds: float)
 
 
 def keep_removals_out(connection: Connection, collection: str) -> None:
-    """No image of the collection is removed until the transaction ends: its vector would refer to nothing."""
+    """Keep the collection's images from being removed until the transaction ends, since vectors refer to them."""
     connection.execute(statement("locks", "keep_removals_out"), {"collection": collection})
 
 
 def keep_loads_out(connection: Connection, collection: str) -> None:
-    """No vector of the collection is loaded until the transaction ends."""
+    """Keep vectors of the collection from being loaded until the transaction ends."""
     connection.execute(statement("locks", "keep_loads_out"), {"collection": collection})
 
 
 def wait_shortly(connection: Connection) -> None:
-    """Let the transaction wait 200 ms for a lock: whoever waits for one makes all wait who come after."""
+    """Let the transaction wait only 200 ms for a lock: a waiting session makes all later ones wait."""
     connection.execute(statement("locks", "wait_shortly"))
 
 
 def insist(collection: str, attempt: Callable[[], Result], seconds: float = SECONDS_FOR_A_LOCK) -> Result:
-    """What an attempt returns that may find no lock: those who read go first, and it is made again.
+    """Repeat an attempt until it gets its lock, and return its result. Searches go first.
 
-    Raises Unavailable where none was to be had for so many seconds.
+    Raises Unavailable if it got no lock within `seconds`.
     """
     end = time.monotonic() + seconds
     while True:
@@ -64,7 +64,7 @@ def insist(collection: str, attempt: Callable[[], Result], seconds: float = SECO
         except (Locked, psycopg.errors.LockNotAvailable):
             if time.monotonic() > end:
                 raise Unavailable(
-                    f"collection {collection!r} is being read for {seconds:.0f} seconds without a pause: "
-                    "end that query, or try again later"
+                    f"queries have read collection {collection!r} for {seconds:.0f} seconds without a pause: "
+                    "end them, or try again later"
                 ) from None
         time.sleep(min(0.5, seconds / 10))

@@ -1,4 +1,4 @@
-"""Bringing a database's schema to the newest version."""
+"""Migrates a database's schema to the newest version."""
 
 from importlib.resources import as_file, files
 
@@ -13,10 +13,10 @@ from image_retrieval.store.failures import told_in_one_line
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database's schema to the newest version, all or nothing.
+    """Migrate the database's schema to the newest version, all or nothing.
 
-    Raises UserError where the database cannot be reached, or its server, its encoding, its extension or a right of the
-    role is not what is needed.
+    Raises UserError if the database cannot be reached, or if its server, encoding, extension or a right of the role
+    does not meet the requirements.
     """
     from sqlalchemy import exc
 

@@ -1,4 +1,4 @@
-"""Two models of one collection, side by side: whom each finds nearest."""
+"""Compares two models of one collection by the neighbours that they find."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +13,10 @@ IMAGES = 100
 
 
 def compare_models(connection: Connection, before: Collection, after: Collection) -> dict[str, Any]:
-    """The share of an image's 10 nearest that both models find, and of those that are of its own group under each.
+    """The shares of an image's 10 nearest that both models find, and that are of its own group under each model.
 
-    `sampled` images are asked for; `overlap_at_10` is a mean over them, `same_group_at_10`, by model, over those that
-    have a group. A mean over nothing is None.
+    `sampled` images are searched for. `overlap_at_10` is the mean over them; `same_group_at_10`, by model, the mean
+    over those that have a group. A mean over nothing is None.
     """
     sample = connection.execute(
         statement("switches", "sample_both", view=before.face, target=after.face), {"images": IMAGES}

@@ -1,7 +1,7 @@
-"""Which model a collection's runs embed with, and which one its view shows.
+"""The model that a collection's runs embed with, and the one that its view shows.
 
-`collections.yaml` says so, unless a switch put its model aside: what that switched to holds until the file names
-another model than the one that was put aside.
+`collections.yaml` names both, unless a switch has replaced its model: the switch's model holds until the file names a
+model other than the replaced one.
 """
 
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from image_retrieval.store.rows import fetch_column, fetch_one, fetch_optional, 
 from image_retrieval.store.runs import find_run
 from image_retrieval.store.sql import statement
 
-MOVES = ("source", "revision")  # of a model: they say where its files are, their digest which ones
+MOVES = ("source", "revision")  # the place of a model's files; their digest says which files they are
 
 
 @dataclass(frozen=True, slots=True)
 class ShownModel:
-    """The model that a view shows, and that of collections.yaml which a switch put aside for it."""
+    """The model that a view shows, and the model of collections.yaml that a switch replaced."""
 
     model: str
     overrules: str | None
@@ -31,7 +31,7 @@ class ShownModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A model as the database knows it: columns of `retrieval.model`."""
+    """A model in the database: columns of `retrieval.model`."""
 
     name: str
     source: str
@@ -49,7 +49,7 @@ def find_model(connection: Connection, name: str) -> ModelRow | None:
 
 
 def under(connection: Connection, collection: Collection, model: str) -> Collection:
-    """The collection under a model that the database knows. Raises UserError where it knows none of that name."""
+    """The collection under a model that the database knows. Raises UserError if it knows none of that name."""
     if model == collection.model.name:
         return collection
     row = find_model(connection, model)
@@ -73,15 +73,15 @@ def current(connection: Connection, collection: Collection) -> Collection:
 
 
 def shown(connection: Connection, collection: Collection) -> Collection:
-    """An entry of collections.yaml under the model that its view shows; unchanged where it has no view yet."""
+    """An entry of collections.yaml under the model that its view shows; unchanged if it has no view yet."""
     row = find_shown(connection, collection.name)
     return under(connection, collection, row.model) if row else collection
 
 
 def models_of(connection: Connection, collection: Collection, run_id: str) -> list[Collection]:
-    """Per shard of a run, the collection under the model that the shard is embedded with.
+    """For each shard of a run, the collection under the model with which the shard is embedded.
 
-    While a switch is open, the second half of the shards are the first half under the other model.
+    While a switch is open, the second half of the shards repeats the first half under the other model.
     """
     run = find_run(connection, collection.name, run_id)
     entries = [under(connection, collection, name) for name in (run.model, run.also) if name]
@@ -89,16 +89,16 @@ def models_of(connection: Connection, collection: Collection, run_id: str) -> li
 
 
 def find_shown(connection: Connection, collection: str) -> ShownModel | None:
-    """The model that a collection's view shows; None before its first."""
+    """The model that a collection's view shows, or None if it has no view yet."""
     return fetch_optional(connection, ShownModel, statement("models", "find_shown"), {"collection": collection})
 
 
 def register_model(connection: Connection, collection: Collection, model: ModelDescription) -> str | None:
     """Record the collection's model.
 
-    Returns the digest of the files that its vectors were made with, None where there are no vectors yet. The same files
-    may lie at another source, or be another revision: whoever loads them compares their digest, and `record_source`
-    then follows. Raises UserError where that name stands for another model already.
+    Returns the digest of the files that made its vectors, or None if there are no vectors yet. The same files may have
+    another source or revision: the process that loads them compares their digest, and `record_source` then records the
+    place. Raises UserError if the name already stands for another model.
     """
     wanted = {
         "source": collection.model.source,
@@ -119,7 +119,7 @@ def register_model(connection: Connection, collection: Collection, model: ModelD
     elif differs and not (moved and known.digest):
         changed = ", ".join(f"{key} {getattr(known, key)!r} → {wanted[key]!r}" for key in differs)
         raise UserError(
-            f"model {collection.model.name!r} of collection {collection.name!r} has made vectors already and was "
+            f"model {collection.model.name!r} of collection {collection.name!r} has already made vectors, and was "
             f"changed since ({changed}): new vectors would not be comparable; give the changed model a new name"
         )
     return known.digest
@@ -132,25 +132,25 @@ def _has_vectors(connection: Connection, model: str) -> bool:
 
 
 def has_moved(connection: Connection, collection: Collection) -> bool:
-    """Whether the collection's model lies elsewhere than the one of its name was last found."""
+    """Whether the place of the collection's model differs from the recorded one."""
     known, model = find_model(connection, collection.model.name), collection.model
     return known is not None and (known.source, known.revision) != (model.source, model.revision)
 
 
 def record_source(connection: Connection, collection: Collection) -> None:
-    """Record where the collection's model lies, whose files were found to be those that made its vectors."""
+    """Record the place of the collection's model, once its files are known to be those that made its vectors."""
     model = collection.model
     row = {"name": model.name, "source": model.source, "revision": model.revision}
     connection.execute(statement("models", "record_source"), row)
 
 
 def known_digest(connection: Connection, model: str) -> str | None:
-    """The digest of the files that a model's vectors were made with; None where it has none yet."""
+    """The digest of the files that made a model's vectors, or None if it has no vectors yet."""
     known = find_model(connection, model)
     return known.digest if known else None
 
 
 def record_digest(connection: Connection, collection: Collection, digest: str) -> None:
-    """Record what files the collection's model was loaded from. Raises UserError where it was others before."""
+    """Record the digest of the files of the collection's model. Raises UserError if another one is recorded."""
     connection.execute(statement("models", "record_digest"), {"name": collection.model.name, "digest": digest})
     require_digest(digest, known_digest(connection, collection.model.name), collection.model.source)

@@ -1,4 +1,4 @@
-"""The table `retrieval.pending`: changes of the object store that were announced and are not known to be done."""
+"""The table `retrieval.pending`: announced changes of the object store that are not known to be done."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -24,21 +24,21 @@ class Pending:
 
 
 def announce(connection: Connection, change: Pending) -> None:
-    """Record a change, in place of what was recorded of the same object."""
+    """Record a change, replacing an earlier one of the same object."""
     connection.execute(statement("pending", "announce"), asdict(change))
 
 
 def read_pending(connection: Connection, collection: str) -> list[Pending]:
-    """What is pending of a collection, the oldest first."""
+    """The pending changes of a collection, oldest first."""
     with connection.cursor(row_factory=class_row(Pending)) as cursor:
         return cursor.execute(statement("pending", "read_pending"), {"collection": collection}).fetchall()
 
 
 def collections_with_pending(connection: Connection) -> list[str]:
-    """The collections, dropped ones among them, of which something is pending."""
+    """The collections with pending changes, including dropped ones."""
     return [row["collection"] for row in connection.execute(statement("pending", "collections_with_pending"))]
 
 
 def forget_pending(connection: Connection, change: Pending) -> None:
-    """Take a change out: it is done, or taken back."""
+    """Remove a change that is done or undone."""
     connection.execute(statement("pending", "forget_pending"), asdict(change))

@@ -1,4 +1,4 @@
-"""What a session is set to, and what its server must be, before anything else is asked of it."""
+"""Prepares a session: checks the server and the extension, and sets what the library relies on."""
 
 import re
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from image_retrieval.store.sql import statement
 Connection = psycopg.Connection[DictRow]
 Lift = Literal["limits", "idle_limits"] | None
 
-POSTGRES = 16  # CREATE TABLE … STORAGE and pg_has_role(…, 'SET') came with it
-PGVECTOR = (0, 8, 4)  # until then parallel builds of HNSW indexes could overrun a buffer, and indexes be corrupted
+POSTGRES = 16  # the first version with CREATE TABLE … STORAGE and pg_has_role(…, 'SET')
+PGVECTOR = (0, 8, 4)  # in older versions, parallel builds of HNSW indexes can overrun a buffer and corrupt the index
 POSTGRES_WITH_TRANSACTION_TIMEOUT = 170_000
 
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """pgvector as a database has it; `role` is the one that the session acts as, `path` its search_path from now on."""
+    """pgvector in a database; `role` is the role that the session acts as, `path` its new search_path."""
 
     version: str
     schema: str
@@ -31,19 +31,19 @@ class Extension:
 
 
 def is_pooled(connection: Connection) -> bool:
-    """Whether a pooler stands before the server: each transaction may then meet another session of the server."""
+    """Whether the connection goes through a pooler: each transaction may then use another session of the server."""
     return connection.prepare_threshold is None
 
 
 def notice_pooler(connection: Connection) -> None:
-    """Find out whether a pooler is there; behind one no statement is prepared, since the next one may go elsewhere."""
+    """Detect a pooler. Behind one, no statement is prepared, since the next one may use another session."""
     row = connection.execute(statement("session", "find_backend")).fetchone() or {}
     if row["pid"] != connection.info.backend_pid:
         connection.prepare_threshold = None
 
 
 def require_server(connection: psycopg.Connection[Any], place: str) -> None:
-    """Raise UserError where PostgreSQL is too old, or the database cannot hold every text."""
+    """Raise UserError if PostgreSQL is too old, or the database cannot hold every text."""
     version = connection.info.server_version
     if version < POSTGRES * 10_000:
         raise UserError(f"{place} is PostgreSQL {version // 10_000}, but {POSTGRES} or newer is needed: upgrade it")
@@ -56,10 +56,10 @@ def require_server(connection: psycopg.Connection[Any], place: str) -> None:
 
 
 def prepare(connection: Connection, *, local: bool, lift: Lift = "limits", own: bool = True) -> Extension | None:
-    """Set what the library relies on, and find pgvector; None where the database has none.
+    """Set what the library relies on, and return pgvector's version and schema, or None if it is missing.
 
-    `local`: until the transaction ends, else until the session does. `lift`: the limits that do not hold, "limits" or
-    "idle_limits". `own`: act as the owner of the schema, where the role may.
+    `local`: until the transaction ends, else until the session does. `lift`: the limits to lift, "limits" or
+    "idle_limits". `own`: act as the owner of the schema, if the role may.
     """
     scope = sql.SQL("LOCAL" if local else "SESSION")
     parts = []
@@ -81,7 +81,7 @@ def prepare(connection: Connection, *, local: bool, lift: Lift = "limits", own: 
 
 
 def require_extension(connection: Connection, found: Extension, place: str) -> None:
-    """Raise UserError where pgvector is too old, or its schema is closed to the session's role."""
+    """Raise UserError if pgvector is too old, or the session's role may not use its schema."""
     if _numbers(found.version) < PGVECTOR:
         available = _available(connection)
         if available and _numbers(available) >= PGVECTOR:
@@ -91,7 +91,7 @@ def require_extension(connection: Connection, found: Extension, place: str) -> N
                 f"update pgvector on the server, which has {available or 'none'}, then ALTER EXTENSION vector UPDATE"
             )
         raise UserError(
-            f"{place} has pgvector {found.version}, and {'.'.join(map(str, PGVECTOR))} or newer is needed, since older "
+            f"{place} has pgvector {found.version}, but {'.'.join(map(str, PGVECTOR))} or newer is needed, since older "
             f"ones overrun a buffer in parallel index builds and corrupt indexes: {remedy}"
         )
     if not found.usable:
@@ -103,9 +103,9 @@ def require_extension(connection: Connection, found: Extension, place: str) -> N
 
 
 def prepare_migration(connection: Connection, place: str) -> None:
-    """Make a connection's transaction one that migrations can run in, alone. Raises UserError where none can.
+    """Prepare and lock a connection's transaction for migrations. Raises UserError if they cannot run.
 
-    The schemas and pgvector are there afterwards, and loaded.
+    Afterwards the schemas exist, and pgvector exists and is loaded.
     """
     row = connection.execute(statement("session", "find_home")).fetchone() or {}
     found = prepare(connection, local=True, own=False)
@@ -122,7 +122,7 @@ def prepare_migration(connection: Connection, place: str) -> None:
 
 
 def _missing_schemas(connection: Connection, place: str) -> list[str]:
-    """The schemas that are still to be made. Raises UserError where the role may not, and where nothing is written."""
+    """The missing schemas. Raises UserError if the role may not create them, or if the database is read-only."""
     rights = connection.execute(statement("session", "find_rights")).fetchone() or {}
     if rights["read_only"]:
         raise UserError(f"{place} is read-only: migrate the primary, by a role without default_transaction_read_only")
@@ -137,7 +137,7 @@ def _missing_schemas(connection: Connection, place: str) -> list[str]:
 
 
 def _make_extension(connection: Connection, home: str | None, place: str) -> None:
-    """Make pgvector's extension in a schema. Raises UserError where the server has none, and where the role may not."""
+    """Create the extension pgvector in a schema. Raises UserError if the server lacks it, or the role may not."""
     if _available(connection) is None:
         raise UserError(f"{place} is on a server without pgvector: install it there, or have the provider allow it")
     if home is None:

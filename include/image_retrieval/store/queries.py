@@ -12,14 +12,14 @@ from image_retrieval.store.sql import statement
 
 
 def find_query(connection: Connection, model: str, text: str) -> NDArray[np.float32] | None:
-    """The vector (dimensions,) of a text under a model, counted as used if possible; None where it is not there."""
+    """The stored vector (dimensions,) of a text under a model, or None; counts the use if the database is writable."""
     query = statement("queries", "read_query" if is_read_only(connection) else "find_query")
     row = connection.execute(query, {"model": model, "text": text}).fetchone()
     return np.array(row["embedding"].to_list(), np.float32) if row else None
 
 
 def keep_query(connection: Connection, model: str, text: str, vector: Any) -> None:
-    """Keep the vector of a text under a model, for SQL and for later; a read-only database does not."""
+    """Store the vector of a text under a model, for SQL and later searches; does nothing in a read-only database."""
     if is_read_only(connection):
         return
     row = {"model": model, "text": text, "embedding": HalfVector(vector)}
@@ -27,12 +27,12 @@ def keep_query(connection: Connection, model: str, text: str, vector: Any) -> No
 
 
 def find_vector(connection: Connection, collection: Collection, image_id: str) -> NDArray[np.float32] | None:
-    """The vector (dimensions,) of a searchable image under a collection's model; None where none has that id."""
+    """The vector (dimensions,) of a searchable image under a collection's model, or None if no image has that id."""
     found = connection.execute(statement("images", "find_vector", view=collection.face), {"image_id": image_id})
     row = found.fetchone()
     return np.array(row["embedding"].to_list(), np.float32) if row else None
 
 
 def listen(connection: Connection) -> None:
-    """Let a connection hear of the texts that somebody asks to have embedded."""
+    """Let a connection receive requests to embed texts."""
     connection.execute(statement("queries", "listen"))

@@ -1,4 +1,4 @@
-"""How much of the exact answer searches through an index find, and what they need to find enough."""
+"""Measures the recall of searches through an index, and raises `ef_search` to reach a target."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +14,8 @@ from image_retrieval.store.sql import statement
 
 K = 10
 QUERIES = 100
-NOISE = 0.3  # length of what is added to a vector of length 1: the cosine between them is 0.96 then
-EF_SEARCH = (150, 200, 300, 400, 600, 800, 1000)  # pgvector takes 1,000 at most
+NOISE = 0.3  # length of the noise that is added to a vector of length 1: their cosine is then 0.96
+EF_SEARCH = (150, 200, 300, 400, 600, 800, 1000)  # pgvector's maximum is 1,000
 
 log = structlog.get_logger()
 
@@ -29,10 +29,10 @@ class Recall:
 
 
 def ensure_recall(collection: Collection, settings: Settings, seed: int | None = None) -> Recall | None:
-    """Measure recall@10, record it, and raise the collection's `ef_search` until its target holds.
+    """Measure recall@10, record it, and raise the collection's `ef_search` until it reaches the target.
 
-    Each measurement is a row of `retrieval.recall`. A target that no `ef_search` reaches is warned of. Returns what was
-    measured last, None where there is no index: searches are exact then.
+    Each measurement adds a row to `retrieval.recall`. If no `ef_search` reaches the target, a warning is logged.
+    Returns the last measurement, or None if there is no index and searches are exact.
     """
     names = {"collection": collection.name, "model": collection.model.name}
     with connect(settings) as connection:
@@ -42,7 +42,7 @@ def ensure_recall(collection: Collection, settings: Settings, seed: int | None =
         ).fetchone()
         known = connection.execute(statement("recall", "read_ef_search"), names).fetchone()
         if not has_index or not has_index["found"] or not known:
-            log.info("recall is 1: searches are exact")
+            log.info("recall is 1: there is no index, so searches are exact")
             return None
         counted = connection.execute(statement("recall", "count_vectors", vectors=collection.vector_table)).fetchone()
         queries = sample_queries(connection, collection, np.random.default_rng(seed))
@@ -64,7 +64,7 @@ def ensure_recall(collection: Collection, settings: Settings, seed: int | None =
         log.warning(
             "recall stays below its target: searches miss some of the nearest images",
             **row,
-            advice="without `quantized` it is higher; else a lower recall_target says what is accepted",
+            advice="turn off `quantized` to raise it, or accept it with a lower `recall_target`",
         )
     return Recall(recall, ef_search)
 
@@ -72,9 +72,9 @@ def ensure_recall(collection: Collection, settings: Settings, seed: int | None =
 def sample_queries(
     connection: Connection, collection: Collection, chance: np.random.Generator
 ) -> list[tuple[str, "np.ndarray[Any, Any]"]]:
-    """Queries near stored vectors, as those of new pictures are, each with the image that it was made from.
+    """Queries near stored vectors, like those of new pictures, each with the image that it was made from.
 
-    A stored vector itself would be too easy: a search that has come to it finds its neighbours along its own links.
+    A stored vector itself would be too easy: a search that reaches it finds its neighbours along its own links.
     """
     found = connection.execute(statement("recall", "sample", view=collection.face), {"queries": QUERIES}).fetchall()
     queries = []
@@ -102,7 +102,7 @@ def _measure(
     exact: list[dict[str, float]],
     ef_search: int,
 ) -> float:
-    """Share of the exact answers that is found; what is just as near as the last of them counts as well."""
+    """The share of the exact results that are found; results exactly as near as the last one count, too."""
     found = 0
     for query, expected in zip(queries, exact, strict=True):
         answer = _answer(connection, names, *query, ef=ef_search)

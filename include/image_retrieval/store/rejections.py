@@ -1,4 +1,4 @@
-"""Rejected objects: list, count, queue again."""
+"""Rejected objects: lists, counts and requeues them."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from image_retrieval.store.sql import statement
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Which rejected objects of a collection are meant; what is None does not matter."""
+    """Selects rejected objects of a collection; fields that are None do not restrict it."""
 
     collection: str
     reason: str | None = None
@@ -32,7 +32,7 @@ class Rejection(TypedDict):
 
 
 class ReasonCount(TypedDict):
-    """How many objects were rejected for a reason: those left alone, and those that the next run tries again."""
+    """The numbers of objects rejected for a reason: final ones, and those that the next run tries again."""
 
     reason: str
     final: int
@@ -46,11 +46,11 @@ def list_rejected(connection: Connection, which: Rejected, limit: int | None = N
 
 
 def count_by_reason(connection: Connection, which: Rejected) -> list[ReasonCount]:
-    """How many of these objects were rejected for each reason, the most frequent first."""
+    """The number of these objects for each reason, the most frequent first."""
     rows = connection.execute(statement("rejections", "count_by_reason"), asdict(which)).fetchall()
     return cast(list[ReasonCount], rows)
 
 
 def requeue(connection: Connection, which: Rejected) -> int:
-    """Let the next run try these objects again, attempts counted afresh. Returns how many they are."""
+    """Let the next run try these objects again, with their attempts reset. Returns their number."""
     return connection.execute(statement("rejections", "requeue"), asdict(which)).rowcount

@@ -1,4 +1,4 @@
-"""What is removed: images that were deleted long ago, and resampled pictures that belong to no image."""
+"""Removals: images that were deleted long ago, and resampled pictures that belong to no image."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
@@ -13,9 +13,9 @@ from image_retrieval.store.vector_tables import is_there
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A resampled picture, and the id of the image that it is named after; None where its name does not tell.
+    """A resampled picture, and the image id in its name; None if the name does not contain it.
 
-    `name` is the id as it is written, `image_id` as it may have been, `hash` that of a long one.
+    `name` is the id as written, `image_id` its unescaped form, `hash` that of a shortened id.
     """
 
     uri: str
@@ -26,7 +26,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """An image that was deleted long ago, and where its resampled picture lies, if one was kept."""
+    """An image that was deleted long ago, and the URI of its resampled picture, if one was kept."""
 
     id: int
     resampled_uri: str | None
@@ -34,7 +34,7 @@ class Expired:
 
 @dataclass(frozen=True, slots=True)
 class OrphanCounts:
-    """What of source, pictures and `retrieval.image` does not belong together."""
+    """Counts of mismatches between source, pictures and `retrieval.image`."""
 
     images_without_object: int
     objects_without_image: int
@@ -42,13 +42,13 @@ class OrphanCounts:
 
 
 def count_expired(connection: Connection, collection: str, grace_seconds: float) -> int:
-    """How many images were deleted at least so many seconds ago."""
+    """The number of images deleted at least `grace_seconds` ago."""
     values = {"collection": collection, "grace_seconds": grace_seconds}
     return int(fetch_value(connection, statement("removals", "count_expired"), values))
 
 
 def remove_expired(connection: Connection, collection: str, grace_seconds: float, limit: int) -> list[Expired]:
-    """Remove rows and vectors of the first `limit` images that were deleted so long ago. Returns these images."""
+    """Remove rows and vectors of the first `limit` images deleted that long ago. Returns these images."""
     keep_loads_out(connection, collection)
     values = {"collection": collection, "grace_seconds": grace_seconds, "limit": limit}
     expired = fetch_all(connection, Expired, statement("removals", "find_expired"), values)
@@ -60,7 +60,7 @@ def remove_expired(connection: Connection, collection: str, grace_seconds: float
 
 
 def create_pictures(connection: Connection) -> None:
-    """Make the temporary table `pictures`."""
+    """Create the temporary table `pictures`."""
     connection.execute(statement("removals", "create_pictures"))
 
 
@@ -72,19 +72,19 @@ def copy_pictures(connection: Connection, pictures: Iterable[Picture]) -> None:
 
 
 def find_orphaned_pictures(connection: Connection, collection: str) -> Sequence[Picture]:
-    """Those of the table `pictures` that belong to no image of a collection."""
+    """The rows of `pictures` that belong to no image of a collection."""
     query = statement("removals", "find_orphaned_pictures")
     return fetch_all(connection, Picture, query, {"collection": collection})
 
 
 def count_orphans(connection: Connection, collection: str, folder: str) -> OrphanCounts:
-    """Compare the tables `listed` and `pictures`, those in the folder, with the images of a collection."""
+    """Compare the tables `listed` and `pictures` (those in `folder`) with the images of a collection."""
     values = {"collection": collection, "folder": folder}
     return fetch_one(connection, OrphanCounts, statement("removals", "count_orphans"), values)
 
 
 def count_orphaned_vectors(connection: Connection, space: VectorSpace) -> int:
-    """How many vectors of a space have no image."""
+    """The number of vectors of a space without an image."""
     if not is_there(connection, space):
         return 0
     return int(fetch_value(connection, statement("removals", "count_orphaned_vectors", vectors=space.vector_table)))

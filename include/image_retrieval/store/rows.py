@@ -13,7 +13,7 @@ Values = Mapping[str, Any] | None
 
 
 class MissingRow(LookupError):
-    """A query that always has an answer had none."""
+    """A query that always has a row returned none."""
 
 
 def fetch_all(connection: Connection, record: type[Record], query: sql.Composed, values: Values = None) -> list[Record]:
@@ -25,7 +25,7 @@ def fetch_all(connection: Connection, record: type[Record], query: sql.Composed,
 def fetch_optional(
     connection: Connection, record: type[Record], query: sql.Composed, values: Values = None
 ) -> Record | None:
-    """The first row of a query; None where it has none."""
+    """The first row of a query, or None."""
     with connection.cursor(row_factory=class_row(record)) as cursor:
         return cursor.execute(query, values).fetchone()
 

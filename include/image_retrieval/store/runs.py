@@ -1,4 +1,4 @@
-"""Runs and their shards: what was planned, how far it is, and how it ended."""
+"""Runs and their shards: plan, progress and result."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -14,9 +14,9 @@ STAGES = ("list", "resample", "embed", "upsert", "index")
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What a listing found, in images, and how many shards it cut; `left_over` did not fit into them.
+    """The numbers of images that a listing found, and of shards; `left_over` images did not fit into the shards.
 
-    `rejected` are those that no table can hold under their names.
+    `rejected` counts the objects whose names no table can hold.
     """
 
     listed: int
@@ -31,7 +31,7 @@ class RunPlan:
 
 @dataclass(frozen=True, slots=True)
 class RunModels:
-    """Which models the shards of a run are of; `switch` is the number of the switch that the run belongs to."""
+    """The models of a run's shards; `switch` is the number of the switch that the run belongs to."""
 
     model: str
     also: str | None
@@ -64,7 +64,7 @@ class RunReport(TypedDict):
 
 
 def find_plan(connection: Connection, collection: str, run_id: str) -> RunPlan | None:
-    """The plan of a run that is still running."""
+    """The plan of a run that is still running, or None."""
     return fetch_optional(connection, RunPlan, statement("runs", "find_plan"), _key(collection, run_id))
 
 
@@ -79,7 +79,7 @@ def record_plan(
     switch: int | None = None,
     seconds: float,
 ) -> None:
-    """Enter a run, in place of an earlier one of that name. `seconds`: what planning it took."""
+    """Record a run, replacing an earlier one of that name. `seconds`: the time that planning took."""
     key = _key(collection, run_id)
     connection.execute(statement("runs", "forget_run"), key)
     row = {**key, **asdict(plan), "model": model, "also": also, "switch": switch, "seconds": seconds}
@@ -87,7 +87,7 @@ def record_plan(
 
 
 def find_run(connection: Connection, collection: str, run_id: str) -> RunModels:
-    """Which models a run is of. Raises UserError where there is no such run."""
+    """The models of a run. Raises UserError if there is no such run."""
     found = fetch_optional(connection, RunModels, statement("runs", "find_run"), _key(collection, run_id))
     if found is None:
         raise UserError(f"collection {collection!r} has no run {run_id!r}: `list` creates one")
@@ -95,7 +95,7 @@ def find_run(connection: Connection, collection: str, run_id: str) -> RunModels:
 
 
 def read_run(connection: Connection, collection: str, run_id: str) -> RunReport | None:
-    """What is known of a run."""
+    """A run's report."""
     row = connection.execute(statement("runs", "read_run"), _key(collection, run_id)).fetchone()
     if row is None:
         return None
@@ -104,12 +104,12 @@ def read_run(connection: Connection, collection: str, run_id: str) -> RunReport 
 
 
 def missing_shards(connection: Connection, collection: str, run_id: str) -> list[int]:
-    """Shards of a run's plan that are not in the table."""
+    """The shards of a run's plan that are not loaded."""
     return fetch_column(connection, statement("runs", "missing_shards"), _key(collection, run_id))
 
 
 def set_index_seconds(connection: Connection, collection: str, run_id: str, seconds: float) -> None:
-    """Record how long view and index of a run took."""
+    """Record the time that a run's view and index took."""
     connection.execute(statement("runs", "set_index_seconds"), {**_key(collection, run_id), "seconds": seconds})
 
 
@@ -120,17 +120,17 @@ def finish_run(connection: Connection, collection: str, run_id: str, *, failed: 
 
 
 def fail_run(connection: Connection, collection: str, run_id: str) -> None:
-    """Close a run that ended early, where it is there and still open."""
+    """Close an aborted run as failed, if it exists and is still open."""
     connection.execute(statement("runs", "fail_run"), _key(collection, run_id))
 
 
 def running_runs(connection: Connection, collection: str) -> list[str]:
-    """The runs that are under way. One that was killed counts as such for two days."""
+    """The runs under way. A killed run counts as one for two days."""
     return fetch_column(connection, statement("runs", "running_runs"), {"collection": collection})
 
 
 def latest_runs(connection: Connection, collection: str, limit: int = 1) -> list[str]:
-    """The runs that began last, the latest first."""
+    """The last runs, latest first."""
     return fetch_column(connection, statement("runs", "latest_runs"), {"collection": collection, "limit": limit})
 
 

@@ -1,4 +1,4 @@
-"""Searching from Python: the same SQL functions that people call."""
+"""Searches from Python, through the same SQL functions that people call."""
 
 from typing import Any
 
@@ -25,10 +25,10 @@ def search(
     grouped: bool = False,
     model: str | None = None,
 ) -> list[dict[str, Any]]:
-    """The k images most similar to a vector (dimensions,), best first: k wherever so many match.
+    """The k images most similar to a vector (dimensions,), best first; always k if that many match.
 
     docs/sql.md describes filters; `grouped` keeps the best image of each group_id. `model` is the one that made the
-    vector: a switch that has come since then makes no difference. Raises UserError.
+    vector, so a switch meanwhile does no harm. Raises UserError.
     """
     more = {"filter": Jsonb(filter or {}), "min_similarity": min_similarity, "grouped": grouped, "model": model}
     return _results(connection, "search", {"collection": collection, "query": HalfVector(query), "k": k, **more})
@@ -43,7 +43,7 @@ def similar_to(
     min_similarity: float | None = None,
     grouped: bool = False,
 ) -> list[dict[str, Any]]:
-    """The k images most similar to one of the collection, best first, itself left out; else as `search`."""
+    """The k images most similar to one of the collection, best first, without that image; else as `search`."""
     more = {"filter": Jsonb(filter or {}), "min_similarity": min_similarity, "grouped": grouped}
     return _results(connection, "similar_to", {"collection": collection, "image_id": image_id, "k": k, **more})
 

@@ -1,4 +1,4 @@
-"""Statements by name, from the .sql files beside this one; each begins with a line `-- name: …`."""
+"""Reads statements by name from the .sql files in `sql/`; each statement begins with a line `-- name: …`."""
 
 import re
 from functools import cache
@@ -8,7 +8,7 @@ from psycopg import sql
 
 
 def script(path: str) -> str:
-    """The text of an SQL file of this package, by its path in it."""
+    """The text of an SQL file, by its path in this package."""
     return files("image_retrieval.store").joinpath(path).read_text(encoding="utf-8")
 
 
@@ -20,7 +20,7 @@ def _statements(file: str) -> dict[str, str]:
 
 
 def statement(file: str, name: str, **parts: str | int | sql.Composable) -> sql.Composed:
-    """A statement of a file; names in braces become quoted identifiers, numbers literals; what is composed stays."""
+    """A statement of a file. Each `{part}` is filled in: names as quoted identifiers, numbers as literals."""
     return sql.SQL(_statements(file)[name]).format(**{key: _quoted(value) for key, value in parts.items()})
 
 

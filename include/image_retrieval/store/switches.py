@@ -15,7 +15,7 @@ from image_retrieval.store.sql import statement
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A switch that is open."""
+    """An open switch."""
 
     id: int
     from_model: str
@@ -24,7 +24,7 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class LatestSwitch:
-    """The switch that made the view show what it shows; `kept`: the former model's vectors are still there."""
+    """The switch to the model that the view shows; `kept`: the former model's vectors still exist."""
 
     id: int
     from_model: str
@@ -34,7 +34,7 @@ class LatestSwitch:
 
 @dataclass(frozen=True, slots=True)
 class FinishedSwitch:
-    """A switch that is done, with the figures of both models as last measured."""
+    """A finished switch, with the last figures of both models."""
 
     from_model: str
     to_model: str
@@ -43,7 +43,7 @@ class FinishedSwitch:
 
 @dataclass(frozen=True, slots=True)
 class SwitchDue:
-    """How many images have no vector under the other model yet; `anew`: of these, those whose picture is not kept."""
+    """The number of images without a vector under the other model; `anew`: those of them without a kept picture."""
 
     due: int
     anew: int
@@ -51,7 +51,7 @@ class SwitchDue:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many images are shown, how many of them have a vector under the other model, or a final rejection by it."""
+    """The numbers of images in the view, and of those with a vector or a final rejection under the other model."""
 
     images: int
     covered: int
@@ -60,7 +60,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class ModelInUse:
-    """A model that a collection has vectors of; `left_at`: when a switch last took it away or ended."""
+    """A model under which a collection has vectors; `left_at`: when a switch last replaced it or ended."""
 
     collection: str
     model: str
@@ -73,12 +73,12 @@ class ModelInUse:
 
 
 def find_open(connection: Connection, collection: str) -> Switch | None:
-    """The switch of a collection that is open."""
+    """The open switch of a collection, or None."""
     return fetch_optional(connection, Switch, statement("switches", "find_open"), {"collection": collection})
 
 
 def open_switch(connection: Connection, collection: str, from_model: str, to_model: str) -> None:
-    """Open a switch, where the same one is not open already; one to another model is given up."""
+    """Open a switch unless it is open already; cancel an open one to another model."""
     found = find_open(connection, collection)
     if found is None or (found.from_model, found.to_model) != (from_model, to_model):
         give_up(connection, collection)
@@ -86,22 +86,22 @@ def open_switch(connection: Connection, collection: str, from_model: str, to_mod
 
 
 def give_up(connection: Connection, collection: str) -> bool:
-    """End the open switch without having switched. Returns whether there was one."""
+    """Cancel the open switch. Returns whether there was one."""
     return connection.execute(statement("switches", "give_up"), {"collection": collection}).rowcount > 0
 
 
 def record(connection: Connection, collection: str, from_model: str, to_model: str) -> None:
-    """Record that the view shows another model: by the switch that is open, or else by one of its own."""
+    """Record that the view shows another model: in the open switch, or else as a switch of its own."""
     connection.execute(statement("switches", "record"), _names(collection, from_model, to_model))
 
 
 def release(connection: Connection, collection: str, declared: str) -> None:
-    """Let collections.yaml hold again, where it names another model than the one that a switch put aside."""
+    """Let collections.yaml decide again, if it names a model other than the one that a switch replaced."""
     connection.execute(statement("switches", "release"), {"collection": collection, "declared": declared})
 
 
 def overrule(connection: Connection, collection: str, declared: str) -> None:
-    """Put the model that collections.yaml declares aside, where the view shows another one."""
+    """Record that a switch overrules the model of collections.yaml, if the view shows another one."""
     connection.execute(statement("switches", "overrule"), {"collection": collection, "declared": declared})
 
 
@@ -116,7 +116,7 @@ def mark_rolled_back(connection: Connection, number: int) -> None:
 
 
 def find_finished(connection: Connection, collection: str, to_model: str) -> FinishedSwitch | None:
-    """The latest switch to a model that is done."""
+    """The latest finished switch to a model."""
     names = {"collection": collection, "to_model": to_model}
     return fetch_optional(connection, FinishedSwitch, statement("switches", "find_switched"), names)
 
@@ -127,14 +127,14 @@ def write_checks(connection: Connection, number: int, checks: dict[str, Any]) ->
 
 
 def find_due(connection: Connection, shown: VectorSpace, target: VectorSpace) -> SwitchDue:
-    """Put the images that the target has no vectors of into the temporary table `due`."""
+    """Put the images without a vector under the target into the temporary table `due`."""
     query = statement("switches", "create_due", vectors=shown.vector_table, target=target.vector_table)
     connection.execute(query, {"to_model": target.model})
     return fetch_one(connection, SwitchDue, statement("switches", "count_due"))
 
 
 def read_due(connection: Connection, size: int) -> Iterator[list[dict[str, Any]]]:
-    """The rows of `due` in order of their URIs, `size` at a time, as a manifest has them."""
+    """The rows of `due` in order of their URIs, `size` at a time, with a manifest's columns."""
     with connection.cursor(name="due") as cursor:
         cursor.execute(statement("switches", "read_due"))
         while rows := cursor.fetchmany(size):
@@ -142,24 +142,24 @@ def read_due(connection: Connection, size: int) -> Iterator[list[dict[str, Any]]
 
 
 def count_covered(connection: Connection, shown: VectorSpace, target: VectorSpace) -> Coverage:
-    """How many of the images that are shown the target covers."""
+    """The number of images in the view that the target covers."""
     query = statement("switches", "count_covered", vectors=shown.vector_table, target=target.vector_table)
     return fetch_one(connection, Coverage, query, {"to_model": target.model})
 
 
 def lock_present(connection: Connection, ids: Sequence[int], etags: Sequence[str]) -> list[int]:
-    """Those of these images that are still of these versions, and stay so until the transaction ends."""
+    """The images that still have these versions; they keep them until the transaction ends."""
     given = {"ids": list(ids), "etags": list(etags), "min": min(ids), "max": max(ids)}
     return fetch_column(connection, statement("switches", "lock_present"), given)
 
 
 def list_models(connection: Connection) -> list[ModelInUse]:
-    """The models that each collection has vectors of, the shown one first."""
+    """The models under which each collection has vectors, the shown one first."""
     return fetch_all(connection, ModelInUse, statement("switches", "list_models"))
 
 
 def find_expired(connection: Connection, days: float) -> list[VectorSpace]:
-    """Vectors that no view shows, no switch brings in, and no run has fed for so many days."""
+    """Vectors that no view shows, no open switch targets, and no run has written for `days`."""
     return fetch_all(connection, VectorSpace, statement("switches", "find_expired"), {"days": days})
 
 

@@ -1,4 +1,4 @@
-"""Vacuum, where it is worth its time: dead rows cost every scan, and removing them from an HNSW graph costs much."""
+"""Vacuums tables when it pays: dead rows slow down every scan, but removing them from an HNSW graph is slow, too."""
 
 import structlog
 
@@ -12,14 +12,14 @@ log = structlog.get_logger()
 
 
 def plan_vacuum(live: int, dead: int) -> tuple[bool, str]:
-    """Whether a table of so many live and dead rows is to be vacuumed, and why."""
+    """Whether to vacuum a table with these numbers of live and dead rows, and why."""
     share = dead / max(1, live + dead)
     wanted = share > DEAD
     return wanted, f"{dead} of {live + dead} rows are dead, {'over' if wanted else 'not over'} {DEAD:.0%}"
 
 
 def ensure_vacuumed(table: str, settings: Settings) -> bool:
-    """Vacuum and analyse a table of schema `retrieval` where that is due. Returns whether it was."""
+    """Vacuum and analyse a table of schema `retrieval` if needed. Returns whether it was."""
     with session(settings) as connection:
         row = connection.execute(statement("vacuum", "read_dead"), {"table": table}).fetchone()
         if row is None:

@@ -1,4 +1,4 @@
-"""What each collection gets of its own in the database: vector tables and a view."""
+"""The objects of each collection in the database: vector tables and a view."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from image_retrieval.store.sql import statement
 
 
 class SpaceTaken(UserError):
-    """Another collection and model have made a table, an index or a view of that name."""
+    """Another collection and model have a table, an index or a view of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,15 @@ def is_there(connection: Connection, space: VectorSpace) -> bool:
 
 
 def drop_vectors(connection: Connection, space: VectorSpace) -> None:
-    """Drop the vectors of a space that no view shows, and all that searches them."""
+    """Drop the vectors of a space that no view shows, and the objects that search them."""
     names = {"collection": space.collection, "model": space.model}
     connection.execute(statement("vector_tables", "drop_vectors"), names)
 
 
 def ensure_vector_table(connection: Connection, collection: Collection, dimensions: int) -> None:
-    """Make the table of this collection's vectors under its model, where it is missing.
+    """Create the vector table of this collection under its model, if it is missing.
 
-    Raises SpaceTaken where another space, or something else in the schema, has one of the names that this would take.
+    Raises SpaceTaken if another space, or another object in the schema, has one of the names that it needs.
     """
     space = collection.space
     if is_there(connection, space):
@@ -53,7 +53,7 @@ def ensure_vector_table(connection: Connection, collection: Collection, dimensio
 
 
 def _claim(connection: Connection, space: VectorSpace) -> None:
-    """Enter a space into `retrieval.vector_space`, where nobody has its names."""
+    """Record a space in `retrieval.vector_space`, if its names are free."""
     told = (
         f"the vectors of collection {space.collection!r} under model {space.model!r} would be in {space.vector_table}"
     )
@@ -68,13 +68,13 @@ def _claim(connection: Connection, space: VectorSpace) -> None:
     strays = fetch_column(connection, statement("vector_tables", "find_strays"), wanted) if new else []
     if strays:
         found = ", ".join(strays)
-        raise SpaceTaken(f"{told}, and the schema retrieval has {found} already: give the model another name")
+        raise SpaceTaken(f"{told}, but the schema retrieval already has {found}: give the model another name")
 
 
 def show_in_view(connection: Connection, collection: Collection, dimensions: int, *, complete: bool) -> str:
-    """Let `images.<collection>` show this model's vectors, and return the model that it shows.
+    """Let `images.<collection>` show this model's vectors if they are complete. Returns the model that it shows.
 
-    A view of another model stays until this model's vectors are complete.
+    Until then, a view of another model stays.
     """
     known = lock_view(connection, collection)
     if known is not None and known.model != collection.model.name:
@@ -86,13 +86,13 @@ def show_in_view(connection: Connection, collection: Collection, dimensions: int
 
 
 def lock_view(connection: Connection, collection: Collection) -> ShownSpace | None:
-    """What a collection's view shows, None before its first; nobody else changes it until the transaction ends."""
+    """Lock a collection's view until the transaction ends. Returns what it shows, or None if it does not exist."""
     query = statement("vector_tables", "find_collection")
     return fetch_optional(connection, ShownSpace, query, {"name": collection.name})
 
 
 def replace_view(connection: Connection, collection: Collection, dimensions: int, known: ShownSpace | None) -> None:
-    """Let `images.<collection>` show this model's vectors in place of what `lock_view` found."""
+    """Let `images.<collection>` show this model's vectors instead of those that `lock_view` found."""
     if known is None or known.model != collection.model.name:
         if known is not None and known.dimensions != dimensions:
             connection.execute(statement("vector_tables", "drop_view", view=collection.name))

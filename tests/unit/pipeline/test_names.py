@@ -114,7 +114,7 @@ def test_no_two_names_share_a_text(raw):
         ("s3://b/a\0.jpg", "its name holds a NUL character", r"s3://b/a\x00.jpg"),
         (
             f"s3://b/a#sha256:{'0' * 32}",
-            "its name ends in #sha256: and 32 digits, as names that no table can hold are reported",
+            "its name ends in #sha256: and 32 digits, which is reserved for names that no table can hold",
             f"s3://b/a#sha256:{'0' * 32}",
         ),
     ],

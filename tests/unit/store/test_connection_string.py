@@ -144,7 +144,7 @@ def test_only_what_stands_clear_of_the_password_is_shown(text, shown):
         ("postgresql://me:hid/den@host/images", "encode it (@ as %40"),
         ("postgresql://me:hid%den@host/images", "encode it (@ as %40"),
         ("postgresql://me:hid den@host/images", "encode it (@ as %40"),
-        ("postgresql+psycopg://me:hidden@host/images", "leave out what stands between postgresql and ://"),
+        ("postgresql+psycopg://me:hidden@host/images", "leave out everything between postgresql and ://"),
         ("jdbc:postgresql://host/images", "leave out jdbc:"),
         ("'postgresql://host/images'", "leave out the quotes"),
         ("mysql://host/images", "must be PostgreSQL"),
