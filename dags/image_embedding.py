@@ -1,9 +1,26 @@
-"""One DAG per collection of include/collections.yaml: keeps its view `images.<collection>` in step with its bucket."""
+"""### images.{name}
+
+Keeps the view `images.{name}` in step with `{source}` ({glob}), embedded by model `{model}`.
+
+1. **list_images** compares the bucket with the table and cuts what is new or changed into shards.
+2. Each **shard** is processed on its own: *resample* (CPU), *embed* (pod or local process), *upsert* (one transaction).
+3. **index** updates the view and its HNSW index; **recall** measures what searches find through it, and raises
+   `ef_search` if that is too little (`retrieval.recall`); **report** closes `retrieval.run` and records what was done
+   in the asset `images.{name}`.
+
+Images that cannot be used are in `images.rejected('{name}')`, with the reason; no image fails a shard, no shard
+another one. Any task may be cleared and run again at any time. *Trigger* offers a full re-scan, another try of
+rejected images, another shard size, and a dry run.
+
+```sql
+SELECT image_id, similarity FROM images.similar_to('{name}', '<image_id>', k => 10);
+```
+"""
 
 from airflow.sdk import DAG, Param, task_group
 
 from orchestration.configuration import DAG_DEFAULTS, declared_collections
-from orchestration.documentation import dag_page
+from orchestration.documentation import collection_page
 from orchestration.embedding import embed, embeds_in_pods
 from orchestration.orphans import remove_orphans
 from orchestration.tasks import index, list_images, recall, report_task, resample, upsert
@@ -35,7 +52,7 @@ def image_embedding(collection):
         schedule=collection.schedule,
         params=PARAMS,
         tags=["image-retrieval", collection.name],
-        doc_md=dag_page(collection),
+        doc_md=collection_page(__doc__, collection),
         **DAG_DEFAULTS,
     ):
 
@@ -54,5 +71,5 @@ def image_embedding(collection):
             shards >> remove_orphans(collection.name, last)
 
 
-for declared in declared_collections():
+for declared in declared_collections():  # a DAG for each entry of include/collections.yaml
     image_embedding(declared)

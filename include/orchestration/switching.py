@@ -13,25 +13,6 @@ COLLECTION = "{{ params.collection }}"
 LATE = "__late"  # a run of its own to the library
 SWITCH_DEFAULTS: dict[str, Any] = DAG_DEFAULTS | {"dagrun_timeout": timedelta(days=14)}  # people take their time
 
-PAGE = """
-### model_switch
-
-Shows a collection under another model, while people search.
-
-1. **plan** opens the switch and cuts the images that have no vector under the other model into shards. Runs of
-   `image_embedding_<collection>` feed both models from now on.
-2. Each **shard** is *resampled* from the picture that is kept of each image, *embedded* and *upserted* beside the
-   vectors that are shown.
-3. **check** indexes them, and measures both models side by side (`retrieval.switch.checks`).
-4. **approve** waits for a person where `require_approval` is set. *Reject* gives the switch up.
-5. **plan_late** and **late_shard** take what came meanwhile in other ways than by a run.
-6. **switch** lets `images.<collection>` show the other model's vectors, in one transaction.
-
-Any task may be cleared, and the DAG triggered again with the same model: what is done is not done again. The former
-vectors are kept for `IMAGE_RETRIEVAL_KEEP_VECTORS_DAYS`; until then `image-retrieval models rollback COLLECTION` goes
-back.
-"""
-
 
 def switch_params() -> dict[str, Param]:
     """The form of the DAG."""
@@ -93,7 +74,7 @@ def check(collection: str) -> dict[str, Any]:
 
     with stage(collection) as (entry, run_id, settings):
         finish_run(entry, run_id, settings)
-        return check_switch(entry, get_current_context()["params"]["model"], settings)
+        return dict(check_switch(entry, get_current_context()["params"]["model"], settings))
 
 
 class Approval(ApprovalOperator):
