@@ -15,7 +15,7 @@ from typing import Any
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging.resample import Resampled
-from image_retrieval.imaging.worker import read_message, write_message
+from image_retrieval.messages import read_message, write_message
 from image_retrieval.settings import Settings
 from image_retrieval.timeouts import ended_after
 

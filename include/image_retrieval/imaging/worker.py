@@ -1,9 +1,9 @@
 """A process that decodes: `python -m image_retrieval.imaging.worker MAX_PIXELS MAX_FRAMES MEMORY_MB [idle]`.
 
-It says that it is ready, then reads images from standard input and answers on standard output; each message is its
-length (8 bytes, big-endian) and its bytes. An image is two messages: how it is to be resampled, in JSON; its bytes. It
-is answered by three: what is known of it, in JSON; its pixels; its resampled file. It is given bytes only, no secret
-and no address, and ends with its input. With `idle` it gets what other processes leave of the processor.
+It says that it is ready, then reads images from standard input and answers on standard output; messages.py frames
+both. An image is two messages: how it is to be resampled, in JSON; its bytes. It is answered by three: what is known of
+it, in JSON; its pixels; its resampled file. It is given bytes only, no secret and no address, and ends with its input.
+With `idle` it gets what other processes leave of the processor.
 """
 
 import json
@@ -11,27 +11,12 @@ import os
 import resource
 import sys
 from dataclasses import fields
-from typing import IO
 
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import ImageRejected
 from image_retrieval.imaging.decode import Limits
 from image_retrieval.imaging.resample import Resampled, encode, resample
-
-
-def write_message(stream: IO[bytes], data: bytes) -> None:
-    """Write one message."""
-    stream.write(len(data).to_bytes(8, "big"))
-    stream.write(data)
-
-
-def read_message(stream: IO[bytes]) -> bytes:
-    """Read one message. Raises EOFError where the other side is gone."""
-    head = stream.read(8)
-    data = stream.read(int.from_bytes(head, "big")) if len(head) == 8 else b""
-    if len(head) < 8 or len(data) < int.from_bytes(head, "big"):
-        raise EOFError
-    return data
+from image_retrieval.messages import read_message, write_message
 
 
 def answer(data: bytes, options: ResampleOptions, limits: Limits) -> tuple[bytes, bytes, bytes]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from image_retrieval.collection import ModelOptions
 from image_retrieval.errors import Unavailable, UserError
-from image_retrieval.imaging.worker import read_message, write_message
+from image_retrieval.messages import read_message, write_message
 from image_retrieval.settings import Settings
 from image_retrieval.timeouts import ended_after
 

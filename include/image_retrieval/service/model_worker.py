@@ -1,7 +1,7 @@
 """A process that embeds: `python -m image_retrieval.service.model_worker MODEL`, with the model's options as JSON.
 
 It loads the model, reports that it is ready, and then reads batches from standard input and writes answers to standard
-output. A batch and an answer are two messages each, framed as in imaging/worker.py: a JSON head, then pixels or
+output. A batch and an answer are two messages each, framed by messages.py: a JSON head, then pixels or
 vectors. The process ends when its input ends.
 """
 
@@ -13,7 +13,7 @@ import torch
 
 from image_retrieval.collection import ModelOptions
 from image_retrieval.errors import UserError
-from image_retrieval.imaging.worker import read_message, write_message
+from image_retrieval.messages import read_message, write_message
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.models.towers import image_tower, text_tower

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from image_retrieval.imaging.worker import read_message, write_message
+from image_retrieval.messages import read_message, write_message
 
 
 def vectors(given):
