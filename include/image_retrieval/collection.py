@@ -1,16 +1,13 @@
 """What a user writes in include/collections.yaml, checked."""
 
 import re
-from fnmatch import fnmatchcase
-from functools import lru_cache
-from itertools import accumulate
-from operator import or_
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from image_retrieval.errors import UserError
+from image_retrieval.globs import matches_any
 from image_retrieval.located_yaml import Located
 from image_retrieval.patterns import find_groups, group_names
 from image_retrieval.redaction import shown_url
@@ -187,50 +184,12 @@ class Collection(Strict):
 
     def takes(self, key: str) -> bool:
         """Whether a key (relative to the source) matches one of the globs, in any case."""
-        key = key.lower()
-        suffixes, others = _split(self.glob)
-        if key.endswith(suffixes):
-            return True
-        if key.endswith(("/", "/.")):  # a path leaves these out
-            others = self.glob
-        return bool(others) and any(_matches(PurePosixPath(key), pattern.lower()) for pattern in others)
+        return matches_any(key, self.glob)
 
     def groups(self, key: str) -> tuple[str | None, str | None]:
         """`group_id` and `intra_id` that the pattern finds in a key, relative to the source."""
         found = find_groups(self.id_pattern, key) if self.id_pattern else {}
         return found.get("group_id"), found.get("intra_id")
-
-
-@lru_cache(maxsize=64)
-def _split(globs: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The endings, in lower case, that globs such as `*.jpg` take, and the other globs.
-
-    Listings ask of every object: endings are compared in a hundredth of the time that paths take.
-    """
-    plain = {glob for glob in globs if re.fullmatch(r"\*\.[^*?\[\]/]+", glob)}
-    return tuple(glob.lower().removeprefix("*") for glob in globs if glob in plain), tuple(
-        glob for glob in globs if glob not in plain
-    )
-
-
-def _matches(key: PurePosixPath, pattern: str) -> bool:
-    """Whether the end of a key matches a glob; `**` stands for folders of any depth, none among them."""
-    if "**" not in pattern:
-        return key.match(pattern)
-    parts = PurePosixPath(pattern).parts
-    return _match_parts(key.parts, parts if pattern.startswith("/") else ("**", *parts))
-
-
-def _match_parts(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
-    """Whether parts of a path match patterns, each looked at once with each: `reached` says which starts may follow."""
-    reached = [True, *[False] * len(parts)]
-    for pattern in patterns:
-        if pattern == "**":
-            reached = list(accumulate(reached, or_))
-        else:
-            fits = (before and fnmatchcase(part, pattern) for before, part in zip(reached, parts, strict=False))
-            reached = [False, *fits]
-    return reached[-1]
 
 
 def _describe(error: Any) -> str:
