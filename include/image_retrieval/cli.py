@@ -5,18 +5,28 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from image_retrieval import __version__, logs
-from image_retrieval.commands import collections, datasets, embedding, models, searching, services, serving, stages
+from image_retrieval.commands import (
+    collections,
+    datasets,
+    embedding,
+    models,
+    searching,
+    services,
+    serving,
+    stages,
+)
+from image_retrieval.commands.arguments import finite_number, image, json_object, known_id, number, run_id, text, words
 from image_retrieval.errors import ImageRejected, OutOfMemory, Reason, Unavailable, UserError
 from image_retrieval.exit_codes import MISTAKE, OUT_OF_MEMORY, OUTAGE
 from image_retrieval.proxies import spare_loopback
 from image_retrieval.redaction import redacted
 from image_retrieval.settings import Settings, load_settings
-from image_retrieval.strict_json import NotStrict, read_json
-from image_retrieval.values import KNOWN_ID_LETTERS, MOST_RESULTS, finite, plain_text, printable, query_text
+from image_retrieval.values import MOST_RESULTS, printable
 
 Command = Callable[[argparse.Namespace, Settings], int | None]
 MODELS = "Switch a collection to another model, and back."
@@ -74,34 +84,45 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="image-retrieval", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for add_commands in (_services, _collections, _stages, _models, _searches, _contents, _programs):
+        add_commands(commands)
+    return parser
 
-    def add(
-        name: str,
-        command: Command,
-        *,
-        collection: bool = False,
-        run: bool = False,
-        json_too: bool = False,
-        to: Any = commands,
-    ) -> Any:
-        sub = to.add_parser(name, help=command.__doc__, description=command.__doc__)
-        sub.register("type", None, _text)  # of each argument that has no other type
-        sub.set_defaults(command=command, in_pods=name in ("embed", "healthcheck"))
-        if collection:
-            sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
-        if run:
-            sub.add_argument("--run", type=_run, required=True, metavar="ID", help="the run that `list` planned")
-            sub.add_argument("--shard", type=_number(0, MOST), metavar="N", help="one shard of it; by default all")
-        if json_too:
-            sub.add_argument("--json", action="store_true", help="print JSON")
-        return sub
 
+def _add(
+    name: str,
+    command: Command,
+    *,
+    to: Any,
+    collection: bool = False,
+    run: bool = False,
+    json_too: bool = False,
+) -> Any:
+    """Add a command to others, with the arguments that several have."""
+    sub = to.add_parser(name, help=command.__doc__, description=command.__doc__)
+    sub.register("type", None, text)  # of each argument that has no other type
+    sub.set_defaults(command=command, in_pods=name in ("embed", "healthcheck"))
+    if collection:
+        sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
+    if run:
+        sub.add_argument("--run", type=run_id, required=True, metavar="ID", help="the run that `list` planned")
+        sub.add_argument("--shard", type=number(0, MOST), metavar="N", help="one shard of it; by default all")
+    if json_too:
+        sub.add_argument("--json", action="store_true", help="print JSON")
+    return sub
+
+
+def _services(commands: Any) -> None:
+    add = partial(_add, to=commands)
     house = add("services", services.control)
     house.add_argument("action", choices=("up", "down", "status"))
     house.add_argument("--airflow", action="store_true", help="Airflow and its UI, too")
     add("migrate", services.migrate)
     add("take-over", services.take_over)
 
+
+def _collections(commands: Any) -> None:
+    add = partial(_add, to=commands)
     of_collections = _group(commands, "collections", COLLECTIONS)
     add("list", collections.list_all, json_too=True, to=of_collections)
     add("show", collections.show, collection=True, json_too=True, to=of_collections)
@@ -113,12 +134,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     drop.add_argument("--force", action="store_true", help="even if a run seems to be under way, because it was killed")
 
+
+def _stages(commands: Any) -> None:
+    add = partial(_add, to=commands)
     for name, command in (("list", stages.plan), ("run", stages.run)):
         stage = add(name, command, collection=True)
-        stage.add_argument("--run", type=_run, metavar="ID", help="name of the run; by default a new one")
+        stage.add_argument("--run", type=run_id, metavar="ID", help="name of the run; by default a new one")
         stage.add_argument("--full", action="store_true", help="embed every image again")
         stage.add_argument("--requeue", action="store_true", help="try rejected images again, also final ones")
-        stage.add_argument("--shard-size", type=_number(1, 1_000_000), metavar="N", help="images per shard")
+        stage.add_argument("--shard-size", type=number(1, 1_000_000), metavar="N", help="images per shard")
         if name == "list":
             stage.add_argument("--dry-run", action="store_true", help="only show what would be done")
         else:
@@ -130,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     embed.add_argument("embeddings", metavar="EMBEDDINGS", help="URI or path to write the vectors to (Parquet)")
     embed.add_argument("more", nargs="*", metavar="…", help="the two files of each further shard; one model does all")
     embed.add_argument("--model", required=True, metavar="SOURCE", help=MODEL_HELP)
-    embed.add_argument("--batch-size", type=_number(1, 4096), metavar="N")
+    embed.add_argument("--batch-size", type=number(1, 4096), metavar="N")
     _model_options(embed)
     healthcheck = add("healthcheck", embedding.healthcheck)
     which = healthcheck.add_mutually_exclusive_group(required=True)
@@ -138,6 +162,9 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--model", metavar="SOURCE", help=MODEL_HELP)
     _model_options(healthcheck)
 
+
+def _models(commands: Any) -> None:
+    add = partial(_add, to=commands)
     of_models = _group(commands, "models", MODELS)
     add("list", models.list_models, json_too=True, to=of_models)
     switch = add("switch", models.switch, collection=True, to=of_models)
@@ -146,25 +173,33 @@ def _parser() -> argparse.ArgumentParser:
     _model_options(switch)
     add("rollback", models.rollback, collection=True, to=of_models)
 
+
+def _searches(commands: Any) -> None:
+    add = partial(_add, to=commands)
     search = add("search", searching.search, collection=True, json_too=True)
     query = search.add_mutually_exclusive_group(required=True)
-    query.add_argument("--image", type=_image, metavar="IMAGE", help=IMAGE_HELP)
-    query.add_argument("--id", type=_known_id, metavar="ID", help="search with an image of the collection")
+    query.add_argument("--image", type=image, metavar="IMAGE", help=IMAGE_HELP)
+    query.add_argument("--id", type=known_id, metavar="ID", help="search with an image of the collection")
     query.add_argument(
-        "--text", type=_words, metavar="WORDS", help="search by words, if the collection's model reads texts"
+        "--text", type=words, metavar="WORDS", help="search by words, if the collection's model reads texts"
     )
-    search.add_argument("-k", type=_number(1, MOST_RESULTS), default=10, metavar="N", help="how many results (10)")
-    search.add_argument("--filter", type=_filter, metavar="JSON", help='such as \'{"width": {"gte": 500}}\'')
-    search.add_argument("--min-similarity", type=_finite, metavar="X", help="only results that are at least so similar")
+    search.add_argument("-k", type=number(1, MOST_RESULTS), default=10, metavar="N", help="how many results (10)")
+    search.add_argument("--filter", type=json_object, metavar="JSON", help='such as \'{"width": {"gte": 500}}\'')
+    search.add_argument(
+        "--min-similarity", type=finite_number, metavar="X", help="only results that are at least so similar"
+    )
     search.add_argument("--grouped", action="store_true", help="only the best image of each group_id")
 
     embed_text = add("embed-text", searching.embed_text, collection=True)
-    embed_text.add_argument("text", type=_words, metavar="TEXT")
+    embed_text.add_argument("text", type=words, metavar="TEXT")
     match = add("match", searching.match, json_too=True)
-    match.add_argument("a", type=_image, metavar="A", help=IMAGE_HELP)
-    match.add_argument("b", type=_image, metavar="B", help="the other one")
+    match.add_argument("a", type=image, metavar="A", help=IMAGE_HELP)
+    match.add_argument("b", type=image, metavar="B", help="the other one")
     match.add_argument("--collection", metavar="COLLECTION", help="whose model compares; by default the first one's")
 
+
+def _contents(commands: Any) -> None:
+    add = partial(_add, to=commands)
     rejected = add("rejected", searching.rejected, collection=True, json_too=True)
     rejected.add_argument(
         "--reason", choices=[str(reason) for reason in Reason], metavar="REASON", help="only those with this reason"
@@ -177,7 +212,7 @@ def _parser() -> argparse.ArgumentParser:
         help="only those that are no longer tried, or only those that the next run tries again",
     )
     action = rejected.add_mutually_exclusive_group()
-    action.add_argument("--limit", type=_number(1, MOST), metavar="N", help="list the first N in order of URI")
+    action.add_argument("--limit", type=number(1, MOST), metavar="N", help="list the first N in order of URI")
     action.add_argument("--by-reason", action="store_true", help="count instead of listing")
     action.add_argument("--requeue", action="store_true", help="let the next run try them again, also final ones")
     upkeep = add("upkeep", stages.upkeep, collection=True)
@@ -188,14 +223,17 @@ def _parser() -> argparse.ArgumentParser:
         if name == "import":
             data_set.add_argument("--model", metavar="NAME", help="which model made the vectors, if they do not say")
     add("stats", searching.stats, json_too=True)
+
+
+def _programs(commands: Any) -> None:
+    add = partial(_add, to=commands)
     psql = add("psql", services.psql)
     psql.add_argument("arguments", nargs="*", metavar="…", help="what psql takes, such as -c 'SELECT 1' or -f FILE")
     serve = add("serve", serving.serve)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    serve.add_argument("--port", type=_number(1, 65535), default=8090, metavar="N", help="port to listen on (8090)")
+    serve.add_argument("--port", type=number(1, 65535), default=8090, metavar="N", help="port to listen on (8090)")
     demo = add("demo", services.demo)
     demo.add_argument("--images", type=Path, metavar="FOLDER", help="your own images instead of drawn scenes")
-    return parser
 
 
 def _group(commands: Any, name: str, help: str) -> Any:
@@ -212,65 +250,6 @@ def _model_options(sub: argparse.ArgumentParser) -> None:
         help="vision transformers: the class token, else the mean of the patch tokens",
     )
     sub.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
-
-
-def _text(given: str) -> str:
-    """What stands at an argument without a type of its own."""
-    return _checked(plain_text, given)
-
-
-def _words(given: str) -> str:
-    return _checked(query_text, given)
-
-
-def _known_id(given: str) -> str:
-    if len(given) > KNOWN_ID_LETTERS:
-        raise argparse.ArgumentTypeError(f"has {len(given)} characters: no id has more than {KNOWN_ID_LETTERS}")
-    return _text(given)
-
-
-def _run(given: str) -> str:
-    if not 1 <= len(given) <= 250:
-        raise argparse.ArgumentTypeError(f"the ID of a run has 1 to 250 characters, not {len(given)}")
-    return _text(given)
-
-
-def _image(given: str) -> str:
-    """The path of a file, whose name may be any bytes, or a URL, which is text."""
-    return _text(given) if "://" in given and not given.startswith("file://") else given
-
-
-def _checked(check: Callable[[str], str], given: str) -> str:
-    try:
-        return check(given)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{given[:80]!a} {error}") from None
-
-
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def number(given: str) -> int:
-        if given.isascii() and given.isdigit() and len(given) <= 20 and least <= int(given) <= most:
-            return int(given)
-        raise argparse.ArgumentTypeError(f"{given[:80]!r} is not a number from {least} to {most}")
-
-    return number
-
-
-def _finite(given: str) -> float:
-    try:
-        return finite(float(given))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{given[:80]!r} is not a finite number") from None
-
-
-def _filter(given: str) -> dict[str, Any]:
-    try:
-        found = read_json(given)
-    except NotStrict as error:
-        raise argparse.ArgumentTypeError(f"{given[:200]!r} is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise argparse.ArgumentTypeError(f"{given[:200]!r} is not a JSON object")
-    return found
 
 
 def script() -> None:

@@ -1,0 +1,74 @@
+"""What the arguments of commands may be: each function reads one, and raises ArgumentTypeError where it cannot."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from image_retrieval.strict_json import NotStrict, read_json
+from image_retrieval.values import KNOWN_ID_LETTERS, finite, plain_text, query_text
+
+
+def text(given: str) -> str:
+    """What stands at an argument without a type of its own."""
+    return _checked(plain_text, given)
+
+
+def words(given: str) -> str:
+    """What a search takes as text."""
+    return _checked(query_text, given)
+
+
+def known_id(given: str) -> str:
+    """The id of an image that may be there."""
+    if len(given) > KNOWN_ID_LETTERS:
+        raise argparse.ArgumentTypeError(f"has {len(given)} characters: no id has more than {KNOWN_ID_LETTERS}")
+    return text(given)
+
+
+def run_id(given: str) -> str:
+    """The name of a run."""
+    if not 1 <= len(given) <= 250:
+        raise argparse.ArgumentTypeError(f"the ID of a run has 1 to 250 characters, not {len(given)}")
+    return text(given)
+
+
+def image(given: str) -> str:
+    """The path of a file, whose name may be any bytes, or a URL, which is text."""
+    return text(given) if "://" in given and not given.startswith("file://") else given
+
+
+def _checked(check: Callable[[str], str], given: str) -> str:
+    try:
+        return check(given)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{given[:80]!a} {error}") from None
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    """A whole number between two, both included."""
+
+    def checked(given: str) -> int:
+        if given.isascii() and given.isdigit() and len(given) <= 20 and least <= int(given) <= most:
+            return int(given)
+        raise argparse.ArgumentTypeError(f"{given[:80]!r} is not a number from {least} to {most}")
+
+    return checked
+
+
+def finite_number(given: str) -> float:
+    """A number that is neither infinite nor NaN."""
+    try:
+        return finite(float(given))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{given[:80]!r} is not a finite number") from None
+
+
+def json_object(given: str) -> dict[str, Any]:
+    """A JSON object that the database can hold."""
+    try:
+        found = read_json(given)
+    except NotStrict as error:
+        raise argparse.ArgumentTypeError(f"{given[:200]!r} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f"{given[:200]!r} is not a JSON object")
+    return found
