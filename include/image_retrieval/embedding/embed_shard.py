@@ -45,49 +45,87 @@ def embed_shard(
         return
     with reading(store, resampled) as file:
         facts = facts_of(file)
-        told = log.bind(**_names(facts))
+        shard_log = log.bind(**_names(facts))
         started = time.monotonic()
         engine = load_engine()
         digest = engine.tower.digest
         require_digest(digest, facts.get("digest"), model.source)
-        told.info("model loaded", model=model.source, seconds=_since(started))
-        started = time.monotonic()
+        shard_log.info("model loaded", model=model.source, seconds=_since(started))
         schema = embeddings_schema(engine.tower.dimensions)
         parts = Parts(store, embeddings, _made_of(model, {**facts, "digest": digest}))
-        done = continued = rejected = 0
+        count = _Count(shard_log, progress)
         with writing(store, embeddings, schema, compression="none", use_dictionary=False) as out:
             rows = RowGroups(out, schema)
             for table in parts.saved():
                 rows.add(table)
-                continued += len(table)
-                rejected += len(table) - table["reason"].null_count
-            if continued:
-                told.info("continued", images=continued)
-                progress(continued)
-            said = time.monotonic()
-            feed = batches(store, resampled, file, engine.size, continued, pinned=engine.on_gpu)
+                count.take_saved(table)
+            count.begin()
+            feed = batches(store, resampled, file, engine.size, count.continued, pinned=engine.on_gpu)
             tables = _behind(parts.add, (_table(found, schema) for found in engine.embed(feed)))
             with _saved_at_the_end(parts), closing(feed), closing(tables):
                 for table in tables:
                     rows.add(table)
-                    if not done:
-                        told.info("first batch", images=len(table), seconds=_since(started))
-                    done += len(table)
-                    rejected += len(table) - table["reason"].null_count
-                    progress(len(table))
-                    if time.monotonic() - said >= LOG_SECONDS:
-                        told.info("progress", images=continued + done, images_per_second=_rate(done, started))
-                        said = time.monotonic()
+                    count.take(table)
             rows.end()
-            out.add_key_value_metadata({"seconds": f"{time.monotonic() - started:.3f}", "digest": digest})
+            out.add_key_value_metadata({"seconds": f"{count.seconds():.3f}", "digest": digest})
     parts.remove()
-    told.info(
-        "embedded",
-        images=continued + done - rejected,
-        rejected=rejected,
-        seconds=round(time.monotonic() - started, 2),
-        images_per_second=_rate(done, started),
-    )
+    count.end()
+
+
+class _Count:
+    """Counts images as they are embedded, tells `progress` of them, and logs every few seconds how far they are."""
+
+    def __init__(self, shard_log: structlog.stdlib.BoundLogger, progress: Callable[[int], None]) -> None:
+        self._log, self._progress = shard_log, progress
+        self._started = self._logged = time.monotonic()
+        self._done = self._rejected = 0
+        self.continued = 0
+
+    def seconds(self) -> float:
+        """The time since the model was loaded."""
+        return time.monotonic() - self._started
+
+    def take_saved(self, table: pa.Table) -> None:
+        """Count what a former process made."""
+        self.continued += len(table)
+        self._rejected += _rejected(table)
+
+    def begin(self) -> None:
+        """Tell of what was saved, before the first batch."""
+        if self.continued:
+            self._log.info("continued", images=self.continued)
+            self._progress(self.continued)
+        self._logged = time.monotonic()
+
+    def take(self, table: pa.Table) -> None:
+        """Count a batch."""
+        if not self._done:
+            self._log.info("first batch", images=len(table), seconds=round(self.seconds(), 3))
+        self._done += len(table)
+        self._rejected += _rejected(table)
+        self._progress(len(table))
+        if time.monotonic() - self._logged >= LOG_SECONDS:
+            self._log.info("progress", images=self.continued + self._done, images_per_second=self._rate())
+            self._logged = time.monotonic()
+
+    def end(self) -> None:
+        """Tell of all."""
+        self._log.info(
+            "embedded",
+            images=self.continued + self._done - self._rejected,
+            rejected=self._rejected,
+            seconds=round(self.seconds(), 2),
+            images_per_second=self._rate(),
+        )
+
+    def _rate(self) -> float | None:
+        """Images a second."""
+        seconds = self.seconds()
+        return round(self._done / seconds, 1) if seconds else None
+
+
+def _rejected(table: pa.Table) -> int:
+    return len(table) - int(table["reason"].null_count)
 
 
 class RowGroups:
@@ -129,12 +167,6 @@ def _behind(work: Callable[[pa.Table], None], tables: Iterable[pa.Table]) -> Gen
 
 def _since(started: float) -> float:
     return round(time.monotonic() - started, 3)
-
-
-def _rate(done: int, started: float) -> float | None:
-    """Images a second."""
-    seconds = time.monotonic() - started
-    return round(done / seconds, 1) if seconds else None
 
 
 def _names(facts: dict[str, str]) -> dict[str, str]:
