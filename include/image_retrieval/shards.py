@@ -3,9 +3,10 @@
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,6 +36,35 @@ KEPT_MANIFEST = MANIFEST.append(pa.field("resampled_uri", pa.string()))
 
 # of the work folder: files of runs, pictures that are kept, and copies of what is being overwritten
 RUNS_FOLDER, KEPT_FOLDER, FORMER_FOLDER = "work", "resampled", "former"
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """An image of a shard, at the version that was listed; `resampled_uri`: the picture of it that a switch found."""
+
+    id: int
+    image_id: str
+    uri: str
+    etag: str
+    size: int
+    last_modified: datetime
+    resampled_uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRow(ManifestRow):
+    """An image of a shard with its pixels, or with the reason why it has none: a row of `resampled_schema`."""
+
+    sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
+    mode: str | None = None
+    phash: int | None = None
+    captured_at: datetime | None = None
+    reason: str | None = None
+    detail: str | None = None
+    pixels: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +149,12 @@ def embeddings_schema(dimensions: int) -> pa.Schema:
             pa.field("detail", pa.string()),
         ]
     )
+
+
+def table_of(rows: Sequence[object], layout: pa.Schema) -> pa.Table:
+    """Records as a table: each column is a field of theirs."""
+    columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in layout]
+    return pa.Table.from_arrays(columns, schema=layout)
 
 
 @contextmanager

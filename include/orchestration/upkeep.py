@@ -49,10 +49,10 @@ def list_collections() -> list[str]:
 @task(execution_timeout=timedelta(hours=3))
 def drop_expired_vectors() -> list[str]:
     """Drop the vectors of former models whose time is over; returns the tables' names."""
-    from image_retrieval.pipeline import switching
+    from image_retrieval.pipeline import models_in_use
 
     with told_in_one_line():
-        return switching.drop_expired_vectors(task_settings())
+        return models_in_use.drop_expired_vectors(task_settings())
 
 
 @task(execution_timeout=timedelta(hours=3))
@@ -70,7 +70,7 @@ def remove_deleted(collection: str) -> dict[str, Any]:
     from image_retrieval.pipeline import upkeep
 
     with _step(collection) as (entry, settings):
-        return upkeep.remove_deleted(entry, settings)
+        return dict(upkeep.remove_deleted(entry, settings))
 
 
 @task(execution_timeout=timedelta(hours=12), map_index_template=MAP_LABEL)
@@ -79,7 +79,7 @@ def keep_index(collection: str) -> dict[str, Any]:
     from image_retrieval.pipeline import upkeep
 
     with _step(collection) as (entry, settings):
-        return upkeep.keep_index(entry, settings)
+        return dict(upkeep.keep_index(entry, settings))
 
 
 @task(execution_timeout=timedelta(hours=12), map_index_template=MAP_LABEL)

@@ -10,7 +10,7 @@ from image_retrieval.pipeline.resampling import resample_shard
 from image_retrieval.pipeline.running import embed, run_collection
 from image_retrieval.pipeline.upserting import upsert_shard
 from image_retrieval.store.connection import connect
-from image_retrieval.store.loading import write_rejections
+from image_retrieval.store.loading import RejectedImage, write_rejections
 from integration.pictures import BAD, SCENES, put
 from integration.tables import rows
 
@@ -152,7 +152,7 @@ def test_a_searchable_one_that_a_full_rescan_could_not_read_leaves_the_ledger(on
 
 
 def test_a_reason_that_is_none_is_not_recorded(project, collection, database_url):
-    row = {"uri": "s3://a", "etag": "e", "stage": "resample", "model": None, "reason": "bad_mood", "detail": ""}
+    row = RejectedImage("s3://a", "e", "resample", None, "bad_mood", "")
     with pytest.raises(ValueError, match="bad_mood"), connect(project) as connection:
         write_rejections(connection, collection, "run", [row], 3)
     assert rows(database_url, LEDGER) == []

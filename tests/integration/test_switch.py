@@ -18,13 +18,12 @@ from image_retrieval.errors import UserError
 from image_retrieval.local import services
 from image_retrieval.models.shipped import VISION
 from image_retrieval.pipeline.listing import list_images
+from image_retrieval.pipeline.models_in_use import drop_expired_vectors, list_models
 from image_retrieval.pipeline.running import run_collection, run_shards
 from image_retrieval.pipeline.switching import (
     Uncovered,
     check_switch,
     complete_switch,
-    drop_expired_vectors,
-    list_models,
     plan_switch,
     roll_back,
     switch_collection,

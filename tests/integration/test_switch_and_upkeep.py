@@ -8,13 +8,13 @@ from random_weights import save_random_dinov2
 
 from image_retrieval.collection import ModelOptions
 from image_retrieval.errors import UserError
+from image_retrieval.pipeline.models_in_use import drop_expired_vectors
 from image_retrieval.pipeline.removing import remove_expired
 from image_retrieval.pipeline.running import run_collection, run_shards
 from image_retrieval.pipeline.switching import (
     Uncovered,
     check_switch,
     complete_switch,
-    drop_expired_vectors,
     plan_switch,
     roll_back,
     switch_collection,

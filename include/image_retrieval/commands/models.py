@@ -10,7 +10,7 @@ from image_retrieval.settings import Settings
 
 def list_models(options: argparse.Namespace, settings: Settings) -> None:
     """List the models that each collection has vectors of."""
-    from image_retrieval.pipeline.switching import list_models
+    from image_retrieval.pipeline.models_in_use import list_models
 
     found = list_models(settings)
     if options.json:

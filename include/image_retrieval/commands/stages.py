@@ -101,7 +101,7 @@ def _end(*received: object) -> NoReturn:
 
 def upkeep(options: argparse.Namespace, settings: Settings) -> None:
     """Remove what is left of images deleted long ago and of former models, and update index and duplicates."""
-    from image_retrieval.pipeline.switching import drop_expired_vectors
+    from image_retrieval.pipeline.models_in_use import drop_expired_vectors
     from image_retrieval.pipeline.upkeep import (
         finish_changes,
         keep_index,

@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 import pyarrow as pa
 
@@ -32,12 +32,41 @@ COLUMNS = pa.schema(
 )
 
 
+class MadeBy(TypedDict):
+    """The model that made the vectors; of a data set from elsewhere perhaps its name alone, or nothing."""
+
+    name: NotRequired[str]
+    revision: NotRequired[str | None]
+    digest: NotRequired[str | None]
+
+
+class Part(TypedDict):
+    """A Parquet file of the folder, with the first and the last id that an export takes into it."""
+
+    file: str
+    first: NotRequired[int]
+    last: NotRequired[int]
+    rows: NotRequired[int]
+
+
+class Manifest(TypedDict):
+    """What a data set is; `rows` and `exported_at` once it is complete."""
+
+    collection: NotRequired[str]
+    model: MadeBy
+    dimensions: int
+    complete: bool
+    parts: list[Part]
+    rows: NotRequired[int]
+    exported_at: NotRequired[str]
+
+
 def folder_of(uri: str) -> str:
     """The folder of a data set, ending in `/`."""
     return uri.rstrip("/") + "/"
 
 
-def read_manifest(store: ObjectStore, folder: str) -> dict[str, Any] | None:
+def read_manifest(store: ObjectStore, folder: str) -> Manifest | None:
     """A folder's manifest, or None if there is none. Raises UserError if the file is not a manifest."""
     uri = folder + NAME
     if not store.exists(uri):
@@ -47,12 +76,13 @@ def read_manifest(store: ObjectStore, folder: str) -> dict[str, Any] | None:
         names = [str(part["file"]) for part in manifest["parts"]]
         if any("/" in name for name in names) or not isinstance(manifest["complete"], bool):
             raise ValueError
-        return {**manifest, "dimensions": int(manifest["dimensions"]), "model": {**manifest["model"]}}
+        read = {**manifest, "dimensions": int(manifest["dimensions"]), "model": {**manifest["model"]}}
+        return cast(Manifest, read)
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{uri} is not the manifest of a data set: delete it, or choose another folder") from None
 
 
-def write_manifest(store: ObjectStore, folder: str, manifest: dict[str, Any]) -> None:
+def write_manifest(store: ObjectStore, folder: str, manifest: Manifest) -> None:
     """Write the manifest, replacing an existing one."""
     store.write(folder + NAME, json.dumps(manifest, ensure_ascii=False, indent=2).encode())
 

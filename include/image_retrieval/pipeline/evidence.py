@@ -2,32 +2,30 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason
 from image_retrieval.objects import ObjectFault, ObjectStore, StoreUnavailable
+from image_retrieval.shards import PackedRow
 
 DOUBTFUL = {Reason.ACCESS_DENIED, Reason.UNREACHABLE}  # one object's fault or all's: a revoked right looks the same
 UNREAD = DOUBTFUL | {Reason.NOT_FOUND, Reason.CHANGED_WHILE_READING, Reason.UNSUPPORTED_NAME, Reason.TOO_LARGE}
 PAGES = 20  # of the source's listing that are searched for another object
 OF_A_PAGE = 3
-Row = dict[str, Any]
 
 
 class Evidence:
     """The outcome of a shard's rows. Thread-safe."""
 
     def __init__(self) -> None:
-        self._refused: list[Row] = []
-        self._read: Row | None = None
+        self._refused: list[PackedRow] = []
+        self._read: PackedRow | None = None
 
-    def take(self, row: Row) -> None:
+    def take(self, row: PackedRow) -> None:
         """Record the outcome of a row."""
-        reason = row.get("reason")
-        if reason in DOUBTFUL:
+        if row.reason in DOUBTFUL:
             self._refused.append(row)
-        elif reason not in UNREAD:
+        elif row.reason not in UNREAD:
             self._read = row
 
     def require_images_fault(self, collection: Collection, store: ObjectStore) -> None:
@@ -38,16 +36,16 @@ class Evidence:
         """
         if not self._refused:
             return
-        others = iter([self._read["uri"]]) if self._read is not None else self._others(collection, store)
+        others = iter([self._read.uri]) if self._read is not None else self._others(collection, store)
         if not any(_is_given(uri, store) for uri in others):
             raise StoreUnavailable(
                 f"the store no longer returns any object of this shard, and refused {len(self._refused)}: "
-                f"{self._refused[0]['detail']}"
+                f"{self._refused[0].detail}"
             )
 
     def _others(self, collection: Collection, store: ObjectStore) -> Iterator[str]:
         """Some objects of the source that were not refused, from several places in its listing."""
-        refused = {row["uri"] for row in self._refused}
+        refused = {row.uri for row in self._refused}
         for page in islice(store.pages(collection.source, follow_links=collection.follow_links), PAGES):
             taken = [
                 entry.uri for entry in page if entry.uri not in refused and entry.size and collection.takes(entry.key)

@@ -1,8 +1,6 @@
 """Export: writes the images of a collection's view as Parquet parts."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,17 +10,25 @@ from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.apart import require_export_apart
-from image_retrieval.pipeline.dataset import COLUMNS, folder_of, now, read_manifest, write_manifest
+from image_retrieval.pipeline.dataset import (
+    COLUMNS,
+    MadeBy,
+    Manifest,
+    Part,
+    folder_of,
+    now,
+    read_manifest,
+    write_manifest,
+)
 from image_retrieval.settings import Settings
 from image_retrieval.shards import VECTORS_PER_GROUP, reading, writing
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store import datasets
 from image_retrieval.store.connection import Connection, connect
-from image_retrieval.store.datasets import Span
+from image_retrieval.store.datasets import ExportedImage, Span
 
 log = structlog.get_logger()
 ROWS_PER_PART = 100_000  # 400 MB at 1,024 dimensions
-SAME = ("collection", "model", "dimensions")
 
 
 def export_collection(
@@ -32,7 +38,7 @@ def export_collection(
     *,
     rows_per_part: int = ROWS_PER_PART,
     progress: Callable[[int], None] = lambda done: None,
-) -> dict[str, Any]:
+) -> Manifest:
     """Write the searchable images of a collection, with their vectors, under a folder. Returns the manifest.
 
     Existing parts are not written again, and a complete data set stays as it is. One call writes one snapshot of the
@@ -65,18 +71,18 @@ def export_collection(
 
 def _plan(
     connection: Connection, collection: Collection, store: ObjectStore, folder: str, rows_per_part: int
-) -> dict[str, Any]:
+) -> Manifest:
     """The existing manifest, or a new one that divides the images into parts by their ids."""
     shown = datasets.find_shown(connection, collection.name)
     if shown is None:
         raise UserError(
             f"collection {collection.name!r} has no vectors yet: run `image-retrieval run {collection.name}`"
         )
-    model = {"name": shown.model, "revision": shown.revision, "digest": shown.digest}
-    what = {"collection": collection.name, "model": model, "dimensions": shown.dimensions}
+    model: MadeBy = {"name": shown.model, "revision": shown.revision, "digest": shown.digest}
     known = read_manifest(store, folder)
     if known is not None:
-        if {name: known.get(name) for name in SAME} != what:
+        same = known.get("collection"), known["model"], known["dimensions"]
+        if same != (collection.name, model, shown.dimensions):
             raise UserError(f"{folder} contains a data set of another collection or model: choose another folder")
         return known
     if any(store.pages(folder, missing_ok=True)):
@@ -84,17 +90,25 @@ def _plan(
     vectors = VectorSpace(collection.name, shown.model).vector_table
     spans = datasets.plan_parts(connection, vectors, rows_per_part)
     spans = spans or [Span(0, -1)]  # an empty data set has one part, too
-    parts = [{"file": f"part-{number:05}.parquet", **asdict(span)} for number, span in enumerate(spans)]
-    manifest = {**what, "complete": False, "parts": parts}
+    manifest: Manifest = {
+        "collection": collection.name,
+        "model": model,
+        "dimensions": shown.dimensions,
+        "complete": False,
+        "parts": [
+            {"file": f"part-{number:05}.parquet", "first": span.first, "last": span.last}
+            for number, span in enumerate(spans)
+        ],
+    }
     write_manifest(store, folder, manifest)
     return manifest
 
 
-def _tables(connection: Connection, vectors: str, part: dict[str, Any], dimensions: int) -> Iterator[pa.Table]:
+def _tables(connection: Connection, vectors: str, part: Part, dimensions: int) -> Iterator[pa.Table]:
     """The rows of a part, one row group at a time."""
     row = np.dtype([("head", ">i2", 2), ("vector", ">f2", (dimensions,))])  # the format of halfvec_send
     for rows in datasets.read_part(connection, vectors, Span(part["first"], part["last"]), VECTORS_PER_GROUP):
-        columns = dict(zip(COLUMNS.names, zip(*rows, strict=True), strict=True))
+        columns = dict(zip(ExportedImage._fields, zip(*rows, strict=True), strict=True))
         values = np.frombuffer(b"".join(columns.pop("image_embedding")), row)["vector"].astype(np.float32)
         offsets = np.arange(len(rows) + 1, dtype=np.int32) * dimensions
         found = {"image_embedding": pa.ListArray.from_arrays(offsets, values.reshape(-1))}

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +14,11 @@ from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.apart import require_apart
-from image_retrieval.pipeline.dataset import folder_of, read_manifest
+from image_retrieval.pipeline.dataset import Manifest, folder_of, read_manifest
 from image_retrieval.pipeline.listing import copy_listing, require_declared
 from image_retrieval.pipeline.pending import finish_pending
 from image_retrieval.settings import Settings
-from image_retrieval.shards import VECTORS_PER_GROUP, reading
+from image_retrieval.shards import VECTORS_PER_GROUP, reading, table_of
 from image_retrieval.store import datasets, listings, loading, models, vector_tables
 from image_retrieval.store.collections import dropped_meanwhile
 from image_retrieval.store.connection import Connection, connect
@@ -37,6 +37,16 @@ Flags = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 Bad = Callable[[str, Any], None]
 
 
+class ImportReport(TypedDict):
+    """Rows of a data set, counted: those rejected by reason, and `examples` of these."""
+
+    rows: int
+    written: int
+    unchanged: int
+    rejected: dict[str, int]
+    examples: list[str]
+
+
 def import_collection(
     collection: Collection,
     uri: str,
@@ -44,10 +54,9 @@ def import_collection(
     *,
     model: str | None = None,
     progress: Callable[[int], None] = lambda done: None,
-) -> dict[str, Any]:
+) -> ImportReport:
     """Load a data set's vectors into a collection, all or nothing. Unusable rows are left out and counted.
 
-    Returns counts of `rows`, `written`, `unchanged` and `rejected` (by reason), and `examples` of rejected rows.
     `model` names the model that made the vectors if the data set does not say so. Raises UserError if it is not the
     collection's own, or if the data set as a whole does not fit.
     """
@@ -58,7 +67,8 @@ def import_collection(
     manifest = None if uri.endswith(".parquet") else read_manifest(store, folder)
     description = describe(model_folder(collection.model.source, collection.model.revision, settings, weights=False))
     _require_model(collection, manifest, model, description.dimensions, uri)
-    report: dict[str, Any] = {"rows": 0, "written": 0, "unchanged": 0, "rejected": Counter(), "examples": []}
+    rejected: Counter[str] = Counter()
+    report: ImportReport = {"rows": 0, "written": 0, "unchanged": 0, "rejected": {}, "examples": []}
     with connect(settings) as connection:
         lock_collection(connection, collection.name)
         require_apart(connection, collection, settings)
@@ -74,7 +84,7 @@ def import_collection(
 
             def bad(reason: str, rows: Any, place: str = place, first: int = first) -> None:
                 if len(rows):
-                    report["rejected"][reason] += len(rows)
+                    rejected[reason] += len(rows)
                 room = EXAMPLES - len(report["examples"])
                 report["examples"] += [f"{place} row {first + int(row)}: {reason}" for row in rows[:room]]
 
@@ -90,11 +100,11 @@ def import_collection(
         ensure_index(collection, settings)
         with connect(settings) as connection:
             vector_tables.show_in_view(connection, collection, description.dimensions, complete=False)
-    return {**report, "rejected": dict(report["rejected"])}
+    return {**report, "rejected": dict(rejected)}
 
 
 def _require_model(
-    collection: Collection, manifest: dict[str, Any] | None, model: str | None, dimensions: int, uri: str
+    collection: Collection, manifest: Manifest | None, model: str | None, dimensions: int, uri: str
 ) -> None:
     told = model or (manifest["model"].get("name") if manifest is not None else None)
     if told is None:
@@ -115,7 +125,7 @@ def _require_model(
         )
 
 
-def _record_digest(connection: Connection, collection: Collection, manifest: dict[str, Any] | None, uri: str) -> None:
+def _record_digest(connection: Connection, collection: Collection, manifest: Manifest | None, uri: str) -> None:
     """Record the data set's digest for the collection's model, or compare it with the recorded one."""
     digest = manifest["model"].get("digest") if manifest is not None else None
     if digest is None:
@@ -130,7 +140,7 @@ def _record_digest(connection: Connection, collection: Collection, manifest: dic
     models.record_digest(connection, collection, digest)
 
 
-def _files(store: ObjectStore, uri: str, manifest: dict[str, Any] | None) -> list[str]:
+def _files(store: ObjectStore, uri: str, manifest: Manifest | None) -> list[str]:
     """The Parquet files of a data set. Raises UserError if there are none."""
     if uri.endswith(".parquet"):
         return [uri]
@@ -173,10 +183,10 @@ def _usable(
     once = np.isin(np.arange(len(paths)), firsts)
     offered = pa.table({"number": pa.array(np.arange(len(paths))[once]), "uri": pa.array(paths[once], pa.string())})
     rows = datasets.find_offered(connection, collection.name, offered)
-    chosen = np.array([row["number"] for row in rows], np.int64)
+    chosen = np.array([row.number for row in rows], np.int64)
     lost = np.setdiff1d(np.arange(len(paths)), chosen)
     bad(f"is not an object of {collection.source}, or came before", numbers[lost])
-    known = pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in loading.COLUMNS.items()})
+    known = table_of(rows, pa.schema(loading.COLUMNS.items()))
     images = _with_facts(known, batch.take(pa.array(numbers[chosen])))
     values = pa.array(vectors[chosen].reshape(-1))
     return images, pa.chunked_array([pa.FixedSizeListArray.from_arrays(values, dimensions)])

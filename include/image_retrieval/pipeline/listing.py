@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
 
 import pyarrow as pa
 import structlog
@@ -22,7 +21,7 @@ from image_retrieval.pipeline.names import as_text, fault_of
 from image_retrieval.pipeline.owning import WORK_MARK, require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending
 from image_retrieval.settings import Settings
-from image_retrieval.shards import MANIFEST, Shard, run_folder, writing
+from image_retrieval.shards import MANIFEST, ManifestRow, Shard, run_folder, table_of, writing
 from image_retrieval.store import listings, models, rejections, runs, switches, vector_tables
 from image_retrieval.store.collections import made_collection
 from image_retrieval.store.connection import Connection, connect
@@ -76,20 +75,16 @@ def list_images(
         also = _other_model(connection, collection)
         manifests = [_of_model(connection, entry, settings) for entry in (collection, also) if entry]
         found = compare(connection, collection, store, run_id=run_id, full=full, requeue=requeue)
-        due = found.new + found.changed
-        size = shard_size or collection.shard_size
-        if full:  # plans everything, in larger shards if needed: the rest would not be due at the next run
-            size = max(size, math.ceil(due / collection.max_shards))
-        shards = min(collection.max_shards, math.ceil(due / size))
-        plan = replace(found, shards=shards, left_over=max(0, due - shards * size))
+        plan, size = _cut(found, collection, shard_size or collection.shard_size, full=full)
         if dry_run:
             connection.rollback()
         else:
             store.delete_under(run_folder(settings.work_uri, collection.name, run_id))
             for number, facts in enumerate(manifests):
-                batches = listings.read_due(connection, shards * size, size)
-                write_manifests(batches, MANIFEST, Shard(collection.name, run_id, number * shards), settings, facts)
-            plan = replace(plan, shards=shards * len(manifests))
+                batches = listings.read_due(connection, plan.shards * size, size)
+                first = Shard(collection.name, run_id, number * plan.shards)
+                write_manifests(batches, MANIFEST, first, settings, facts)
+            plan = replace(plan, shards=plan.shards * len(manifests))
             runs.record_plan(
                 connection,
                 collection.name,
@@ -103,6 +98,15 @@ def list_images(
                 follow_model(connection, collection, settings)
     log.info("planned (dry run)" if dry_run else "listed", **asdict(plan), seconds=round(time.monotonic() - started, 2))
     return plan
+
+
+def _cut(found: RunPlan, collection: Collection, size: int, *, full: bool) -> tuple[RunPlan, int]:
+    """The plan with its shards, and how many images each of them takes; wanted are `size`."""
+    due = found.new + found.changed
+    if full:  # takes everything, in larger shards if need be: what it left would not be due at the next run
+        size = max(size, math.ceil(due / collection.max_shards))
+    shards = min(collection.max_shards, math.ceil(due / size))
+    return replace(found, shards=shards, left_over=max(0, due - shards * size)), size
 
 
 def require_ready(
@@ -248,12 +252,12 @@ def manifest_facts(collection: Collection, model: ModelDescription, digest: str 
 
 
 def write_manifests(
-    batches: Iterable[list[dict[str, Any]]], layout: pa.Schema, first: Shard, settings: Settings, facts: dict[str, str]
+    batches: Iterable[list[ManifestRow]], layout: pa.Schema, first: Shard, settings: Settings, facts: dict[str, str]
 ) -> None:
     """Write the manifests of a run's shards, one per batch of rows."""
     store = ObjectStore(settings)
     for number, rows in enumerate(batches, first.number):
         manifest = replace(first, number=number).files(settings.work_uri).manifest
         with writing(store, manifest, layout, compression="zstd") as writer:
-            writer.write_table(pa.Table.from_pylist(rows, layout))
+            writer.write_table(table_of(rows, layout))
             writer.add_key_value_metadata(facts)

@@ -4,9 +4,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import asdict, replace
 
-import pyarrow as pa
 import structlog
 
 from image_retrieval.batches import in_batches, in_order
@@ -18,10 +17,19 @@ from image_retrieval.objects import NameUnsupported, ObjectFault, ObjectStore
 from image_retrieval.pipeline.evidence import DOUBTFUL, Evidence
 from image_retrieval.pipeline.names import resampled_uri
 from image_retrieval.settings import Settings
-from image_retrieval.shards import ROWS_PER_GROUP, Shard, facts_of, reading, resampled_schema, writing
+from image_retrieval.shards import (
+    ROWS_PER_GROUP,
+    ManifestRow,
+    PackedRow,
+    Shard,
+    facts_of,
+    reading,
+    resampled_schema,
+    table_of,
+    writing,
+)
 
 log = structlog.get_logger()
-Row = dict[str, Any]
 READERS_PER_CORE = 4  # threads that fetch, wait for a decoder, and store, so that no decoder waits for the network
 
 
@@ -44,7 +52,7 @@ def resample_shard(
         log.info("already resampled", shard=shard)
         return
     with reading(store, files.manifest) as manifest:
-        rows = manifest.read().to_pylist()
+        rows = [ManifestRow(**row) for row in manifest.read().to_pylist()]
         planned = facts_of(manifest)
     width, height = int(planned["width"]), int(planned["height"])
     layout = resampled_schema(width, height)
@@ -56,8 +64,8 @@ def resample_shard(
         waiting = Budget(settings.read_ahead_mb * 2**20)
         evidence = Evidence()
 
-        def work(row: Row) -> Row:
-            with waiting.taken(row["size"]):
+        def work(row: ManifestRow) -> PackedRow:
+            with waiting.taken(row.size):
                 kept = _kept_row(row, (width, height), store, decoders)
                 if kept is not None:
                     return kept
@@ -66,11 +74,11 @@ def resample_shard(
                 return found
 
         for batch in in_batches(in_order(work, rows, READERS_PER_CORE * settings.cores), ROWS_PER_GROUP):
-            out.write_table(pa.Table.from_pylist(batch, layout))
+            out.write_table(table_of(batch, layout))
             done += len(batch)
-            rejected += sum("reason" in row for row in batch)
+            rejected += sum(row.reason is not None for row in batch)
             progress(len(batch))
-            if all(row.get("reason") in DOUBTFUL for row in batch):  # the store may be down: do not try all objects
+            if all(row.reason in DOUBTFUL for row in batch):  # perhaps the store is down: no need to ask for all
                 evidence.require_images_fault(collection, store)
         evidence.require_images_fault(collection, store)
         seconds = time.monotonic() - started
@@ -104,46 +112,49 @@ class Budget:
                 self._changed.notify_all()
 
 
-def _kept_row(row: Row, size: tuple[int, int], store: ObjectStore, decoders: Decoders) -> Row | None:
+def _kept_row(row: ManifestRow, size: tuple[int, int], store: ObjectStore, decoders: Decoders) -> PackedRow | None:
     """A switch's row with the pixels of the kept picture, or None if there is none of this size."""
-    if row.get("resampled_uri") is None:
+    if row.resampled_uri is None:
         return None
     try:
-        found, _ = decoders.resample(store.read(row["resampled_uri"]))
+        found, _ = decoders.resample(store.read(row.resampled_uri))
     except (ImageRejected, ObjectFault) as error:
-        log.info("resampled again: its kept picture cannot be used", uri=row["uri"], reason=str(error))
+        log.info("resampled again: its kept picture cannot be used", uri=row.uri, reason=str(error))
         return None
     if (found.width, found.height) != size:
-        log.info("resampled again: its kept picture has another size", uri=row["uri"], size=(found.width, found.height))
+        log.info("resampled again: its kept picture has another size", uri=row.uri, size=(found.width, found.height))
         return None
-    return {**row, "pixels": found.pixels}
+    return PackedRow(**asdict(row), pixels=found.pixels)
 
 
-def _resampled_row(row: Row, collection: Collection, settings: Settings, store: ObjectStore, decoders: Decoders) -> Row:
+def _resampled_row(
+    row: ManifestRow, collection: Collection, settings: Settings, store: ObjectStore, decoders: Decoders
+) -> PackedRow:
     """The manifest's row with pixels and facts, or with the reason for its rejection."""
+    packed = PackedRow(**asdict(row))
     try:
-        if row["size"] > settings.max_image_bytes:
-            detail = f"{row['size']} bytes are over the limit of {settings.max_image_bytes}"
+        if row.size > settings.max_image_bytes:
+            detail = f"{row.size} bytes are over the limit of {settings.max_image_bytes}"
             raise ImageRejected(Reason.TOO_LARGE, detail)
-        found, file = decoders.resample(stored_image(store, row["uri"], etag=row["etag"], size=row["size"]))
+        found, file = decoders.resample(stored_image(store, row.uri, etag=row.etag, size=row.size))
         uri = None
         if collection.resample.keep:
-            uri = resampled_uri(collection, row["image_id"], settings)
+            uri = resampled_uri(collection, row.image_id, settings)
             _keep(store, uri, file)
     except ImageRejected as error:
-        return {**row, "reason": str(error.reason), "detail": error.detail}
-    return {
-        **row,
-        "sha256": found.sha256,
-        "width": found.width,
-        "height": found.height,
-        "format": found.format,
-        "mode": found.mode,
-        "phash": found.phash,
-        "captured_at": found.captured_at,
-        "resampled_uri": uri,
-        "pixels": found.pixels,
-    }
+        return replace(packed, reason=str(error.reason), detail=error.detail)
+    return replace(
+        packed,
+        sha256=found.sha256,
+        width=found.width,
+        height=found.height,
+        format=found.format,
+        mode=found.mode,
+        phash=found.phash,
+        captured_at=found.captured_at,
+        resampled_uri=uri,
+        pixels=found.pixels,
+    )
 
 
 def _keep(store: ObjectStore, uri: str, file: bytes) -> None:

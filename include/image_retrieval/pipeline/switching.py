@@ -7,15 +7,13 @@ both tables. Then one transaction lets the view show the other table.
 import math
 import time
 from dataclasses import asdict
-from datetime import datetime, timedelta
-from functools import partial
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 import structlog
 from pydantic import ValidationError
 
 from image_retrieval.collection import Collection, ModelOptions
-from image_retrieval.errors import Unavailable, UserError
+from image_retrieval.errors import UserError
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore
@@ -25,7 +23,6 @@ from image_retrieval.pipeline.moving import follow_model
 from image_retrieval.pipeline.running import Progress, run_shards
 from image_retrieval.settings import Settings
 from image_retrieval.shards import KEPT_MANIFEST, Shard, run_folder
-from image_retrieval.spaces import VectorSpace
 from image_retrieval.store import models, runs, switches, vector_tables
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.indexing import ensure_index
@@ -33,32 +30,29 @@ from image_retrieval.store.locks import insist, lock_collection, wait_shortly
 from image_retrieval.store.model_comparison import compare_models
 from image_retrieval.store.recall import ensure_recall
 from image_retrieval.store.runs import RunPlan
-from image_retrieval.store.switches import ModelInUse, SwitchDue
+from image_retrieval.store.switches import Checks, SwitchDue
 
 ROUNDS = 5  # of one command; each embeds the images that came during the previous one
 
 log = structlog.get_logger()
 
 
-State = Literal["shown", "incoming", "kept"]
-
-
 class Uncovered(UserError):
     """Some images have no vector under the other model yet."""
 
 
-class CollectionModel(TypedDict):
-    """A model under which a collection has vectors.
+_Sides = TypedDict("_Sides", {"from": str, "to": str}, total=False)
 
-    `incoming`: a switch to it is open. `kept`: its vectors will be dropped after `until`, if known.
-    """
 
-    collection: str
-    model: str
-    dimensions: int
-    source: str
-    state: State
-    until: datetime | None
+class Figures(_Sides, Checks, total=False):
+    """The models that a collection is switched `from` and `to`, and what they find, as far as that is known."""
+
+
+class RolledBack(TypedDict):
+    """The models that the view showed and shows."""
+
+    before: str
+    now: str
 
 
 def switch_collection(
@@ -69,13 +63,13 @@ def switch_collection(
     *,
     device: str = "cpu",
     progress: Progress = lambda stage, done: None,
-) -> dict[str, Any]:
+) -> Figures:
     """Embed a collection under another model, check the result, and let its view show it. Returns both models' figures.
 
     Finished work is not repeated, even if the command was killed. Raises UserError.
     """
     with structlog.contextvars.bound_contextvars(collection=collection.name, run=run_id):
-        figures: dict[str, Any] = {}
+        figures: Figures = {}
         for number in range(ROUNDS):
             name = f"{run_id}__{number}"
             plan_switch(collection, model, name, settings)
@@ -162,7 +156,7 @@ def plan_switch(
     return plan
 
 
-def check_switch(collection: Collection, model: str, settings: Settings) -> dict[str, Any]:
+def check_switch(collection: Collection, model: str, settings: Settings) -> Figures:
     """Index the other model's vectors, and measure both models side by side. Records and returns the figures.
 
     For a finished switch, returns the recorded figures.
@@ -171,19 +165,24 @@ def check_switch(collection: Collection, model: str, settings: Settings) -> dict
         shown = _shown(connection, collection)
         if shown.model.name == model:
             done = switches.find_finished(connection, collection.name, model)
-            return {"from": done.from_model, "to": model, **(done.checks or {})} if done else {"to": model}
+            if done is None:
+                return {"to": model}
+            return {"from": done.from_model, "to": model, **(done.checks or Checks())}
         number = _open(connection, collection, model)
         target = models.under(connection, collection, model)
     ensure_index(target, settings)
     recalls = {entry.model.name: ensure_recall(entry, settings) for entry in (shown, target)}
     with connect(settings) as connection:
-        checks = {
-            **asdict(switches.count_covered(connection, shown.space, target.space)),
+        counts = switches.count_covered(connection, shown.space, target.space)
+        checks: Checks = {
+            "images": counts.images,
+            "covered": counts.covered,
+            "rejected": counts.rejected,
             "recall": {name: found.recall if found else 1.0 for name, found in recalls.items()},
             **compare_models(connection, shown, target),
         }
         switches.write_checks(connection, number, checks)
-    figures = {"from": shown.model.name, "to": model, **checks}
+    figures: Figures = {"from": shown.model.name, "to": model, **checks}
     log.info("models side by side", **figures)
     return figures
 
@@ -220,16 +219,15 @@ def _complete(collection: Collection, model: str, settings: Settings) -> None:
         log.info("collections.yaml still names the former model: the switch holds until it names another", model=model)
 
 
-def roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
+def roll_back(collection: Collection, settings: Settings) -> RolledBack:
     """Undo a collection's latest switch: cancel it if it is open, else show the former model, in one transaction.
 
-    Returns `before` and `now`, the models that the view showed and shows. Raises UserError if there is nothing to undo,
-    or if the former vectors are gone.
+    Raises UserError where there is none to undo, and where the former vectors are gone.
     """
     return insist(collection.name, lambda: _roll_back(collection, settings))
 
 
-def _roll_back(collection: Collection, settings: Settings) -> dict[str, Any]:
+def _roll_back(collection: Collection, settings: Settings) -> RolledBack:
     with connect(settings) as connection:
         lock_collection(connection, collection.name)
         shown = _shown(connection, collection)
@@ -257,56 +255,6 @@ def give_up_switch(collection: Collection, settings: Settings) -> None:
         lock_collection(connection, collection.name)
         switches.give_up(connection, collection.name)
     log.info("the switch was cancelled")
-
-
-def list_models(settings: Settings) -> list[CollectionModel]:
-    """The models under which each collection has vectors, the shown one first."""
-    kept = timedelta(days=settings.keep_vectors_days)
-    with connect(settings, keep_limits=True) as connection:
-        return [_in_use(row, kept) for row in switches.list_models(connection)]
-
-
-def _in_use(row: ModelInUse, kept: timedelta) -> CollectionModel:
-    state: State = "shown" if row.shown else "incoming" if row.incoming else "kept"
-    return {
-        "collection": row.collection,
-        "model": row.model,
-        "dimensions": row.dimensions,
-        "source": row.source,
-        "state": state,
-        "until": row.left_at + kept if state == "kept" and row.left_at else None,
-    }
-
-
-def drop_expired_vectors(settings: Settings, *, dry_run: bool = False) -> list[str]:
-    """Drop the vectors that a switch replaced more than `keep_vectors_days` ago. Returns the tables' names.
-
-    Vectors of a collection that is searched without a pause stay until the next time. `dry_run` only lists the tables.
-    """
-    with connect(settings) as connection:
-        expired = switches.find_expired(connection, settings.keep_vectors_days)
-    if dry_run:
-        return [space.vector_table for space in expired]
-    dropped = []
-    for space in expired:
-        try:
-            if insist(space.collection, partial(_drop, space, settings)):
-                dropped.append(space.vector_table)
-        except Unavailable as error:
-            log.warning("a former model's vectors cannot be dropped yet", table=space.vector_table, reason=str(error))
-    log.info("dropped the vectors of former models", tables=dropped)
-    return dropped
-
-
-def _drop(space: VectorSpace, settings: Settings) -> bool:
-    """Drop the vectors if they are still expired. Returns whether they were."""
-    with connect(settings) as connection:
-        lock_collection(connection, space.collection)
-        if space not in switches.find_expired(connection, settings.keep_vectors_days):
-            return False
-        wait_shortly(connection)  # its reference to retrieval.image locks that, too
-        vector_tables.drop_vectors(connection, space)
-    return True
 
 
 def _shown(connection: Connection, collection: Collection) -> Collection:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import structlog
 
@@ -39,6 +39,20 @@ class Kept:
     listed: bool
 
 
+class Removal(TypedDict):
+    """How many deleted images were removed, and the `orphans` of a collection that is listed, counted."""
+
+    removed: int
+    orphans: NotRequired[dict[str, int]]
+
+
+class IndexUpkeep(TypedDict):
+    """What was done about the index, in words, and the tables that were vacuumed."""
+
+    index: str
+    vacuumed: list[str]
+
+
 def kept_collections(settings: Settings) -> dict[str, Kept]:
     """The collections that have vectors: in the file, made through the API, or formerly in the file."""
     with connect(settings) as connection:
@@ -53,7 +67,7 @@ def finish_changes(settings: Settings) -> dict[str, int]:
     return {"left": len(settle_all(settings))}
 
 
-def remove_deleted(kept: Kept, settings: Settings, *, dry_run: bool = False) -> dict[str, Any]:
+def remove_deleted(kept: Kept, settings: Settings, *, dry_run: bool = False) -> Removal:
     """Remove images deleted long ago, and resampled pictures without an image; count all orphans.
 
     The orphans of a collection that is not listed stay: only its entry could say what is an orphan.
@@ -68,7 +82,7 @@ def remove_deleted(kept: Kept, settings: Settings, *, dry_run: bool = False) -> 
     return {"removed": removed, "orphans": orphans}
 
 
-def keep_index(kept: Kept, settings: Settings) -> dict[str, Any]:
+def keep_index(kept: Kept, settings: Settings) -> IndexUpkeep:
     """Build or rebuild the index if needed, then vacuum if needed: a rebuilt index has no dead entries."""
     index = "left alone: the collection is no longer in collections.yaml"
     if kept.listed:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
 
 import pyarrow as pa
-from psycopg.rows import tuple_row
+from psycopg.rows import args_row
 
 from image_retrieval.store.binary_copy import copy_in
 from image_retrieval.store.connection import Connection
@@ -31,6 +32,46 @@ class Span:
     last: int
 
 
+class ExportedImage(NamedTuple):
+    """A searchable image: the view's columns, the vector as halfvec_send writes it, and its perceptual hash."""
+
+    image_id: str
+    image_path: str
+    resampled_image_path: str | None
+    image_embedding: bytes
+    group_id: str | None
+    intra_id: str | None
+    caption: str | None
+    width: int | None
+    height: int | None
+    format: str | None
+    attributes: str
+    created_at: datetime
+    updated_at: datetime
+    captured_at: datetime | None
+    sha256: str | None
+    phash: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedImage:
+    """What is known of a listed image by its number among those offered; of another version only what was listed."""
+
+    number: int
+    id: int
+    etag: str
+    size: int
+    last_modified: datetime
+    sha256: str | None
+    width: int | None
+    height: int | None
+    format: str | None
+    mode: str | None
+    phash: int | None
+    captured_at: datetime | None
+    resampled_uri: str | None
+
+
 def find_shown(connection: Connection, collection: str) -> ShownVectors | None:
     """The model whose vectors a collection's view shows, or None before its first run."""
     return fetch_optional(connection, ShownVectors, statement("datasets", "find_shown"), {"name": collection})
@@ -41,9 +82,9 @@ def plan_parts(connection: Connection, vectors: str, size: int) -> list[Span]:
     return fetch_all(connection, Span, statement("datasets", "plan_parts", vectors=vectors), {"size": size})
 
 
-def read_part(connection: Connection, vectors: str, span: Span, size: int) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows of a part, `size` at a time: the view's columns, with the vector in the format of halfvec_send."""
-    with connection.cursor("part", row_factory=tuple_row) as cursor:
+def read_part(connection: Connection, vectors: str, span: Span, size: int) -> Iterator[list[ExportedImage]]:
+    """The rows of a part, `size` at a time."""
+    with connection.cursor("part", row_factory=args_row(ExportedImage)) as cursor:
         cursor.execute(statement("datasets", "read_part", vectors=vectors), asdict(span), binary=True)
         while rows := cursor.fetchmany(size):
             yield rows
@@ -54,13 +95,13 @@ def index_listed(connection: Connection) -> None:
     connection.execute(statement("datasets", "index_listed"))
 
 
-def find_offered(connection: Connection, collection: str, offered: pa.Table) -> list[dict[str, Any]]:
+def find_offered(connection: Connection, collection: str, offered: pa.Table) -> list[OfferedImage]:
     """The known facts of the listed images in `offered` (number int64, uri string), in order of their numbers.
 
     A second offer of the same image has no match.
     """
     connection.execute(statement("datasets", "create_offered"))
     copy_in(connection, statement("datasets", "copy_offered"), offered)
-    rows = connection.execute(statement("datasets", "find_offered"), {"collection": collection}).fetchall()
+    rows = fetch_all(connection, OfferedImage, statement("datasets", "find_offered"), {"collection": collection})
     connection.execute(statement("datasets", "forget_offered"))
     return rows

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from image_retrieval.errors import Reason
+from image_retrieval.shards import ManifestRow
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.rows import fetch_one
+from image_retrieval.store.rows import fetch_batches, fetch_one
 from image_retrieval.store.sql import statement
 
 ID_KINDS = (1, 2, 3)  # see the statement `register`
@@ -138,9 +139,6 @@ def find_due(connection: Connection, space: VectorSpace, *, full: bool) -> DueCo
     return fetch_one(connection, DueCounts, statement("listings", "count_due"))
 
 
-def read_due(connection: Connection, limit: int, size: int) -> Iterator[list[dict[str, Any]]]:
+def read_due(connection: Connection, limit: int, size: int) -> Iterator[list[ManifestRow]]:
     """The first `limit` rows of `due` in order of their URIs, `size` at a time, with a manifest's columns."""
-    with connection.cursor(name="due") as cursor:
-        cursor.execute(statement("listings", "read_due"), {"limit": limit})
-        while rows := cursor.fetchmany(size):
-            yield rows
+    return fetch_batches(connection, ManifestRow, statement("listings", "read_due"), {"limit": limit}, size=size)

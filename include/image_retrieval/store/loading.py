@@ -1,6 +1,6 @@
 """Loads a shard by binary COPY: new vectors straight into their table, others through a staging table."""
 
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import psycopg
@@ -9,9 +9,11 @@ import pyarrow.compute as pc
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason
+from image_retrieval.shards import Shard
 from image_retrieval.store.binary_copy import copy_in, digests
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.locks import keep_removals_out
+from image_retrieval.store.rows import fetch_one
 from image_retrieval.store.sql import statement
 
 # of `staging`, in the order of binary COPY
@@ -31,13 +33,48 @@ COLUMNS = {
 }
 
 
-def shard_is_loaded(connection: Connection, run: dict[str, Any]) -> bool:
-    """Whether a shard (collection, run_id, shard) has its row in `retrieval.shard`.
+@dataclass(frozen=True, slots=True)
+class RejectedImage:
+    """An object that a stage could not use; `model` where it is that model's rejection alone."""
+
+    uri: str
+    etag: str
+    stage: str
+    model: str | None
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardCounts:
+    """What became of a shard's images, and the seconds that each stage worked on them."""
+
+    images: int
+    resampled: int
+    embedded: int
+    upserted: int
+    rejected: int
+    resample_seconds: float
+    embed_seconds: float
+    upsert_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Ids of staged rows: of images that are gone, of vectors that are there as they are, and of others."""
+
+    removed: list[int]
+    unchanged: list[int]
+    changed: list[int]
+
+
+def shard_is_loaded(connection: Connection, shard: Shard) -> bool:
+    """Whether a shard has its line in `retrieval.shard`.
 
     Locks the shard until the transaction ends: a second caller waits here.
     """
-    connection.execute(statement("loading", "lock_shard"), run)
-    return connection.execute(statement("loading", "find_shard"), run).fetchone() is not None
+    connection.execute(statement("loading", "lock_shard"), _key(shard))
+    return connection.execute(statement("loading", "find_shard"), _key(shard)).fetchone() is not None
 
 
 def load_vectors(
@@ -69,11 +106,10 @@ def _load_vectors(connection: Connection, table: str, rows: pa.Table, span: dict
 
     `span` holds their least and greatest ids.
     """
-    found = connection.execute(statement("loading", "compare_vectors", vectors=table), span).fetchone() or {}
-    known = {name: pa.array(ids, pa.int64()) for name, ids in found.items()}
-    theirs = rows.filter(pc.is_in(rows["id"], known["changed"]))
-    if any(map(len, known.values())):
-        rows = rows.filter(pc.invert(pc.is_in(rows["id"], pa.concat_arrays(known.values()))))
+    known = fetch_one(connection, _Known, statement("loading", "compare_vectors", vectors=table), span)
+    theirs = rows.filter(pc.is_in(rows["id"], pa.array(known.changed, pa.int64())))
+    if settled := known.removed + known.unchanged + known.changed:
+        rows = rows.filter(pc.invert(pc.is_in(rows["id"], pa.array(settled, pa.int64()))))
     if not len(rows):
         return _merge_vectors(connection, table, theirs)
     try:
@@ -97,12 +133,12 @@ def write_rejections(
     connection: Connection,
     collection: Collection,
     run_id: str,
-    rows: list[dict[str, Any]],
+    rows: list[RejectedImage],
     max_attempts: int,
     *,
     also: Collection | None = None,
 ) -> None:
-    """Record rejected objects (uri, etag, stage, reason, detail), and delete vectors that a final rejection outdates.
+    """Record rejected objects and drop vectors that a final one made outdated.
 
     `also`: the collection under another model, whose outdated vectors are deleted, too.
     """
@@ -113,7 +149,7 @@ def write_rejections(
         cursor.executemany(
             statement("loading", "reject"),
             [
-                {**key, **row, "transient": Reason(row["reason"]).transient, "max_attempts": max_attempts}
+                {**key, **asdict(row), "transient": Reason(row.reason).transient, "max_attempts": max_attempts}
                 for row in rows
             ],
         )
@@ -121,6 +157,10 @@ def write_rejections(
         connection.execute(statement("loading", "remove_outdated", vectors=entry.vector_table), key)
 
 
-def write_shard(connection: Connection, row: dict[str, Any]) -> None:
-    """Record a loaded shard with its counts and seconds."""
-    connection.execute(statement("loading", "write_shard"), row)
+def write_shard(connection: Connection, shard: Shard, counts: ShardCounts) -> None:
+    """Record that a shard is in the table."""
+    connection.execute(statement("loading", "write_shard"), {**_key(shard), **asdict(counts)})
+
+
+def _key(shard: Shard) -> dict[str, str | int]:
+    return {"collection": shard.collection, "run_id": shard.run_id, "shard": shard.number}

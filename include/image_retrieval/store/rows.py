@@ -1,15 +1,15 @@
 """Rows of a query as typed records: the columns are the record's fields."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
+import psycopg
 from psycopg import sql
-from psycopg.rows import class_row
+from psycopg.rows import DictRow, class_row
 
-from image_retrieval.store.connection import Connection
-
+Connection = psycopg.Connection[DictRow]
 Record = TypeVar("Record")
-Values = Mapping[str, Any] | None
+Values = Mapping[str, object] | None
 
 
 class MissingRow(LookupError):
@@ -20,6 +20,22 @@ def fetch_all(connection: Connection, record: type[Record], query: sql.Composed,
     """All rows of a query."""
     with connection.cursor(row_factory=class_row(record)) as cursor:
         return cursor.execute(query, values).fetchall()
+
+
+def fetch_batches(
+    connection: Connection,
+    record: type[Record],
+    query: sql.Composed,
+    values: Values = None,
+    *,
+    size: int,
+    binary: bool | None = None,
+) -> Iterator[list[Record]]:
+    """The rows of a query, `size` at a time, which the server keeps until they are asked for."""
+    with connection.cursor(name="batches", row_factory=class_row(record)) as cursor:
+        cursor.execute(query, values, binary=binary)
+        while rows := cursor.fetchmany(size):
+            yield rows
 
 
 def fetch_optional(

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from image_retrieval.shards import ManifestRow
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.rows import fetch_all, fetch_column, fetch_one, fetch_optional
+from image_retrieval.store.model_comparison import Comparison
+from image_retrieval.store.rows import fetch_all, fetch_batches, fetch_column, fetch_one, fetch_optional
 from image_retrieval.store.sql import statement
 
 
@@ -32,13 +33,22 @@ class LatestSwitch:
     kept: bool
 
 
+class Checks(Comparison, total=False):
+    """The figures of both models, as `retrieval.switch.checks` keeps them: images as in `Coverage`, recall@10."""
+
+    images: int
+    covered: int
+    rejected: int
+    recall: dict[str, float]
+
+
 @dataclass(frozen=True, slots=True)
 class FinishedSwitch:
     """A finished switch, with the last figures of both models."""
 
     from_model: str
     to_model: str
-    checks: dict[str, Any] | None
+    checks: Checks | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +131,7 @@ def find_finished(connection: Connection, collection: str, to_model: str) -> Fin
     return fetch_optional(connection, FinishedSwitch, statement("switches", "find_switched"), names)
 
 
-def write_checks(connection: Connection, number: int, checks: dict[str, Any]) -> None:
+def write_checks(connection: Connection, number: int, checks: Checks) -> None:
     """Record the figures of both models."""
     connection.execute(statement("switches", "write_checks"), {"id": number, "checks": Jsonb(checks)})
 
@@ -133,12 +143,9 @@ def find_due(connection: Connection, shown: VectorSpace, target: VectorSpace) ->
     return fetch_one(connection, SwitchDue, statement("switches", "count_due"))
 
 
-def read_due(connection: Connection, size: int) -> Iterator[list[dict[str, Any]]]:
+def read_due(connection: Connection, size: int) -> Iterator[list[ManifestRow]]:
     """The rows of `due` in order of their URIs, `size` at a time, with a manifest's columns."""
-    with connection.cursor(name="due") as cursor:
-        cursor.execute(statement("switches", "read_due"))
-        while rows := cursor.fetchmany(size):
-            yield rows
+    return fetch_batches(connection, ManifestRow, statement("switches", "read_due"), size=size)
 
 
 def count_covered(connection: Connection, shown: VectorSpace, target: VectorSpace) -> Coverage:

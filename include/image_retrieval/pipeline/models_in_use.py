@@ -1,0 +1,82 @@
+"""The models that collections have vectors of: what is shown, what comes, and what is kept for a while."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Literal, TypedDict
+
+import structlog
+
+from image_retrieval.errors import Unavailable
+from image_retrieval.settings import Settings
+from image_retrieval.spaces import VectorSpace
+from image_retrieval.store import switches, vector_tables
+from image_retrieval.store.connection import connect
+from image_retrieval.store.locks import insist, lock_collection, wait_shortly
+from image_retrieval.store.switches import ModelInUse
+
+log = structlog.get_logger()
+State = Literal["shown", "incoming", "kept"]
+
+
+class CollectionModel(TypedDict):
+    """A model that a collection has vectors of.
+
+    `incoming`: a switch to it is open. What is `kept` will be dropped after `until`, if that is known.
+    """
+
+    collection: str
+    model: str
+    dimensions: int
+    source: str
+    state: State
+    until: datetime | None
+
+
+def list_models(settings: Settings) -> list[CollectionModel]:
+    """The models that each collection has vectors of, the shown one first."""
+    kept = timedelta(days=settings.keep_vectors_days)
+    with connect(settings, keep_limits=True) as connection:
+        return [_in_use(row, kept) for row in switches.list_models(connection)]
+
+
+def _in_use(row: ModelInUse, kept: timedelta) -> CollectionModel:
+    state: State = "shown" if row.shown else "incoming" if row.incoming else "kept"
+    return {
+        "collection": row.collection,
+        "model": row.model,
+        "dimensions": row.dimensions,
+        "source": row.source,
+        "state": state,
+        "until": row.left_at + kept if state == "kept" and row.left_at else None,
+    }
+
+
+def drop_expired_vectors(settings: Settings, *, dry_run: bool = False) -> list[str]:
+    """Drop the vectors that a switch put aside longer than `keep_vectors_days` ago. Returns the tables' names.
+
+    Those of a collection that is read without a pause stay until the next time. `dry_run` only tells of them.
+    """
+    with connect(settings) as connection:
+        expired = switches.find_expired(connection, settings.keep_vectors_days)
+    if dry_run:
+        return [space.vector_table for space in expired]
+    dropped = []
+    for space in expired:
+        try:
+            if insist(space.collection, partial(_drop, space, settings)):
+                dropped.append(space.vector_table)
+        except Unavailable as error:
+            log.warning("a former model's vectors are not dropped yet", table=space.vector_table, reason=str(error))
+    log.info("dropped the vectors of former models", tables=dropped)
+    return dropped
+
+
+def _drop(space: VectorSpace, settings: Settings) -> bool:
+    """Drop what is still expired; returns whether it was."""
+    with connect(settings) as connection:
+        lock_collection(connection, space.collection)
+        if space not in switches.find_expired(connection, settings.keep_vectors_days):
+            return False
+        wait_shortly(connection)  # its reference to retrieval.image locks that, too
+        vector_tables.drop_vectors(connection, space)
+    return True
