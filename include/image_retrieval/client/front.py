@@ -210,7 +210,7 @@ class Client:
             return describe_listed(listed[name], self.settings)
         return self._shown(name)
 
-    def _results(self, shown: Shown, rows: list[dict[str, Any]], direction: str | None) -> Results:
+    def _results(self, shown: Shown, rows: list[store.Found], direction: str | None) -> Results:
         calibration, choice = shown.calibration(direction), shown.collection.resample
         hits = [hit_of(row, score_of(row["similarity"], calibration), self.settings, choice) for row in rows]
         return Results(shown.name, hits, direction if calibration else None)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pyarrow
     from PIL.Image import Image
 
+    from image_retrieval.store.search import Found
+
 PREVIEW = 448  # pixels, the longer side of `Hit.picture`
 
 
@@ -108,7 +110,7 @@ class Hit:
         return {each.name: getattr(self, each.name) for each in fields(self)}  # not the settings, which hold keys
 
 
-def hit_of(row: dict[str, Any], score: float, settings: Settings, choice: ResampleChoice) -> Hit:
+def hit_of(row: "Found", score: float, settings: Settings, choice: ResampleChoice) -> Hit:
     """A row of a search, which knows where its picture is read from."""
     hit = Hit(**row, score=score)
     hit.__dict__["_origin"] = settings, choice

@@ -191,10 +191,15 @@ def _db_search(service: Service, asked: Asked) -> Answer:
     return {"results": [_found(row) for row in rows]}
 
 
-def _found(row: dict[str, Any]) -> Answer:
+def _found(row: store.Found) -> Answer:
     similarity = score_of(row["similarity"], None)
-    kept = {name: row[name] for name in ("group_id", "intra_id", "image_path")}
-    return {**kept, "similarity": similarity, "distance": 1 - similarity}
+    return {
+        "group_id": row["group_id"],
+        "intra_id": row["intra_id"],
+        "image_path": row["image_path"],
+        "similarity": similarity,
+        "distance": 1 - similarity,
+    }
 
 
 def _database(connection: Connection, service: Service, named: Named) -> Shown:

@@ -1,7 +1,6 @@
 """Searches: turns terms into one vector, and that vector into images with scores."""
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -100,7 +99,7 @@ def _page(
     least = CUTOFF if form.min_score is None and calibration else form.min_score
     nearest = least_similarity(least, calibration)
     wanted = form.offset + form.k + 1  # one more shows whether there is a next page
-    rows: list[dict[str, Any]] = []
+    rows: list[store.Found] = []
     if nearest is None or nearest < math.inf:
         k = wanted + (without is not None)
         rows = store.search(

@@ -1,7 +1,6 @@
 """Example searches, as a user would type them, and their answers."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg import sql
 
@@ -16,7 +15,7 @@ class Example:
 
     query: str
     columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
+    rows: list[tuple[object, ...]]
 
 
 def example_searches(connection: Connection, collection: str) -> list[Example]:

@@ -1,36 +1,34 @@
 """Single images and pages of images, for the service."""
 
 from collections.abc import Collection as Names
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, TypedDict, cast
 
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.loaders import shown_facts
-from image_retrieval.store.rows import fetch_one, fetch_optional, fetch_value
+from image_retrieval.store.loaders import ShownFacts, shown_facts
+from image_retrieval.store.rows import Values, fetch_one, fetch_optional, fetch_value
 from image_retrieval.store.sql import statement
 
 
-class ImageFacts(TypedDict):
-    """An image as `images.<collection>` shows it; `unreadable` says why a field cannot be shown."""
+class ImageFacts(ShownFacts):
+    """An image as `images.<collection>` shows it."""
 
     image_id: str
     image_path: str
     resampled_image_path: str | None
     group_id: str | None
     intra_id: str | None
-    caption: str | None
     width: int | None
     height: int | None
     format: str | None
-    attributes: dict[str, Any] | None
     created_at: datetime
     updated_at: datetime
     captured_at: datetime | None
     sha256: str | None
-    unreadable: dict[str, str]
 
 
 class Member(TypedDict):
@@ -47,6 +45,16 @@ class SameBytes(TypedDict):
 
     sha256: str
     image_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What people say of an image."""
+
+    group_id: str | None
+    intra_id: str | None
+    caption: str | None
+    attributes: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +75,8 @@ class Registered:
 
 def find_image(connection: Connection, collection: str, image_id: str) -> ImageFacts | None:
     """A searchable image."""
-    row = connection.execute(statement("images", "find_image", view=collection), {"image_id": image_id}).fetchone()
-    return cast(ImageFacts, shown_facts(row)) if row else None
+    found = _read_images(connection, statement("images", "find_image", view=collection), {"image_id": image_id})
+    return found[0] if found else None
 
 
 def list_images(
@@ -76,8 +84,12 @@ def list_images(
 ) -> list[ImageFacts]:
     """The first searchable images after an id, in order of their ids; of one group if it is given."""
     values = {"after": after, "group_id": group_id, "limit": limit}
-    rows = connection.execute(statement("images", "list_images", view=collection), values).fetchall()
-    return [cast(ImageFacts, shown_facts(row)) for row in rows]
+    return _read_images(connection, statement("images", "list_images", view=collection), values)
+
+
+def _read_images(connection: Connection, query: sql.Composed, values: Values) -> list[ImageFacts]:
+    rows = connection.execute(query, values)
+    return [cast(ImageFacts, {**row, **shown_facts(row["attributes"], row["caption"])}) for row in rows]
 
 
 def list_members(
@@ -129,10 +141,10 @@ def mark_deleted(connection: Connection, collection: str, image_id: str) -> str 
 
 
 def describe_image(
-    connection: Connection, collection: str, image_id: str, facts: dict[str, Any], given: Names[str]
+    connection: Connection, collection: str, image_id: str, description: Description, given: Names[str]
 ) -> None:
     """Set an image's metadata: those of group_id, intra_id, caption and attributes that are `given`."""
-    row = {**facts, "attributes": Jsonb(facts["attributes"]), "given": sorted(given)}
+    row = {**asdict(description), "attributes": Jsonb(description.attributes), "given": sorted(given)}
     connection.execute(statement("images", "describe_image"), {**row, **_key(collection, image_id)})
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from psycopg import Connection, DataError
 from psycopg.abc import Buffer
@@ -49,21 +49,25 @@ def read_anything(connection: Connection[Any]) -> None:
     connection.adapters.register_loader("timestamptz", _BinaryTimestamp)
 
 
-def shown_facts(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of images with parsed `attributes` and a cut `caption`; `unreadable` says what is missing and why.
+class ShownFacts(TypedDict):
+    """What is said of an image, as far as an answer can show it; `unreadable` says why, where that is not all."""
 
-    The statement returns both as text, cut in length.
-    """
+    attributes: dict[str, Any] | None
+    caption: str | None
+    unreadable: dict[str, str]
+
+
+def shown_facts(attributes_text: str | None, caption: str | None) -> ShownFacts:
+    """The attributes of an image, read, and its caption, cut: both come as text, which the statement has cut."""
     unreadable = {}
-    attributes = None if row["attributes"] is None else _attributes(row["attributes"])
+    attributes = None if attributes_text is None else _attributes(attributes_text)
     if isinstance(attributes, Unreadable):
         unreadable["attributes"] = attributes.reason
         attributes = None
-    caption = row["caption"]
     if caption is not None and len(caption) > SHOWN_LETTERS:
         unreadable["caption"] = f"has more than {SHOWN_LETTERS} characters: only the first are shown"
         caption = caption[:SHOWN_LETTERS]
-    return {**row, "attributes": attributes, "caption": caption, "unreadable": unreadable}
+    return {"attributes": attributes, "caption": caption, "unreadable": unreadable}
 
 
 def _attributes(text: str) -> "dict[str, Any] | Unreadable":

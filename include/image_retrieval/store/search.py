@@ -1,6 +1,7 @@
 """Searches from Python, through the same SQL functions that people call."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import psycopg
 from pgvector import HalfVector
@@ -8,11 +9,24 @@ from psycopg.types.json import Jsonb
 
 from image_retrieval.errors import UserError
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.loaders import shown_facts
+from image_retrieval.store.loaders import ShownFacts, shown_facts
 from image_retrieval.store.sql import statement
 from image_retrieval.values import printable
 
 Filter = dict[str, Any]
+
+
+class Found(ShownFacts):
+    """An image that a search found, as `images.search` shows it."""
+
+    image_id: str
+    similarity: float
+    image_path: str
+    resampled_image_path: str | None
+    group_id: str | None
+    intra_id: str | None
+    width: int | None
+    height: int | None
 
 
 def search(
@@ -24,7 +38,7 @@ def search(
     min_similarity: float | None = None,
     grouped: bool = False,
     model: str | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Found]:
     """The k images most similar to a vector (dimensions,), best first; always k if that many match.
 
     docs/sql.md describes filters; `grouped` keeps the best image of each group_id. `model` is the one that made the
@@ -42,15 +56,16 @@ def similar_to(
     filter: Filter | None = None,
     min_similarity: float | None = None,
     grouped: bool = False,
-) -> list[dict[str, Any]]:
+) -> list[Found]:
     """The k images most similar to one of the collection, best first, without that image; else as `search`."""
     more = {"filter": Jsonb(filter or {}), "min_similarity": min_similarity, "grouped": grouped}
     return _results(connection, "similar_to", {"collection": collection, "image_id": image_id, "k": k, **more})
 
 
-def _results(connection: Connection, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+def _results(connection: Connection, name: str, parameters: Mapping[str, object]) -> list[Found]:
     try:
-        return [shown_facts(row) for row in connection.execute(statement("search", name), parameters)]
+        rows = connection.execute(statement("search", name), parameters)
+        return [cast(Found, {**row, **shown_facts(row["attributes"], row["caption"])}) for row in rows]
     except psycopg.errors.RaiseException as error:
         hint = error.diag.message_hint
         raise UserError(printable(f"{error.diag.message_primary}{f' ({hint})' if hint else ''}")) from None

@@ -15,7 +15,7 @@ from image_retrieval.store.loaders import SHOWN_BYTES, SHOWN_LETTERS, Unreadable
     ],
 )
 def test_attributes_are_shown_as_they_are(attributes, shown):
-    row = shown_facts({"attributes": attributes, "caption": None})
+    row = shown_facts(attributes, None)
     assert row == {"attributes": shown, "caption": None, "unreadable": {}}
 
 
@@ -31,7 +31,7 @@ def test_attributes_are_shown_as_they_are(attributes, shown):
     ],
 )
 def test_other_attributes_are_told_in_a_line(attributes):
-    row = shown_facts({"attributes": attributes, "caption": "x" * (SHOWN_LETTERS + 1)})
+    row = shown_facts(attributes, "x" * (SHOWN_LETTERS + 1))
     assert (row["attributes"], row["caption"]) == (None, "x" * SHOWN_LETTERS)
     assert set(row["unreadable"]) == {"attributes", "caption"}
     assert all(len(told) < 200 for told in row["unreadable"].values())

@@ -148,8 +148,8 @@ def put(
 
 def _describe(connection: Connection, shown: Shown, image_id: str, facts: Facts, but: tuple[str, ...] = ()) -> None:
     given = (facts.model_fields_set & set(Facts.model_fields)).difference(but)
-    row = facts.model_dump(include=set(Facts.model_fields))
-    store.describe_image(connection, shown.name, image_id, row, given)
+    description = store.Description(**facts.model_dump(include=set(Facts.model_fields)))
+    store.describe_image(connection, shown.name, image_id, description, given)
 
 
 def _new_id(form: RegisterForm) -> str:
