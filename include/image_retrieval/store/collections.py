@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -14,7 +14,7 @@ from image_retrieval.errors import Dropped, UserError
 from image_retrieval.settings import Settings
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection, connect
-from image_retrieval.store.rows import fetch_all, fetch_optional, fetch_value
+from image_retrieval.store.rows import fetch_all, fetch_one, fetch_optional, fetch_value
 from image_retrieval.store.runs import RunReport, latest_runs, read_run
 from image_retrieval.store.sql import statement
 
@@ -32,6 +32,14 @@ class CollectionStats(TypedDict):
     dimensions: int
     model: str
     last_run: RunReport | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    images: int
+    deleted: int
+    vectors: int
+    rejected: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +89,17 @@ def collection_stats(connection: Connection) -> dict[str, CollectionStats]:
     stats = {}
     for known in known_collections(connection):
         query = statement("collections", "count_images", vectors=VectorSpace(known.name, known.model).vector_table)
-        counts = connection.execute(query, {"collection": known.name}).fetchone() or {}
+        counts = fetch_one(connection, _Counts, query, {"collection": known.name})
         last_run = next((read_run(connection, known.name, run) for run in latest_runs(connection, known.name)), None)
-        row = {**counts, "dimensions": known.dimensions, "model": known.model, "last_run": last_run}
-        stats[known.name] = cast(CollectionStats, row)
+        stats[known.name] = CollectionStats(
+            images=counts.images,
+            deleted=counts.deleted,
+            vectors=counts.vectors,
+            rejected=counts.rejected,
+            dimensions=known.dimensions,
+            model=known.model,
+            last_run=last_run,
+        )
     return stats
 
 
@@ -113,9 +128,15 @@ class _Made:
     unread: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _MadeRow:
+    name: str
+    definition: Any
+
+
 def _find_made(connection: Connection, name: str) -> _Made | None:
-    row = connection.execute(statement("collections", "find_made"), {"name": name}).fetchone()
-    return _made(name, row["definition"]) if row else None
+    row = fetch_optional(connection, _MadeRow, statement("collections", "find_made"), {"name": name})
+    return _made(name, row.definition) if row else None
 
 
 def _made(name: str, definition: Any) -> _Made | None:
@@ -191,6 +212,6 @@ def dropped_meanwhile(collection: str, settings: Settings) -> Iterator[None]:
 
 def made_collections(connection: Connection) -> dict[str, Collection]:
     """The collections made through the API, by name."""
-    rows = connection.execute(statement("collections", "made_collections")).fetchall()
-    found = {row["name"]: _made(row["name"], row["definition"]) for row in rows}
+    rows = fetch_all(connection, _MadeRow, statement("collections", "made_collections"))
+    found = {row.name: _made(row.name, row.definition) for row in rows}
     return {name: made.collection for name, made in found.items() if made}

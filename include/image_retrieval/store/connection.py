@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from pgvector.psycopg import register_vector
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 from image_retrieval.errors import UserError
@@ -20,9 +20,9 @@ from image_retrieval.store.connection_string import where as where
 from image_retrieval.store.failures import DatabaseUnavailable, told_in_one_line
 from image_retrieval.store.loaders import read_anything
 from image_retrieval.store.preparing import Lift, is_pooled, notice_pooler, prepare, require_extension, require_server
+from image_retrieval.store.rows import Connection as Connection
 from image_retrieval.store.sql import statement
 
-Connection = psycopg.Connection[DictRow]
 Pool = ConnectionPool[Connection]
 STEP_SECONDS = 5
 LONGEST_SECONDS = 2_000_000.0  # the longest limit that PostgreSQL can hold in milliseconds

@@ -22,6 +22,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import Connection, connect, session
 from image_retrieval.store.preparing import is_pooled
+from image_retrieval.store.rows import fetch_column, fetch_one, fetch_optional, fetch_value
 from image_retrieval.store.sql import statement
 
 OPERATOR_CLASSES = {"cosine": "halfvec_cosine_ops", "inner_product": "halfvec_ip_ops", "l2": "halfvec_l2_ops"}
@@ -50,8 +51,8 @@ SPARSE, DENSE = Graph(16, 64), Graph(24, 128)
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """The facts that a decision depends on."""
+class TableState:
+    """What a vector table has, what it is to have, and what the server can give: all that a plan rests on."""
 
     rows: int
     dead: int  # rows that vacuum has not removed yet
@@ -66,7 +67,28 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class _Found:
+    """What the database tells: columns of the statement `read_state`."""
+
+    rows: int
+    dead: int
+    dimensions: int
+    index_class: str | None
+    index_m: int | None
+    is_replacement: bool  # meanwhile searches are answered by another model's vectors
+    built_rows: int | None
+    server_memory_mb: int
+    server_workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class _BuildProgress:
+    phase: str
+    tuples_done: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPlan:
     """What to do, and why."""
 
     action: Literal["scan", "keep", "build", "rebuild"]
@@ -94,36 +116,36 @@ def graph_bytes(rows: int, dimensions: int, operator_class: str) -> int:
     return round(rows * (128 + 8 + neighbours + value))
 
 
-def plan_index(facts: Facts) -> Plan:
+def plan_index(state: TableState) -> IndexPlan:
     """The best plan for a vector table."""
-    inserted = facts.rows - facts.built_rows if facts.built_rows is not None else 0
-    is_right = facts.index_class == facts.wanted_class
-    dead_share = facts.dead / max(1, facts.rows + facts.dead)
-    if not is_right and facts.rows < facts.least_rows:
-        return Plan("scan", f"exact scan: {facts.rows} vectors are fewer than {facts.least_rows}")
+    inserted = state.rows - state.built_rows if state.built_rows is not None else 0
+    is_right = state.index_class == state.wanted_class
+    dead_share = state.dead / max(1, state.rows + state.dead)
+    if not is_right and state.rows < state.least_rows:
+        return IndexPlan("scan", f"exact scan: {state.rows} vectors are fewer than {state.least_rows}")
     if is_right and dead_share > DEAD:
         why = f"{dead_share:.0%} of its rows are dead"
-    elif is_right and inserted > GROWN * (facts.built_rows or 0):
-        why = f"{inserted} vectors were added to the {facts.built_rows} over which it was built"
-    elif is_right and (facts.index_m or 0) < graph_of(facts.rows).m:
-        why = f"its m = {facts.index_m} is too small for this many"
+    elif is_right and inserted > GROWN * (state.built_rows or 0):
+        why = f"{inserted} vectors came to the {state.built_rows} that it was built over"
+    elif is_right and (state.index_m or 0) < graph_of(state.rows).m:
+        why = f"it has m = {state.index_m}, too few for so many"
     elif is_right:
-        return Plan("keep", f"the index is up to date: {facts.rows} vectors")
-    elif facts.index_class is not None:
-        why = f"it is built for {facts.index_class}, but {facts.wanted_class} is wanted"
+        return IndexPlan("keep", f"the index is there and was kept up by the inserts: {state.rows} vectors")
+    elif state.index_class is not None:
+        why = f"it is one for {state.index_class} and {state.wanted_class} is wanted"
     else:
         why = "there is none"
-    needed = round(graph_bytes(facts.rows, facts.dimensions, facts.wanted_class) * MEMORY_MARGIN / 2**20)
-    memory = max(LEAST_MEMORY_MB, min(needed, facts.memory_limit_mb))
-    workers = max(0, min(facts.workers, memory // WORKER_MEMORY_MB - 1))
+    needed = round(graph_bytes(state.rows, state.dimensions, state.wanted_class) * MEMORY_MARGIN / 2**20)
+    memory = max(LEAST_MEMORY_MB, min(needed, state.memory_limit_mb))
+    workers = max(0, min(state.workers, memory // WORKER_MEMORY_MB - 1))
     fits = f"in {memory} MB" if needed <= memory else f"which needs {needed} MB and has {memory}: it will be slow"
-    graph = graph_of(facts.rows)
+    graph = graph_of(state.rows)
     how = f"m = {graph.m}, ef_construction = {graph.ef_construction}, {fits}, with {workers} parallel workers"
-    reason = f"building an index over {facts.rows} vectors, since {why}: {how}"
-    return Plan("rebuild" if facts.index_class else "build", reason, graph, memory, workers)
+    reason = f"an index is built over {state.rows} vectors, since {why}: {how}"
+    return IndexPlan("rebuild" if state.index_class else "build", reason, graph, memory, workers)
 
 
-def ensure_index(collection: Collection, settings: Settings) -> Plan:
+def ensure_index(collection: Collection, settings: Settings) -> IndexPlan:
     """Plan the index of the collection's vector table, and carry the plan out. Returns the plan.
 
     Only one task at a time works on a table, and it removes what a killed build left. Readers and writers never wait,
@@ -136,21 +158,19 @@ def ensure_index(collection: Collection, settings: Settings) -> Plan:
             connection.commit()
             connection.autocommit = True
         _lock(connection, vectors)
-        leftovers = connection.execute(
-            statement("indexing", "find_leftovers"), {"vectors": vectors, "names": [new, old]}
-        )
-        for row in leftovers.fetchall():
-            log.warning("removing the remains of an interrupted build", index=row["index"])
-            _drop(connection, row["index"])
-        facts = _read_facts(connection, collection, settings)
-        plan = plan_index(facts)
+        names = {"vectors": vectors, "names": [new, old]}
+        for leftover in fetch_column(connection, statement("indexing", "find_leftovers"), names):
+            log.warning("removing what a broken build left", index=leftover)
+            _drop(connection, leftover)
+        state = _read_state(connection, collection, settings)
+        plan = plan_index(state)
         log.info("index", plan=plan.reason)
-        if plan.action == "keep" and facts.built_rows is None:
-            _note(connection, vectors, facts, 0)
+        if plan.action == "keep" and state.built_rows is None:
+            _note(connection, vectors, state, 0)
         elif plan.action in ("build", "rebuild"):
             started = time.monotonic()
-            _build(connection, collection, facts, plan, new, settings)
-            _note(connection, vectors, facts, time.monotonic() - started)
+            _build(connection, collection, state, plan, new, settings)
+            _note(connection, vectors, state, time.monotonic() - started)
             with connection.transaction():  # renaming blocks neither readers nor writers
                 connection.execute(statement("indexing", "rename_index", index=index, becomes=old))
                 connection.execute(statement("indexing", "rename_index", index=new, becomes=index))
@@ -172,27 +192,31 @@ def _drop(connection: Connection, index: str) -> None:
 
 def _lock(connection: Connection, vectors: str) -> None:
     """Lock the index of a table until the session ends, or behind a pooler the transaction."""
-    told, row = False, {"vectors": vectors, "local": not connection.autocommit}
-    while not (connection.execute(statement("indexing", "try_lock"), row).fetchone() or {})["locked"]:
-        if not told:
+    is_logged, row = False, {"vectors": vectors, "local": not connection.autocommit}
+    while not fetch_value(connection, statement("indexing", "try_lock"), row):
+        if not is_logged:
             log.info("another task works on this index: waiting", vectors=vectors)
-            told = True
+            is_logged = True
         time.sleep(1)
 
 
-def _read_facts(connection: Connection, collection: Collection, settings: Settings) -> Facts:
+def _read_state(connection: Connection, collection: Collection, settings: Settings) -> TableState:
     vectors = collection.vector_table
     names = {"collection": collection.name, "model": collection.model.name}
     parameters = {"vectors": vectors, "index": collection.space.index, **names}
-    row = connection.execute(statement("indexing", "read_facts", vectors=vectors), parameters).fetchone() or {}
-    server_memory, server_workers = row.pop("server_memory_mb"), row.pop("server_workers")
-    is_searched = row.pop("is_replacement") or row["index_class"] is not None
-    memory, workers = max(REMOTE_MEMORY_MB, server_memory), server_workers
+    found = fetch_one(connection, _Found, statement("indexing", "read_state", vectors=vectors), parameters)
+    memory, workers = max(REMOTE_MEMORY_MB, found.server_memory_mb), found.server_workers
     if connection.info.host in LOCAL_HOSTS:
+        is_searched = found.is_replacement or found.index_class is not None
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**22  # a quarter, in MB
         workers = len(os.sched_getaffinity(0)) - 1 - is_searched  # leaves a core for searches
-    return Facts(
-        **row,
+    return TableState(
+        rows=found.rows,
+        dead=found.dead,
+        dimensions=found.dimensions,
+        index_class=found.index_class,
+        index_m=found.index_m,
+        built_rows=found.built_rows,
         wanted_class=BIT_CLASS if collection.quantized else OPERATOR_CLASSES[collection.distance],
         least_rows=settings.index_from_rows,
         memory_limit_mb=settings.index_memory_mb or memory,
@@ -200,24 +224,24 @@ def _read_facts(connection: Connection, collection: Collection, settings: Settin
     )
 
 
-def _note(connection: Connection, vectors: str, facts: Facts, seconds: float) -> None:
-    row = {"vectors": vectors, "rows": facts.rows, "seconds": seconds}
+def _note(connection: Connection, vectors: str, state: TableState, seconds: float) -> None:
+    row = {"vectors": vectors, "rows": state.rows, "seconds": seconds}
     connection.execute(statement("indexing", "note_built"), row)
 
 
 def _build(
-    connection: Connection, collection: Collection, facts: Facts, plan: Plan, index: str, settings: Settings
+    connection: Connection, collection: Collection, state: TableState, plan: IndexPlan, index: str, settings: Settings
 ) -> None:
     vectors, concurrently = collection.vector_table, _concurrently(connection)
     m, candidates = plan.graph
-    if facts.wanted_class == BIT_CLASS:
+    if state.wanted_class == BIT_CLASS:
         build = statement(
             "indexing",
             "build_bit_index",
             concurrently=concurrently,
             index=index,
             vectors=vectors,
-            dimensions=facts.dimensions,
+            dimensions=state.dimensions,
             m=m,
             candidates=candidates,
         )
@@ -228,14 +252,14 @@ def _build(
             concurrently=concurrently,
             index=index,
             vectors=vectors,
-            operator_class=facts.wanted_class,
+            operator_class=state.wanted_class,
             m=m,
             candidates=candidates,
         )
     is_whole = not connection.autocommit  # everything is one transaction, which a failed build must not abort
     limits = {"memory_mb": plan.memory_mb, "workers": plan.workers, "local": is_whole}
-    row = connection.execute(statement("indexing", "prepare_session"), limits).fetchone() or {}
-    with _progress(row["pid"], facts.rows, settings):
+    pid = fetch_value(connection, statement("indexing", "prepare_session"), limits)
+    with _progress(pid, state.rows, settings):
         try:
             with connection.transaction() if is_whole else nullcontext():
                 connection.execute(build)
@@ -255,9 +279,9 @@ def _progress(pid: int, rows: int, settings: Settings) -> Iterator[None]:
     def report() -> None:
         with suppress(UserError), session(settings) as connection:  # without a free connection, there is no log
             while not done.wait(SECONDS_BETWEEN_REPORTS):
-                row = connection.execute(statement("indexing", "read_progress"), {"pid": pid}).fetchone()
-                if row:
-                    log.info("index build", phase=row["phase"], done=f"{min(1, row['tuples_done'] / rows):.0%}")
+                found = fetch_optional(connection, _BuildProgress, statement("indexing", "read_progress"), {"pid": pid})
+                if found:
+                    log.info("index build", phase=found.phase, done=f"{min(1, found.tuples_done / rows):.0%}")
 
     thread = threading.Thread(target=report, daemon=True)
     thread.start()

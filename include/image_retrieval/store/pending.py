@@ -4,9 +4,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 
-from psycopg.rows import class_row
-
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.rows import fetch_all, fetch_column
 from image_retrieval.store.sql import statement
 
 
@@ -30,13 +29,12 @@ def announce(connection: Connection, change: Pending) -> None:
 
 def read_pending(connection: Connection, collection: str) -> list[Pending]:
     """The pending changes of a collection, oldest first."""
-    with connection.cursor(row_factory=class_row(Pending)) as cursor:
-        return cursor.execute(statement("pending", "read_pending"), {"collection": collection}).fetchall()
+    return fetch_all(connection, Pending, statement("pending", "read_pending"), {"collection": collection})
 
 
 def collections_with_pending(connection: Connection) -> list[str]:
     """The collections with pending changes, including dropped ones."""
-    return [row["collection"] for row in connection.execute(statement("pending", "collections_with_pending"))]
+    return fetch_column(connection, statement("pending", "collections_with_pending"))
 
 
 def forget_pending(connection: Connection, change: Pending) -> None:

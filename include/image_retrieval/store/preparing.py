@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import DictRow, class_row
+from psycopg.rows import class_row
 
 from image_retrieval.errors import UserError
+from image_retrieval.store.rows import Connection, fetch_one, fetch_value
 from image_retrieval.store.sql import statement
 
-Connection = psycopg.Connection[DictRow]
 Lift = Literal["limits", "idle_limits"] | None
 
 POSTGRES = 16  # the first version with CREATE TABLE … STORAGE and pg_has_role(…, 'SET')
@@ -30,6 +30,16 @@ class Extension:
     path: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Rights:
+    """What a session may do to a database that has not all schemas yet; `missing` are these."""
+
+    may_create: bool
+    role: str
+    missing: list[str]
+    read_only: bool
+
+
 def is_pooled(connection: Connection) -> bool:
     """Whether the connection goes through a pooler: each transaction may then use another session of the server."""
     return connection.prepare_threshold is None
@@ -37,8 +47,7 @@ def is_pooled(connection: Connection) -> bool:
 
 def notice_pooler(connection: Connection) -> None:
     """Detect a pooler. Behind one, no statement is prepared, since the next one may use another session."""
-    row = connection.execute(statement("session", "find_backend")).fetchone() or {}
-    if row["pid"] != connection.info.backend_pid:
+    if fetch_value(connection, statement("session", "find_backend")) != connection.info.backend_pid:
         connection.prepare_threshold = None
 
 
@@ -107,12 +116,12 @@ def prepare_migration(connection: Connection, place: str) -> None:
 
     Afterwards the schemas exist, and pgvector exists and is loaded.
     """
-    row = connection.execute(statement("session", "find_home")).fetchone() or {}
+    home: str | None = fetch_value(connection, statement("session", "find_home"))
     found = prepare(connection, local=True, own=False)
     connection.execute(statement("session", "lock_migrations"))
     missing = _missing_schemas(connection, place)
     if found is None:
-        _make_extension(connection, row["schema"], place)
+        _make_extension(connection, home, place)
     for schema in missing:
         connection.execute(statement("session", "make_schema", schema=schema))
     found = prepare(connection, local=True)
@@ -123,17 +132,16 @@ def prepare_migration(connection: Connection, place: str) -> None:
 
 def _missing_schemas(connection: Connection, place: str) -> list[str]:
     """The missing schemas. Raises UserError if the role may not create them, or if the database is read-only."""
-    rights = connection.execute(statement("session", "find_rights")).fetchone() or {}
-    if rights["read_only"]:
+    rights = fetch_one(connection, _Rights, statement("session", "find_rights"))
+    if rights.read_only:
         raise UserError(f"{place} is read-only: migrate the primary, by a role without default_transaction_read_only")
-    missing: list[str] = rights["missing"]
-    if missing and not rights["may_create"]:
-        role = sql.Identifier(rights["role"]).as_string(connection)
+    if rights.missing and not rights.may_create:
+        role, missing = sql.Identifier(rights.role).as_string(connection), " and ".join(rights.missing)
         raise UserError(
-            f"{place} lacks schema {' and '.join(missing)}, and its role may not create it: let an administrator run "
+            f"{place} lacks schema {missing}, and its role may not create it: let an administrator run "
             f"GRANT CREATE ON DATABASE … TO {role}, or CREATE SCHEMA … AUTHORIZATION {role}"
         )
-    return missing
+    return rights.missing
 
 
 def _make_extension(connection: Connection, home: str | None, place: str) -> None:

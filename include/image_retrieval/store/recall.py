@@ -10,6 +10,7 @@ from pgvector import HalfVector
 from image_retrieval.collection import Collection
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.rows import fetch_all, fetch_column, fetch_value
 from image_retrieval.store.sql import statement
 
 K = 10
@@ -28,6 +29,18 @@ class Recall:
     ef_search: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    image_id: str
+    embedding: HalfVector
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    image_id: str
+    similarity: float
+
+
 def ensure_recall(collection: Collection, settings: Settings, seed: int | None = None) -> Recall | None:
     """Measure recall@10, record it, and raise the collection's `ef_search` until it reaches the target.
 
@@ -37,17 +50,15 @@ def ensure_recall(collection: Collection, settings: Settings, seed: int | None =
     names = {"collection": collection.name, "model": collection.model.name}
     with connect(settings) as connection:
         connection.execute(statement("recall", "prepare_session"))
-        has_index = connection.execute(
-            statement("recall", "has_index"), {"vectors": collection.vector_table}
-        ).fetchone()
-        known = connection.execute(statement("recall", "read_ef_search"), names).fetchone()
-        if not has_index or not has_index["found"] or not known:
+        has_index = fetch_value(connection, statement("recall", "has_index"), {"vectors": collection.vector_table})
+        known = fetch_column(connection, statement("recall", "read_ef_search"), names)
+        if not has_index or not known:
             log.info("recall is 1: there is no index, so searches are exact")
             return None
-        counted = connection.execute(statement("recall", "count_vectors", vectors=collection.vector_table)).fetchone()
+        rows = fetch_value(connection, statement("recall", "count_vectors", vectors=collection.vector_table))
         queries = sample_queries(connection, collection, np.random.default_rng(seed))
         exact = [_answer(connection, names, *query, ef=0) for query in queries]
-        for ef_search in (known["ef_search"], *(ef for ef in EF_SEARCH if ef > known["ef_search"])):
+        for ef_search in (*known, *(ef for ef in EF_SEARCH if ef > known[0])):
             recall = _measure(connection, names, queries, exact, ef_search)
             row = {
                 "ef_search": ef_search,
@@ -55,7 +66,7 @@ def ensure_recall(collection: Collection, settings: Settings, seed: int | None =
                 "recall": recall,
                 "target": collection.recall_target,
             }
-            connection.execute(statement("recall", "write_recall"), {**names, **row, **(counted or {})})
+            connection.execute(statement("recall", "write_recall"), {**names, **row, "rows": rows})
             log.info("recall", **row)
             if recall >= collection.recall_target:
                 break
@@ -70,19 +81,19 @@ def ensure_recall(collection: Collection, settings: Settings, seed: int | None =
 
 
 def sample_queries(
-    connection: Connection, collection: Collection, chance: np.random.Generator
+    connection: Connection, collection: Collection, rng: np.random.Generator
 ) -> list[tuple[str, "np.ndarray[Any, Any]"]]:
     """Queries near stored vectors, like those of new pictures, each with the image that it was made from.
 
     A stored vector itself would be too easy: a search that reaches it finds its neighbours along its own links.
     """
-    found = connection.execute(statement("recall", "sample", view=collection.face), {"queries": QUERIES}).fetchall()
+    query = statement("recall", "sample", view=collection.face)
     queries = []
-    for row in found:
-        vector = np.asarray(row["embedding"].to_list(), np.float32)
-        noise = chance.standard_normal(len(vector)).astype(np.float32)
+    for image in fetch_all(connection, _Sampled, query, {"queries": QUERIES}):
+        vector = np.asarray(image.embedding.to_list(), np.float32)
+        noise = rng.standard_normal(len(vector)).astype(np.float32)
         length = float(np.linalg.norm(vector))
-        queries.append((row["image_id"], vector + NOISE * length * noise / np.linalg.norm(noise)))
+        queries.append((image.image_id, vector + NOISE * length * noise / np.linalg.norm(noise)))
     return queries
 
 
@@ -91,8 +102,8 @@ def _answer(
 ) -> dict[str, float]:
     """The nearest images and their similarities; without the image that the query was made from."""
     asked = {**names, "query": HalfVector(query), "k": K + 1, "ef": ef}
-    rows = connection.execute(statement("recall", "nearest"), asked).fetchall()
-    return dict([(row["image_id"], row["similarity"]) for row in rows if row["image_id"] != image_id][:K])
+    images = fetch_all(connection, _Near, statement("recall", "nearest"), asked)
+    return {image.image_id: image.similarity for image in [one for one in images if one.image_id != image_id][:K]}
 
 
 def _measure(

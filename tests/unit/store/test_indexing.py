@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_retrieval.store.indexing import BIT_CLASS, Facts, graph_bytes, plan_index
+from image_retrieval.store.indexing import BIT_CLASS, TableState, graph_bytes, plan_index
 
 COSINE = "halfvec_cosine_ops"
-FACTS = Facts(
+STATE = TableState(
     rows=1_000_000,
     dead=0,
     dimensions=1024,
@@ -21,15 +21,15 @@ FACTS = Facts(
     memory_limit_mb=8192,
     workers=3,
 )
-INDEXED = replace(FACTS, index_class=COSINE, index_m=24, built_rows=1_000_000)
+INDEXED = replace(STATE, index_class=COSINE, index_m=24, built_rows=1_000_000)
 
 
 @pytest.mark.parametrize(
-    ("facts", "action", "told"),
+    ("state", "action", "told"),
     [
-        (replace(FACTS, rows=9_999), "scan", "9999 vectors are fewer than 10000"),
-        (replace(FACTS, rows=0), "scan", "exact scan"),
-        (FACTS, "build", "there is none"),
+        (replace(STATE, rows=9_999), "scan", "9999 vectors are fewer than 10000"),
+        (replace(STATE, rows=0), "scan", "exact scan"),
+        (STATE, "build", "there is none"),
         (INDEXED, "keep", "is up to date"),
         (replace(INDEXED, rows=5_000), "keep", "up to date"),
         (replace(INDEXED, rows=1_400_000), "keep", "up to date"),
@@ -44,20 +44,20 @@ INDEXED = replace(FACTS, index_class=COSINE, index_m=24, built_rows=1_000_000)
         (replace(INDEXED, wanted_class=BIT_CLASS, rows=9), "scan", "fewer"),
     ],
 )
-def test_the_plan_follows_the_facts(facts, action, told):
-    plan = plan_index(facts)
+def test_the_plan_follows_the_facts(state, action, told):
+    plan = plan_index(state)
     assert plan.action == action
     assert told in plan.reason
     assert "\n" not in plan.reason
 
 
 def test_many_vectors_have_a_dense_graph():
-    assert [plan_index(replace(FACTS, rows=rows)).graph.m for rows in (10_000, 99_999, 100_000)] == [16, 16, 24]
-    assert "m = 24, ef_construction = 128" in plan_index(FACTS).reason
+    assert [plan_index(replace(STATE, rows=rows)).graph.m for rows in (10_000, 99_999, 100_000)] == [16, 16, 24]
+    assert "m = 24, ef_construction = 128" in plan_index(STATE).reason
 
 
 def test_memory_is_what_the_graph_needs_where_there_is_so_much():
-    plan = plan_index(FACTS)
+    plan = plan_index(STATE)
     assert graph_bytes(1_000_000, 1024, COSINE) / 2**20 == pytest.approx(2847, rel=0.02)
     assert plan.memory_mb == pytest.approx(1.1 * 2847, rel=0.02)
     assert plan.workers == 3
@@ -65,7 +65,7 @@ def test_memory_is_what_the_graph_needs_where_there_is_so_much():
 
 
 def test_a_graph_that_does_not_fit_is_told():
-    plan = plan_index(replace(FACTS, memory_limit_mb=1024))
+    plan = plan_index(replace(STATE, memory_limit_mb=1024))
     assert plan.memory_mb == 1024
     assert "and has 1024: it will be slow" in plan.reason
 
@@ -76,7 +76,7 @@ def test_signs_alone_need_a_quarter_of_the_memory():
 
 @given(
     st.builds(
-        Facts,
+        TableState,
         rows=st.integers(0, 10**9),
         dead=st.integers(0, 10**9),
         dimensions=st.integers(1, 4000),
@@ -89,12 +89,12 @@ def test_signs_alone_need_a_quarter_of_the_memory():
         workers=st.integers(0, 64),
     )
 )
-def test_any_facts_have_a_plan_within_what_the_server_has(facts):
-    plan = plan_index(facts)
-    assert 64 <= plan.memory_mb <= max(64, facts.memory_limit_mb)
-    assert 0 <= plan.workers <= facts.workers
+def test_any_facts_have_a_plan_within_what_the_server_has(state):
+    plan = plan_index(state)
+    assert 64 <= plan.memory_mb <= max(64, state.memory_limit_mb)
+    assert 0 <= plan.workers <= state.workers
     assert (plan.workers + 1) * 32 <= plan.memory_mb or plan.workers == 0
     if plan.action == "keep":
-        assert facts.index_class == facts.wanted_class
+        assert state.index_class == state.wanted_class
     if plan.action == "build":
-        assert facts.index_class is None
+        assert state.index_class is None

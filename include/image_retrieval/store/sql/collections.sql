@@ -27,7 +27,7 @@ ORDER BY c.name;
 SELECT name, definition FROM retrieval.made_collection ORDER BY name;
 
 -- name: find_made
-SELECT definition FROM retrieval.made_collection WHERE name = %(name)s;
+SELECT name, definition FROM retrieval.made_collection WHERE name = %(name)s;
 
 -- name: has_remains
 -- what an entry left that was taken out of the file

@@ -6,11 +6,11 @@ FROM hashtextextended('image_retrieval:index:' || %(vectors)s, 0) AS key;
 
 -- name: prepare_session
 -- a build whose client is gone ends, too; `local`: until the transaction ends
-SELECT set_config('client_connection_check_interval', '10s', %(local)s),
-       set_config('maintenance_work_mem', %(memory_mb)s::text || 'MB', %(local)s),
-       set_config('max_parallel_maintenance_workers', %(workers)s::text, %(local)s), pg_backend_pid() AS pid;
+SELECT pg_backend_pid() AS pid, set_config('client_connection_check_interval', '10s', %(local)s) AS checked,
+       set_config('maintenance_work_mem', %(memory_mb)s::text || 'MB', %(local)s) AS memory,
+       set_config('max_parallel_maintenance_workers', %(workers)s::text, %(local)s) AS workers;
 
--- name: read_facts
+-- name: read_state
 -- index: the valid one that searches use; is_replacement: meanwhile searches are answered by another model's vectors
 SELECT (SELECT count(*) FROM retrieval.{vectors}) AS rows,
        pg_stat_get_dead_tuples(t.oid) AS dead,
