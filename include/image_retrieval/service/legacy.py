@@ -22,11 +22,11 @@ from image_retrieval.models.shipped import DUAL, VISION
 from image_retrieval.models.source import model_folder
 from image_retrieval.pipeline.pending import settle
 from image_retrieval.pipeline.registering import Picture, delete_image
+from image_retrieval.service import collections, images
 from image_retrieval.service.asking import current
 from image_retrieval.service.catalog import Shown, known_models, require_changeable, shown_collection
 from image_retrieval.service.errors import Refused, require_gone
 from image_retrieval.service.legacy_schemas import Asked, Base, Database, Given, Group, Named, Nothing
-from image_retrieval.service.routes import collections, images
 from image_retrieval.service.schemas import CollectionForm, ReplaceForm
 from image_retrieval.service.searching import MANY
 from image_retrieval.service.state import LOCK_SECONDS, Service

@@ -5,7 +5,7 @@ import yaml
 
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.dropping import drop_collection
-from image_retrieval.service.routes import collections
+from image_retrieval.service import collections
 from image_retrieval.store.connection import connect
 from image_retrieval.store.pending import read_pending
 from integration.pictures import SCENES

@@ -52,12 +52,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     ) -> dict[str, Any]:
         """Groups of images with the same bytes, or pairs of the same picture or scene with their verdicts."""
-        with service.transaction(heavy=True) as connection:
-            shown = shown_collection(connection, service.settings, name)
-            if tier == "bytes":
-                return {"groups": list_same_bytes(connection, name, limit=limit, offset=offset)}
-            found = pairs.list_pairs(connection, name, tier, decided=decided, limit=limit, offset=offset)
-            return {"pairs": found, "waiting": pairs.count_waiting(connection, name, shown.model.name)}
+        return _duplicates(service, name, tier, decided, limit, offset)
 
     @routes.post("/collections/{name}/duplicates/verdict", status_code=204, dependencies=writing)
     def decide(name: Name, form: VerdictForm, request: Request) -> None:
@@ -81,6 +76,17 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
             return collection_stats(connection)
 
     return routes
+
+
+def _duplicates(
+    service: Service, name: str, tier: Tier, decided: bool | None, limit: int, offset: int
+) -> dict[str, Any]:
+    with service.transaction(heavy=True) as connection:
+        shown = shown_collection(connection, service.settings, name)
+        if tier == "bytes":
+            return {"groups": list_same_bytes(connection, name, limit=limit, offset=offset)}
+        found = pairs.list_pairs(connection, name, tier, decided=decided, limit=limit, offset=offset)
+        return {"pairs": found, "waiting": pairs.count_waiting(connection, name, shown.model.name)}
 
 
 def _which(
