@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from unit.service.sockets import answer, connected, status, until_closed
 
-from browser.test_rights import ROUTES, _at
+from browser.routes import ROUTES, at
 
 UNFINISHED = {
     "length": b"Content-Length: 32505856\r\n\r\n{",
@@ -30,7 +30,7 @@ def head(method, path, *lines):
 def test_no_body_is_awaited_of_who_may_not_ask(port, body, right):
     for method, path in ROUTES:
         if method != "GET":
-            found = answer(port, head(method, _at(path), right, body))
+            found = answer(port, head(method, at(path), right, body))
             assert status(found) in (401, 403), (method, path)
             assert b"100 Continue" not in found
 

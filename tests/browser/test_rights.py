@@ -4,28 +4,13 @@ import json
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute
 
-from image_retrieval.service.app import make_app
-from image_retrieval.settings import Settings
+from browser.routes import ROUTES, at
 
 READING = {"/api/search", "/api/similar", "/api/match"}  # posted, and nothing is changed
 
 
-def _nobody() -> None: ...
-
-
-ROUTES = sorted(
-    (method, route.path)
-    for route in make_app(Settings(), may_read=_nobody, may_write=_nobody).routes
-    if isinstance(route, APIRoute)
-    for method in route.methods
-)
 CHANGES = [(method, path) for method, path in ROUTES if method != "GET" and path not in READING]
-
-
-def _at(path: str) -> str:
-    return "/image-search" + path.replace("{image_id:id}", "red-circle/0000").replace("{name}", "demo")
 
 
 def test_there_are_routes_of_each_kind():
@@ -36,7 +21,7 @@ def test_there_are_routes_of_each_kind():
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_nobody_is_served_without_a_login(base, method, path):
-    assert httpx.request(method, base + _at(path), timeout=60).status_code == 401
+    assert httpx.request(method, base + at(path), timeout=60).status_code == 401
 
 
 @pytest.mark.parametrize("headers", [{"Authorization": "Bearer nonsense"}, {"Cookie": "_token=nonsense"}])
@@ -52,7 +37,7 @@ def viewer(client_of):
 
 @pytest.mark.parametrize(("method", "path"), CHANGES)
 def test_a_viewer_changes_nothing(viewer, method, path):
-    answer = viewer.request(method, _at(path).removeprefix("/image-search"), json={"name": "mine", "base64": "AA=="})
+    answer = viewer.request(method, at(path).removeprefix("/image-search"), json={"name": "mine", "base64": "AA=="})
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 

@@ -8,6 +8,8 @@ from image_retrieval.objects import ObjectStore
 from image_retrieval.scenes import draw_scenes
 
 SCENES = {scene.key: scene.data for scene in draw_scenes(24, seed=7)}
+FIRST = dict(list(SCENES.items())[:12])
+LATER = dict(list(SCENES.items())[12:16])
 
 
 def one_pixel() -> bytes:

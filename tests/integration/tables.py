@@ -5,6 +5,13 @@ from typing import Any
 import psycopg
 
 VECTORS = "retrieval.vector_things_random"
+OTHER = "retrieval.vector_things_other"
+INDEX = "vector_things_random_hnsw"
+INDEXES = (
+    "SELECT c.relname, o.opcname, i.indisvalid FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
+    "JOIN pg_opclass AS o ON o.oid = i.indclass[0] "
+    "WHERE i.indrelid = 'retrieval.vector_things_random'::regclass AND NOT i.indisprimary ORDER BY 1"
+)
 
 
 def rows(url: str, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -34,3 +41,12 @@ def versions(url: str) -> dict[tuple[str, str], str]:
         "UNION ALL SELECT 'rejected', uri, xmin::text FROM retrieval.rejected"
     )
     return {(table, uri): version for table, uri, version in rows(url, query)}
+
+
+def shown_is_one_models(url):
+    [(count, other)] = rows(
+        url,
+        f"SELECT count(*), count(*) FILTER (WHERE s.embedding = o.embedding) FROM images.things AS s "
+        f"JOIN retrieval.image AS i USING (image_id) LEFT JOIN {OTHER} AS o ON o.id = i.id",
+    )
+    return (count, other)

@@ -14,15 +14,9 @@ from image_retrieval.store.indexing import ensure_index, graph_bytes
 from image_retrieval.store.recall import ensure_recall
 from image_retrieval.store.search import search
 from integration.random_vectors import fill
-from integration.tables import rows
+from integration.tables import INDEX, INDEXES, rows
 
 ROWS = 3000
-INDEX = "vector_things_random_hnsw"
-INDEXES = (
-    "SELECT c.relname, o.opcname, i.indisvalid FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
-    "JOIN pg_opclass AS o ON o.oid = i.indclass[0] "
-    "WHERE i.indrelid = 'retrieval.vector_things_random'::regclass AND NOT i.indisprimary ORDER BY 1"
-)
 
 
 @pytest.fixture

@@ -1,21 +1,19 @@
 """A shard ends in the table the same way whatever was there before, and whoever loads beside it."""
 
 import threading
-from datetime import UTC, datetime
 
-import numpy as np
 import psycopg
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from image_retrieval.store.connection import connect
-from image_retrieval.store.loading import COLUMNS, load_vectors
+from image_retrieval.store.loading import load_vectors
 from image_retrieval.store.vector_tables import ensure_vector_table
+from integration.loaded_shards import DIMENSIONS, load, shard, vector
 from integration.tables import VECTORS, rows
 
-IMAGES, DIMENSIONS = 12, 3
+IMAGES = 12
 VERSIONS = st.dictionaries(st.integers(0, IMAGES - 1), st.integers(1, 3), max_size=IMAGES)
 
 
@@ -30,27 +28,6 @@ def ids(project, collection, database_url):
                 {"id": str(number)},
             )
     return [id for (id,) in rows(database_url, "SELECT id FROM retrieval.image ORDER BY id")]
-
-
-def shard(ids, versions):
-    """Facts and vectors of images, given as the version of each; in an order that is not theirs."""
-    found = sorted(versions.items(), key=lambda item: -item[0])
-    facts = {"size": 9, "last_modified": datetime(2026, 1, 1, tzinfo=UTC), "sha256": "f00", "width": 8, "height": 8}
-    facts |= {"format": "PNG", "mode": "RGB", "phash": 1, "captured_at": None, "resampled_uri": None}
-    images = [facts | {"id": ids[number], "etag": f"v{version}"} for number, version in found]
-    table = pa.table({name: pa.array([row[name] for row in images], kind) for name, kind in COLUMNS.items()})
-    vectors = np.array([vector(number, version) for number, version in found], np.float32).reshape(-1, DIMENSIONS)
-    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), DIMENSIONS)
-    return table, pa.chunked_array([column])
-
-
-def vector(number, version):
-    return [number / 16, version / 4, -0.5]  # exact in half precision
-
-
-def load(project, collection, *part):
-    with connect(project) as connection:
-        return load_vectors(connection, collection, *part)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)

@@ -15,10 +15,10 @@ from image_retrieval.pipeline.pending import former_folder, settle, settle_all
 from image_retrieval.pipeline.registering import Picture, delete_image, make_collection, register_image
 from image_retrieval.store.connection import connect
 from image_retrieval.store.failures import Locked
+from integration.gates import a_gate, wait_for
 from integration.pictures import put
 from integration.refusing import refusing_store
 from integration.tables import rows
-from integration.test_kill import a_gate, wait_for
 
 OBJECT, KEPT = "a/b.png", "a/b_resample.png"
 

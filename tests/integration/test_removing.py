@@ -16,12 +16,12 @@ from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.upkeep import Kept, remove_deleted
 from image_retrieval.store.connection import connect
 from image_retrieval.store.vector_tables import ensure_vector_table
+from integration.collections_as_left import fill
+from integration.gates import wait_for
+from integration.loaded_shards import load, shard
 from integration.pictures import SCENES, put
 from integration.refusing import refusing_store
 from integration.tables import VECTORS, contents, rows
-from integration.test_dropping import fill
-from integration.test_kill import wait_for
-from integration.test_loading import load, shard
 
 FEW = dict(list(SCENES.items())[:6])
 KEYS = ["a.jpg", "a.png", "b/c.jpg", "b/.d.jpg", "e.webp"]

@@ -13,10 +13,9 @@ from image_retrieval.local import services
 from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index
 from image_retrieval.store.search import search
+from integration.gates import wait_for
 from integration.random_vectors import fill
-from integration.tables import rows
-from integration.test_indexing import INDEX, INDEXES
-from integration.test_kill import wait_for
+from integration.tables import INDEX, INDEXES, rows
 
 ROWS = 3000
 

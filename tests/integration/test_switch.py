@@ -28,13 +28,9 @@ from image_retrieval.pipeline.switching import (
     roll_back,
     switch_collection,
 )
-from integration.pictures import SCENES, put
-from integration.tables import VECTORS, rows
-from integration.test_kill import SECONDS, a_gate, wait_for
-
-OTHER = "retrieval.vector_things_other"
-FIRST = dict(list(SCENES.items())[:12])
-LATER = dict(list(SCENES.items())[12:16])
+from integration.gates import SECONDS, a_gate, wait_for
+from integration.pictures import FIRST, LATER, SCENES, put
+from integration.tables import OTHER, VECTORS, rows, shown_is_one_models
 
 
 @pytest.fixture(scope="session")
@@ -71,15 +67,6 @@ def uncovered(url):
         f"SELECT count(*) FROM {VECTORS} AS a FULL JOIN {OTHER} AS b USING (id) WHERE a.etag IS DISTINCT FROM b.etag"
     )
     return rows(url, query)[0][0]
-
-
-def shown_is_one_models(url):
-    [(count, other)] = rows(
-        url,
-        f"SELECT count(*), count(*) FILTER (WHERE s.embedding = o.embedding) FROM images.things AS s "
-        f"JOIN retrieval.image AS i USING (image_id) LEFT JOIN {OTHER} AS o ON o.id = i.id",
-    )
-    return (count, other)
 
 
 def test_a_switch_takes_the_pictures_that_are_kept(filled, other, project, store, database_url):

@@ -22,10 +22,9 @@ from image_retrieval.pipeline.switching import (
 from image_retrieval.pipeline.upkeep import kept_collections
 from image_retrieval.store.connection import connect
 from image_retrieval.store.duplicates import count_waiting, find_duplicates, list_pairs, set_verdict
-from integration.pictures import half_size_copy, put
-from integration.tables import VECTORS, rows
-from integration.test_kill import a_gate, wait_for
-from integration.test_switch import FIRST, LATER, OTHER, shown_is_one_models
+from integration.gates import a_gate, wait_for
+from integration.pictures import FIRST, LATER, half_size_copy, put
+from integration.tables import OTHER, VECTORS, rows, shown_is_one_models
 
 NAMES = list(FIRST)
 COPY = "small/copy.jpg"

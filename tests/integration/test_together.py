@@ -11,9 +11,9 @@ from image_retrieval.pipeline.registering import Picture, delete_image, register
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.store.connection import connect
 from image_retrieval.store.failures import Locked
+from integration.gates import GATES, a_gate, wait_for
 from integration.pictures import BAD, SCENES, put
 from integration.tables import VECTORS, contents, rows
-from integration.test_kill import GATES, a_gate, wait_for
 
 WAITING = "SELECT FROM pg_locks WHERE NOT granted AND locktype <> 'advisory' AND database IS NULL"
 NAMES = list(SCENES)

@@ -8,11 +8,11 @@ from image_retrieval.pipeline.dropping import drop_collection
 from image_retrieval.service import collections
 from image_retrieval.store.connection import connect
 from image_retrieval.store.pending import read_pending
+from integration.collections_as_left import fill
 from integration.pictures import SCENES
 from integration.refusing import refusing_store
 from integration.service.conftest import as_base64
 from integration.tables import rows
-from integration.test_dropping import fill
 
 PICTURE = as_base64(next(iter(SCENES.values())))
 BOOTS = "/api/collections/boots"
