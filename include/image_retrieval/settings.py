@@ -119,6 +119,7 @@ class Settings(BaseSettings):
     service_queue: int = Field(256, ge=1, description="pictures and texts that may wait for a model of the service")
     service_batch: int = Field(32, ge=1, description="pictures or texts that a model of the service takes at once")
     service_seconds: Seconds = Field(30, description="a request must be here, and answered from then on, within this")
+    service_idle_seconds: Seconds = Field(900, description="models and decoders that nobody asks end after this time")
 
     log_format: Literal["text", "json"] = "text"
 

@@ -63,19 +63,20 @@ class Decoders:
                 self._make_ready(process)
                 self._idle.put(process)
         except BaseException:
-            self._end()
+            self.close()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
+        self.close()
 
-    def _end(self) -> None:
+    def close(self) -> None:
+        """End the processes, for good."""
         with self._changing:
             self._ended = True
-        for process in self._all:
+        for process in list(self._all):
             process.kill()
             _close(process)
 

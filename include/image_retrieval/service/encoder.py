@@ -1,4 +1,8 @@
-"""Vectors of query pictures and texts: batched as they arrive, computed in the model's own process, and cached."""
+"""Vectors of query pictures and texts: batched as they come, in the model's own process, and remembered.
+
+A model's process ends when nobody has asked for `service_idle_seconds`, or soon where no collection shows the model any
+more. The next request starts another one.
+"""
 
 import queue
 import threading
@@ -7,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,23 +19,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from image_retrieval.collection import ModelOptions
-from image_retrieval.errors import ImageRejected, Reason
+from image_retrieval.errors import ImageRejected, Reason, Unavailable, UserError
+from image_retrieval.models.digest import require_digest
 from image_retrieval.service.asking import current
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.metrics import Metrics
-from image_retrieval.service.model_process import ModelFailed, ModelProcess
+from image_retrieval.service.model_process import ENDING, ModelFailed, ModelProcess
 from image_retrieval.settings import Settings
 
 Vector = NDArray[np.float32]
 REMEMBERED = 4096  # vectors: 16 MB at 1,024 dimensions
+LOOK_SECONDS = 30.0  # how often an idle process's model is looked up: does a collection show it?
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A text, 8-bit RGB pixels of `size` (width, height), or None for the model's facts; and the answer's future."""
+    """A text, 8-bit RGB pixels of a width and height, or None for the model's facts; and where the answer goes.
+
+    `digest`: of the model that must answer; None where any will do.
+    """
 
     given: str | bytes | None
     size: tuple[int, int] | None = None
+    digest: str | None = None
     answer: "Future[Any]" = field(default_factory=Future)
 
 
@@ -57,105 +68,168 @@ class Memory:
 
 
 class Encoder:
-    """One process and one queue per model, started by the first request for it. Thread-safe."""
+    """One process and one queue per model, each started by the first who asks for it. For any number of threads.
+
+    `is_shown` tells whether a collection shows a model's vectors. Where none does, its idle process ends within
+    `look_seconds`.
+    """
 
     def __init__(
         self,
         settings: Settings,
         metrics: Metrics,
         process: Callable[[ModelOptions, Settings], ModelProcess] = ModelProcess,
+        is_shown: Callable[[ModelOptions], bool] = lambda _: True,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._settings, self._metrics, self._process = settings, metrics, process
+        self._is_shown, self._look_seconds = is_shown, min(look_seconds, settings.service_idle_seconds)
         self._lines: dict[ModelOptions, _Line] = {}
-        self._lock = threading.Lock()
+        self._lock, self._closed = threading.Lock(), False
 
-    def image(self, model: ModelOptions, pixels: bytes, size: tuple[int, int]) -> Vector:
-        """The vector (dimensions,) of 8-bit RGB pixels. Raises Refused (503), UserError, ImageRejected."""
-        found: Vector = self._ask(model, Task(pixels, size))
+    def image(self, model: ModelOptions, pixels: bytes, size: tuple[int, int], digest: str | None = None) -> Vector:
+        """The vector (dimensions,) of 8-bit RGB pixels. Raises Refused (503), UserError, ImageRejected.
+
+        `digest` is the model's: UserError where its files are others by now.
+        """
+        found: Vector = self._ask(model, Task(pixels, size, digest))
         return found
 
-    def text(self, model: ModelOptions, text: str) -> Vector:
-        """The vector (dimensions,) of a text. Raises Refused (503), and UserError if the model reads no texts."""
-        found: Vector = self._ask(model, Task(text))
+    def text(self, model: ModelOptions, text: str, digest: str | None = None) -> Vector:
+        """The vector (dimensions,) of a text. Raises as `image`, and UserError where the model reads none."""
+        found: Vector = self._ask(model, Task(text, digest=digest))
         return found
 
     def facts(self, model: ModelOptions) -> dict[str, Any]:
         """`digest`, `size` (width, height) and `dimensions` of a model. Raises Refused (503), UserError."""
-        found: dict[str, Any] = self._ask(model, Task(None))
+        with self._lock:
+            line = self._lines.get(model)
+        found: dict[str, Any] = (line and line.process.loaded) or self._ask(model, Task(None))
         return found
 
     def pids(self) -> list[int]:
         """The process ids of the loaded models."""
-        return [line.process.pid for line in list(self._lines.values()) if line.process.pid is not None]
+        with self._lock:
+            lines = list(self._lines.values())
+        return [pid for line in lines if (pid := line.process.pid) is not None]
 
     def close(self) -> None:
-        """End the models' processes."""
+        """End the models' processes, for good."""
         with self._lock:
+            self._closed = True
             lines, self._lines = self._lines, {}
         for line in lines.values():
             line.close()
 
     def _ask(self, model: ModelOptions, task: Task) -> Any:
+        left = min(self._settings.service_seconds, current().left())
+        with self._lock:  # so that no line ends between its choice and the task's arrival
+            if self._closed:
+                raise Unavailable(ENDING)
+            line = self._lines.get(model)
+            if line is None:
+                process = self._process(model, self._settings)
+                line = _Line(model, process, self._settings, self._metrics, self._may_end, self._look_seconds)
+                self._lines[model] = line
+            line.add(task)
+        try:
+            return task.answer.result(left)
+        except TooLate:
+            task.answer.cancel()
+            told = f"no answer of the model within {self._settings.service_seconds:g} s"
+            raise Refused(503, "too_slow", told, "it may still be loading: try again in a moment", wait=5) from None
+
+    def _may_end(self, line: "_Line", idle: float) -> bool:
+        """Whether a line may end that had nothing to do for so many seconds; nobody is sent to it from then on."""
+        if idle < self._settings.service_idle_seconds and self._is_shown(line.model):
+            return False
         with self._lock:
-            if model not in self._lines:
-                self._lines[model] = _Line(self._process(model, self._settings), self._settings, self._metrics)
-            line = self._lines[model]
-        return line.ask(task)
+            if not line.is_empty():
+                return False
+            if self._lines.get(line.model) is line:
+                del self._lines[line.model]
+        return True
 
 
 class _Line:
-    """The queue of one model. Tasks that arrive while it computes are the next batch; no batch waits to fill."""
+    """Those who wait for one model. While it computes others queue up, and are the next batch: none waits for more.
 
-    def __init__(self, process: ModelProcess, settings: Settings, metrics: Metrics) -> None:
-        self.process, self._settings, self._metrics = process, settings, metrics
-        self._waiting: queue.Queue[Task] = queue.Queue(settings.service_queue)
+    Its thread ends, and with it the model's process, where nobody is waiting and `may_end` agrees, which is asked every
+    `look_seconds`.
+    """
+
+    def __init__(
+        self,
+        model: ModelOptions,
+        process: ModelProcess,
+        settings: Settings,
+        metrics: Metrics,
+        may_end: "Callable[[_Line, float], bool]",
+        look_seconds: float,
+    ) -> None:
+        self.model, self.process = model, process
+        self._settings, self._metrics = settings, metrics
+        self._may_end, self._look_seconds = may_end, look_seconds
+        self._waiting: queue.Queue[Task | None] = queue.Queue(settings.service_queue)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
         self._thread.start()
 
-    def ask(self, task: Task) -> Any:
-        left = current().left()
+    def add(self, task: Task) -> None:
+        """Let a task wait for its answer. Raises Refused (503) where too many do."""
         try:
             self._waiting.put_nowait(task)
         except queue.Full:
             raise Refused(503, "busy", "too many wait for this model", "try again in a moment", wait=1) from None
-        try:
-            return task.answer.result(min(self._settings.service_seconds, left))
-        except TooLate:
-            task.answer.cancel()
-            told = f"the model did not answer within {self._settings.service_seconds:g} s"
-            raise Refused(503, "too_slow", told, "it may still be loading: try again in a moment", wait=5) from None
+
+    def is_empty(self) -> bool:
+        """Whether nobody waits."""
+        return self._waiting.empty()
 
     def close(self) -> None:
+        """End the process at once, and what waits for it."""
         self._closed.set()
+        with suppress(queue.Full):  # its thread is at work then, and looks afterwards
+            self._waiting.put_nowait(None)
         self.process.end()
         self._thread.join(5)
         self.process.close()
 
     def _work(self) -> None:
+        used = time.monotonic()
         while not self._closed.is_set():
-            batch = self._next_batch()
             try:
-                facts = self.process.facts() if batch else {}
-            except Exception as error:
-                _fail(batch, error)
+                first = self._waiting.get(timeout=self._look_seconds)
+            except queue.Empty:
+                if self._may_end(self, time.monotonic() - used):
+                    break
                 continue
-            for task in batch:
-                if task.given is None:
-                    task.answer.set_result(facts)
-            sized = [task for task in batch if task.given is not None]
-            for size in dict.fromkeys(task.size for task in sized):
-                self._embed([task for task in sized if task.size == size], size)
+            self._answer(self._batch(first))
+            used = time.monotonic()
+        self.process.close()
+        while not self.is_empty():
+            _fail(self._batch(self._waiting.get()), Unavailable(ENDING))
 
-    def _next_batch(self) -> list[Task]:
-        try:
-            batch = [self._waiting.get(timeout=1)]
-        except queue.Empty:
-            return []
+    def _batch(self, first: Task | None) -> list[Task]:
+        """A task and those that wait behind it, but for those that nobody waits for any more."""
+        batch = [first]
         while len(batch) < self._settings.service_batch and not self._waiting.empty():
             batch.append(self._waiting.get())
         self._metrics.waiting.set(self._waiting.qsize())
-        return [task for task in batch if task.answer.set_running_or_notify_cancel()]
+        return [task for task in batch if task is not None and task.answer.set_running_or_notify_cancel()]
+
+    def _answer(self, batch: list[Task]) -> None:
+        try:
+            facts = self.process.facts() if batch else {}
+        except Exception as error:
+            _fail(batch, error)
+            return
+        for task in batch:
+            if task.given is None:
+                task.answer.set_result(facts)
+        sized = [task for task in batch if task.given is not None]
+        for size in dict.fromkeys(task.size for task in sized):
+            self._embed([task for task in sized if task.size == size], size)
 
     def _embed(self, tasks: list[Task], size: tuple[int, int] | None) -> None:
         kind, started = "image" if size else "text", time.monotonic()
@@ -176,6 +250,11 @@ class _Line:
         self._metrics.batch.labels(kind).observe(len(tasks))
         self._metrics.model_seconds.labels(kind).observe(time.monotonic() - started)
         for task, vector in zip(tasks, vectors, strict=True):
+            try:
+                require_digest(self.process.loaded["digest"], task.digest, self.model.source)
+            except UserError as error:
+                _fail([task], error)
+                continue
             if np.isfinite(vector).all():
                 task.answer.set_result(vector.copy())  # not a view that keeps the whole batch
             else:

@@ -24,6 +24,7 @@ LOAD_SECONDS = 600  # a model may have to be fetched first
 # how long torch's threads spin between two steps of a model, about 1 ms: without spinning, each step must wake them;
 # with the default of 300,000 they occupy cores that decoders and other requests need
 SPINS = "50000"
+ENDING = "the service is ending"
 Vectors = NDArray[np.float32]
 
 
@@ -42,8 +43,14 @@ class ModelProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process id, or None if there is no process."""
-        return self._process.pid if self._process and self._process.poll() is None else None
+        """The process, while there is one; any thread may ask."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    @property
+    def loaded(self) -> dict[str, Any]:
+        """The facts of the model that was loaded last; nothing where none was. Any thread may ask."""
+        return self._facts
 
     def facts(self) -> dict[str, Any]:
         """`digest`, `size` (width, height) and `dimensions` of the loaded model. Raises UserError."""
@@ -84,7 +91,7 @@ class ModelProcess:
 
     def _start(self) -> None:
         if self._ended:
-            raise Unavailable("the service is shutting down")
+            raise Unavailable(ENDING)
         environment = {
             "GOMP_SPINCOUNT": SPINS,
             **os.environ,
@@ -98,14 +105,14 @@ class ModelProcess:
         )  # a group of its own: Ctrl-C goes to the service alone, which then ends this process
         try:
             with self._limited(LOAD_SECONDS) as process:
-                self._facts = json.loads(read_message(_pipes(process)[1]))
+                facts = json.loads(read_message(_pipes(process)[1]))
         except EOFError:
-            raise Unavailable(
-                f"model {self._model.name!r} does not start: its process ended with {self.close()}"
-            ) from None
-        if "refused" in self._facts:
+            told = f"model {self._model.name!r} does not start: its process ended with {self.close()}"
+            raise Unavailable(ENDING if self._ended else told) from None
+        if "refused" in facts:
             self.close()
-            raise UserError(self._facts["refused"])
+            raise UserError(facts["refused"])
+        self._facts = facts
 
     @contextmanager
     def _limited(self, seconds: float) -> Iterator[subprocess.Popen[bytes]]:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any
 
+import structlog
 from anyio import CapacityLimiter
 from PIL import Image
 
@@ -19,7 +20,7 @@ from image_retrieval.image_inputs import image_bytes, stored_image
 from image_retrieval.imaging.resample import Resampled
 from image_retrieval.models.digest import require_digest
 from image_retrieval.objects import ObjectStore
-from image_retrieval.service.asking import current
+from image_retrieval.service.asking import Asker, asked_by, current
 from image_retrieval.service.catalog import Shown, shown_collection
 from image_retrieval.service.decoding import Pictures
 from image_retrieval.service.encoder import Encoder, Memory, Vector
@@ -28,6 +29,7 @@ from image_retrieval.service.metrics import Metrics
 from image_retrieval.service.places import Places
 from image_retrieval.settings import Settings
 from image_retrieval.store import queries
+from image_retrieval.store.collections import known_collections
 from image_retrieval.store.connection import (
     Connection,
     Pool,
@@ -37,6 +39,7 @@ from image_retrieval.store.connection import (
     transaction,
 )
 
+log = structlog.get_logger()
 READERS, WRITERS = 12, 4  # quick reads at once, and changes at once
 FETCHES, OBJECTS = 8, 8  # URLs, and objects of the store, read at once
 UNPACKED = 1  # large bodies parsed at once: more would keep the interpreter from other requests
@@ -54,10 +57,9 @@ class Service:
         self.settings = settings
         self.store = ObjectStore(settings)
         self.metrics = Metrics()
-        self.encoder = Encoder(settings, self.metrics)
+        self.encoder = Encoder(settings, self.metrics, is_shown=self._is_shown)
         self.metrics.watch_memory(self.encoder.pids)
         self._memory = Memory()
-        self._facts: dict[ModelOptions, dict[str, Any]] = {}
         self._shown: dict[str, tuple[Shown, float]] = {}
         self._ends = ExitStack()
         self._opening = threading.Lock()
@@ -150,6 +152,16 @@ class Service:
         """Read the collection from the database again at the next request."""
         self._shown.pop(name, None)
 
+    def _is_shown(self, model: ModelOptions) -> bool:
+        """Whether a collection shows a model's vectors; so it is taken to be where the database does not tell."""
+        try:
+            with asked_by(Asker("idle models", time.monotonic() + SHOWN_SECONDS)), self.statements() as connection:
+                names = [known.name for known in known_collections(connection) if known.model == model.name]
+                return any(shown_collection(connection, self.settings, name).model == model for name in names)
+        except Exception as error:
+            log.warning("an idle model stays loaded", model=model.name, error=str(error))
+            return True
+
     def close(self) -> None:
         """Close connections, and end decoders and models."""
         self.encoder.close()
@@ -197,15 +209,16 @@ class Service:
 
     def facts(self, shown: Shown) -> dict[str, Any]:
         """`digest`, `size` and `dimensions` of a collection's model. Raises UserError if its files have changed."""
-        if shown.model not in self._facts:
-            self._facts[shown.model] = self.encoder.facts(shown.model)
-        facts = self._facts[shown.model]
+        facts = self.encoder.facts(shown.model)
         require_digest(facts["digest"], shown.digest, shown.model.source)
         return facts
 
     def pixels_vector(self, found: Resampled, shown: Shown) -> Vector:
         """The vector of a resampled picture."""
-        return self.encoder.image(shown.model, found.pixels, shown_size(found, shown.collection, self.facts(shown)))
+        facts = self.facts(shown)
+        return self.encoder.image(
+            shown.model, found.pixels, shown_size(found, shown.collection, facts), facts["digest"]
+        )
 
     def image_vector(self, data: bytes, shown: Shown) -> Vector:
         """The vector (dimensions,) of a picture's bytes, computed or cached. Raises what the steps raise."""
@@ -238,8 +251,7 @@ class Service:
         if known is not None:
             self.metrics.remembered.labels("text", "database").inc()
             return known
-        self.facts(shown)
-        vector = self.encoder.text(shown.model, text)
+        vector = self.encoder.text(shown.model, text, self.facts(shown)["digest"])
         with self.statements() as connection:
             queries.keep_query(connection, shown.model.name, text, vector)
         return vector
