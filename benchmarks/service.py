@@ -55,6 +55,7 @@ CAPTIONED = 100
 FIRST = 5
 K = 10
 WARM = 5
+LOAD_SECONDS = 300  # in which a model is there, however busy the machine
 
 
 @contextmanager
@@ -87,6 +88,12 @@ def serving(settings: Settings) -> Iterator[str]:
                 raise SystemExit(f"the service at {url} does not start: {shlex.join(command)}")
             time.sleep(0.1)
         with client_of(url) as client:
+            while (
+                client.post("/api/search", json={"collection": COLLECTION, "texts": [{"text": "-"}]}).status_code == 503
+            ):
+                if time.monotonic() > until + LOAD_SECONDS:
+                    raise SystemExit(f"the service at {url} has no model yet: {shlex.join(command)}")
+                time.sleep(0.1)
             ask(client, images=[{"base64": picture(0)}])
             ask(client, texts=[{"text": TEXTS[0]}])
         yield url
