@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from image_retrieval import image_inputs
 from image_retrieval.errors import ImageRejected, Reason, UserError
 from image_retrieval.image_inputs import image_bytes, named_image
 from image_retrieval.settings import Settings
@@ -99,3 +100,17 @@ def test_a_file_that_is_too_large_missing_or_empty_is_told(file):
     file.unlink()
     with pytest.raises(UserError, match=r"a\.png cannot be read: No such file"):
         named_image(str(file), SETTINGS)
+
+
+@given(st.text("ABab01+/=\n%", max_size=60), st.sampled_from([4, 8, 12]))
+def test_a_long_base64_reads_in_pieces_as_it_does_whole(text, piece):
+    def read():
+        try:
+            return image_bytes(text, "image_base64", SETTINGS)
+        except (UserError, ImageRejected) as error:
+            return type(error)
+
+    whole = read()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image_inputs, "BASE64_PIECE", piece)
+        assert read() == whole
