@@ -114,7 +114,7 @@ def problem(refused: Refused) -> JSONResponse:
 def tell_errors(app: FastAPI) -> None:
     """Answer every error of this app as problem details."""
 
-    def told(_: Request, error: Exception) -> JSONResponse:
+    async def told(_: Request, error: Exception) -> JSONResponse:  # no function: Starlette would run it in a thread
         answer = problem(refusal_of(error))
         if isinstance(error, HTTPException) and error.headers:
             answer.headers.update(error.headers)

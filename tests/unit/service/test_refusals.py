@@ -94,3 +94,22 @@ def test_an_answer_that_breaks_off_is_one_line(capsys):
     assert TestClient(failing()).get("/breaks").text == "begun"
     (line,) = errors_in(capsys)
     assert json.loads(line)["text"] == "planted"
+
+
+def test_an_error_is_answered_without_a_thread(monkeypatch):
+    """In Airflow the threads of the event loop are Airflow's own."""
+
+    async def taken(*_: object, **__: object) -> None:
+        raise AssertionError("a thread of the event loop was taken")
+
+    app = FastAPI()
+    tell_errors(app)
+
+    @app.get("/refused")
+    async def refused() -> None:
+        raise UserError("not so")
+
+    monkeypatch.setattr("starlette._exception_handler.run_in_threadpool", taken)
+    client = TestClient(app)
+    assert client.get("/refused").json()["detail"] == "not so"
+    assert client.get("/nowhere").status_code == 404
