@@ -38,7 +38,11 @@ async def _user(request: Request) -> Any:
     """Who is logged in, by a bearer's token or the UI's cookie. Raises HTTPException (401)."""
     from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 
-    return await get_user(request, None, await bearer_scheme(request))
+    from image_retrieval.service.clients import count_for
+
+    user = await get_user(request, None, await bearer_scheme(request))
+    count_for(request.scope, user.get_id())
+    return user
 
 
 async def _may_read(request: Request) -> None:
@@ -53,6 +57,5 @@ async def _may_write(request: Request) -> None:
     from image_retrieval.service.errors import Refused
 
     user = await _user(request)
-    request.state.user = user.get_name()
     if not await asyncio.to_thread(get_auth_manager().is_authorized_dag, method="PUT", user=user):
         raise Refused(403, "forbidden", "this needs the right to edit DAGs", "ask whoever administers Airflow")

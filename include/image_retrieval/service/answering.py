@@ -17,6 +17,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from image_retrieval.service.asking import Asker, asked_by, current
+from image_retrieval.service.clients import client_of_request
 from image_retrieval.service.errors import Refused
 
 GRACE_SECONDS = 1.0  # for late work to end by itself
@@ -44,9 +45,7 @@ def in_a_thread(function: Callable[..., Any], status: int, *, changes: bool) -> 
     @wraps(function)
     async def answered(**values: Any) -> Response:
         request = REQUEST.get()
-        asker = current()
-        asker.client = _client(request)
-        return await _in_time(partial(called, values), asker, request, changes=changes)
+        return await _in_time(partial(called, values), current(), request, changes=changes)
 
     return answered
 
@@ -75,12 +74,6 @@ async def _gone(request: Request) -> None:
         pass
 
 
-def _client(request: Request) -> str:
-    """The logged-in user, else the address that the request comes from."""
-    user = getattr(request.state, "user", None)
-    return str(user) if user else str((request.scope.get("client") or ("",))[0])
-
-
 def _written(answer: Any, status: int) -> Response:
     """The answer as a Response: FastAPI would validate it again, in the event loop."""
     if isinstance(answer, Response):
@@ -95,7 +88,7 @@ async def for_request(request: Request, handle: Callable[[Request], Any]) -> Res
     deadline = time.monotonic() + request.app.state.service.settings.service_seconds
     token = REQUEST.set(request)
     try:
-        with asked_by(Asker(deadline=deadline, holds=True)):
+        with asked_by(Asker(client_of_request(request.scope), deadline, holds=True)):
             response: Response = await handle(request)
             return response
     finally:

@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.responses import Response
 
 from image_retrieval import __version__
 from image_retrieval.service import errors
+from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.gate import Check, Gate, declared
 from image_retrieval.service.limits import Guard
 from image_retrieval.service.routes import collections, images, operation, page, predict, reports, searches
@@ -55,11 +56,17 @@ def make_app(
     app.include_router(predict.router(service), dependencies=[*reading, *writing])
     app.include_router(page.router(), dependencies=[] if open_page else reading)
     if documented_by:
-        app.add_api_route("/openapi.json", lambda: _document(app), include_in_schema=False, dependencies=reading)
+        app.include_router(_documentation(app), dependencies=reading)
     app.add_middleware(Guard, settings=settings, metrics=service.metrics)
     app.add_middleware(Gate, router=app.router, otherwise=may_read)
     return app
 
 
-def _document(app: FastAPI) -> Response:
-    return Response(json.dumps(app.openapi()), media_type="application/json")
+def _documentation(app: FastAPI) -> APIRouter:
+    routes = strict_router(include_in_schema=False)
+
+    @routes.get("/openapi.json")
+    def document() -> Response:
+        return Response(json.dumps(app.openapi()), media_type="application/json")
+
+    return routes

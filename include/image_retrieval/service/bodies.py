@@ -4,16 +4,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
 
 from image_retrieval.service.answering import for_request, in_a_thread
 from image_retrieval.service.errors import Refused
+from image_retrieval.service.state import SMALL, Service
 from image_retrieval.strict_json import read_json
-
-SMALL = 2**16  # a body up to this many bytes is parsed in the event loop
-WAITING = 8  # larger bodies that may wait for a thread
 
 
 class IdConvertor(Convertor[str]):
@@ -43,10 +41,11 @@ class StrictRequest(Request):
             if len(body) <= SMALL:
                 self._strict = read_json(body)
             else:  # parsing it here would block the event loop
-                limiter = self.app.state.service.large_bodies
-                if limiter.statistics().tasks_waiting >= WAITING:
-                    raise Refused(503, "busy", "too many large bodies wait", "try again in a moment", wait=2)
-                self._strict = await to_thread.run_sync(read_json, body, limiter=limiter)
+                service: Service = self.app.state.service
+                try:
+                    self._strict = await to_thread.run_sync(service.large_json, body, limiter=service.threads)
+                except Refused as refused:  # of anything else FastAPI would make a 400
+                    raise HTTPException(refused.status) from refused
         return self._strict
 
 

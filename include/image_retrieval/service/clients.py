@@ -1,11 +1,25 @@
-"""The client that a request counts for: one network address, however it is written."""
+"""Which client a request counts for: a user where one is known, else one network address, however it is written."""
 
+from collections.abc import Mapping, MutableMapping
 from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
+from typing import Any
 
 from image_retrieval.errors import UserError
 
 PREFIX = 64  # bits of an IPv6 address: one customer has all addresses with the same prefix
+USER = "image_retrieval.user"  # in the scope of a request: who has logged in
 VARIABLE = "FORWARDED_ALLOW_IPS"  # uvicorn's own, which Airflow's API server reads, too
+
+
+def count_for(scope: MutableMapping[str, Any], user: str) -> None:
+    """Let a request count for a user, whatever address it comes from."""
+    scope[USER] = f"user {user}"
+
+
+def client_of_request(scope: Mapping[str, Any]) -> str:
+    """The client that a request counts for, by its scope."""
+    user: str | None = scope.get(USER)
+    return user or client_of(scope.get("client"))
 
 
 def client_of(peer: tuple[str, int] | list[str | int] | None) -> str:

@@ -66,6 +66,8 @@ def refusal_of(error: Exception) -> Refused:
             return Refused(422, "invalid", _without_places(str(error)))
         case RequestValidationError():
             return Refused(422, "invalid_request", _first(error))
+        case HTTPException() if isinstance(error.__cause__, Refused):
+            return error.__cause__
         case HTTPException():
             return Refused(error.status_code, _word(error.status_code), str(error.detail))
         case UnicodeEncodeError():

@@ -22,7 +22,7 @@ from image_retrieval.service.errors import Refused, refusal_of
 from image_retrieval.service.legacy import FUNCTIONS, Answer, Members
 from image_retrieval.service.legacy_schemas import Call, Pair
 from image_retrieval.service.searching import compare
-from image_retrieval.service.state import Service
+from image_retrieval.service.state import SMALL, Service
 from image_retrieval.store.collections import collection_names
 from image_retrieval.store.failures import DatabaseError
 from image_retrieval.strict_json import NotStrict, read_json
@@ -43,7 +43,7 @@ class Body:
 def predict(service: Service, name: str, body: Body) -> Response:
     """Answer one call, valid or not."""
     try:
-        form = _form(body)
+        form = _form(service, body)
         given = form["input"] if isinstance(form.get("input"), dict) else form
         if "imagea" in given or "imageb" in given:
             return _done(_in_time(_match(service, name, Pair.model_validate(given))))
@@ -72,11 +72,11 @@ def _in_time(found: T) -> T:
     return found
 
 
-def _form(body: Body) -> dict[str, Any]:
+def _form(service: Service, body: Body) -> dict[str, Any]:
     if body.encoding != "identity":
         raise Refused(400, "encoded", f"the body is encoded as {body.encoding[:40]!r}: send it unencoded")
     try:
-        form = read_json(body.data)
+        form = read_json(body.data) if len(body.data) <= SMALL else service.large_json(body.data)
     except NotStrict as error:
         raise Refused(400, "no_json", f"the body is not accepted as JSON: {error}") from None
     if not isinstance(form, dict):

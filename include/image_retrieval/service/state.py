@@ -38,15 +38,15 @@ from image_retrieval.store.connection import (
     limit_statements,
     transaction,
 )
+from image_retrieval.strict_json import read_json
 
-log = structlog.get_logger()
-READERS, WRITERS = 12, 4  # quick reads at once, and changes at once
-FETCHES, OBJECTS = 8, 8  # URLs, and objects of the store, read at once
-UNPACKED = 1  # large bodies parsed at once: more would keep the interpreter from other requests
-SWITCH_SECONDS = 0.0005  # after which a computing thread yields: with many at work, each would wait for all others
-SMALL_TEXT = 2**16  # base64 up to this many characters is decoded without waiting for a place
-LOCK_SECONDS = 5.0  # for which a change waits for another one
-SHOWN_SECONDS = 1.0  # for which a collection's definition is cached
+READERS, WRITERS = 12, 4  # requests that read in a moment, and that change something, at once
+FETCHES, OBJECTS = 8, 8  # URLs, and objects of the store, that are read at once
+UNPACKED = 1  # large body or picture that is read at once: more of them would keep the interpreter from others
+SWITCH_SECONDS = 0.0005  # after which a thread that computes lets others: with many at work each would wait for all
+SMALL = 2**16  # bytes of a body, and characters of a picture, that are read in a moment
+LOCK_SECONDS = 5.0  # that a change waits for another one
+SHOWN_SECONDS = 1.0  # for which a collection is taken to be what it was
 PREVIEW = ResampleOptions(target_size=(448, 448), fit="stretch", keep=False)
 
 
@@ -73,8 +73,7 @@ class Service:
         )
         self._changing = Places("a change of the database", WRITERS, waiting=8, each=WRITERS - 1)
         self._fetching = Places("fetching a URL", FETCHES, waiting=4, each=FETCHES // 2)
-        self._unpacking = Places("reading a picture", UNPACKED, waiting=8)
-        self.large_bodies = CapacityLimiter(UNPACKED)
+        self._unpacking = Places("reading a large body", UNPACKED, waiting=8, spares=self._reading)
         self._objects = Places("the object store", OBJECTS, waiting=8, each=OBJECTS // 2)
         self._connections = {"reading": READERS + heavy, "changing": WRITERS}
 
@@ -167,13 +166,18 @@ class Service:
         self.encoder.close()
         self._ends.close()
 
+    def large_json(self, body: bytes) -> Any:
+        """What a large body says, read one after the other. Raises NotStrict and Refused (503)."""
+        with self._unpacking.place():
+            return read_json(body)
+
     def picture_bytes(self, base64: str | None, url: str | None) -> bytes:
         """The bytes of a client's picture. Raises ImageRejected, UserError and Refused.
 
         Objects of the store would be read with this service's own keys, so a client may not name them.
         """
         if base64 is not None:
-            if len(base64) <= SMALL_TEXT:
+            if len(base64) <= SMALL:
                 return image_bytes(base64, "image_base64", self.settings)
             with self._unpacking.place():
                 return image_bytes(base64, "image_base64", self.settings)

@@ -15,7 +15,8 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from image_retrieval.errors import UserError
 from image_retrieval.service.app import make_app
-from image_retrieval.service.clients import client_of, trusted_proxies
+from image_retrieval.service.asking import Asker
+from image_retrieval.service.clients import client_of, client_of_request, count_for, trusted_proxies
 from image_retrieval.service.gate import Gate
 from image_retrieval.service.standalone import app_alone, server_options
 from image_retrieval.settings import Settings
@@ -153,6 +154,40 @@ def test_a_route_without_its_gate_serves_nobody():
     app = make_app(SETTINGS, may_read=check, may_write=check)
     app.user_middleware = [each for each in app.user_middleware if each.cls is not Gate]
     assert TestClient(app).get("/api/stats").status_code == 500
+
+
+def test_a_large_body_that_finds_no_place_is_told_to_come_back():
+    app = app_alone(SETTINGS)
+    service = app.state.service
+    body = b'{"collection": "' + b"x" * 100_000 + b'"}'
+    with ExitStack() as stack:
+        client = stack.enter_context(TestClient(app, base_url="http://localhost", headers={"Authorization": TOKEN}))
+        taken = stack.enter_context(ExitStack())
+        taken.enter_context(service._unpacking.place(Asker("other")))
+        service._unpacking._most_waiting = 0
+        answers = [
+            client.post(path, content=body, headers={"Content-Type": "application/json"})
+            for path in ("/api/search", "/api/match")
+        ]
+        called = client.post("/api/predict/x", content=body)
+        taken.close()
+        read = client.post("/api/search", content=body, headers={"Content-Type": "application/json"})
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(503, "busy")] * 2
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
+    assert called.json()["error_code"] == 503
+    assert read.status_code == 422
+
+
+@pytest.mark.parametrize(("one", "other", "same"), [("anna", "anna", True), ("anna", "bert", False)])
+def test_whoever_has_logged_in_is_one_client_at_any_address(one, other, same):
+    def scope(user, address):
+        found = {"type": "http", "client": (address, 1)}
+        count_for(found, user)
+        return found
+
+    assert (client_of_request(scope(one, "10.0.0.1")) == client_of_request(scope(other, "10.0.0.2"))) is same
+    assert client_of_request(scope("10.0.0.1", "10.0.0.1")) != client_of_request({"client": ("10.0.0.1", 1)})
+    assert client_of_request({"client": ("::ffff:10.0.0.1", 1)}) == "10.0.0.1"
 
 
 FORGED = [
