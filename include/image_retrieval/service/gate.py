@@ -12,6 +12,7 @@ from image_retrieval.service.errors import problem, refusal_of
 
 Check = Callable[[Request], Awaitable[None]]
 PASSED = "image_retrieval.passed"  # key of a request's scope: the checks that it has passed
+ROUTE = "image_retrieval.route"  # and the path of its route
 
 
 class Gate:
@@ -43,6 +44,7 @@ class Gate:
         asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         for route in self._router.routes:
             if isinstance(route, APIRoute) and route.matches(asked)[0] is Match.FULL:
+                scope[ROUTE] = route.path
                 asked_for = [each.dependency for each in route.dependencies]
                 return [each.check for each in asked_for if isinstance(each, Declared)]
         return [self._otherwise]
@@ -63,6 +65,12 @@ class Declared:
 def declared(check: Check) -> Depends:
     """The dependency with which a route declares a check."""
     return Depends(Declared(check))
+
+
+def route_of(scope: Scope) -> str:
+    """The path of a request's route, as it was declared; "" of what is none."""
+    path: str = scope.get(ROUTE, "")
+    return path
 
 
 def has_body(scope: Scope) -> bool:

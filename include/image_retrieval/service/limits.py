@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager, contextmanager
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from image_retrieval.service.clients import client_of
+from image_retrieval.service.backoff import Backoff
+from image_retrieval.service.clients import client_of_request
 from image_retrieval.service.errors import Refused, problem
-from image_retrieval.service.gate import has_body
+from image_retrieval.service.gate import has_body, route_of
 from image_retrieval.service.metrics import Metrics, method_label
 from image_retrieval.settings import Settings
 
@@ -40,6 +41,7 @@ class Guard:
         self._app, self._settings, self._metrics = app, settings, metrics
         self._rates = Rates(settings.service_rate)
         self._bodies = Bodies(settings)
+        self._backoff = Backoff(settings.service_concurrency)
         self._at_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,6 +49,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         started, status = time.monotonic(), GONE
+        client, route = client_of_request(scope), f"{scope['method']} {route_of(scope)}"
 
         async def count(message: Message) -> None:
             nonlocal status
@@ -54,12 +57,16 @@ class Guard:
                 status = message["status"]
                 named = {name.lower() for name, _ in message["headers"]}
                 message["headers"] = [*message["headers"], *(pair for pair in HEADERS if pair[0] not in named)]
+                if status < 400:
+                    self._backoff.served(client)
+                elif status == 503:
+                    self._backoff.refused(client, route, started, _wait(message))
             await send(message)
 
         try:
-            self._require_welcome(scope)
+            self._require_welcome(scope, client, route)
             async with self._bodies.whole(scope, receive) as whole:
-                with self._place():
+                with self._backoff.share(client), self._place():
                     await self._app(scope, whole, count)
         except Refused as refused:
             await problem(refused)(scope, receive, count)
@@ -69,15 +76,16 @@ class Guard:
             status = 500
             raise
         finally:
-            route = getattr(scope.get("route"), "path", "none")
-            self._metrics.requests.labels(method_label(scope["method"]), route, status).inc()
-            self._metrics.seconds.labels(route).observe(time.monotonic() - started)
+            path = getattr(scope.get("route"), "path", "none")
+            self._metrics.requests.labels(method_label(scope["method"]), path, status).inc()
+            self._metrics.seconds.labels(path).observe(time.monotonic() - started)
 
-    def _require_welcome(self, scope: Scope) -> None:
+    def _require_welcome(self, scope: Scope, client: str, route: str) -> None:
         """Raise Refused if the head alone is reason enough."""
-        if not self._rates.take(client_of(scope.get("client"))):
+        if not self._rates.take(client):
             told = f"this client sent more than {self._settings.service_rate:g} requests a second"
             raise Refused(429, "too_many_requests", told, wait=1)
+        self._backoff.require_patient(client, route)
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length[:20]) > self._settings.service_max_bytes:
             raise _too_large(self._settings)
@@ -179,6 +187,11 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return left.pop() if left else await receive()
 
     return again
+
+
+def _wait(message: Message) -> float:
+    """The seconds of an answer's Retry-After."""
+    return next((float(value) for name, value in message["headers"] if name.lower() == b"retry-after"), 0.0)
 
 
 def _busy(told: str) -> Refused:
