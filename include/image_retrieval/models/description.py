@@ -10,13 +10,14 @@ from image_retrieval.errors import UserError
 from image_retrieval.models.calibration import read_calibration
 from image_retrieval.models.preprocessing import Channels, normalisation, wanted_size
 
-Family = Literal["vision_transformer", "dual_encoder", "pooled_backbone"]
+Family = Literal["vision_transformer", "dual_encoder", "pooled_backbone", "efficientnet_lite"]
 Config = dict[str, Any]
 
 # means and standard deviations of the channels that each family was trained with, as in transformers' image_utils
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IMAGENET = IMAGENET_MEAN, IMAGENET_STD
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+CENTRED = (127 / 255,) * 3, (128 / 255,) * 3  # of TensorFlow's models for small machines
 CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
@@ -35,6 +36,10 @@ def _last_stage(config: Config) -> Any:
 
 def _doubled_by_stage(config: Config) -> Any:
     return config["embed_dim"] * 2 ** (len(config["depths"]) - 1)
+
+
+def _before_the_classes(config: Config) -> Any:
+    return config.get("hidden_dim")
 
 
 # the default that transformers has where a file leaves it out, as files of dual encoders do
@@ -62,6 +67,7 @@ FAMILIES: dict[str, tuple[Family, Callable[[Config], Any], tuple[Channels, Chann
     "dinov3_convnext": ("pooled_backbone", _last_stage, IMAGENET),
     "swin": ("pooled_backbone", _doubled_by_stage, IMAGENET),
     "swinv2": ("pooled_backbone", _doubled_by_stage, IMAGENET),
+    "efficientnet_lite": ("efficientnet_lite", _before_the_classes, CENTRED),
 }
 
 

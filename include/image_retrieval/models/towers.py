@@ -6,11 +6,10 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel
 
 from image_retrieval.collection import ModelOptions
 from image_retrieval.errors import UserError
-from image_retrieval.models import dual_encoder, pooled_backbone, siglip2, vision_transformer
+from image_retrieval.models import dual_encoder, efficientnet_lite, pooled_backbone, siglip2, vision_transformer
 from image_retrieval.models.description import ModelDescription, describe
 from image_retrieval.models.digest import digest_of
 from image_retrieval.models.loading import DTYPES, load_model, usable_device
@@ -80,8 +79,7 @@ def load_image_tower(folder: Path, *, dtype: str, device: str, use_cls_token: bo
     """Load a model's image tower. Raises UserError where device or weights are not usable."""
     description = describe(folder)
     place = usable_device(device)
-    model = load_model(folder, DTYPES[dtype], without=dual_encoder.TEXT)
-    features = _image_features(model, description, use_cls_token)
+    features = _image_features(folder, DTYPES[dtype], description, use_cls_token)
     network = _ImageNetwork(description, DTYPES[dtype], features).to(place)
     return ImageTower(description.dimensions, description.size, place, network, digest_of(folder))
 
@@ -101,7 +99,12 @@ def load_text_tower(folder: Path, *, dtype: str, device: str) -> TextTower:
     return TextTower(description.dimensions, place, tokens, network, digest_of(folder))
 
 
-def _image_features(model: PreTrainedModel, description: ModelDescription, use_cls_token: bool) -> torch.nn.Module:
+def _image_features(
+    folder: Path, dtype: torch.dtype, description: ModelDescription, use_cls_token: bool
+) -> torch.nn.Module:
+    if description.family == "efficientnet_lite":
+        return efficientnet_lite.load_image_features(folder, dtype)
+    model = load_model(folder, dtype, without=dual_encoder.TEXT)
     match description.family:
         case "vision_transformer":
             return vision_transformer.ImageFeatures(model, use_cls_token=use_cls_token)

@@ -45,7 +45,8 @@ def likeness(found: torch.Tensor, wanted: torch.Tensor) -> float:
 
 
 def test_every_family_that_is_described_is_held_to_transformers():
-    assert set(FAMILIES) == set(DESCRIBED)
+    own = {"efficientnet_lite"}  # transformers has no class for it: test_efficientnet_lite.py
+    assert set(FAMILIES) == set(DESCRIBED) - own
 
 
 @pytest.mark.parametrize("name", FAMILIES)
