@@ -1,4 +1,4 @@
-"""What runs a model's network: torch as it is, torch compiled, or OpenVINO. The setting `backend` chooses."""
+"""Runs a model's network with plain torch, compiled torch or OpenVINO, by the setting `backend`."""
 
 import os
 import sys
@@ -26,7 +26,7 @@ HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 @cache
 def load_engine(model: ModelOptions, settings: Settings, device: str) -> Engine:
-    """The engine of a collection's model; its model is fetched and loaded once a process."""
+    """The engine of a collection's model, which is fetched and loaded once per process."""
     match settings.backend:
         case "torch":
             return Engine(image_tower(model, settings, device), model.batch_size)
@@ -35,18 +35,18 @@ def load_engine(model: ModelOptions, settings: Settings, device: str) -> Engine:
             tower = image_tower(model, settings, device)
             return Engine(tower, model.batch_size, torch.compile(tower.network, dynamic=False), fixed=True)
         case "openvino":
-            # in float32, from which OpenVINO itself goes down to the dtype
+            # in float32; OpenVINO itself converts to the dtype
             tower = image_tower(model.model_copy(update={"dtype": "float32"}), settings, device)
             return Engine(tower, model.batch_size, openvino_network(tower, model.dtype), fixed=True)
 
 
 def keep_compiled_private() -> None:
-    """Let torch keep the programs that it compiles, and loads again, in a folder of this user's. Raises UserError.
+    """Let torch keep its compiled programs in a folder of this user. Raises UserError.
 
-    Its own choice is a known name in the temporary directory, where another user may have put programs.
+    By default it uses a known name in the temporary directory, where another user may have put programs.
     """
     shared = Path(tempfile.gettempdir())
-    chosen = Path(os.environ.get(COMPILED, shared / "torchinductor_"))  # torch itself sets it, once it is imported
+    chosen = Path(os.environ.get(COMPILED, shared / "torchinductor_"))  # torch itself sets it when imported
     if chosen.parent == shared and chosen.name.startswith("torchinductor_"):
         folder = shared / f"image-retrieval-compiled-{os.geteuid()}"
         os.close(open_private_folder(folder))
@@ -54,15 +54,15 @@ def keep_compiled_private() -> None:
 
 
 def openvino_network(tower: ImageTower, dtype: str) -> Network:
-    """The tower's network in OpenVINO, translated at the first batch of each shape.
+    """The tower's network in OpenVINO, converted at the first batch of each shape.
 
-    Raises UserError where the package is missing, and for a tower that is not on the CPU.
+    Raises UserError if the package is missing, or the tower is not on the CPU.
     """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it would report to OpenVINO's makers
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # no reports to its makers
     try:
         import openvino
     except ImportError:
-        raise UserError("backend 'openvino' needs a package that is not here: pip install openvino") from None
+        raise UserError("backend 'openvino' needs a package that is not installed: pip install openvino") from None
     if tower.device.type != "cpu":
         raise UserError(f"backend 'openvino' runs on the CPU only, not on {tower.device}: use torch or compile there")
 
@@ -70,7 +70,7 @@ def openvino_network(tower: ImageTower, dtype: str) -> Network:
     def translated(shape: torch.Size) -> "CompiledModel":
         example = torch.zeros(shape, dtype=torch.uint8)
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of the tracer: shapes are constants, as they are meant to be
+            warnings.simplefilter("ignore")  # the tracer warns that shapes become constants, which is intended
             network = openvino.convert_model(tower.network, example_input=example, input=[list(shape)])
         return openvino.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": HINTS[dtype]})
 

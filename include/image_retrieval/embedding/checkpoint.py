@@ -1,4 +1,4 @@
-"""A shard's vectors while it is under way: parts beside its output, from which another process goes on."""
+"""Saves a shard's finished vectors as parts beside its output, from which another process can continue."""
 
 import io
 import time
@@ -13,14 +13,14 @@ from image_retrieval.objects import NotDeleted, ObjectStore
 from image_retrieval.shards import VECTORS_PER_GROUP
 
 log = structlog.get_logger()
-SECONDS = 10.0  # of work that a killed process may lose
+SECONDS = 10.0  # the most work that a killed process may lose
 
 
 class Parts:
-    """Rows of an embeddings file, saved every ten seconds, and as soon as they make a row group of that file.
+    """Rows of an embeddings file, saved every ten seconds, and as soon as they fill a row group of that file.
 
-    `made_of` tells one input and model from another. A part is named by the number of its first row, and written
-    whole. Two processes that work on one shard write parts of the same rows: any chain of parts from row 0 is right.
+    `made_of` identifies the input and model. A part is named by the number of its first row, and appears completely or
+    not at all. Two processes on one shard write parts of the same rows, so any chain of parts from row 0 is valid.
     """
 
     def __init__(self, store: ObjectStore, embeddings: str, made_of: str) -> None:
@@ -30,7 +30,7 @@ class Parts:
         self._saved_at = time.monotonic()
 
     def saved(self) -> Iterator[pa.Table]:
-        """What earlier processes saved, in the order of the shard; rows that are added come after it."""
+        """The rows that earlier processes saved, in the order of the shard; added rows come after them."""
         pages = self._store.pages(self._own, missing_ok=True)
         there = {int(PurePosixPath(entry.key).stem): entry.uri for page in pages for entry in page}
         while self._first in there:
@@ -39,7 +39,7 @@ class Parts:
             yield table
 
     def add(self, table: pa.Table) -> None:
-        """Take further rows; save what there is where it is time."""
+        """Add rows, and save if it is time."""
         self._rows.append(table)
         if time.monotonic() - self._saved_at >= SECONDS or sum(map(len, self._rows)) >= VECTORS_PER_GROUP:
             self.save()
@@ -56,8 +56,8 @@ class Parts:
         self._saved_at = time.monotonic()
 
     def remove(self) -> None:
-        """Delete all parts: the file is written."""
+        """Delete all parts, once the file is written."""
         try:
             self._store.delete_under(self._all)
-        except NotDeleted as error:  # the next run's end deletes what it can
-            log.warning("parts of an embeddings file stay", cause=str(error))
+        except NotDeleted as error:  # the end of the next run tries again
+            log.warning("parts of an embeddings file were not deleted", cause=str(error))

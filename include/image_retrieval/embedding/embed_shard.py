@@ -1,4 +1,4 @@
-"""Embed one shard: read packed pixels, infer, write vectors."""
+"""Embeds one shard: reads packed pixels, runs the model, writes vectors."""
 
 import hashlib
 import time
@@ -33,11 +33,11 @@ def embed_shard(
     *,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Write a vector of length 1 for each picture of a packed shard, in its order, or the reason why it has none.
+    """Write a vector of length 1, or the reason for a rejection, for each picture of a packed shard, in its order.
 
-    Does nothing where that file is there; `load_engine` is called only where there is something to do. Goes on from
-    what a former process saved; saves what is done every few seconds, and when it is ended by an error or a signal.
-    Raises UserError where the packed shard is not there, OutOfMemory where not even one image fits.
+    Does nothing if the file exists; `load_engine` is called only if there is work. Continues from what a former process
+    saved. Saves finished work every few seconds, and when an error or a signal ends it. Raises UserError if the packed
+    shard is missing, OutOfMemory if not even one image fits.
     """
     store = ObjectStore(settings)
     if store.exists(embeddings):
@@ -135,7 +135,7 @@ class RowGroups:
         self._out, self._schema, self._rows, self._count = out, schema, list[pa.Table](), 0
 
     def add(self, table: pa.Table) -> None:
-        """Take further rows; write the row groups that are full."""
+        """Add rows, and write the full row groups."""
         self._rows.append(table.cast(self._schema))
         self._count += len(table)
         while self._count >= VECTORS_PER_GROUP:
@@ -153,7 +153,7 @@ class RowGroups:
 
 
 def _behind(work: Callable[[pa.Table], None], tables: Iterable[pa.Table]) -> Generator[pa.Table]:
-    """The same tables; each is worked on while the next one is made."""
+    """The same tables; `work` runs on each while the next one is made."""
     with ThreadPoolExecutor(1) as pool:
         at_work: Future[None] | None = None
         for table in tables:
@@ -170,23 +170,23 @@ def _since(started: float) -> float:
 
 
 def _names(facts: dict[str, str]) -> dict[str, str]:
-    """What log lines name: the collection, run and shard that a packed shard belongs to."""
+    """The collection, run and shard of a packed shard, for log lines."""
     return {key: facts[key] for key in ("collection", "run", "shard") if key in facts}
 
 
 def _made_of(model: ModelOptions, facts: dict[str, str]) -> str:
-    """A name for vectors of this input by this model: parts of others do not fit."""
+    """An identifier of this input and model, so that parts of others are not used."""
     described = model.model_dump_json(exclude={"name", "batch_size"}) + repr(sorted(facts.items()))
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
 @contextmanager
 def _saved_at_the_end(parts: Parts) -> Iterator[None]:
-    """Save what is done when the block ends early, even by a signal."""
+    """Save finished work if the block ends early, even by a signal."""
     try:
         yield
     except BaseException:
-        with suppress(UserError):  # the store may be what failed
+        with suppress(UserError):  # the store itself may have failed
             parts.save()
         raise
 

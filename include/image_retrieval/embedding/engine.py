@@ -1,4 +1,4 @@
-"""Batches through a network as fast as the device takes them, and around what fails."""
+"""Runs batches through a network as fast as the device allows, and isolates failures."""
 
 import itertools
 from collections import deque
@@ -19,13 +19,13 @@ Vectors = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 Usable = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 Network = Callable[[torch.Tensor], torch.Tensor]
 DETAIL = 300  # characters of an error's first line that are kept
-# of messages of allocators that raise no class of their own
+# in messages of allocators that raise general errors
 NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "bad allocation", "std::bad_alloc")
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A batch's ids, its vectors (images, dimensions), and why an image has none; a reason is None where it has."""
+    """A batch's ids, its vectors (images, dimensions), and for each image the reason for a rejection, or None."""
 
     ids: pa.Array
     vectors: Vectors
@@ -36,8 +36,8 @@ class Embedded:
 class Engine:
     """Runs a model on batches of up to `size` images.
 
-    Where memory is short the batches are halved for good. An image on which the model fails, though it works on
-    another, is rejected alone. `fixed`: the network wants every batch of the same size, so smaller ones are filled up.
+    If memory is short, batches are halved permanently. An image on which the model fails, although it works on another,
+    is rejected alone. `fixed`: the network needs batches of one size, so smaller ones are padded.
     """
 
     def __init__(self, tower: ImageTower, size: int, network: Network | None = None, *, fixed: bool = False) -> None:
@@ -47,9 +47,9 @@ class Engine:
         self._copies = torch.cuda.Stream(tower.device) if self.on_gpu else None  # type: ignore[no-untyped-call]
 
     def embed(self, batches: Iterable[Batch]) -> Iterator[Embedded]:
-        """The vectors of the batches, in order; on a GPU the next batch is under way while one is handed out.
+        """The vectors of the batches, in order; on a GPU the next batch runs while the caller handles one.
 
-        Raises OutOfMemory where not even one image fits.
+        Raises OutOfMemory if not even one image fits.
         """
         under_way: deque[Callable[[], Embedded]] = deque()
         for batch in batches:
@@ -60,9 +60,9 @@ class Engine:
             yield under_way.popleft()()
 
     def _started(self, batch: Batch) -> Callable[[], Embedded]:
-        """Start a batch; the function that is returned waits for it."""
+        """Start a batch. The returned function waits for it."""
         failure: Exception | None = None
-        if len(batch.pixels) <= self.size:  # else it was put together before the batches were halved
+        if len(batch.pixels) <= self.size:  # else it was assembled before the batches were halved
             try:
                 finish = self._run(batch.pixels)
                 return lambda: _judged(batch.ids, finish())
@@ -72,7 +72,7 @@ class Engine:
         return lambda: _judged(batch.ids, *found)
 
     def _run(self, pixels: torch.Tensor) -> Callable[[], Vectors]:
-        """Queue a batch on the device; the function that is returned waits for its vectors."""
+        """Queue a batch on the device. The returned function waits for its vectors."""
         count = len(pixels)
         if self._fixed and count < self.size:
             pixels = torch.cat([pixels, pixels[-1:].expand(self.size - count, *pixels.shape[1:])])
@@ -80,7 +80,7 @@ class Engine:
             if self._copies is None:
                 vectors: Vectors = self.network(pixels.to(self.tower.device)).cpu().numpy()[:count]
                 return lambda: vectors
-            with torch.cuda.stream(self._copies):  # while the batch before is computed
+            with torch.cuda.stream(self._copies):  # while the previous batch is computed
                 there = pixels.to(self.tower.device, non_blocking=True)
             computing = torch.cuda.current_stream(self.tower.device)
             computing.wait_stream(self._copies)
@@ -98,14 +98,14 @@ class Engine:
         return finish
 
     def _in_parts(self, pixels: torch.Tensor) -> tuple[Vectors, list[str | None]]:
-        """Vectors, and errors where there are none, of pixels that are embedded in batches of the present size."""
+        """The vectors, or errors, of pixels, embedded in batches of the present size."""
         parts = [self._mended(part, None) for part in torch.split(pixels, self.size)]
         return np.concatenate([vectors for vectors, _ in parts]), list(
             itertools.chain.from_iterable(errors for _, errors in parts)
         )
 
     def _mended(self, pixels: torch.Tensor, error: Exception | None) -> tuple[Vectors, list[str | None]]:
-        """Vectors and errors of a batch that failed with this error, or has not been tried where there is none."""
+        """The vectors and errors of a batch that failed with `error`, or has not been tried if that is None."""
         if len(pixels) > self.size:
             return self._in_parts(pixels)
         if error is None:
@@ -113,12 +113,12 @@ class Engine:
                 return self._run(pixels)(), [None] * len(pixels)
             except (RuntimeError, MemoryError) as raised:
                 error = raised
-        error = error.with_traceback(None)  # which would keep the batch's memory
+        error = error.with_traceback(None)  # the traceback would keep the batch's memory
         if _is_memory(error):
             tried = self.size if self._fixed else len(pixels)
             if tried == 1:
                 raise OutOfMemory(f"out of memory with a single image ({_first_line(error)})")
-            log.warning("out of memory", batch_size=tried, going_on_with=tried // 2, error=_first_line(error))
+            log.warning("out of memory", batch_size=tried, continuing_with=tried // 2, error=_first_line(error))
             self.size = tried // 2
             if self.on_gpu:
                 torch.cuda.empty_cache()
@@ -126,18 +126,18 @@ class Engine:
         if len(pixels) > 1:  # find the image by bisection
             halves = [self._mended(half, None) for half in pixels.tensor_split(2)]
             return np.concatenate([halves[0][0], halves[1][0]]), [*halves[0][1], *halves[1][1]]
-        self._run(torch.full_like(pixels, 127))()  # raises where it is the model or the machine that fails
+        self._run(torch.full_like(pixels, 127))()  # raises if the model or the machine fails
         return np.full((1, self.tower.dimensions), np.nan, np.float32), [_first_line(error)]
 
 
 def usable(vectors: Vectors) -> Usable:
-    """Which of the vectors (images, dimensions) are finite and of length 1."""
+    """For each of the vectors (images, dimensions), whether it is finite and of length 1."""
     good: Usable = np.isfinite(vectors).all(axis=1) & (np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-3)
     return good
 
 
 def _judged(ids: pa.Array, vectors: Vectors, errors: list[str | None] | None = None) -> Embedded:
-    """What was embedded, with a reason for each vector that must not be stored."""
+    """The embedded batch, with a reason for each vector that must not be stored."""
     details = errors or [None] * len(vectors)
     reasons = [
         str(Reason.MODEL_FAILED) if detail else None if good else str(Reason.NOT_FINITE)

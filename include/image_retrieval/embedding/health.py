@@ -1,4 +1,4 @@
-"""Whether a model works on this machine: what a new image, node or model is tried with before a shard is."""
+"""Checks whether a model works on this machine, before a new image, node or model gets shards."""
 
 import io
 import time
@@ -17,11 +17,10 @@ from image_retrieval.settings import Settings
 
 
 def check_model(model: ModelOptions, size: tuple[int, int] | None, settings: Settings, device: str) -> dict[str, Any]:
-    """Load a model, embed one drawn picture, of the model's own size unless one is given (width, height).
+    """Load a model, and embed one drawn picture of `size` (width, height), by default the model's own.
 
-    Returns model, digest, device, backend, dimensions, size, and seconds of both steps.
-    Loading includes fetching weights that are not here yet. Raises UserError where the model does not load, or where
-    its vector is not finite or not of length 1.
+    Returns model, digest, device, backend, dimensions, size, and seconds of both steps. Loading includes fetching
+    missing weights. Raises UserError if the model cannot be loaded, or its vector is not finite or not of length 1.
     """
     started = time.monotonic()
     engine = load_engine(model, settings, device)
@@ -35,7 +34,7 @@ def check_model(model: ModelOptions, size: tuple[int, int] | None, settings: Set
     embedded = time.monotonic()
     if found.reasons != [None]:
         raise UserError(
-            f"model {model.source!r} as {model.dtype} on {device}: its vector of a drawn picture is not finite or not "
+            f"model {model.source!r} as {model.dtype} on {device}: its vector of a test picture is not finite or not "
             "of length 1: try --dtype=float32, or check the weights"
         )
     return {

@@ -1,4 +1,4 @@
-"""Packed pixels as full batches, read while the model works on those before."""
+"""Reads packed pixels as full batches, while the model works on earlier ones."""
 
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -16,7 +16,7 @@ from image_retrieval.batches import in_order
 from image_retrieval.objects import ObjectStore
 from image_retrieval.shards import facts_of
 
-READERS = 4  # row groups that are fetched and unpacked at once, of 10 MB each at 224×224
+READERS = 4  # row groups fetched and unpacked at once; each has 10 MB at 224×224
 BATCHES_AHEAD = 2
 
 
@@ -31,9 +31,9 @@ class Batch:
 def batches(
     store: ObjectStore, resampled: str, file: pq.ParquetFile, size: int, skip: int, *, pinned: bool
 ) -> Generator[Batch]:
-    """The rows of an open packed shard that have pixels, but for the first `skip` of them, `size` a batch.
+    """The rows of an open packed shard that have pixels, without the first `skip`, in batches of `size`.
 
-    Only the last batch may be smaller. `pinned`: in memory from which a GPU copies by itself.
+    Only the last batch may be smaller. `pinned`: in pinned memory, from which a GPU can copy asynchronously.
     """
     facts = facts_of(file)
     shape = (int(facts["height"]), int(facts["width"]), 3)
@@ -46,12 +46,12 @@ def batches(
 
 
 def _with_pixels(file: pq.ParquetFile, group: int) -> int:
-    """How many rows of a row group have pixels, without reading them."""
+    """The number of rows of a row group that have pixels, without reading them."""
     return int(file.read_row_group(group, columns=["reason"])["reason"].null_count)
 
 
 def _row_groups(store: ObjectStore, uri: str, metadata: pq.FileMetaData, first: int) -> Generator[pa.Table]:
-    """Ids and pixels of each row group, in order; the next ones are under way, each thread on a stream of its own."""
+    """The ids and pixels of each row group, in order; the next ones are read ahead, each thread on its own stream."""
     own = local()
     with ExitStack() as opened:
 
@@ -68,7 +68,7 @@ def _row_groups(store: ObjectStore, uri: str, metadata: pq.FileMetaData, first: 
 def _rebatched(
     tables: Iterator[pa.Table], size: int, skip: int, shape: tuple[int, ...], pinned: bool
 ) -> Iterator[Batch]:
-    """The rows of the tables, but for the first `skip`, as batches of another size."""
+    """The rows of the tables, without the first `skip`, as batches of another size."""
     ids: list[pa.Array] = []
     pixels, filled = _empty(size, shape, pinned), 0
     for table in tables:
@@ -98,7 +98,7 @@ def _pixels(column: pa.FixedSizeBinaryArray, shape: tuple[int, ...]) -> torch.Te
 
 
 def _ahead(source: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches; the next ones are put together while the caller works on this one."""
+    """The same batches; the next ones are assembled while the caller works on this one."""
     with ThreadPoolExecutor(1) as pool:
         coming = deque(pool.submit(next, source, None) for _ in range(BATCHES_AHEAD))
         try:

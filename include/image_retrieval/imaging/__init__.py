@@ -1,1 +1,1 @@
-"""From the bytes of any image to the pixels that a model reads."""
+"""Turns the bytes of any image into the pixels that a model reads."""

@@ -1,4 +1,4 @@
-"""Colours that a file tells by code points (ITU-T H.273, CICP): BT.2020, Display P3, PQ and HLG to 8-bit sRGB."""
+"""Converts colours given by code points (ITU-T H.273, CICP), such as BT.2020, Display P3, PQ and HLG, to 8-bit sRGB."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ PRIMARIES: dict[int, tuple[White, White, White, White]] = {
 }
 GAMMA_22, GAMMA_28, LINEAR, PQ, HLG = 4, 5, 8, 16, 18  # transfer characteristics: H.273, table 3
 WHITE_NITS = 203.0  # diffuse white of HDR: ITU-R BT.2408-7, table 1
-PEAK_NITS = 1000.0  # of the display that HLG and most PQ is graded on; what is brighter is white
-ROWS_AT_ONCE = 2**20  # pixels, of which each takes some 50 bytes on the way
+PEAK_NITS = 1000.0  # of the display on which HLG and most PQ is graded; anything brighter is white
+ROWS_AT_ONCE = 2**20  # pixels, each of which takes some 50 bytes during conversion
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class Cicp:
 
     @property
     def hdr(self) -> bool:
-        """Whether the values are those of a display that shines brighter than white."""
+        """Whether the picture is HDR: brighter than white."""
         return self.transfer in (PQ, HLG)
 
 
 def to_srgb(image: Image.Image, cicp: Cicp) -> Image.Image:
-    """An 8-bit RGB picture in sRGB. What primaries or transfer are unknown of counts as those of sRGB."""
+    """An 8-bit RGB picture in sRGB. Unknown primaries or transfer count as those of sRGB."""
     if cicp.primaries in (1, *_unknown(cicp.primaries)) and _linear(cicp.transfer) is None:
         return image
     width, height = image.size
@@ -74,9 +74,9 @@ def _converted(pixels: "np.ndarray[Any, np.dtype[np.uint8]]", cicp: Cicp) -> "np
 
 
 def _tone_mapped(light: Array) -> Array:
-    """Up to white what was up to the peak, where white is 1: ITU-R BT.2390-11, 5.4.1, on the brightest band.
+    """Compress light up to the peak to light up to white, which is 1: ITU-R BT.2390-11, 5.4.1, on the brightest band.
 
-    What is below about 87 nits stays as it is, mid grey with it; the hue stays, as the bands keep their proportions.
+    Light below about 87 nits stays as it is, including mid grey. The hue stays, since the bands keep their proportions.
     """
     brightest = light.max(axis=-1, keepdims=True)
     peak, white = (float(_pq(np.float64(nits))) for nits in (PEAK_NITS, WHITE_NITS))
@@ -118,9 +118,10 @@ def _encoded(light: Any) -> Any:
 
 
 def _linear(transfer: int) -> Callable[[Any], Any] | None:
-    """Light of values of 0 to 1, where white is 1; None for sRGB's own, and for cameras' curves that displays undo so.
+    """The function from values of 0 to 1 to light, where white is 1; None for sRGB's curve and equivalent camera
+    curves.
 
-    HLG's is that of the scene.
+    For HLG it gives the light of the scene.
     """
     known: dict[int, Callable[[Any], Any]] = {
         GAMMA_22: lambda values: values**2.2,
@@ -134,7 +135,7 @@ def _linear(transfer: int) -> Callable[[Any], Any] | None:
 
 @lru_cache(8)
 def _light(transfer: int) -> Array:
-    """Light of each of the 256 values of a band."""
+    """The light of each of a band's 256 values."""
     light: Array = (_linear(transfer) or _of_srgb)(np.arange(256) / 255).astype(np.float32)
     return light
 

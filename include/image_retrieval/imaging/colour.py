@@ -1,4 +1,4 @@
-"""Any colour model and depth to 8-bit RGB, in sRGB."""
+"""Converts any colour model and depth to 8-bit RGB in sRGB."""
 
 import io
 from functools import lru_cache
@@ -12,21 +12,21 @@ from image_retrieval.imaging.profiles import Profile
 
 Colour = tuple[int, int, int]
 SRGB = ImageCms.createProfile("sRGB")
-ROUNDING = 2  # of 255: a profile that moves no colour further is sRGB's own
+ROUNDING = 2  # of 255: a profile that moves no colour further counts as sRGB
 SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # colour spaces of ICC profiles, and Pillow's modes for them
 
 
 def to_8_bits(image: Image.Image, profile: Profile | None, background: Colour) -> tuple[Image.Image, Profile | None]:
-    """The picture without transparency in 8 bits a band, and the profile that is still to be applied to it.
+    """The picture in 8 bits a band, without transparency, and the profile that is still to be applied to it.
 
-    The mode is RGB; or L or CMYK, where the profile is one of such pictures. What is transparent shows the background.
+    The mode is RGB, or L or CMYK if the profile is for such pictures. Transparent pixels show the background.
     """
     if image.mode == "RGB" and "transparency" not in image.info:
         return image, profile
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         image = _grey_of_8_bits(image)
     if image.mode == "La":
-        image = image.convert("LA")  # the one way that Pillow has
+        image = image.convert("LA")  # Pillow's only way
     if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         return _over(image, profile, background), None
     if image.mode in ("L", "CMYK") and profile is not None and _space(profile) == image.mode:
@@ -35,7 +35,7 @@ def to_8_bits(image: Image.Image, profile: Profile | None, background: Colour) -
 
 
 def to_srgb(image: Image.Image, profile: Profile | None) -> Image.Image:
-    """An 8-bit picture in sRGB; a profile that is broken, or made for other pictures, is ignored."""
+    """An 8-bit picture in sRGB. A profile that is broken, or made for other colour models, is ignored."""
     if isinstance(profile, Cicp):
         return cicp.to_srgb(image.convert("RGB"), profile)
     transform = None if profile is None else _transform(profile, image.mode)
@@ -57,10 +57,10 @@ def _over(image: Image.Image, profile: Profile | None, background: Colour) -> Im
 
 
 def _grey_of_8_bits(image: Image.Image) -> Image.Image:
-    """L of a grey picture of more than 8 bits.
+    """A grey picture of more than 8 bits in mode L.
 
-    Integers are of 16 bits, or reach from 0 to the largest value. Floats are taken as 0 to 1 or as 0 to 255 where they
-    lie in there, else from their smallest to their largest value; what is not a number is black.
+    Integers have 16 bits, or range from 0 to the largest value. Floats count as 0 to 1, or as 0 to 255, if all lie in
+    that range; else they range from the smallest to the largest value. NaN is black.
     """
     transparent = image.info.get("transparency") if image.mode == "I" or image.mode.startswith("I;16") else None
     values = np.asarray(image).astype(np.float32)
@@ -85,18 +85,18 @@ def _range_of_floats(values: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"
 
 @lru_cache(16)
 def _space(profile: Profile) -> str | None:
-    """Pillow's mode of the pictures that a profile is made for; None where it is broken."""
+    """Pillow's mode of the pictures that a profile is made for, or None if it is broken."""
     if isinstance(profile, Cicp):
         return "RGB"
     try:
         return SPACES.get(ImageCms.getOpenProfile(io.BytesIO(profile)).profile.xcolor_space)
-    except Exception:  # as decoders do
+    except Exception:  # decoders may raise anything
         return None
 
 
 @lru_cache(16)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The way to sRGB, perceptual; None where there is none to go."""
+    """The perceptual transform to sRGB, or None if none is needed or possible."""
     if _space(profile) != mode:
         return None
     try:
@@ -108,7 +108,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _moves_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether colours of all kinds stay what they are: greys, and every mixture of six steps of each band."""
+    """Whether a transform keeps all colours of a sample: greys, and every mixture of six steps of each band."""
     steps = range(0, 256, 51)
     mixtures = [(red, green, blue) for red in steps for green in steps for blue in steps]
     colours = np.array([*((value, value, value) for value in range(256)), *mixtures], np.uint8)[None]

@@ -1,4 +1,4 @@
-"""Bytes to the pixels of one picture, or to the reason why not."""
+"""Decodes bytes into the pixels of one picture, or rejects them with the reason."""
 
 import logging
 import os
@@ -20,35 +20,35 @@ from image_retrieval.imaging.profiles import Profile, profile_of
 from image_retrieval.settings import Settings
 
 pyvips.cache_set_max(0)  # no picture is decoded twice
-logging.getLogger("pyvips").setLevel(logging.ERROR)  # what it finds in a file is said in the rejection
+logging.getLogger("pyvips").setLevel(logging.ERROR)  # the rejection reports what it finds in a file
 os.environ["LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER"] = str(effort.MOST_PASSES)  # of each strip of a TIFF
 TURNED_BY_DECODER = ("TIFF", "HEIF", jxl.FORMAT)
-COMPOSED = ("GIF", "PNG", "WEBP", "AVIF")  # a frame of which is drawn over those before it
-SCALES = (8, 4, 2)  # at which libjpeg's scaled decoding is exactly the mean of so many pixels squared
+COMPOSED = ("GIF", "PNG", "WEBP", "AVIF")  # their frames are drawn over earlier ones
+SCALES = (8, 4, 2)  # at these, libjpeg's scaled decoding is exactly the mean of 8×8, 4×4 or 2×2 pixels
 AllowedScale = Callable[[int, int], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an image may hold at most; its bytes and seconds are counted outside the decoder."""
+    """The limits on an image inside the decoder; bytes and seconds are limited outside."""
 
     pixels: int
     frames: int
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
-        """Those that the settings name."""
+        """The limits of the settings."""
         return cls(settings.max_image_pixels, settings.max_image_frames)
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded image, as its file stores it, of 8 bits a band and without transparency.
+    """A decoded image as its file stores it, in 8 bits a band and without transparency.
 
-    `image` may be a scaled decoding: the original covers `covered` of it, its width and height in pixels of `image`,
+    `image` may be a scaled decoding; the original then covers `covered` (width and height in pixels of `image`) of it,
     from the upper left corner. `width` and `height` are those of the upright original, `mode` is its colour model.
-    `orientation` is EXIF's, still to be applied, and so is the `profile`; the mode of `image` is RGB, or L or CMYK
-    where the profile is one of such pictures.
+    EXIF's `orientation` and the `profile` are still to be applied. The mode of `image` is RGB, or L or CMYK if the
+    profile is for such pictures.
     """
 
     image: Image.Image
@@ -68,9 +68,9 @@ def decode(
     limits: Limits,
     allowed_scale: AllowedScale = lambda width, height: 1,
 ) -> Picture:
-    """Decode the frame that the options ask for. Raises ImageRejected.
+    """Decode the frame that the options select. Raises ImageRejected.
 
-    `allowed_scale` tells how many times smaller than its upright width and height (pixels) a picture may be decoded.
+    `allowed_scale` returns how many times smaller a picture of an upright width and height (pixels) may be decoded.
     """
     try:
         with warnings.catch_warnings():
@@ -89,7 +89,7 @@ def _decode_preview(
 ) -> Picture:
     shown = raw.preview(data, camera) if options.raw == "preview" else None
     if shown is None:
-        cause = "resample.raw is refuse" if options.raw == "refuse" else "no preview within has nearly its size"
+        cause = "resample.raw is refuse" if options.raw == "refuse" else "no embedded preview has nearly its size"
         raise ImageRejected(Reason.RAW, f"camera raw ({camera.name}): {cause}")
     picture = _decode_file(shown, options, limits, allowed_scale, camera.orientation)
     return replace(picture, format=RAW, captured_at=picture.captured_at or captured_at(exif_of_tiff(data)))
@@ -98,7 +98,7 @@ def _decode_preview(
 def _decode_file(
     data: bytes, options: ResampleOptions, limits: Limits, allowed_scale: AllowedScale, turn: int = 1
 ) -> Picture:
-    """`turn` is the orientation of a picture whose EXIF says none."""
+    """`turn` is the orientation of a picture whose EXIF has none."""
     effort.require_bounded(data, limits.pixels, limits.frames)
     plain = png.stripped(data) if data.startswith(png.SIGNATURE) else None
     data = data if plain is None else plain.data
@@ -131,7 +131,7 @@ def _decode_opened(
     mode = image.mode
     exif = read_exif(image, data)
     turn = 1 if image.format in TURNED_BY_DECODER else orientation(exif, otherwise=turn)
-    taken = captured_at(exif)  # a loaded TIFF has forgotten it
+    taken = captured_at(exif)  # read before loading, since a loaded TIFF loses it
     width, height = image.size[::-1] if turn in SIDEWAYS else image.size
     covered = _draft(image, allowed_scale(width, height)) if image.format in ("JPEG", "MPO") else None
     pixels = _read_png(image, data) if image.format == "PNG" else None
@@ -142,7 +142,7 @@ def _decode_opened(
         _check_size(image, limits)
         pixels = psd.flat(image, data) if image.format == "PSD" else image
     if image.format == jxl.FORMAT:
-        taken = captured_at(exif_of_tiff(image.info.get("exif", b"")))  # it knows nothing of it before
+        taken = captured_at(exif_of_tiff(image.info.get("exif", b"")))  # only available after loading
     pixels, profile = to_8_bits(pixels, profile_of(image, data, plain), options.background)
     return Picture(
         image=pixels,
@@ -179,14 +179,14 @@ def _choose_frame(image: Image.Image, data: bytes, options: ResampleOptions, lim
 
 
 def _draft(image: Image.Image, allowed: float) -> tuple[float, float] | None:
-    """Have libjpeg decode at a fraction of the size; what the original then covers, where there is such a fraction."""
+    """Let libjpeg decode at a fraction of the size, if possible. Returns the part that the original then covers."""
     scale = next((scale for scale in SCALES if scale <= allowed), None)
     drafted = scale and image.draft("RGB", (image.width // scale, image.height // scale))
     return drafted[1][2:] if drafted else None
 
 
 def _read_png(image: Image.Image, data: bytes) -> Image.Image | None:
-    """Plain 8-bit PNG by libvips, which takes half as long; None for any other and for what it refuses."""
+    """A plain 8-bit PNG decoded by libvips, in half the time; None for other PNGs, and if libvips refuses it."""
     tile = image.tile[0] if isinstance(image, ImageFile.ImageFile) and image.tile else None
     plain = tile is not None and tile.args == image.mode and image.mode in ("L", "LA", "RGB", "RGBA")
     if not plain or getattr(image, "n_frames", 1) > 1 or {"transparency", "interlace"} & set(image.info):

@@ -1,4 +1,4 @@
-"""Decoding in processes of its own: a crash or a hang costs the one image that caused it."""
+"""Decodes in separate processes: a crash or a hang costs only the image that caused it."""
 
 import json
 import queue
@@ -23,19 +23,19 @@ WORKER = (sys.executable, "-m", "image_retrieval.imaging.worker")
 PACKAGES = str(Path(__file__).parents[2])
 
 
-# what ends a decoding early: given how to end it, a block that tells whether that happened
+# ends a decoding early: from a function that ends it, a context whose event says whether that happened
 Ending = Callable[[Callable[[], object]], AbstractContextManager[threading.Event]]
 
 
 class GivenUp(Exception):
-    """Whoever asked for a picture does not want it any more; its process was ended."""
+    """The picture is no longer wanted; its process was ended."""
 
 
 class Decoders:
     """A fixed number of decoding processes, shared by any number of threads.
 
-    A process works on one image at a time. One that dies or takes too long is replaced, and its image rejected. `count`
-    is how many there are, else as many as the settings say; with `idle` they get what others leave of the processor.
+    A process works on one image at a time. If it dies or takes too long, it is replaced and its image rejected. `count`
+    is the number of processes, by default that of the settings; with `idle` they run at the lowest priority.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Decoders:
             _close(process)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = {"PYTHONPATH": PACKAGES, "VIPS_CONCURRENCY": "1"}  # nothing else, above all no secret
+        environment = {"PYTHONPATH": PACKAGES, "VIPS_CONCURRENCY": "1"}  # nothing else, and no secret
         with self._changing:
             if self._ended:
                 raise RuntimeError("the decoding processes have ended")
@@ -91,13 +91,13 @@ class Decoders:
         return process
 
     def _make_ready(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait until a process that was started says that it is ready; one that cannot start is no image's fault."""
+        """Wait until a started process reports that it is ready. If it cannot start, no image is at fault."""
         if process in self._starting:
             self._starting.discard(process)
             _await_ready(process)
 
     def _replaced(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
-        """A process that starts in place of a dead one; else the same."""
+        """A new process instead of a dead one; else the same."""
         if process.poll() is None:
             return process
         started = self._start()
@@ -113,20 +113,20 @@ class Decoders:
             self._make_ready(process)
             yield process
         finally:
-            with suppress(OSError, RuntimeError):  # a dead one stays then: who borrows it next tells
+            with suppress(OSError, RuntimeError):  # a dead one stays then, and the next borrower reports it
                 process = self._replaced(process)
             self._idle.put(process)
 
     def resample(
         self, data: bytes, options: ResampleOptions | None = None, endings: Sequence[Ending] = ()
     ) -> tuple[Resampled, bytes]:
-        """An image at the target size, and its resampled file (empty where none is kept).
+        """An image at the target size, and its resampled file (empty if none is kept).
 
-        `options` stand for those of all images. Raises ImageRejected, and GivenUp where one of `endings` ended it.
+        `options` replace the default options. Raises ImageRejected, and GivenUp if one of `endings` ended it.
         """
         try:
             return self._resample(data, options or self._options, endings)
-        except _ProcessDied:  # perhaps killed for another's memory: the same image gets a second process
+        except _ProcessDied:  # perhaps killed because of another's memory: try the image in a second process
             try:
                 return self._resample(data, options or self._options, endings)
             except _ProcessDied as error:

@@ -1,7 +1,7 @@
-"""How much work a file asks of its decoder, told by one pass over its structure before anything is decoded.
+"""Measures the work that a file demands of its decoder, in one pass over its structure, before anything is decoded.
 
-A few bytes can ask a decoder to go over all pixels, or over a list, once more. What is counted here is bounded, and so
-is the counting: it takes a time that grows with the file's size alone.
+A few bytes can make a decoder go over all pixels, or over a list, once more. The counts here are limited, and counting
+takes a time that only grows with the file's size.
 """
 
 import re
@@ -12,9 +12,9 @@ from itertools import islice
 
 from image_retrieval.errors import ImageRejected, Reason
 
-QUICK_BYTES, QUICK_PIXELS = 4 * 2**20, 4_000_000  # of a picture that takes a decoder some 0.1 seconds at most
+QUICK_BYTES, QUICK_PIXELS = 4 * 2**20, 4_000_000  # of a picture that a decoder needs at most about 0.1 seconds for
 QUICK_JPEG = 16_000_000  # scans × pixels of a JPEG, which is decoded at a fraction of its size
-MOST_SCANS = 100  # of a JPEG; encoders write 1, or about 10 where it is progressive
+MOST_SCANS = 100  # of a JPEG; encoders write 1, or about 10 if it is progressive
 MOST_PASSES = 15  # over as many pixels as a picture may have: scans × pixels, frames × pixels
 MOST_SEGMENTS = 10_000  # of a JPEG: tables, metadata
 MOST_JUNK = 2**20  # bytes between the segments of a JPEG
@@ -27,7 +27,7 @@ TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}  # and BigTI
 MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # FF00 is a byte of data, and D0 to D7 only cut it into parts
 SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
-SIZES = {  # where width and height are, by what a file begins with
+SIZES = {  # the positions of width and height, by the file's first bytes
     PNG: (">II", 16),
     GIF[0]: ("<HH", 6),
     GIF[1]: ("<HH", 6),
@@ -37,10 +37,9 @@ STRIPS = (273, 279, 324, 325)  # tags that have a value for each strip or tile
 
 
 def require_bounded(data: bytes, pixels: int, frames: int) -> None:
-    """Raise ImageRejected (too_large) for a file that asks for more than any picture needs.
+    """Raise ImageRejected (too_large) for a file that demands more work than any picture needs.
 
-    `pixels` and `frames` are what a picture may have at most. Files of other formats, and broken ones, are the
-    decoder's to judge.
+    `pixels` and `frames` are the limits of a picture. Files of other formats, and broken ones, are left to the decoder.
     """
     if data.startswith(JPEG):
         require_few_scans(data, pixels)
@@ -53,9 +52,9 @@ def require_bounded(data: bytes, pixels: int, frames: int) -> None:
 
 
 def require_few_passes(count: int, what: str, picture: int, pixels: int) -> None:
-    """Raise ImageRejected where so many scans or frames of a picture of so many pixels are to be decoded.
+    """Raise ImageRejected if decoding `count` scans or frames of `picture` pixels is too much work.
 
-    `pixels` is what a picture may have at most.
+    `pixels` is the limit of a picture.
     """
     if count > 1 and count * picture > MOST_PASSES * pixels:
         detail = f"{count} {what} of {picture} pixels are over the limit of {MOST_PASSES * pixels} pixels in all"
@@ -63,7 +62,7 @@ def require_few_passes(count: int, what: str, picture: int, pixels: int) -> None
 
 
 def require_few_scans(data: bytes, pixels: int) -> None:
-    """Raise ImageRejected where a JPEG has so many scans, or so much between them, that nobody meant a picture."""
+    """Raise ImageRejected if a JPEG has more scans, or more bytes between segments, than any real picture."""
     scans, size = 0, 0
     for segments, (kind, frame) in enumerate(_segments(data)):
         if segments > MOST_SEGMENTS:
@@ -76,13 +75,13 @@ def require_few_scans(data: bytes, pixels: int) -> None:
 
 
 def is_quick(data: bytes) -> bool:
-    """Whether a picture is surely decoded in a moment, by what its header tells; False where nothing is told."""
+    """Whether a picture's header shows that it is decoded quickly; False if the header does not say."""
     if len(data) > QUICK_BYTES:
         return False
     if data.startswith(JPEG):
         try:
             require_few_scans(data, sys.maxsize)
-        except ImageRejected:  # which the decoder tells as fast
+        except ImageRejected:  # the decoder rejects it just as quickly
             return True
         scans, pixels = _scans_and_pixels(data)
         return scans * pixels <= QUICK_JPEG
@@ -90,7 +89,7 @@ def is_quick(data: bytes) -> bool:
 
 
 def _declared_pixels(data: bytes) -> int:
-    """Width × height of formats that have them at their beginning; 0 of others."""
+    """Width × height for formats that begin with them; 0 for others."""
     layout, at = next((place for start, place in SIZES.items() if data.startswith(start)), ("", 0))
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _pixels_of_webp(data)
@@ -101,7 +100,7 @@ def _declared_pixels(data: bytes) -> int:
 
 
 def _pixels_of_webp(data: bytes) -> int:
-    """Of its canvas, or its one picture."""
+    """The pixels of its canvas, or of its only picture."""
     kind, body = data[12:16], data[20:30]
     if len(body) < 10:
         return 0
@@ -122,7 +121,7 @@ def _scans_and_pixels(data: bytes) -> tuple[int, int]:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """The markers of a JPEG, up to its end; with that of a frame its pixels, with others 0."""
+    """The markers of a JPEG; a frame's marker comes with its number of pixels, others with 0."""
     at, junk, of_data = 2, 0, False
     while (found := MARKER.search(data, at)) is not None:
         junk += 0 if of_data else found.start() - at
@@ -143,7 +142,7 @@ def _pixels_of_frame(data: bytes, at: int) -> int:
 
 
 def _chunks(data: bytes) -> Iterator[int]:
-    """Where the chunks of a PNG begin."""
+    """The positions of a PNG's chunks."""
     at, end = len(PNG), len(data)
     while at + 12 <= end:
         yield at
@@ -151,7 +150,7 @@ def _chunks(data: bytes) -> Iterator[int]:
 
 
 def _blocks(data: bytes) -> Iterator[int]:
-    """Where the blocks of a GIF's extensions and pictures begin, each of 255 bytes at most."""
+    """The positions of the blocks, of at most 255 bytes, of a GIF's extensions and pictures."""
     end = len(data)
     at = 13 + _palette(data[10]) if end > 13 else end
     while at < end and data[at] != 0x3B:
@@ -159,7 +158,7 @@ def _blocks(data: bytes) -> Iterator[int]:
             at += 2
         elif data[at] == 0x2C and at + 10 <= end:
             at += 11 + _palette(data[at + 9])
-        else:  # decoders look on, byte by byte
+        else:  # decoders continue byte by byte
             yield at
             at += 1
             continue
@@ -175,7 +174,7 @@ def _palette(flags: int) -> int:
 
 
 def _require_few_directories(data: bytes, frames: int) -> None:
-    """Raise ImageRejected where the chain of a TIFF's directories has more of anything than pictures have."""
+    """Raise ImageRejected if a TIFF's directories have more frames, entries or strips than any real picture."""
     number = entries = 0
     for number, (count, strips) in enumerate(_directories(data), 1):
         entries += count
@@ -188,7 +187,7 @@ def _require_few_directories(data: bytes, frames: int) -> None:
 
 
 def _directories(data: bytes) -> Iterator[tuple[int, int]]:
-    """How many entries each directory of the chain has, each once, and the most strips that one of them names."""
+    """The number of entries of each directory of the chain, each once, and the largest number of strips of one."""
     order, big = TIFF[data[:4]], data[2:4] in (b"+\0", b"\0+")
     word, counter, size = ("Q", "Q", 20) if big else ("I", "H", 12)
     first, of_count = 8 if big else 4, struct.calcsize("=" + counter)
@@ -208,7 +207,7 @@ def _directories(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _number(data: bytes, layout: str, at: int) -> int:
-    """The number there; 0 behind the end."""
+    """The number at a position; 0 behind the end."""
     try:
         found: int = struct.unpack_from(layout, data, at)[0]
     except struct.error:

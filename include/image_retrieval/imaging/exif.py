@@ -1,4 +1,4 @@
-"""What EXIF says of a picture: which way is up, and when it was taken."""
+"""Reads EXIF: a picture's orientation and its time of capture."""
 
 from datetime import datetime
 
@@ -13,45 +13,45 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-SEARCHED = 2**20  # bytes of a TIFF that its EXIF is looked for in
+SEARCHED = 2**20  # bytes of a TIFF that are searched for EXIF
 SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 
 
 def read_exif(image: Image.Image, data: bytes) -> Image.Exif:
-    """The EXIF of an opened image; an empty one where there is none or it is broken, which costs no picture."""
+    """The EXIF of an opened image; empty if it is missing or broken, which does not reject the picture."""
     if image.format == "PNG" and not {"exif", "Raw profile type exif", "xmp"} & set(image.info) and b"eXIf" not in data:
-        return Image.Exif()  # Pillow would decode the whole picture, to look for a chunk behind it
+        return Image.Exif()  # Pillow would decode the whole picture to look for a chunk behind it
     try:
         return image.getexif()
-    except Exception:  # as decoders do
+    except Exception:  # decoders may raise anything
         return Image.Exif()
 
 
 def exif_of_tiff(data: bytes) -> Image.Exif:
-    """The EXIF of a file that is a TIFF, or looks like one; an empty one where it is broken."""
+    """The EXIF of a file that is a TIFF, or looks like one; empty if it is broken."""
     exif = Image.Exif()
     try:
         exif.load(b"Exif\0\0" + data[:SEARCHED])
-    except Exception:  # as decoders do
+    except Exception:  # decoders may raise anything
         return Image.Exif()
     return exif
 
 
 def orientation(exif: Image.Exif, otherwise: int = 1) -> int:
-    """EXIF's orientation, 1 to 8; where it says none another, 1 being upright."""
+    """EXIF's orientation, 1 (upright) to 8; `otherwise` if it has none."""
     found = exif.get(ExifTags.Base.Orientation, otherwise)
     return found if found in TURNS else 1
 
 
 def captured_at(exif: Image.Exif) -> datetime | None:
-    """EXIF's DateTimeOriginal as the camera wrote it, in whatever zone it was set to; None where none is readable."""
+    """EXIF's DateTimeOriginal as the camera wrote it, without a time zone; None if it is missing or unreadable."""
     try:
         text = exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal]
         return datetime.strptime(text.strip(" \0"), "%Y:%m:%d %H:%M:%S")
-    except Exception:  # a broken directory raises whatever it likes
+    except Exception:  # a broken directory may raise anything
         return None
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """The picture turned and mirrored as EXIF's orientation asks."""
+    """The picture turned and mirrored according to EXIF's orientation."""
     return image.transpose(TURNS[orientation]) if orientation in TURNS else image

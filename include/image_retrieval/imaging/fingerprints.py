@@ -1,4 +1,4 @@
-"""What tells images apart: by their bytes, and by what they show."""
+"""Fingerprints of images: of their bytes, and of what they show."""
 
 import hashlib
 
@@ -16,11 +16,11 @@ def sha256(data: bytes) -> str:
 
 
 def perceptual_hash(image: Image.Image) -> int:
-    """64 bits that differ in few places where two pictures look alike, as a signed integer (PostgreSQL's bigint).
+    """A 64-bit hash that differs in few bits if two pictures look alike, as a signed integer (PostgreSQL's bigint).
 
     `image` is the whole picture, stretched to HASHED_SIDE². The DCT hash of C. Zauner, Implementation and Benchmarking
-    of Perceptual Image Hash Functions (2010): of the grey picture the 8×8 lowest frequencies of its DCT; a bit is set
-    where a coefficient is above their median. The first coefficient is the highest bit.
+    of Perceptual Image Hash Functions (2010): it takes the 8×8 lowest frequencies of the grey picture's DCT, and sets a
+    bit for each coefficient above their median. The first coefficient is the highest bit.
     """
     low = _COSINES @ np.asarray(image.convert("L"), np.float64) @ _COSINES.T
     bits = np.packbits(low > np.median(low)).tobytes()

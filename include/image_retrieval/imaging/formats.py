@@ -1,4 +1,4 @@
-"""Which files are pictures: told by their content, never by their name."""
+"""Recognises pictures by their content, never by their name."""
 
 import io
 
@@ -10,26 +10,26 @@ from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging import jxl
 from image_retrieval.imaging.signatures import told
 
-# Pillow's names, in the order in which they are tried; its JPEG is MPO, too. None of them starts another program
+# Pillow's names, in the order in which they are tried; its JPEG includes MPO. None of them starts another program
 ACCEPTED = tuple(name for name in FORMATS if name != "MPO")
-BRANDS = {  # of ISO media files that hold pictures, and who reads them
+BRANDS = {  # of ISO media files that hold pictures, and their decoders
     "AVIF": {b"avif", b"avis"},
     "HEIF": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"},
 }
 ANY_CODEC = {b"mif1", b"msf1", b"mif2", b"mif3"}
-ENDED_EARLY = ("truncated", "end of file", "unexpected end", "requires a buffer of")  # in what decoders say
+ENDED_EARLY = ("truncated", "end of file", "unexpected end", "requires a buffer of")  # in decoders' messages
 
 Image.init()
 pi_heif.register_heif_opener(thumbnails=False)
-pi_heif.options.DECODE_THREADS = 1  # a process a core already
+pi_heif.options.DECODE_THREADS = 1  # there is already one process per core
 jxl.register()
 
 
 def open_image(data: bytes, *, max_pixels: int) -> Image.Image:
-    """The image with its header read and no pixel decoded yet. Raises ImageRejected.
+    """The opened image: its header is read, but no pixel is decoded. Raises ImageRejected.
 
-    `max_pixels` also bounds what a decoder unfolds while it opens. A file that has the signature of a format is that
-    format's, and what its decoder says of it is told.
+    `max_pixels` also limits what a decoder unpacks while opening. If a file has the signature of a format, the
+    rejection has that decoder's message.
     """
     if not data:
         raise ImageRejected(Reason.EMPTY_FILE)
@@ -48,7 +48,7 @@ def open_image(data: bytes, *, max_pixels: int) -> Image.Image:
 
 
 def signed(data: bytes) -> list[str]:
-    """Formats whose signature a file has."""
+    """The formats whose signature a file has."""
     prefix = data[:16]
     if prefix[4:8] == b"ftyp":
         end = min(int.from_bytes(prefix[:4], "big"), 256)
@@ -58,7 +58,7 @@ def signed(data: bytes) -> list[str]:
 
 
 def rejection(error: Exception) -> ImageRejected:
-    """What a decoder raised, as the rejection of the image; decoders raise whatever they like on broken files."""
+    """The rejection for a decoder's error; decoders may raise anything on broken files."""
     if isinstance(error, ImageRejected):
         return error
     if isinstance(error, Image.DecompressionBombError):

@@ -1,4 +1,4 @@
-"""JPEG as it is found: without its last marker, with a gain map behind it."""
+"""Handles unusual JPEGs: without an end marker, or with a gain map."""
 
 import hashlib
 import io
@@ -8,7 +8,7 @@ from PIL import Image
 
 START = b"\xff\xd8\xff"
 END = b"\xff\xd9"
-FILLERS = (b"", b"\x55\xa6" * 32, b"\xaa\x39" * 32)  # which are skipped where the pixels are complete
+FILLERS = (b"", b"\x55\xa6" * 32, b"\xaa\x39" * 32)  # decoders skip these if the pixels are complete
 # names of the metadata of pictures that carry a gain map: ISO 21496-1, Ultra HDR of Android, Apple's
 GAIN_MAPS = (
     b"urn:iso:std:iso:ts:21496:-1",
@@ -18,15 +18,15 @@ GAIN_MAPS = (
 
 
 def has_gain_map(data: bytes) -> bool:
-    """Whether the further pictures of a file only say how bright an HDR display may show the first one."""
+    """Whether the further pictures of a file are gain maps, which only set the brightness on an HDR display."""
     return any(name in data for name in GAIN_MAPS)
 
 
 def with_its_end(data: bytes) -> bytes | None:
-    """A JPEG that lacks nothing but its last marker, with that; None where pixels are missing, too.
+    """A JPEG that lacks only its end marker, with that marker added; None if pixels are missing, too.
 
-    Decoders make up what is missing. So the picture must not depend on what follows the data, and libvips, which stops
-    where libjpeg made up all of a row's pixels, must find nothing.
+    Decoders invent missing pixels. So the decoded picture must not depend on the bytes that follow the data, and
+    libvips, which stops at a row that libjpeg invented, must not complain.
     """
     bare = data.rstrip(b"\xff")
     try:

@@ -1,4 +1,4 @@
-"""JPEG XL for Pillow, by libjxl (`pylibjxl`)."""
+"""JPEG XL for Pillow, decoded by libjxl (`pylibjxl`)."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 class JxlImageFile(ImageFile.ImageFile):
-    """A JPEG XL picture: its size at once, its pixels when it is loaded. Of an animation the last frame."""
+    """A JPEG XL picture: opening reads its size, loading its pixels. An animation gives its last frame."""
 
     format = FORMAT
     format_description = "JPEG XL"
@@ -31,7 +31,7 @@ class JxlImageFile(ImageFile.ImageFile):
             raise ImageRejected(Reason.UNDECODABLE, "a JPEG XL picture in CMYK, which its decoder would treat as RGB")
 
     def load(self) -> Any:
-        """Decode the picture, and read its EXIF and what tells of its colours."""
+        """Decode the picture, and read its EXIF and colour information."""
         if self._data is not None:
             pixels, metadata = pylibjxl.decode(self._data, metadata=True)
             self._data = None
@@ -39,7 +39,7 @@ class JxlImageFile(ImageFile.ImageFile):
             self.info["exif"] = metadata.get("exif", b"")
             self.info["cicp"] = header and header.cicp
             if "icc" in metadata and header is not None:
-                # libjxl cannot lead its own colours into a profile, and gives linear light of sRGB's primaries
+                # libjxl cannot convert its own colours to a profile, so it returns linear light of sRGB's primaries
                 self.info.update({"cicp": LINEAR_SRGB} if header.own_colours else {"icc_profile": metadata["icc"]})
             image = Image.fromarray(pixels, self.mode)
             if header is not None and header.premultiplied and self.mode == "RGBA":
@@ -49,7 +49,7 @@ class JxlImageFile(ImageFile.ImageFile):
 
 
 def register() -> None:
-    """Make it a format of Pillow's."""
+    """Register the format with Pillow."""
     Image.register_open(FORMAT, JxlImageFile, _accept)
 
 

@@ -1,4 +1,4 @@
-"""The header of a JPEG XL picture, as far as it tells of colours (ISO/IEC 18181-1:2022, annexes A, D, E)."""
+"""Reads the colour information in the header of a JPEG XL picture (ISO/IEC 18181-1:2022, annexes A, D, E)."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from image_retrieval.imaging.cicp import Cicp
 STREAM = b"\xff\x0a"
 CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
 MOST_BOXES = 64  # before the picture
-HEADER = 4096  # bytes of the picture that are looked at
+HEADER = 4096  # bytes of the picture that are read
 MOST_CHANNELS = 16
 ALPHA, SPOT, BLACK, FILTER = 0, 2, 4, 5  # types of extra channels
-CUSTOM = 2  # white point and primaries that are given by their coordinates
+CUSTOM = 2  # white point and primaries given by coordinates
 Choice = tuple[int, int]  # a value, and how many bits follow that are added to it
 ENUM: tuple[Choice, ...] = ((0, 0), (1, 0), (2, 4), (18, 6))
 SIZE: tuple[Choice, ...] = ((1, 9), (1, 13), (1, 18), (1, 30))
@@ -21,7 +21,7 @@ COORDINATE: tuple[Choice, ...] = ((0, 19), (524288, 19), (1048576, 20), (2097152
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Whether pixels are stored in libjxl's own colours, their code points, and how extra channels are meant."""
+    """Whether pixels are in libjxl's own colours, their code points, and the meaning of extra channels."""
 
     own_colours: bool
     cicp: Cicp | None
@@ -30,7 +30,7 @@ class Header:
 
 
 class _Bits:
-    """Bits from the lowest of each byte on. Raises ValueError behind the last one."""
+    """Reads bits, the lowest of each byte first. Raises ValueError behind the last one."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data, "little")
@@ -50,7 +50,7 @@ class _Bits:
 
 
 def read_header(data: bytes) -> Header | None:
-    """The header of a picture, in a file of boxes or not; None where it is broken or hidden behind too much."""
+    """The header of a picture, with or without boxes; None if it is broken, or behind too many boxes."""
     try:
         bits = _Bits(_stream(data))
         if bits.read(16) != int.from_bytes(STREAM, "little"):
@@ -69,7 +69,7 @@ def _stream(data: bytes) -> bytes:
         if length == 1:
             length, start = int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
         if kind in (b"jxlc", b"jxlp"):
-            start += 4 * (kind == b"jxlp")  # its number
+            start += 4 * (kind == b"jxlp")  # skips its number
             return data[start : start + HEADER]
         if length < 8:
             break
@@ -96,7 +96,7 @@ def _header(bits: _Bits) -> Header:
 def _skip_size(bits: _Bits) -> None:
     small = bits.read(1)
     for is_width in (False, True):
-        if not is_width or not bits.read(3):  # else the width is told by a ratio
+        if not is_width or not bits.read(3):  # else the width follows from a ratio
             bits.read(5) if small else bits.choose(SIZE)
 
 
@@ -140,7 +140,7 @@ def _channel(bits: _Bits) -> tuple[int, bool]:
 
 
 def _code_points(bits: _Bits) -> Cicp | None:
-    """Those of the colours; None of sRGB's, and of what an ICC profile or coordinates tell."""
+    """The code points of the colours; None for sRGB, and for colours given by an ICC profile or coordinates."""
     if bits.read(1):
         return None
     has_profile, space = bits.read(1), bits.choose(ENUM)
@@ -162,7 +162,7 @@ def _code_points(bits: _Bits) -> Cicp | None:
 
 
 def _nearest_transfer(gamma: float) -> int:
-    """Code of the nearest plain curve, of an exponent from light to values."""
+    """The code of the nearest plain curve for an exponent from light to values."""
     return min(((1 / 2.2, 4), (1 / 2.8, 5), (1.0, 8)), key=lambda known: abs(known[0] - gamma))[1]
 
 

@@ -1,4 +1,4 @@
-"""PNG without what pixels do not need: its texts, however large, and chunks whose checksums are wrong."""
+"""Removes from a PNG what its pixels do not need: texts of any size, and chunks with wrong checksums."""
 
 import zlib
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging.cicp import Cicp
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PIXELS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")  # the ancillary chunks that change what is seen
+PIXELS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")  # the ancillary chunks that affect pixels
 FACTS = (b"iCCP", b"cICP", b"eXIf")
-TEXTS = (b"Raw profile type exif", b"XML:com.adobe.xmp")  # those that may tell which way is up
-MOST_PROFILE = 16 * 2**20  # bytes of a profile, unfolded
-MOST_TEXT = 2**19  # bytes of a text, unfolded: half of what Pillow takes
+TEXTS = (b"Raw profile type exif", b"XML:com.adobe.xmp")  # texts that may contain the orientation
+MOST_PROFILE = 16 * 2**20  # bytes of an unpacked profile
+MOST_TEXT = 2**19  # bytes of an unpacked text: half of Pillow's limit
 
 
 @dataclass(frozen=True, slots=True)
 class Stripped:
-    """A PNG without its metadata, and what that says of its colours."""
+    """A PNG without its metadata, and the metadata's colour information."""
 
     data: bytes
     profile: bytes | None
@@ -24,9 +24,9 @@ class Stripped:
 
 
 def stripped(data: bytes) -> Stripped:
-    """Critical chunks stay, broken or not, and of the others those that pixels need and those that are whole and used.
+    """Keep critical chunks, broken or not, and of the others those that pixels need or that are valid and used.
 
-    Whatever follows the last chunk that can be told from the next stays as it is, for the decoder to judge.
+    Bytes behind the last recognisable chunk stay, for the decoder to judge.
     """
     view = memoryview(data)
     kept: list[tuple[int, int]] = [(0, len(SIGNATURE))]
@@ -53,7 +53,7 @@ def stripped(data: bytes) -> Stripped:
 
 
 def check_pixels(data: bytes) -> None:
-    """Raise ImageRejected for a wrong checksum of the chunks that pixels are made of, which Pillow does not look at."""
+    """Raise ImageRejected for a wrong checksum in a pixel chunk, which Pillow does not check."""
     view = memoryview(data)
     at = len(SIGNATURE)
     while at + 12 <= len(data):
@@ -65,7 +65,7 @@ def check_pixels(data: bytes) -> None:
 
 
 def _stays(kind: bytes, body: memoryview, checksum: memoryview, facts: dict[bytes, memoryview]) -> bool:
-    """Whether a decoder is to see a chunk; facts that are whole are noted by their names, each once."""
+    """Whether to keep a chunk for the decoder; records valid `facts` by name, each once."""
     if not kind[0] & 0x20 or kind in PIXELS:
         return True
     name = kind
@@ -82,11 +82,11 @@ def _stays(kind: bytes, body: memoryview, checksum: memoryview, facts: dict[byte
 
 
 def _readable(kind: bytes, body: memoryview) -> bool:
-    """Whether Pillow reads a text chunk, which follows its keyword, without complaint."""
+    """Whether Pillow reads a text chunk, given after its keyword, without an error."""
     if kind == b"tEXt":
         return len(body) <= MOST_TEXT
     if kind == b"iTXt":
-        return len(body) <= MOST_TEXT and bytes(body[:1]) == b"\0"  # not folded
+        return len(body) <= MOST_TEXT and bytes(body[:1]) == b"\0"  # not compressed
     unfolding = zlib.decompressobj()
     try:
         unfolding.decompress(body[1:], MOST_TEXT)
@@ -96,7 +96,7 @@ def _readable(kind: bytes, body: memoryview) -> bool:
 
 
 def _add(kept: list[tuple[int, int]], start: int, stop: int) -> None:
-    """Add a part of the file to those that stay, as one with the last where it follows at once."""
+    """Add a part of the file to the kept parts; merge it with the last one if it follows directly."""
     if kept[-1][1] == start:
         kept[-1] = (kept[-1][0], stop)
     else:
@@ -104,7 +104,7 @@ def _add(kept: list[tuple[int, int]], start: int, stop: int) -> None:
 
 
 def _unfolded(chunk: memoryview) -> bytes | None:
-    """The profile that a chunk holds; None where it is broken, or larger than any profile in use."""
+    """The profile in a chunk, or None if it is broken, or larger than any profile in use."""
     start = bytes(chunk[:81]).find(b"\0")
     if start < 0 or bytes(chunk[start + 1 : start + 2]) != b"\0":
         return None

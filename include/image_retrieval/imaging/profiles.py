@@ -1,4 +1,4 @@
-"""What a file says of its colours: an ICC profile, or code points."""
+"""Finds a file's colour information: an ICC profile, or code points."""
 
 import io
 
@@ -12,7 +12,7 @@ Profile = bytes | Cicp
 
 
 def profile_of(image: Image.Image, data: bytes, png: Stripped | None) -> Profile | None:
-    """The profile of a loaded picture; code points go before ICC in PNG, after it in HEIF and AVIF, as they define."""
+    """The profile of a loaded picture. Code points override ICC in PNG, and ICC overrides them in HEIF and AVIF."""
     if png is not None:
         return png.cicp or _by_its_content(png.profile)
     icc: bytes | None = image.info.get("icc_profile")
@@ -27,7 +27,7 @@ def profile_of(image: Image.Image, data: bytes, png: Stripped | None) -> Profile
 
 
 def _by_its_content(profile: bytes | None) -> Profile | None:
-    """The ICC profile; of HDR its code points (ICC.1:2022, 9.2.17), as its curves lead to the display's peak."""
+    """The ICC profile; for HDR its code points (ICC.1:2022, 9.2.17), since its curves reach the display's peak."""
     if profile is None:
         return None
     for at in range(132, 132 + 12 * min(int.from_bytes(profile[128:132], "big"), 256), 12):
@@ -46,8 +46,8 @@ def _of_nclx(nclx: object) -> Cicp | None:
 
 
 def _info_of_avif(data: bytes) -> dict[str, object]:
-    """What libheif reads of the file's header, as Pillow keeps its code points to itself."""
+    """The header that libheif reads, since Pillow does not expose the code points."""
     try:
         return dict(pi_heif.open_heif(io.BytesIO(data)).info)
-    except Exception:  # as decoders do
+    except Exception:  # decoders may raise anything
         return {}

@@ -1,4 +1,4 @@
-"""Camera raw: told by its content, and the preview that its camera put beside what the sensor saw."""
+"""Recognises camera raw by its content, and finds the preview that the camera embedded."""
 
 import io
 import re
@@ -11,7 +11,7 @@ from PIL import Image
 from image_retrieval.imaging.exif import TURNS
 from image_retrieval.imaging.tiff import Directory, directories
 
-# by their first bytes; those that are TIFF by what their directories hold
+# by their first bytes; those that are TIFF by their directories
 SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(start, re.DOTALL), name)
     for start, name in (
@@ -33,10 +33,10 @@ OF_A_SENSOR = (32803, 34892)  # photometric interpretations: colour filter array
 OF_CAMERAS = (32767, 32769, 32770, 34713, 65000, 65535)  # compressions: Sony, Epson, Samsung, Nikon, Kodak, Pentax
 WIDTH, HEIGHT, EXIF_WIDTH, EXIF_HEIGHT = 256, 257, 0xA002, 0xA003
 RW2_EDGES = (4, 5, 6, 7)  # of Panasonic's sensor: top, left, bottom, right
-NEARLY = 0.9  # of the width and of the height that the raw picture has
-MOST_PREVIEWS = 64  # starts of JPEG files that are looked at
-HEADER = 2**20  # bytes of a JPEG that its size is looked for in
-START = re.compile(rb"\xff\xd8\xff[\xdb\xe0-\xef\xfe]")  # of a JPEG; what sensors saw begins otherwise
+NEARLY = 0.9  # of the raw picture's width and height
+MOST_PREVIEWS = 64  # starts of JPEG files that are examined
+HEADER = 2**20  # bytes of a JPEG that are searched for its size
+START = re.compile(rb"\xff\xd8\xff[\xdb\xe0-\xef\xfe]")  # of a JPEG; sensor data begins differently
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A JPEG file within a raw one: where it begins, and its width and height in pixels."""
+    """A JPEG file inside a raw one: its position, and its width and height in pixels."""
 
     start: int
     width: int
@@ -60,7 +60,7 @@ class Preview:
 
 
 def recognized(data: bytes) -> Raw | None:
-    """What kind of raw file this is; None where it is none."""
+    """The kind of raw file, or None if it is not one."""
     found = list(directories(data))
     name = next((name for start, name in SIGNATURES if start.match(data)), None) or _of_tiff(found)
     if name is None:
@@ -76,10 +76,10 @@ def recognized(data: bytes) -> Raw | None:
 
 
 def preview(data: bytes, raw: Raw) -> bytes | None:
-    """The largest JPEG file within, where it has nearly the size of the raw picture; else None."""
+    """The largest embedded JPEG file, if it has nearly the size of the raw picture; else None."""
     found = max(_previews(data), key=lambda one: one.width * one.height, default=None)
     if found is None or not raw.width or not raw.height:
-        return None  # of unknown size it may be a thumbnail
+        return None  # without the raw picture's size, it may be a thumbnail
     sides = zip(sorted((found.width, found.height)), sorted((raw.width, raw.height)), strict=True)
     return data[found.start :] if all(had >= NEARLY * whole for had, whole in sides) else None
 
@@ -101,7 +101,7 @@ def _is_of_a_sensor(directory: Directory) -> bool:
 
 
 def _sizes(directory: Directory) -> Iterator[tuple[int, int]]:
-    """Width and height of the raw picture, as far as a directory tells them: never those of a thumbnail's own."""
+    """The widths and heights that a directory gives for the raw picture, never those of a thumbnail."""
     if _is_of_a_sensor(directory):
         yield directory.number(WIDTH), directory.number(HEIGHT)
     yield directory.number(EXIF_WIDTH), directory.number(EXIF_HEIGHT)
@@ -111,7 +111,7 @@ def _sizes(directory: Directory) -> Iterator[tuple[int, int]]:
 
 
 def _size_of_raf(data: bytes) -> tuple[int, int]:
-    """Width and height of the cropped sensor, or of the whole one, from the directory of a RAF."""
+    """The width and height of the cropped sensor, or of the whole one, from the directory of a RAF."""
     at = int.from_bytes(data[92:96], "big")
     count, sizes = int.from_bytes(data[at : at + 4], "big"), {}
     at += 4
@@ -132,7 +132,7 @@ def _size_of_cr3(data: bytes) -> tuple[int, int]:
 
 
 def _previews(data: bytes) -> Iterator[Preview]:
-    """The JPEG files within, nested ones too; each is taken to reach to the end, as decoders stop where it ends."""
+    """The embedded JPEG files, including nested ones. Each is assumed to reach to the end: decoders stop at its own."""
     for start in islice(START.finditer(data), MOST_PREVIEWS):
         size = _size_of_jpeg(data[start.start() : start.start() + HEADER])
         if size is not None:
@@ -140,9 +140,9 @@ def _previews(data: bytes) -> Iterator[Preview]:
 
 
 def _size_of_jpeg(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a JPEG by its header; None of what only begins like one."""
+    """The width and height of a JPEG from its header; None if it only begins like one."""
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
             return image.size if image.mode in ("L", "RGB", "CMYK") else None
-    except Exception:  # as decoders do
+    except Exception:  # decoders may raise anything
         return None

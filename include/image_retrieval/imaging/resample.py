@@ -1,4 +1,4 @@
-"""A picture of any size to the one that a model reads."""
+"""Resamples a picture of any size to the size that a model reads."""
 
 import io
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ METHODS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-# how many times the target is left for the filter by what comes before it; measured in docs/images.md
+# how many times the target size the earlier steps leave for the filter; measured in docs/images.md
 DECODING_GAP = 2.0
 REDUCING_GAP = 3.0
 Size = tuple[float, float]
@@ -33,7 +33,7 @@ T = TypeVar("T", int, float)
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """One image at the target size, with what is known of its original.
+    """One image at the target size, with facts about its original.
 
     `pixels` holds height × width × 3 bytes, RGB, row by row; `sha256` is of the original's bytes, `phash` its
     perceptual hash as a signed 64-bit integer; `width` and `height` are those of the upright original, `mode` is its
@@ -52,19 +52,19 @@ class Resampled:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Which part of an upright picture is resized to what size, both width and height in pixels."""
+    """The part of an upright picture that is resized, and its new size; both as width and height in pixels."""
 
     part: Size
     size: tuple[int, int]
 
 
 def place(width: float, height: float, options: ResampleOptions) -> Placement:
-    """Where a picture of this size goes: all of it stretched or padded to the target, or its centre that fills it."""
+    """The placement of a picture of this size: all of it stretched or padded to the target, or its centre cropped."""
     target_width, target_height = options.target_size
     scale_x, scale_y = target_width / width, target_height / height
     if options.fit == "crop":
         scale = max(scale_x, scale_y)
-        # rounding may leave a part that is a hair larger than the picture, which resizing refuses
+        # rounding may make the part slightly larger than the picture, which resizing refuses
         return Placement((min(width, target_width / scale), min(height, target_height / scale)), options.target_size)
     if options.fit == "pad":
         scale = min(scale_x, scale_y)
@@ -101,12 +101,12 @@ def read(data: bytes, options: ResampleOptions, limits: Limits) -> Picture:
 
 
 def _wants_every_pixel(options: ResampleOptions) -> bool:
-    # nearest picks single pixels of the original, and the sharp edges of box fall between those of a reduced one
+    # nearest picks single pixels of the original, and box has sharp edges, so a reduced picture would not do
     return options.exact or options.method in ("nearest", "box")
 
 
 def _factors(width: float, height: float, options: ResampleOptions, gap: float) -> Size:
-    """How many times smaller in each direction an upright picture may be if `gap` times its final size is to remain."""
+    """How many times smaller, in each direction, an upright picture may be to leave `gap` times its final size."""
     placement = place(width, height, options)
     across, down = (
         part / (gap * max(size, HASHED_SIDE)) for part, size in zip(placement.part, placement.size, strict=True)
@@ -116,13 +116,13 @@ def _factors(width: float, height: float, options: ResampleOptions, gap: float) 
 
 def fit(picture: Picture, options: ResampleOptions) -> Image.Image:
     """A decoded picture at the target size, upright, in sRGB: stretched, cropped around its centre, or padded."""
-    if options.exact:  # turning before or after differs by a rounding error
+    if options.exact:  # turning before or after resizing differs by a rounding error
         image = upright(picture.image, picture.orientation)
         picture = replace(picture, image=image, covered=image.size, orientation=1)
     placement = place(picture.width, picture.height, options)
     part = _turned(picture, placement.part)
     stored = _turned(picture, (picture.width, picture.height))
-    # not over what there is: rounding may leave a hair, which resizing refuses
+    # limited to the picture: rounding may exceed it slightly, which resizing refuses
     (left, right), (upper, lower) = (
         (covered / whole * (whole - length) / 2, min(covered, covered / whole * (whole + length) / 2))
         for covered, whole, length in zip(picture.covered, stored, part, strict=True)
@@ -138,7 +138,7 @@ def fit(picture: Picture, options: ResampleOptions) -> Image.Image:
 
 
 def _turned(picture: Picture, size: tuple[T, T]) -> tuple[T, T]:
-    """Width and height of the upright picture as its file stores them, and the other way round."""
+    """Exchange the width and height of a picture that its orientation turns sideways."""
     return size[::-1] if picture.orientation in SIDEWAYS else size
 
 
@@ -154,9 +154,9 @@ def _hashed(picture: Picture) -> Image.Image:
 
 
 def hash_of_resampled(file: bytes, width: int, height: int, choice: ResampleChoice) -> int | None:
-    """Perceptual hash of an image of that size, in pixels, from its resampled file.
+    """The perceptual hash of an image of that size, in pixels, from its resampled file.
 
-    None where that was cropped: it shows a part only.
+    None if the file was cropped, since it shows only a part.
     """
     with Image.open(io.BytesIO(file)) as opened:
         image = opened.convert("RGB")
@@ -182,7 +182,7 @@ def encode(pixels: bytes, options: ResampleOptions) -> bytes:
 
 
 def _encode_png(pixels: bytes, options: ResampleOptions) -> bytes:
-    """By libvips, in less than half of Pillow's time."""
+    """Encode with libvips, in less than half of Pillow's time."""
     across, down = (dots / 25.4 for dots in options.target_dpi)  # libvips counts by millimetre
     image = pyvips.Image.new_from_memory(pixels, *options.target_size, 3, "uchar")
     file: bytes = image.copy(interpretation="srgb", xres=across, yres=down).pngsave_buffer(compression=1, filter="sub")

@@ -1,11 +1,11 @@
-"""What a file seems to be that no decoder takes: told by its first bytes, for whoever reads the list of rejections."""
+"""Names a file that no decoder accepts by its first bytes, for the list of rejections."""
 
 import re
 
 OTHER_PROGRAM = "only another program could draw it"
 NOT_PIXELS = "it holds no pixels"
 NO_DECODER = "no decoder is installed"
-SEARCHED = 8192  # bytes at the start that a JPEG picture behind something else is looked for in
+SEARCHED = 8192  # first bytes that are searched for a JPEG picture behind other data
 SIGNATURES: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
     (re.compile(start, re.DOTALL | re.IGNORECASE), name, cause)
     for start, name, cause in (
@@ -62,7 +62,7 @@ SIGNATURES: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
 
 
 def told(data: bytes) -> str:
-    """A name and why it is no picture here; the first eight bytes where they are those of nothing known."""
+    """A name and the reason why it is not supported; for an unknown file, its first eight bytes."""
     for start, name, cause in SIGNATURES:
         if start.match(data):
             return f"{name}: {cause}"
@@ -70,5 +70,5 @@ def told(data: bytes) -> str:
         return f"ISO media file of brand {data[8:12]!r}: {NO_DECODER}"
     picture = data.find(b"\xff\xd8\xff", 0, SEARCHED)
     if picture > 0:
-        return f"JPEG that begins at byte {picture}, behind something that starts with {data[: min(8, picture)]!r}"
+        return f"JPEG that begins at byte {picture}, behind data that starts with {data[: min(8, picture)]!r}"
     return f"starts with {data[:8]!r}"

@@ -1,4 +1,4 @@
-"""Resizing with SIMD instructions: Pillow's filters, six times faster, at most 2 of 255 apart from them."""
+"""Resizes with SIMD instructions: Pillow's filters, six times as fast, with results at most 2 of 255 apart."""
 
 import math
 
@@ -6,7 +6,7 @@ from cykooz_resizer import CropBox, FilterType, ResizeAlg, ResizeOptions, Resize
 from PIL import Image
 
 FILTERS = {
-    "bilinear": (FilterType.bilinear, 1),  # and how far each reaches, in pixels of the smaller picture
+    "bilinear": (FilterType.bilinear, 1),  # and the reach of each, in pixels of the smaller picture
     "bicubic": (FilterType.catmull_rom, 2),  # as Pillow's, a = -0.5
     "lanczos": (FilterType.lanczos3, 3),
 }
@@ -16,15 +16,15 @@ _resizer = Resizer()
 
 
 def can_resize(image: Image.Image, method: str) -> bool:
-    """Whether `resize` knows the picture's mode and the filter."""
+    """Whether `resize` supports the picture's mode and the filter."""
     return method in FILTERS and image.mode in MODES
 
 
 def resize(image: Image.Image, size: tuple[int, int], method: str, box: Box) -> Image.Image:
     """A box (left, upper, right, lower, in pixels) of an 8-bit picture at another size.
 
-    One direction after the other, in Pillow's order (ImagingResampleInner): where edges are hard the filters overshoot,
-    and what is then clipped to 0 … 255 between the two passes differs by up to 58 of 255 in the other order.
+    The two directions follow Pillow's order (ImagingResampleInner): at hard edges the filters overshoot and are clipped
+    to 0 … 255 between the passes, so the other order differs by up to 58 of 255.
     """
     left, upper, right, lower = box
     filter, reach = FILTERS[method]
@@ -38,15 +38,15 @@ def resize(image: Image.Image, size: tuple[int, int], method: str, box: Box) -> 
 
 
 def _reached(start: float, end: float, size: int, length: int, reach: int) -> tuple[int, int]:
-    """First and last row or column, of so many, that the filter reads for a part that becomes so many pixels."""
+    """The first and last of `size` rows or columns that the filter reads for a part that becomes `length` pixels."""
     margin = math.ceil(reach * max(1.0, (end - start) / size)) + 1
     return max(0, math.floor(start) - margin), min(length, math.ceil(end) + margin)
 
 
 def mean(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
-    """A box of an 8-bit picture at a smaller size, by the box filter.
+    """A box of an 8-bit picture at a smaller size, reduced by the box filter.
 
-    Where an edge of the filter meets the middle of a pixel, that pixel may count in another place than in Pillow.
+    If an edge of the filter meets the middle of a pixel, that pixel may count for another result than in Pillow.
     """
     return _convolved(image, size, FilterType.box, box)
 

@@ -1,4 +1,4 @@
-"""The directories of a TIFF, as far as they tell what it holds: bounded, whatever the bytes say."""
+"""Reads the directories of a TIFF to find out what it holds, within limits for any bytes."""
 
 import struct
 from collections.abc import Iterator
@@ -8,26 +8,26 @@ MOST_DIRECTORIES = 32
 MOST_ENTRIES = 512  # of a directory
 MOST_VALUES = 32  # of an entry
 SUB_DIRECTORIES, EXIF = 330, 34665
-MARKS = (b"II*\0", b"MM\0*", b"IIRO", b"IIRS", b"MMOR", b"IIU\0")  # TIFF, and what Olympus and Panasonic made of it
-SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4}  # bytes of a value of each type that is read
+MARKS = (b"II*\0", b"MM\0*", b"IIRO", b"IIRS", b"MMOR", b"IIU\0")  # TIFF, and the variants of Olympus and Panasonic
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4}  # bytes of a value, for each supported type
 CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I"}
 TEXTS = (2, 7)
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Integers of a directory by their tags, and texts by theirs."""
+    """The integers and texts of a directory by their tags."""
 
     numbers: dict[int, tuple[int, ...]] = field(default_factory=dict)
     texts: dict[int, bytes] = field(default_factory=dict)
 
     def number(self, *tags: int) -> int:
-        """The first value of the first of these tags that is there; 0 where none is."""
+        """The first value of the first of these tags that is present, else 0."""
         return next((self.numbers[tag][0] for tag in tags if self.numbers.get(tag)), 0)
 
 
 def directories(data: bytes) -> Iterator[Directory]:
-    """The directories of the chain, and those that they point to, each once; none of what is no TIFF."""
+    """The directories of the chain, and those that they point to, each once; none if the file is not a TIFF."""
     if data[:4] not in MARKS:
         return
     order = "<" if data[:2] == b"II" else ">"
@@ -44,7 +44,7 @@ def directories(data: bytes) -> Iterator[Directory]:
 
 
 def _directory(data: bytes, at: int, order: str) -> tuple[Directory, int]:
-    """The directory there, and where the next one of its chain is."""
+    """The directory at a position, and the position of the next one of its chain."""
     found = Directory()
     count = struct.unpack_from(order + "H", data, at)[0]
     for place in range(at + 2, at + 2 + 12 * min(count, MOST_ENTRIES), 12):

@@ -1,9 +1,9 @@
 """A process that decodes: `python -m image_retrieval.imaging.worker MAX_PIXELS MAX_FRAMES MEMORY_MB [idle]`.
 
-It says that it is ready, then reads images from standard input and answers on standard output; messages.py frames
-both. An image is two messages: how it is to be resampled, in JSON; its bytes. It is answered by three: what is known of
-it, in JSON; its pixels; its resampled file. It is given bytes only, no secret and no address, and ends with its input.
-With `idle` it gets what other processes leave of the processor.
+It reports that it is ready, then reads images from standard input and answers on standard output. A message is its
+length (8 bytes, big-endian) and its bytes. An image is two messages: its resample options in JSON, and its bytes. The
+answer is three messages: facts in JSON, pixels, and the resampled file. The process gets only bytes, no secret and no
+address, and ends when its input ends. With `idle` it runs at the lowest priority.
 """
 
 import json
@@ -16,7 +16,21 @@ from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import ImageRejected
 from image_retrieval.imaging.decode import Limits
 from image_retrieval.imaging.resample import Resampled, encode, resample
-from image_retrieval.messages import read_message, write_message
+
+
+def write_message(stream: IO[bytes], data: bytes) -> None:
+    """Write one message."""
+    stream.write(len(data).to_bytes(8, "big"))
+    stream.write(data)
+
+
+def read_message(stream: IO[bytes]) -> bytes:
+    """Read one message. Raises EOFError if the other side is gone."""
+    head = stream.read(8)
+    data = stream.read(int.from_bytes(head, "big")) if len(head) == 8 else b""
+    if len(head) < 8 or len(data) < int.from_bytes(head, "big"):
+        raise EOFError
+    return data
 
 
 def answer(data: bytes, options: ResampleOptions, limits: Limits) -> tuple[bytes, bytes, bytes]:
@@ -30,7 +44,7 @@ def answer(data: bytes, options: ResampleOptions, limits: Limits) -> tuple[bytes
 
 
 def facts_of(found: Resampled) -> dict[str, str | int | None]:
-    """All that is known of an image but its pixels, as JSON takes it."""
+    """The facts about an image, without its pixels, as JSON values."""
     facts = {field.name: getattr(found, field.name) for field in fields(found) if field.name != "pixels"}
     return {**facts, "captured_at": found.captured_at and found.captured_at.isoformat()}
 
@@ -42,7 +56,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb * 2**20, memory_mb * 2**20))
     if sys.argv[4:] == ["idle"]:
         os.nice(19)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is expected here, and its core may be large
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # crashes are expected here, and a core dump may be large
     given, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # what a decoder prints must not reach the answers
     write_message(answers, b"ready")

@@ -88,7 +88,7 @@ def test_short_memory_halves_the_batches_for_good():
     with capture_logs() as logs:
         engine, _, reasons, _ = run(network, count=20, size=8)
     assert engine.size == 2
-    assert [line["going_on_with"] for line in logs] == [4, 2]
+    assert [line["continuing_with"] for line in logs] == [4, 2]
     assert network.sizes[:2] == [8, 4]
     assert set(network.sizes[2:]) == {2}
     assert reasons == [None] * 20

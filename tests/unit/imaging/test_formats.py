@@ -43,7 +43,7 @@ from unit.imaging.pictures import LIMITS, encoded, photo, written
         (b"v/1\x01" + bytes(40), "OpenEXR: no decoder"),
         (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n", "Radiance HDR: no decoder"),
         (b"\0\0\0\x14ftypabcd\0\0\0\0abcd" + bytes(20), "ISO media file of brand b'abcd': no decoder"),
-        (b"\n" + written("JPEG"), "JPEG that begins at byte 1, behind something that starts with b'\\n'"),
+        (b"\n" + written("JPEG"), "JPEG that begins at byte 1, behind data that starts with b'\\n'"),
         (b"not a picture, just text", "starts with b'not a pi'"),
     ],
 )
