@@ -1,21 +1,4 @@
-"""### images.{name}
-
-Keeps the view `images.{name}` in step with `{source}` ({glob}), embedded by model `{model}`.
-
-1. **list_images** compares the bucket with the table and cuts what is new or changed into shards.
-2. Each **shard** is processed on its own: *resample* (CPU), *embed* (pod or local process), *upsert* (one transaction).
-3. **index** updates the view and its HNSW index; **recall** measures what searches find through it, and raises
-   `ef_search` if that is too little (`retrieval.recall`); **report** closes `retrieval.run` and records what was done
-   in the asset `images.{name}`.
-
-Images that cannot be used are in `images.rejected('{name}')`, with the reason; no image fails a shard, no shard
-another one. Any task may be cleared and run again at any time. *Trigger* offers a full re-scan, another try of
-rejected images, another shard size, and a dry run.
-
-```sql
-SELECT image_id, similarity FROM images.similar_to('{name}', '<image_id>', k => 10);
-```
-"""
+"""One DAG per entry of include/collections.yaml: keeps the view `images.<collection>` up to date with the bucket."""
 
 from airflow.sdk import DAG, Param, task_group
 
@@ -31,7 +14,7 @@ PARAMS = {
         False,
         type="boolean",
         title="Try rejected images again",
-        description="Also those that are final; their attempts are reset.",
+        description="Including final ones; their attempts are reset.",
     ),
     "shard_size": Param(
         None,
@@ -39,14 +22,14 @@ PARAMS = {
         minimum=1,
         maximum=1_000_000,
         title="Shard size",
-        description="Images per shard; empty: as the collection says.",
+        description="Images per shard; empty: the collection's own value.",
     ),
     "dry_run": Param(False, type="boolean", title="Dry run", description="Only report what would be done."),
 }
 
 
 def image_embedding(collection):
-    """List what is new, let each shard flow through its three stages on its own, index, measure recall, report."""
+    """List new images, pass each shard through its three stages independently, index, measure recall, report."""
     with DAG(
         dag_id=collection.dag_id,
         schedule=collection.schedule,

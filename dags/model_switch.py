@@ -1,20 +1,4 @@
-"""### model_switch
-
-Shows a collection under another model, while people search.
-
-1. **plan** opens the switch and cuts the images that have no vector under the other model into shards. Runs of
-   `image_embedding_<collection>` feed both models from now on.
-2. Each **shard** is *resampled* from the picture that is kept of each image, *embedded* and *upserted* beside the
-   vectors that are shown.
-3. **check** indexes them, and measures both models side by side (`retrieval.switch.checks`).
-4. **approve** waits for a person where `require_approval` is set. *Reject* gives the switch up.
-5. **plan_late** and **late_shard** take what came meanwhile in other ways than by a run.
-6. **switch** lets `images.<collection>` show the other model's vectors, in one transaction.
-
-Any task may be cleared, and the DAG triggered again with the same model: what is done is not done again. The former
-vectors are kept for `IMAGE_RETRIEVAL_KEEP_VECTORS_DAYS`; until then `image-retrieval models rollback COLLECTION` goes
-back.
-"""
+"""Moves a collection to another model while people search."""
 
 from airflow.sdk import DAG, task_group
 
@@ -43,7 +27,7 @@ with DAG(
 
     @task_group
     def shard(shard, part, arguments):
-        """One shard, beside the others."""
+        """Process one shard, independently of the others."""
         (resample(COLLECTION, shard, part) >> embed(COLLECTION, shard, arguments) >> upsert(COLLECTION, shard, part))
 
     shards = shard.expand_kwargs(plan(COLLECTION))

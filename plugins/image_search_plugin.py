@@ -8,7 +8,7 @@ from orchestration.search import search_app
 
 
 class ImageSearchPlugin(AirflowPlugin):
-    """What Airflow's API server mounts and shows."""
+    """The service and the page for Airflow's API server."""
 
     name = "image_search"
     fastapi_apps: ClassVar[list[Any]] = [

@@ -1,4 +1,4 @@
-"""image-retrieval: the stages, the searches and the embedded services from a terminal."""
+"""Run the stages, searches and embedded services of image-retrieval from a terminal."""
 
 import argparse
 import io
@@ -29,9 +29,9 @@ from image_retrieval.settings import Settings, load_settings
 from image_retrieval.values import MOST_RESULTS, printable
 
 Command = Callable[[argparse.Namespace, Settings], int | None]
-MODELS = "Switch a collection to another model, and back."
-COLLECTIONS = "List the collections, show one, drop one."
-MOST = 1_000_000_000  # where nothing else bounds a number
+MODELS = "List the models in use, switch a collection to another one, and roll back."
+COLLECTIONS = "List, show and drop collections."
+MOST = 1_000_000_000  # limit of numbers that have no other limit
 IMAGE_HELP = "a picture: a file, an http(s):// or s3:// URL, - for stdin"
 MODEL_HELP = "a folder, a hub id, or s3://bucket/prefix/"
 
@@ -42,9 +42,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0, 1 for a run that failed, 2 for what the user can mend.
+    """Run one command. Returns the exit status: 0, 1 for a failed run, 2 for a mistake that the user can correct.
 
-    What starts pods tells more apart: see exit_codes.py.
+    The commands of pods have further statuses: see exit_codes.py.
     """
     in_pods = False
     spare_loopback(os.environ)
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    """The command and what it is given. All that follows `psql` is psql's own, `--` and `-h` as well."""
+    """The parsed command line. Everything after `psql` goes to psql, including `--` and `-h`."""
     if arguments[:1] == ["psql"] and arguments[1:] != ["--help"]:
         options = _parser().parse_args(["psql"])
         options.arguments = arguments[1:]
@@ -74,7 +74,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 
 def _status(error: Exception) -> int:
-    """What a pod's program says of an error by its exit status."""
+    """The exit status of an error in a pod's command."""
     if isinstance(error, OutOfMemory):
         return OUT_OF_MEMORY
     return OUTAGE if isinstance(error, Unavailable) else MISTAKE
@@ -88,6 +88,26 @@ def _parser() -> argparse.ArgumentParser:
         add_commands(commands)
     return parser
 
+    def add(
+        name: str,
+        command: Command,
+        *,
+        collection: bool = False,
+        run: bool = False,
+        json_too: bool = False,
+        to: Any = commands,
+    ) -> Any:
+        sub = to.add_parser(name, help=command.__doc__, description=command.__doc__)
+        sub.register("type", None, _text)  # the type of arguments without another one
+        sub.set_defaults(command=command, in_pods=name in ("embed", "healthcheck"))
+        if collection:
+            sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
+        if run:
+            sub.add_argument("--run", type=_run, required=True, metavar="ID", help="the run that `list` planned")
+            sub.add_argument("--shard", type=_number(0, MOST), metavar="N", help="one shard; default: all")
+        if json_too:
+            sub.add_argument("--json", action="store_true", help="print JSON")
+        return sub
 
 def _add(
     name: str,
@@ -116,7 +136,7 @@ def _services(commands: Any) -> None:
     add = partial(_add, to=commands)
     house = add("services", services.control)
     house.add_argument("action", choices=("up", "down", "status"))
-    house.add_argument("--airflow", action="store_true", help="Airflow and its UI, too")
+    house.add_argument("--airflow", action="store_true", help="also start Airflow and its UI")
     add("migrate", services.migrate)
     add("take-over", services.take_over)
 
@@ -127,21 +147,21 @@ def _collections(commands: Any) -> None:
     add("list", collections.list_all, json_too=True, to=of_collections)
     add("show", collections.show, collection=True, json_too=True, to=of_collections)
     drop = add("drop", collections.drop, collection=True, to=of_collections)
-    drop.add_argument("--yes", action="store_true", help="do not ask")
+    drop.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     drop.add_argument("--dry-run", action="store_true", help="only show what would be removed")
     drop.add_argument(
         "--with-originals", action="store_true", help="also remove the originals of a collection made through the API"
     )
-    drop.add_argument("--force", action="store_true", help="even if a run seems to be under way, because it was killed")
+    drop.add_argument("--force", action="store_true", help="even if a run seems to be under way, as a killed one does")
 
 
 def _stages(commands: Any) -> None:
     add = partial(_add, to=commands)
     for name, command in (("list", stages.plan), ("run", stages.run)):
         stage = add(name, command, collection=True)
-        stage.add_argument("--run", type=run_id, metavar="ID", help="name of the run; by default a new one")
+        stage.add_argument("--run", type=_run, metavar="ID", help="ID of the run; default: a new one")
         stage.add_argument("--full", action="store_true", help="embed every image again")
-        stage.add_argument("--requeue", action="store_true", help="try rejected images again, also final ones")
+        stage.add_argument("--requeue", action="store_true", help="try rejected images again, including final ones")
         stage.add_argument("--shard-size", type=number(1, 1_000_000), metavar="N", help="images per shard")
         if name == "list":
             stage.add_argument("--dry-run", action="store_true", help="only show what would be done")
@@ -152,9 +172,9 @@ def _stages(commands: Any) -> None:
     embed = add("embed", embedding.embed)
     embed.add_argument("resampled", metavar="RESAMPLED", help="URI or path of a packed shard")
     embed.add_argument("embeddings", metavar="EMBEDDINGS", help="URI or path to write the vectors to (Parquet)")
-    embed.add_argument("more", nargs="*", metavar="…", help="the two files of each further shard; one model does all")
+    embed.add_argument("more", nargs="*", metavar="…", help="the two files of each further shard, for the same model")
     embed.add_argument("--model", required=True, metavar="SOURCE", help=MODEL_HELP)
-    embed.add_argument("--batch-size", type=number(1, 4096), metavar="N")
+    embed.add_argument("--batch-size", type=_number(1, 4096), metavar="N", help="images per batch (64)")
     _model_options(embed)
     healthcheck = add("healthcheck", embedding.healthcheck)
     which = healthcheck.add_mutually_exclusive_group(required=True)
@@ -169,7 +189,7 @@ def _models(commands: Any) -> None:
     add("list", models.list_models, json_too=True, to=of_models)
     switch = add("switch", models.switch, collection=True, to=of_models)
     switch.add_argument("model", metavar="MODEL", help="name of the other model")
-    switch.add_argument("--source", help=f"{MODEL_HELP}; not needed for a model that has made vectors before")
+    switch.add_argument("--source", help=f"{MODEL_HELP}; not needed for a model that has made vectors")
     _model_options(switch)
     add("rollback", models.rollback, collection=True, to=of_models)
 
@@ -188,47 +208,50 @@ def _searches(commands: Any) -> None:
     search.add_argument(
         "--min-similarity", type=finite_number, metavar="X", help="only results that are at least so similar"
     )
+    search.add_argument("-k", type=_number(1, MOST_RESULTS), default=10, metavar="N", help="number of results (10)")
+    search.add_argument("--filter", type=_filter, metavar="JSON", help='filter, such as \'{"width": {"gte": 500}}\'')
+    search.add_argument("--min-similarity", type=_finite, metavar="X", help="only results of at least this similarity")
     search.add_argument("--grouped", action="store_true", help="only the best image of each group_id")
 
     embed_text = add("embed-text", searching.embed_text, collection=True)
     embed_text.add_argument("text", type=words, metavar="TEXT")
     match = add("match", searching.match, json_too=True)
     match.add_argument("a", type=image, metavar="A", help=IMAGE_HELP)
-    match.add_argument("b", type=image, metavar="B", help="the other one")
-    match.add_argument("--collection", metavar="COLLECTION", help="whose model compares; by default the first one's")
+    match.add_argument("b", type=_image, metavar="B", help="the other picture")
+    match.add_argument("--collection", metavar="COLLECTION", help="collection whose model compares; default: the first")
 
 
 def _contents(commands: Any) -> None:
     add = partial(_add, to=commands)
     rejected = add("rejected", searching.rejected, collection=True, json_too=True)
     rejected.add_argument(
-        "--reason", choices=[str(reason) for reason in Reason], metavar="REASON", help="only those with this reason"
+        "--reason", choices=[str(reason) for reason in Reason], metavar="REASON", help="only images with this reason"
     )
     rejected.add_argument("--uri", metavar="URI", help="only this object")
     rejected.add_argument(
         "--final",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="only those that are no longer tried, or only those that the next run tries again",
+        help="only images that are no longer tried, or only those that the next run tries again",
     )
     action = rejected.add_mutually_exclusive_group()
-    action.add_argument("--limit", type=number(1, MOST), metavar="N", help="list the first N in order of URI")
-    action.add_argument("--by-reason", action="store_true", help="count instead of listing")
-    action.add_argument("--requeue", action="store_true", help="let the next run try them again, also final ones")
+    action.add_argument("--limit", type=_number(1, MOST), metavar="N", help="list only the first N, in order of URI")
+    action.add_argument("--by-reason", action="store_true", help="count by reason instead of listing")
+    action.add_argument("--requeue", action="store_true", help="let the next run try them again, including final ones")
     upkeep = add("upkeep", stages.upkeep, collection=True)
-    upkeep.add_argument("--dry-run", action="store_true", help="only count what would be removed, and orphans")
+    upkeep.add_argument("--dry-run", action="store_true", help="only show what would be removed, and count orphans")
     for name, command in (("export", datasets.export), ("import", datasets.load)):
         data_set = add(name, command, collection=True)
         data_set.add_argument("uri", metavar="URI", help="a folder, as s3://, file:// or a path")
         if name == "import":
-            data_set.add_argument("--model", metavar="NAME", help="which model made the vectors, if they do not say")
+            data_set.add_argument("--model", metavar="NAME", help="model that made the vectors, if they do not say")
     add("stats", searching.stats, json_too=True)
 
 
 def _programs(commands: Any) -> None:
     add = partial(_add, to=commands)
     psql = add("psql", services.psql)
-    psql.add_argument("arguments", nargs="*", metavar="…", help="what psql takes, such as -c 'SELECT 1' or -f FILE")
+    psql.add_argument("arguments", nargs="*", metavar="…", help="arguments for psql, such as -c 'SELECT 1' or -f FILE")
     serve = add("serve", serving.serve)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     serve.add_argument("--port", type=number(1, 65535), default=8090, metavar="N", help="port to listen on (8090)")
@@ -237,12 +260,12 @@ def _programs(commands: Any) -> None:
 
 
 def _group(commands: Any, name: str, help: str) -> Any:
-    """A command that has commands of its own."""
+    """A command with subcommands."""
     return commands.add_parser(name, help=help, description=help).add_subparsers(metavar="ACTION", required=True)
 
 
 def _model_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--revision", metavar="COMMIT", help="of a hub id")
+    sub.add_argument("--revision", metavar="COMMIT", help="commit of a hub id")
     sub.add_argument("--dtype", choices=("float32", "float16", "bfloat16"))
     sub.add_argument(
         "--use-cls-token",
@@ -252,10 +275,69 @@ def _model_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
 
 
+def _text(given: str) -> str:
+    """The value of an argument without another type: text."""
+    return _checked(plain_text, given)
+
+
+def _words(given: str) -> str:
+    return _checked(query_text, given)
+
+
+def _known_id(given: str) -> str:
+    if len(given) > KNOWN_ID_LETTERS:
+        raise argparse.ArgumentTypeError(f"has {len(given)} characters: no id has more than {KNOWN_ID_LETTERS}")
+    return _text(given)
+
+
+def _run(given: str) -> str:
+    if not 1 <= len(given) <= 250:
+        raise argparse.ArgumentTypeError(f"a run's ID has 1 to 250 characters, not {len(given)}")
+    return _text(given)
+
+
+def _image(given: str) -> str:
+    """A file's path, which may be any bytes, or a URL, which is text."""
+    return _text(given) if "://" in given and not given.startswith("file://") else given
+
+
+def _checked(check: Callable[[str], str], given: str) -> str:
+    try:
+        return check(given)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{given[:80]!a} {error}") from None
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def number(given: str) -> int:
+        if given.isascii() and given.isdigit() and len(given) <= 20 and least <= int(given) <= most:
+            return int(given)
+        raise argparse.ArgumentTypeError(f"{given[:80]!r} is not a number from {least} to {most}")
+
+    return number
+
+
+def _finite(given: str) -> float:
+    try:
+        return finite(float(given))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{given[:80]!r} is not a finite number") from None
+
+
+def _filter(given: str) -> dict[str, Any]:
+    try:
+        found = read_json(given)
+    except NotStrict as error:
+        raise argparse.ArgumentTypeError(f"{given[:200]!r} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f"{given[:200]!r} is not a JSON object")
+    return found
+
+
 def script() -> None:
-    """The console script's entry."""
+    """The entry point of the console script."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 is shown escapes
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 gets escapes
             stream.reconfigure(errors="backslashreplace")
     sys.excepthook = logs.tell_uncaught
     sys.exit(main())

@@ -1,1 +1,1 @@
-"""What ties the library to Airflow: connections, task bodies, the embedding operator. No other package imports it."""
+"""Connects the library to Airflow: connections, task bodies, embedding operators. The library never imports it."""

@@ -1,6 +1,6 @@
-"""What each process of Airflow reads first, where this lies in `$AIRFLOW_HOME/config`: limits on connections."""
+"""Limits connections in Airflow. Each process of Airflow reads this file first, from `$AIRFLOW_HOME/config`."""
 
 from orchestration.server_limits import limit_connections
 
 limit_connections()
-__all__: list[str] = []  # no policy for Airflow
+__all__: list[str] = []  # exports no policy to Airflow

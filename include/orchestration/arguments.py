@@ -1,4 +1,4 @@
-"""The arguments of `image-retrieval` with which a shard is embedded, in a process or in a pod."""
+"""The arguments of `image-retrieval` that embed a shard, in a process or in a pod."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ from image_retrieval.collection import Collection
 from image_retrieval.settings import load_settings
 
 BATCH_SIZE = "--batch-size="
-WHAT = slice(0, 3)  # of the arguments: the command, and from and to where it embeds
-MAP_LABEL = "shard {{ task.arguments[2].rsplit('/', 1)[1].removesuffix('.parquet') }}"  # by the file that is written
+WHAT = slice(0, 3)  # of the arguments: the command, its input and its output
+MAP_LABEL = "shard {{ task.arguments[2].rsplit('/', 1)[1].removesuffix('.parquet') }}"  # the output file
 
 
 def embed_arguments(collection: Collection, resampled: str, embeddings: str) -> list[str]:
-    """The arguments that embed one shard of a collection, where the setting `runner` says."""
+    """The arguments that embed one shard of a collection with the setting `runner`."""
     model = collection.model
     settings = load_settings()
     in_pod_without_gpu = settings.runner == "kubernetes" and not settings.pod_gpus  # else as the image says
@@ -29,7 +29,7 @@ def embed_arguments(collection: Collection, resampled: str, embeddings: str) -> 
 
 
 def batch_size_of(arguments: Sequence[str]) -> int:
-    """The batch size that the arguments ask for, in images."""
+    """The batch size in the arguments, in images."""
     return next(int(given.removeprefix(BATCH_SIZE)) for given in arguments if given.startswith(BATCH_SIZE))
 
 

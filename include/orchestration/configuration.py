@@ -1,4 +1,4 @@
-"""Settings and collections as the DAG processor and the tasks see them."""
+"""Settings and collections for the DAG processor and the tasks."""
 
 import os
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from orchestration.failures import RETRY_POLICY
 
 CPU_POOL = "resample"
 GPU_POOL = "gpu"
-LABEL = "label"  # of a mapped task's instance, in its context
+LABEL = "label"  # key in the context of a mapped task's instance
 MAP_LABEL = f"{{{{ {LABEL} }}}}"
 
 TASK_DEFAULTS: dict[str, Any] = {
@@ -27,9 +27,9 @@ TASK_DEFAULTS: dict[str, Any] = {
     "retry_policy": RETRY_POLICY,
 }
 
-# without a start_date, a DAG that is switched on waits for its next time instead of making up for the last one
+# without a start_date, a DAG that is switched on waits for its next time instead of running for the last one
 DAG_DEFAULTS: dict[str, Any] = {
-    "catchup": False,  # a run brings everything in step: there is nothing to make up for
+    "catchup": False,  # one run processes everything, so there is nothing to catch up on
     "max_active_runs": 1,
     "dagrun_timeout": timedelta(hours=24),
     "default_args": TASK_DEFAULTS,
@@ -42,7 +42,7 @@ def task_id(of: Any) -> str:
 
 
 def declared_collections() -> list[Collection]:
-    """The entries of include/collections.yaml; reads that file only."""
+    """The entries of include/collections.yaml; reads only that file."""
     return list(load_collections(load_settings().collections_path).values())
 
 
@@ -52,12 +52,12 @@ def declared_collection(name: str) -> Collection:
 
 
 def task_settings() -> Settings:
-    """The settings of a running task: Airflow's connections, where they exist, come before the environment."""
+    """The settings of a running task: Airflow's connections, if they exist, override the environment."""
     return _settings(Connection.get)
 
 
 def server_settings() -> Settings:
-    """The same in the API server, which looks for connections in Airflow's database itself."""
+    """The same for the API server, which reads connections from Airflow's database itself."""
     from airflow.models.connection import Connection as StoredConnection
 
     return _settings(StoredConnection.get_connection_from_secrets)
@@ -76,7 +76,7 @@ def _settings(get: Callable[[str], Any]) -> Settings:
 
 
 def _found(get: Callable[[str], Any], name: str) -> Any:
-    """A connection, None where there is none. Raises UserError for one that Airflow takes for none, but is there."""
+    """A connection, or None. Raises UserError if its variable is set, but Airflow cannot read it."""
     try:
         return get(name)
     except AirflowNotFoundException:

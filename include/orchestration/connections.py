@@ -1,4 +1,4 @@
-"""Airflow's connections as settings: which of their fields and extras count, and which are refused by name."""
+"""Airflow's connections as settings: the fields and extras that are used, and those that are refused."""
 
 import json
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ log = structlog.get_logger()
 POSTGRES_CONNECTION = "image_retrieval_postgres"
 S3_CONNECTION = "image_retrieval_s3"
 
-# options of Airflow's hook that say how it answers, not where it connects
+# options of Airflow's hook that do not affect where it connects
 HOOK_OPTIONS = {"cursor", "sqlalchemy_scheme", "sqlalchemy_query", "enable_log_db_messages"}
-# of its ways to log in, which only matter where one of LOGINS is on
+# options of its logins, which matter only if one of LOGINS is on
 LOGIN_OPTIONS = {"aws_conn_id", "cluster-identifier", "workgroup-name"}
 LOGINS = {"iam", "redshift", "redshift-serverless", "azure_conn_id"}
 BOOLEANS = {"true": "1", "false": "0"}
 FIELDS = {"host": "host", "port": "port", "schema": "dbname", "login": "user", "password": "password"}
-LEFT_TO_AIRFLOW = "config_kwargs"  # of the same connection its remote logs may need it
+LEFT_TO_AIRFLOW = "config_kwargs"  # Airflow's remote logs may need it in the same connection
 S3_EXTRAS = {"endpoint_url", "region_name", "service_config", "aws_access_key_id", "aws_secret_access_key"}
 
 
 def connection_string(connection: Any) -> SecretStr:
-    """What libpq connects to for a connection of Airflow: its fields, then its extra, which may replace them.
+    """The connection string for libpq from a connection of Airflow: its fields, then its extra, which may replace them.
 
-    Raises UserError that names an option which libpq does not have, or whose value it cannot have.
+    Raises UserError that names an option that libpq does not have, or that has a wrong value.
     """
     if connection.conn_type not in (None, "postgres", "postgresql"):
         raise UserError(f"connection {POSTGRES_CONNECTION} is of another type than postgres")
@@ -46,7 +46,7 @@ def connection_string(connection: Any) -> SecretStr:
 
 
 def _text(value: Any, name: str) -> str:
-    """A value as libpq reads it; empty where there is none."""
+    """A value in the form that libpq reads; empty if there is none."""
     if isinstance(value, list | dict):
         raise _refused(POSTGRES_CONNECTION, name, "is a list or an object, where libpq takes a text or a number")
     text = "" if value is None else str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
@@ -58,9 +58,9 @@ def _text(value: Any, name: str) -> str:
 
 
 def store_settings(connection: Any) -> dict[str, Any]:
-    """The settings of the object store in a connection of Airflow; what it leaves out counts as unset.
+    """The settings of the object store from a connection of Airflow; missing values count as unset.
 
-    Raises UserError that names an extra which the object store's client here is not given.
+    Raises UserError that names an extra that is not supported here.
     """
     if connection.conn_type not in (None, "aws", "s3", "generic"):
         raise UserError(f"connection {S3_CONNECTION} is of another type than aws")
@@ -70,7 +70,7 @@ def store_settings(connection: Any) -> dict[str, Any]:
             continue
         if name != LEFT_TO_AIRFLOW:
             raise _refused(S3_CONNECTION, name, f"is not supported: known are {', '.join(sorted(S3_EXTRAS))}")
-        log.warning("only Airflow itself follows this part of the connection", connection=S3_CONNECTION, extra=name)
+        log.warning("only Airflow itself uses this part of the connection", connection=S3_CONNECTION, extra=name)
     service = extra.get("service_config") or {}
     for_s3 = service.get("s3") or {} if isinstance(service, Mapping) else {}
     endpoint = for_s3.get("endpoint_url") if isinstance(for_s3, Mapping) else None
@@ -83,7 +83,7 @@ def store_settings(connection: Any) -> dict[str, Any]:
         if value is not None and not (isinstance(value, str) and _is_utf8(value) and value.isprintable()):
             raise _refused(S3_CONNECTION, name, "is not a text of one line")
     if bool(keys["aws_access_key_id"]) != bool(keys["aws_secret_access_key"]):
-        raise UserError(f"connection {S3_CONNECTION} has one of login and password: give both keys, or none")
+        raise UserError(f"connection {S3_CONNECTION} has only one of login and password: give both keys, or none")
     return {
         "s3_access_key_id": SecretStr(keys["aws_access_key_id"]) if keys["aws_access_key_id"] else None,
         "s3_secret_access_key": SecretStr(keys["aws_secret_access_key"]) if keys["aws_secret_access_key"] else None,
@@ -95,7 +95,7 @@ def store_settings(connection: Any) -> dict[str, Any]:
 def _extra(connection: Any, name: str) -> dict[str, Any]:
     try:
         found = json.loads(connection.extra or "{}")
-    except ValueError:  # its context would hold the text
+    except ValueError:  # not chained, since its context would contain the text
         found = None
     if not isinstance(found, dict):
         raise UserError(f"connection {name}: its extra is not a JSON object")

@@ -1,4 +1,4 @@
-"""The task that embeds a shard: in a GPU pod, or by the same command in a process of the worker's machine."""
+"""The task that embeds a shard: in a GPU pod, or by the same command in a process on the worker's machine."""
 
 from airflow.sdk import BaseOperator
 
@@ -12,9 +12,9 @@ def embeds_in_pods() -> bool:
 
 
 def embed(collection: str, shard: str, arguments: list[str]) -> BaseOperator:
-    """The operator that embeds one packed shard, where the setting `runner` says."""
+    """The operator that embeds one packed shard, chosen by the setting `runner`."""
     if not embeds_in_pods():
         return EmbeddingProcessOperator(arguments=arguments)
-    from orchestration.pods import EmbeddingPodOperator  # a second of imports, which other DAG files need not pay
+    from orchestration.pods import EmbeddingPodOperator  # a second of imports, which other DAG files do not need
 
     return EmbeddingPodOperator(collection=collection, shard=shard, arguments=arguments)

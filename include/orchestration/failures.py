@@ -1,4 +1,4 @@
-"""What a user can mend, or wait for, ends a task with one line in its log and no stack trace."""
+"""Errors that the user can correct, and outages, end a task with one line in its log and no stack trace."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +12,11 @@ log = structlog.get_logger()
 
 
 class Mistake(SystemExit):
-    """Ends a task; Airflow logs a SystemExit without a trace."""
+    """A mistake of the user. It ends a task; Airflow logs a SystemExit without a trace."""
 
 
 class Outage(SystemExit):
-    """Ends a task that is worth another try."""
+    """An outage. It ends a task, which Airflow retries."""
 
 
 RETRY_POLICY = ExceptionRetryPolicy(
@@ -29,7 +29,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
 
 @contextmanager
 def told_in_one_line() -> Iterator[None]:
-    """Turn a user's mistake into Mistake and a service that does not answer into Outage."""
+    """Turn a user's mistake into Mistake, and an unavailable service into Outage."""
     try:
         yield
     except Unavailable as error:

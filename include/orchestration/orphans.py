@@ -1,4 +1,4 @@
-"""The last look at a run's pods: none of them may be left."""
+"""Removes the pods that a run has left behind."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,14 +15,14 @@ log = structlog.get_logger()
 
 
 def remove_orphans(collection: str, last: Any, asked: Any = None) -> Any:
-    """The teardown task that deletes what pods a run has left, and returns how many.
+    """The teardown task that deletes pods that a run has left, and returns their number.
 
-    `last` is the DAG's last task, which always runs but where the task `asked` hears a person say no.
+    `last` is the DAG's last task. It always runs, unless a person rejects the task `asked`.
     """
 
     @task(task_id="remove_orphans", execution_timeout=timedelta(minutes=30))
     def remove(collection: str, last: str, asked: str | None) -> int:
-        """Delete the pods that a run has left: a worker that died may not have deleted its own."""
+        """Delete the pods that a run has left, for example because a worker died."""
         from orchestration.pods import delete_pods_of
 
         context = get_current_context()
@@ -35,13 +35,13 @@ def remove_orphans(collection: str, last: Any, asked: Any = None) -> Any:
             raise Mistake("the run was marked as failed")
         return len(names)
 
-    # the run fails with it: a run that is marked as failed would end as a success, all that is left being skipped
+    # fails the run: a run marked as failed would otherwise end as a success, since all its other tasks are skipped
     found = remove(collection, task_id(last), task_id(asked) if asked else None)
     return found.as_teardown(on_failure_fail_dagrun=True)
 
 
 def was_marked(context: Any, last: str, asked: str | None) -> bool:
-    """Whether somebody marked the run as failed: its last task is skipped, and neither a dry run nor a no did that."""
+    """Whether somebody marked the run as failed: its last task was skipped, but not by a dry run or a rejection."""
     from airflow.providers.standard.operators.hitl import ApprovalOperator
 
     ti, run_id = context["ti"], str(context["run_id"])

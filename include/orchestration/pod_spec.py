@@ -1,4 +1,4 @@
-"""Every default of an embedding pod, with its reason where it is an odd one."""
+"""The defaults of an embedding pod, with reasons for unusual ones."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from image_retrieval.settings import Settings
 
 USER = 10001  # of the embedding image, include/kubernetes/Dockerfile
 CACHE = "/cache"  # IMAGE_RETRIEVAL_LOCAL_DIR of the embedding image
-GRACE_SECONDS = 60  # to finish a batch and save what is done
+GRACE_SECONDS = 60  # to finish a batch and save finished work
 LOST_NODE_SECONDS = 60  # Kubernetes waits 300 for a node that does not answer
 LABELS = {"app.kubernetes.io/name": "image-retrieval", "app.kubernetes.io/component": "embedding"}
 
@@ -21,26 +21,26 @@ def pod_defaults(collection: str, settings: Settings) -> dict[str, Any]:
         "labels": LABELS,
         "image": settings.pod_image,
         "cmds": ["image-retrieval"],
-        # a Secret, never literal values: those would show in the pod's spec and in the UI
+        # a Secret, never literal values, which would show in the pod's spec and in the UI
         "env_from": [k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=settings.pod_secret))],
         **_place(settings),
         **_volumes(settings),
         **_security(settings),
-        "active_deadline_seconds": settings.pod_run_seconds,  # holds even where nobody watches any more
+        "active_deadline_seconds": settings.pod_run_seconds,  # applies even if nobody watches the pod
         "schedule_timeout_seconds": settings.pod_schedule_seconds,
         "startup_timeout_seconds": settings.pod_start_seconds,
         "termination_grace_period": GRACE_SECONDS,
         "deferrable": settings.pod_deferrable,
         "do_xcom_push": False,  # its sidecar needs the right to exec, and hangs
-        "log_pod_spec_on_failure": False,  # a spec in a log is one leak away from a secret in a log
+        "log_pod_spec_on_failure": False,  # a logged spec could reveal secrets
         "termination_message_policy": "FallbackToLogsOnError",  # the program's last words in the error
     }
 
 
 def _place(settings: Settings) -> dict[str, Any]:
-    """What a pod needs of a node, and which nodes may take it."""
+    """The resources that a pod needs, and the nodes that may run it."""
     requests = {"cpu": settings.pod_cpus, "memory": settings.pod_memory}
-    limits = {"memory": settings.pod_memory}  # none of CPU: a throttled pod starves its GPU
+    limits = {"memory": settings.pod_memory}  # no CPU limit: a throttled pod starves its GPU
     if settings.pod_gpus:
         limits["nvidia.com/gpu"] = str(settings.pod_gpus)
     leaves_lost_nodes = [
@@ -62,14 +62,14 @@ def _toleration(*, tolerationSeconds: int | None = None, **given: str) -> k8s.V1
 
 
 def _volumes(settings: Settings) -> dict[str, Any]:
-    """The folders that can be written to: the root file system can not."""
+    """The writable folders; the root file system is read-only."""
     claim = settings.pod_cache_claim
     cache = (
         {"persistent_volume_claim": k8s.V1PersistentVolumeClaimVolumeSource(claim_name=claim)}
         if claim
         else {"empty_dir": k8s.V1EmptyDirVolumeSource()}
     )
-    # loaders pass tensors through /dev/shm, and a container's own has 64 MB
+    # loaders pass tensors through /dev/shm, which has only 64 MB by default
     memory = k8s.V1EmptyDirVolumeSource(medium="Memory", size_limit=settings.pod_shared_memory)
     return {
         "volumes": [
@@ -86,7 +86,7 @@ def _volumes(settings: Settings) -> dict[str, Any]:
 
 
 def _security(settings: Settings) -> dict[str, Any]:
-    """The restricted Pod Security Standard, and no way to the cluster's API."""
+    """The restricted Pod Security Standard, without access to the cluster's API."""
     return {
         "service_account_name": settings.pod_service_account,
         "automount_service_account_token": False,
@@ -95,7 +95,7 @@ def _security(settings: Settings) -> dict[str, Any]:
             run_as_user=USER,
             run_as_group=USER,
             fs_group=USER,  # so that it may write to the volumes
-            fs_group_change_policy="OnRootMismatch",  # a large cache is not walked at each start
+            fs_group_change_policy="OnRootMismatch",  # do not change every file of a large cache at each start
             seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
         ),
         "container_security_context": k8s.V1SecurityContext(

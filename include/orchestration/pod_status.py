@@ -1,4 +1,4 @@
-"""What a pod's status says: how it ended, by the program or by the cluster, and why it cannot start."""
+"""Reads a pod's status: how the program or the cluster ended it, or why it cannot start."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,14 +14,14 @@ PULL_SECONDS = 60  # a registry may fail for a moment; a name that does not exis
 PULL_FAILS = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"}
 WRONG = {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError"}
 KILLED = 137  # 128 + SIGKILL
-# what kubelet, scheduler and node lifecycle write as a pod's reason when they take it away or do not admit it
+# the reasons that kubelet, scheduler and node lifecycle give when they evict a pod or do not admit it
 TAKEN_AWAY = {"Evicted", "Preempting", "Preempted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated"}
 NOT_ADMITTED = {"NodeAffinity", "UnexpectedAdmissionError"}
 LOST_AFTER = timedelta(seconds=30)  # beyond its grace period a pod that still seems to run has lost its node
 
 
 class Ending(StrEnum):
-    """What becomes of a task whose pod ended so."""
+    """What happens to a task after its pod has ended."""
 
     DONE = "done"
     MISTAKE = "mistake"  # never retried: the same pod would end the same way
@@ -33,14 +33,14 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How, and in one line why."""
+    """How a pod ended, and why, in one line."""
 
     ending: Ending
     message: str
 
 
 def ended(pod: "V1Pod | None", container: str) -> Ended | None:
-    """How a pod ended; None while it waits or runs. A pod that does not exist any more was taken away."""
+    """How a pod ended; None while it waits or runs. A pod that no longer exists counts as disrupted."""
     if pod is None:
         return Ended(Ending.DISRUPTED, "the pod was deleted by somebody else")
     name, status = pod.metadata.name, pod.status
@@ -68,7 +68,7 @@ def _terminated(pod: "V1Pod", container: str) -> "V1ContainerStateTerminated | N
 
 
 def _disruption(pod: "V1Pod", container: str) -> str | None:
-    """What the cluster did to a pod that has ended or will not end by itself."""
+    """Why the cluster ended a pod, or why a pod will not end by itself."""
     status = pod.status
     over = status.phase == "Failed"
     reason = status.reason or ""
@@ -90,7 +90,7 @@ def _disruption(pod: "V1Pod", container: str) -> str | None:
 def _by_exit_status(name: str, state: "V1ContainerStateTerminated") -> Ended:
     words = last_words(state.message)
     if state.reason == "OOMKilled":
-        return Ended(Ending.OUT_OF_MEMORY, f"pod {name} took more memory than IMAGE_RETRIEVAL_POD_MEMORY allows")
+        return Ended(Ending.OUT_OF_MEMORY, f"pod {name} used more memory than IMAGE_RETRIEVAL_POD_MEMORY allows")
     match state.exit_code:
         case code if code == MISTAKE:
             return Ended(Ending.MISTAKE, words or f"pod {name} ended with {code}")
@@ -105,20 +105,20 @@ def _by_exit_status(name: str, state: "V1ContainerStateTerminated") -> Ended:
 
 
 def last_words(message: str | None) -> str:
-    """The last line of what the program wrote, without its name."""
+    """The last line of the program's output, without the program's name."""
     lines = (message or "").strip().splitlines()
     return lines[-1].removeprefix("image-retrieval: ") if lines else ""
 
 
 def not_started(pod: "V1Pod | None", *, schedule_seconds: float, start_seconds: float) -> Ended | None:
-    """Why a pod will not run, where a time limit or its containers say so; None while it may."""
+    """Why a pod will not run, by a time limit or its containers' state; None while it may."""
     if pod is None or pod.status.phase != "Pending":
         return None
     name, scheduled = pod.metadata.name, _condition(pod, "PodScheduled")
     if scheduled is None or scheduled.status != "True":
         if _seconds_since(pod.metadata.creation_timestamp) < schedule_seconds:
             return None
-        told = (scheduled.message if scheduled else None) or "the scheduler said nothing"
+        told = (scheduled.message if scheduled else None) or "the scheduler gave no reason"
         return Ended(Ending.OUTAGE, f"no node took pod {name} within {schedule_seconds:g} seconds: {told}")
     waited = _seconds_since(scheduled.last_transition_time)
     waiting = _waiting(pod)
@@ -127,7 +127,7 @@ def not_started(pod: "V1Pod | None", *, schedule_seconds: float, start_seconds: 
         if waiting.reason in WRONG:
             return Ended(Ending.MISTAKE, f"pod {name} cannot run: {told}")
         if waiting.reason in PULL_FAILS:
-            return Ended(Ending.OUTAGE, f"the image of pod {name} cannot be had: {told}")
+            return Ended(Ending.OUTAGE, f"the image of pod {name} cannot be pulled: {told}")
     if waited >= start_seconds:
         told = (waiting.reason if waiting else None) or "no reason given"
         return Ended(Ending.OUTAGE, f"pod {name} did not run within {start_seconds:g} seconds on its node: {told}")

@@ -17,14 +17,14 @@ from orchestration.pod_status import Ended, Ending, ended, not_started
 
 POLL_SECONDS = 3.0
 _Stamp = tuple[datetime, str]
-PATIENCE_SECONDS = 300.0  # for an API server that does not answer; the pod goes on meanwhile
-RIGHTS_SECONDS = 20.0  # for one that refuses: as it starts, it answers before it knows who may do what
+PATIENCE_SECONDS = 300.0  # wait for an API server that does not answer; the pod continues meanwhile
+RIGHTS_SECONDS = 20.0  # wait for one that refuses: a starting server answers before it knows the rights
 
 
 class EmbeddingPodTrigger(KubernetesPodTrigger):
-    """Ends with one event: how the pod ended, and `trigger_kwargs`. Hands the pod's log on while it runs.
+    """Watches a pod, and passes its log on. Ends with one event: how the pod ended, and `trigger_kwargs`.
 
-    The time limits count from what the cluster writes about the pod, so they hold when another triggerer goes on.
+    The time limits count from the times in the pod's status, so they also hold if another triggerer takes over.
     """
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -39,7 +39,7 @@ class EmbeddingPodTrigger(KubernetesPodTrigger):
     async def outcome(self) -> dict[str, Any]:
         """How the pod ended."""
         end = await self._watched()
-        self._fired_event = True  # a task that is stopped from now on is not this trigger's to clean up after
+        self._fired_event = True  # from here on, this trigger does not clean up after a stopped task
         return {
             **self.trigger_kwargs,
             "name": self.pod_name,
@@ -66,7 +66,7 @@ class EmbeddingPodTrigger(KubernetesPodTrigger):
                     end = self._refused(error, refused)
                 else:
                     end = self._unanswered(error, answered)
-            except Exception as error:  # whatever the client raises while the API server is away
+            except Exception as error:  # the client may raise anything while the API server is away
                 end = self._unanswered(error, answered)
             if end is not None:
                 return end
@@ -78,13 +78,13 @@ class EmbeddingPodTrigger(KubernetesPodTrigger):
         told = f"the connection to Kubernetes has too few rights: {error.reason} at pod {self.pod_name}"
         if time.monotonic() - since >= RIGHTS_SECONDS:
             return Ended(Ending.MISTAKE, told)
-        self.log.warning("%s; asking again", told)
+        self.log.warning("%s; trying again", told)
         return None
 
     def _unanswered(self, error: Exception, answered: float) -> Ended | None:
         if time.monotonic() - answered > PATIENCE_SECONDS:
             return Ended(Ending.OUTAGE, f"the Kubernetes API does not answer ({type(error).__name__}: {error})")
-        self.log.warning("the Kubernetes API does not answer, the pod goes on: %s", type(error).__name__)
+        self.log.warning("the Kubernetes API does not answer; the pod continues: %s", type(error).__name__)
         return None
 
     async def _pod(self) -> V1Pod | None:
@@ -97,20 +97,20 @@ class EmbeddingPodTrigger(KubernetesPodTrigger):
 
 
 class _PodLog:
-    """A container's log, each line handed on once."""
+    """A container's log, of which each line is passed on once."""
 
     def __init__(self, hook: AsyncKubernetesHook, name: str, namespace: str, container: str) -> None:
         self._hook, self._name, self._namespace, self._container = hook, name, namespace, container
         self._last: _Stamp | None = None
 
     async def hand_on(self, pod: V1Pod, to: Any) -> None:
-        """Write the lines that are new to a log."""
+        """Write the new lines to a log."""
         if pod.status.phase == "Pending":
             return
         try:
             lines = await self._lines()
         except AsyncApiException as error:
-            if error.status not in (400, 404, 500):  # a container that is gone has no log; the pod tells how it ended
+            if error.status not in (400, 404, 500):  # a container that is gone has no log; the pod's status has its end
                 raise
             return
         for line in lines:
@@ -129,7 +129,7 @@ class _PodLog:
 
 
 def _stamp(text: str) -> _Stamp | None:
-    """The time of a line, sortable to the nanosecond; None where the kubelet tells something else than a line."""
+    """The time of a line, sortable to the nanosecond; None if the kubelet's text is not a log line."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Embedding in a GPU pod that survives what clusters do to pods."""
+"""Embeds in a GPU pod, and replaces pods that the cluster takes away."""
 
 import asyncio
 import json
@@ -24,15 +24,15 @@ from orchestration.processes import EMBED_DEFAULTS, EmbeddingProcess
 
 
 class EmbeddingPodOperator(KubernetesPodOperator):
-    """Runs `image-retrieval` with the given arguments in a pod; as a local process where the worker's settings say so.
+    """Runs `image-retrieval` with the given arguments in a pod, or as a local process if the worker's settings say so.
 
-    A try of the task is over when the program is. A pod that the cluster takes away is replaced by another, which
-    goes on from what was saved; one that ran out of memory is replaced with half the batch. A try that starts while
-    a pod of the same task and shard is at work takes that one over.
+    A try of the task ends when the program ends. A pod that the cluster takes away is replaced by another, which
+    continues from the saved work. A pod that ran out of memory is replaced by one with half the batch. A try that
+    starts while a pod of the same task and shard runs takes that pod over.
 
     :param collection: name of the collection, for the pod's name and labels.
     :param shard: the shard's number, for the labels.
-    :param arguments: what follows `image-retrieval`; must hold `--batch-size=N`.
+    :param arguments: the arguments of `image-retrieval`; they must include `--batch-size=N`.
     """
 
     template_fields = (*KubernetesPodOperator.template_fields, "collection", "shard")
@@ -56,13 +56,13 @@ class EmbeddingPodOperator(KubernetesPodOperator):
             watch = self._after(context, asyncio.run(watch.outcome()))
 
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> None:
-        """Go on when a pod has ended under the triggerer's eyes."""
+        """Continue after the triggerer has seen a pod end."""
         watch = self._after(context, event)
         if watch is not None:
             self.defer(trigger=watch, method_name="trigger_reentry")
 
     def on_kill(self) -> None:
-        """End the pod or the process when the task is stopped."""
+        """Delete the pod or end the process when the task is stopped."""
         self._process.end()
         super().on_kill()
 
@@ -71,12 +71,12 @@ class EmbeddingPodOperator(KubernetesPodOperator):
         pod = super().build_pod_request_obj(context, dry_run=dry_run)
         run_id = str(context["run_id"]) if context else ""
         pod.metadata.labels |= _labels(collection=self.collection, run=run_id, shard=str(self.shard))
-        pod.metadata.name = pod.metadata.name.replace("_", "-")  # where a template named the collection
+        pod.metadata.name = pod.metadata.name.replace("_", "-")  # the name may contain the collection's
         pod.spec.enable_service_links = False  # a Service in the namespace would set variables that look like ours
         return pod
 
     def _started(self, context: Any, batch_size: int, disruptions: int) -> EmbeddingPodTrigger:
-        """The watch over a pod of this task: one that is at work already, or a new one."""
+        """The trigger that watches a pod of this task: a running one, or a new one."""
         self.arguments = with_batch_size(self.arguments, batch_size)
         request = self.build_pod_request_obj(context)
         self.pod = self._at_work(request, context) or self._created(request)
@@ -87,7 +87,7 @@ class EmbeddingPodOperator(KubernetesPodOperator):
             base_container_name=self.base_container_name,
             trigger_start_time=context["ti"].start_date,
             kubernetes_conn_id=self.kubernetes_conn_id,
-            # what a triggerer is given is stored: it reads the connection itself
+            # a trigger's arguments are stored, so the triggerer reads the connection itself
             connection_extras=None if self.deferrable else self.hook.conn_extras,  # type: ignore[attr-defined]
             in_cluster=self.hook.is_in_cluster or None,  # only the task's own hook finds out that it is in a cluster
             poll_interval=POLL_SECONDS,
@@ -103,7 +103,7 @@ class EmbeddingPodOperator(KubernetesPodOperator):
         )
 
     def _at_work(self, request: V1Pod, context: Any) -> V1Pod | None:
-        """The pod that a former try of this task left, if it does or did what is asked for; others are removed."""
+        """The pod that a former try of this task left, if it embeds the same shard; others are removed."""
         selector = self._build_find_pod_label_selector(context, exclude_checked=False)
         found = None
         for pod in _asked(self.client.list_namespaced_pod, request.metadata.namespace, label_selector=selector).items:
@@ -119,13 +119,13 @@ class EmbeddingPodOperator(KubernetesPodOperator):
         try:
             _asked(self.client.create_namespaced_pod, request.metadata.namespace, request)
         except ApiException as error:
-            if error.status != 409:  # 409: it is there, and the answer to a former request was lost
+            if error.status != 409:  # 409: the pod exists, since only the answer to a former request was lost
                 raise Mistake(f"no pod could be started in namespace {self.namespace}: {_told(error)}") from None
         self.log.info("started pod %s", request.metadata.name)
         return request
 
     def _after(self, context: Any, event: dict[str, Any]) -> EmbeddingPodTrigger | None:
-        """What follows on the end of a pod: nothing, an exception, or another pod."""
+        """React to the end of a pod: return, raise, or start another pod."""
         ending, message = Ending(event["ending"]), event["message"]
         batch_size, disruptions = event["batch_size"], event["disruptions"]
         self._remove(event["name"], event["namespace"])
@@ -133,10 +133,10 @@ class EmbeddingPodOperator(KubernetesPodOperator):
             return None
         if ending is Ending.OUT_OF_MEMORY and batch_size > 1:
             half = batch_size // 2
-            self.log.warning("%s; going on with batches of %d instead of %d images", message, half, batch_size)
+            self.log.warning("%s; continuing with batches of %d instead of %d images", message, half, batch_size)
             return self._started(context, half, disruptions)
         if ending is Ending.DISRUPTED and disruptions < load_settings().pod_disruptions:
-            self.log.warning("%s; another goes on from what it saved", message)
+            self.log.warning("%s; another pod continues from its saved work", message)
             return self._started(context, batch_size, disruptions + 1)
         raise self._failure(ending, message)
 
@@ -157,7 +157,7 @@ class EmbeddingPodOperator(KubernetesPodOperator):
 
 
 def delete_pods_of(collection: str, run_id: str, namespace: str) -> list[str]:
-    """Delete the pods of a run of a collection. Returns the names of those that nobody had deleted."""
+    """Delete the pods of a collection's run. Returns the names of those that had not been deleted yet."""
     client = KubernetesHook().core_v1_client
     selector = ",".join(f"{name}={value}" for name, value in _labels(collection=collection, run=run_id).items())
     pods = _asked(client.list_namespaced_pod, namespace, label_selector=selector).items
@@ -180,7 +180,7 @@ def _labels(**names: str) -> dict[str, str]:
 
 
 def _asked(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """The answer of the Kubernetes API, asked again for a while where it does not answer, or refuses. Raises Outage."""
+    """The answer of the Kubernetes API; retries for a while if there is none, or a refusal. Raises Outage, Mistake."""
     started = time.monotonic()
     while True:
         try:
@@ -198,12 +198,12 @@ def _asked(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
 
 
 def _does_the_same(pod: V1Pod, request: V1Pod) -> bool:
-    """Whether a pod embeds the shard that a new one would: from and to the same URIs."""
+    """Whether a pod embeds the same shard as the requested one: the same input and output URIs."""
     return list(pod.spec.containers[0].args[WHAT]) == list(request.spec.containers[0].args[WHAT])
 
 
 def _told(error: ApiException) -> str:
-    """The API server's own words."""
+    """The API server's own message."""
     try:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""Embedding in a process of the worker's own machine."""
+"""Embeds in a process on the worker's machine."""
 
 import os
 import subprocess
@@ -26,19 +26,19 @@ EMBED_DEFAULTS: dict[str, Any] = {
 
 
 class EmbeddingProcess:
-    """`image-retrieval` in a process of this machine, its output in the task's log."""
+    """`image-retrieval` in a process on this machine, with its output in the task's log."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, arguments: Sequence[str], log: Any) -> None:
-        """Run the command to its end; where memory is short, again with half the batch.
+        """Run the command to its end; if memory is short, run it again with half the batch.
 
-        Raises Mistake, Outage, or AirflowException with its last line.
+        Raises Mistake, Outage or AirflowException with the command's last line.
         """
         status, told = self._run(arguments, log)
         while status == OUT_OF_MEMORY and (size := batch_size_of(arguments)) > 1:
-            log.warning("%s; going on with batches of %d instead of %d images", told, size // 2, size)
+            log.warning("%s; continuing with batches of %d instead of %d images", told, size // 2, size)
             arguments = with_batch_size(arguments, size // 2)
             status, told = self._run(arguments, log)
         with told_in_one_line():
@@ -65,7 +65,7 @@ class EmbeddingProcess:
         return self._process.returncode, last.removeprefix("image-retrieval: ")
 
     def end(self) -> None:
-        """Stop the command, where it runs."""
+        """Stop the command if it is running."""
         if self._process is not None:
             self._process.terminate()
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 def search_app() -> FastAPI:
     """An application that becomes the service when it starts.
 
-    Every process of Airflow loads plugins, and only the API server starts them: the others import nothing heavy.
+    Every process of Airflow loads plugins, but only the API server starts them, so the others import nothing heavy.
     """
     return FastAPI(lifespan=_serving, docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -35,7 +35,7 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _user(request: Request) -> Any:
-    """Who is logged in, by a bearer's token or the UI's cookie. Raises HTTPException (401)."""
+    """The logged-in user, by a bearer token or the UI's cookie. Raises HTTPException (401)."""
     from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 
     from image_retrieval.service.clients import count_for
@@ -46,16 +46,16 @@ async def _user(request: Request) -> Any:
 
 
 async def _may_read(request: Request) -> None:
-    """Whoever is logged in."""
+    """Allow every logged-in user."""
     await _user(request)
 
 
 async def _may_write(request: Request) -> None:
-    """Who may edit DAGs, all of them: Airflow knows no narrower right that would fit a collection without a DAG."""
+    """Allow users who may edit all DAGs: Airflow has no narrower right that fits a collection without a DAG."""
     from airflow.api_fastapi.app import get_auth_manager
 
     from image_retrieval.service.errors import Refused
 
     user = await _user(request)
     if not await asyncio.to_thread(get_auth_manager().is_authorized_dag, method="PUT", user=user):
-        raise Refused(403, "forbidden", "this needs the right to edit DAGs", "ask whoever administers Airflow")
+        raise Refused(403, "forbidden", "this needs the right to edit all DAGs", "ask an administrator of Airflow")

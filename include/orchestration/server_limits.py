@@ -4,11 +4,11 @@ import sys
 
 
 def limit_connections() -> None:
-    """Let Airflow's API server keep to these limits, where this process is going to be one.
+    """Apply the limits if this process is going to be Airflow's API server.
 
-    `airflow api-server` offers no setting for them, and a plugin is loaded when it is too late. So this is for
-    airflow_local_settings.py, which each process of Airflow reads first: it replaces what uvicorn takes where nobody
-    says which protocol. With `[api] workers` over 1 it does nothing, as each of them starts anew. Raises UserError.
+    `airflow api-server` has no setting for them, and plugins are loaded too late. So airflow_local_settings.py, which
+    each process of Airflow reads first, calls this function: it replaces uvicorn's default protocol. With `[api]
+    workers` over 1 it has no effect, since each worker is a new process. Raises UserError.
     """
     if "api-server" not in sys.argv:
         return

@@ -1,4 +1,4 @@
-"""What the DAG `model_switch` is made of."""
+"""The tasks, form and page of the DAG `model_switch`."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,8 +10,25 @@ from orchestration.configuration import DAG_DEFAULTS, declared_collections, task
 from orchestration.tasks import shard_arguments, stage
 
 COLLECTION = "{{ params.collection }}"
-LATE = "__late"  # a run of its own to the library
-SWITCH_DEFAULTS: dict[str, Any] = DAG_DEFAULTS | {"dagrun_timeout": timedelta(days=14)}  # people take their time
+LATE = "__late"  # marks a separate run of the library
+SWITCH_DEFAULTS: dict[str, Any] = DAG_DEFAULTS | {"dagrun_timeout": timedelta(days=14)}  # for slow approvals
+
+PAGE = """
+### model_switch
+
+Moves a collection to another model while people search.
+
+1. **plan** opens the switch and divides the images without a vector under the other model into shards. From now on,
+runs of `image_embedding_<collection>` embed under both models. 2. Each **shard** is *resampled* from the kept pictures,
+*embedded* and *upserted* beside the present vectors. 3. **check** indexes the new vectors, and measures both models
+side by side (`retrieval.switch.checks`). 4. **approve** waits for a person if `require_approval` is set. *Reject*
+cancels the switch. 5. **plan_late** and **late_shard** embed images that came meanwhile, but not by a run. 6.
+**switch** lets `images.<collection>` show the other model's vectors, in one transaction.
+
+You may clear any task, and trigger the DAG again with the same model: finished work is not repeated. The former vectors
+are kept for `IMAGE_RETRIEVAL_KEEP_VECTORS_DAYS`. Until then, `image-retrieval models rollback COLLECTION` undoes the
+switch.
+"""
 
 
 def switch_params() -> dict[str, Param]:
@@ -24,7 +41,7 @@ def switch_params() -> dict[str, Param]:
             None,
             type=["null", "string"],
             title="Source",
-            description="A folder, a hub id, or s3://bucket/prefix/; empty: of a model that has made vectors before.",
+            description="A folder, a hub id, or s3://bucket/prefix/; empty for a model that has made vectors before.",
         ),
         "revision": Param(None, type=["null", "string"], title="Revision", description="Commit of a hub id."),
         "dtype": Param("float32", type="string", enum=["float32", "float16", "bfloat16"], title="Precision"),
@@ -32,7 +49,7 @@ def switch_params() -> dict[str, Param]:
             True,
             type="boolean",
             title="Class token",
-            description="Vision transformers: the class token, else the mean of the patches.",
+            description="Vision transformers: the class token, else the mean of the patch tokens.",
         ),
         "require_approval": Param(
             False, type="boolean", title="Ask a person", description="Wait for approval before the view is replaced."
@@ -43,7 +60,7 @@ def switch_params() -> dict[str, Param]:
             minimum=1,
             maximum=1_000_000,
             title="Shard size",
-            description="Images a shard; empty: as the collection says.",
+            description="Images per shard; empty: the collection's own value.",
         ),
     }
 
@@ -62,7 +79,7 @@ def _planned(collection: str, part: str) -> list[dict[str, Any]]:
 
 @task(execution_timeout=timedelta(hours=3))
 def plan(collection: str) -> list[dict[str, Any]]:
-    """Open the switch; what has no vector under the other model. Returns, per shard, what its tasks are given."""
+    """Open the switch, and plan the images without a vector under the other model. Returns the arguments per shard."""
     return _planned(collection, "")
 
 
@@ -78,15 +95,15 @@ def check(collection: str) -> dict[str, Any]:
 
 
 class Approval(ApprovalOperator):
-    """Waits for a person where the run asks for that; a rejection gives the switch up."""
+    """Waits for a person if the run asks for approval; a rejection cancels the switch."""
 
     def execute(self, context: Any) -> None:
-        """Ask, or go on."""
+        """Ask for approval, or continue."""
         if context["params"]["require_approval"]:
             super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
-        """Go on, or give up and skip what follows."""
+        """Continue, or cancel the switch and skip the following tasks."""
         if "error" not in event and self.REJECT in event["chosen_options"]:
             from image_retrieval.pipeline.switching import give_up_switch
 
@@ -96,7 +113,7 @@ class Approval(ApprovalOperator):
 
 
 def approve(checked: Any) -> Approval:
-    """The task that asks a person, who sees the figures of both models that the task `check` returned."""
+    """The task that asks a person, and shows the figures of both models from the task `check`."""
     return Approval(
         task_id="approve",
         subject="Show {{ params.collection }} under model {{ params.model }}?",
@@ -108,13 +125,13 @@ def approve(checked: Any) -> Approval:
 
 @task(execution_timeout=timedelta(hours=3))
 def plan_late(collection: str) -> list[dict[str, Any]]:
-    """What has come since the plan and is not under both models."""
+    """Plan the images that came since the first plan and are not embedded under both models."""
     return _planned(collection, LATE)
 
 
 @task(execution_timeout=timedelta(hours=1), trigger_rule="none_failed")
 def switch(collection: str) -> None:
-    """Replace the view, where every image is covered."""
+    """Replace the view if every image is covered."""
     from image_retrieval.pipeline.finishing import finish_run
     from image_retrieval.pipeline.switching import complete_switch
 

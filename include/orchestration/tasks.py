@@ -1,4 +1,4 @@
-"""The bodies of the tasks: each calls one stage of the library. Between them go URIs and counts only."""
+"""The bodies of the tasks: each calls one stage of the library. Tasks pass only URIs and counts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 def stage(collection: str, shard: int | None = None, part: str = "") -> Iterator[tuple[Collection, str, Settings]]:
     """The collection, the run's id and the settings; log lines name collection, run and shard.
 
-    `part` is added to the DAG run's id where it is several runs to the library.
+    `part` is added to the DAG run's id if the DAG run consists of several runs of the library.
     """
     context = get_current_context()
     run_id = str(context["run_id"]) + part
@@ -37,7 +37,7 @@ def stage(collection: str, shard: int | None = None, part: str = "") -> Iterator
 
 @task(execution_timeout=timedelta(hours=3))
 def list_images(collection: str) -> list[dict[str, Any]]:
-    """What is new, changed or gone in the bucket. Returns, per shard, its number and the URIs that it passes on."""
+    """List the bucket, and plan shards. Returns the number and arguments of each shard."""
     from image_retrieval.pipeline import listing
 
     params = get_current_context()["params"]
@@ -56,7 +56,7 @@ def list_images(collection: str) -> list[dict[str, Any]]:
 
 
 def shard_arguments(collection: Collection, run_id: str, settings: Settings) -> list[dict[str, Any]]:
-    """What the tasks of each shard of a run are given: its number, and the arguments that embed it."""
+    """For each shard of a run, its number and the arguments that embed it."""
     from image_retrieval.shards import Shard
     from image_retrieval.store.connection import connect
     from image_retrieval.store.models import models_of
@@ -72,7 +72,7 @@ def shard_arguments(collection: Collection, run_id: str, settings: Settings) -> 
 
 @task(execution_timeout=timedelta(hours=6), pool=CPU_POOL, map_index_template=MAP_LABEL)
 def resample(collection: str, shard: int, part: str = "") -> None:
-    """A shard's images to packed pixels, on all cores of the worker."""
+    """Turn a shard's images into packed pixels, on all cores of the worker."""
     from image_retrieval.pipeline.resampling import resample_shard
 
     with stage(collection, shard, part) as (entry, run_id, settings):
@@ -81,7 +81,7 @@ def resample(collection: str, shard: int, part: str = "") -> None:
 
 @task(execution_timeout=timedelta(hours=1), map_index_template=MAP_LABEL)
 def upsert(collection: str, shard: int, part: str = "") -> None:
-    """A shard's vectors and rejections into the tables, in one transaction."""
+    """Load a shard's vectors and rejections into the tables, in one transaction."""
     from image_retrieval.pipeline.upserting import upsert_shard
 
     with stage(collection, shard, part) as (entry, run_id, settings):
@@ -90,7 +90,7 @@ def upsert(collection: str, shard: int, part: str = "") -> None:
 
 @task(execution_timeout=timedelta(hours=12), trigger_rule="all_done")
 def index(collection: str) -> None:
-    """View and index, over the shards that came through."""
+    """Update view and index with the loaded shards."""
     from image_retrieval.pipeline.finishing import index_vectors, run_is_known
 
     with stage(collection) as (entry, run_id, settings):
@@ -103,7 +103,7 @@ def index(collection: str) -> None:
 
 @task(execution_timeout=timedelta(hours=2))
 def recall(collection: str) -> None:
-    """Compare searches through the index with exact ones, and raise `ef_search` until they find enough."""
+    """Compare searches through the index with exact ones, and raise `ef_search` until recall reaches the target."""
     from image_retrieval.pipeline.finishing import measure_recall
 
     with stage(collection) as (entry, _, settings):
@@ -111,12 +111,12 @@ def recall(collection: str) -> None:
 
 
 def report_task(collection: str) -> Any:
-    """The last task, which carries the collection's asset: what the run did, and whether all of it came through."""
+    """The last task: it reports the run's result, fails if a shard is missing, and updates the collection's asset."""
     asset = Asset(name=f"images.{collection}", uri=f"x-image-retrieval://{collection}")
 
     @task(execution_timeout=timedelta(hours=1), trigger_rule="all_done", outlets=[asset])
     def report(collection: str) -> Iterator[Metadata]:
-        """Close the run in `retrieval.run`; fails where a shard is missing."""
+        """Close the run in `retrieval.run`; fails if a shard is missing."""
         from image_retrieval.pipeline.finishing import finish_run
 
         with stage(collection) as (entry, run_id, settings):
@@ -127,7 +127,7 @@ def report_task(collection: str) -> Any:
             if found["state"] != "success":
                 missing = ", ".join(f"{shard:05}" for shard in found["missing_shards"])
                 raise UserError(
-                    f"shards {missing} of {found['shards']} did not come through: see their tasks' logs; "
+                    f"shards {missing} of {found['shards']} are not loaded: see the logs of their tasks; "
                     "clear them to try again, or let the next run take their images"
                     if missing
                     else "nothing was listed: see the log of list_images"

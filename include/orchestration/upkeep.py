@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _step(name: str) -> Iterator[tuple["Kept", Settings]]:
-    """The collection and the settings; log lines name the collection. Skipped where it is dropped meanwhile."""
+    """The collection and the settings; log lines name the collection. Skips the task if it was dropped meanwhile."""
     from image_retrieval.pipeline.upkeep import kept_collections
     from image_retrieval.store.collections import dropped_meanwhile
 
@@ -39,7 +39,7 @@ def _step(name: str) -> Iterator[tuple["Kept", Settings]]:
 
 @task(execution_timeout=timedelta(minutes=10))
 def list_collections() -> list[str]:
-    """The collections that have vectors: of collections.yaml, made through the API, or in that file once."""
+    """The collections that have vectors: in collections.yaml, made through the API, or formerly in the file."""
     from image_retrieval.pipeline.upkeep import kept_collections
 
     with told_in_one_line():
@@ -48,7 +48,7 @@ def list_collections() -> list[str]:
 
 @task(execution_timeout=timedelta(hours=3))
 def drop_expired_vectors() -> list[str]:
-    """Drop the vectors of former models whose time is over; returns the tables' names."""
+    """Drop expired vectors of former models. Returns the tables' names."""
     from image_retrieval.pipeline import models_in_use
 
     with told_in_one_line():
@@ -57,7 +57,7 @@ def drop_expired_vectors() -> list[str]:
 
 @task(execution_timeout=timedelta(hours=3))
 def finish_changes() -> dict[str, int]:
-    """Delete or put back what a process that died was about to, in the object store; counts what is left."""
+    """Complete or undo interrupted changes of the object store; counts what is left."""
     from image_retrieval.pipeline import upkeep
 
     with told_in_one_line():
@@ -66,7 +66,7 @@ def finish_changes() -> dict[str, int]:
 
 @task(execution_timeout=timedelta(hours=6), map_index_template=MAP_LABEL)
 def remove_deleted(collection: str) -> dict[str, Any]:
-    """Remove what is left of images deleted long ago, and resampled pictures without an image; count orphans."""
+    """Remove images deleted long ago, and resampled pictures without an image; count orphans."""
     from image_retrieval.pipeline import upkeep
 
     with _step(collection) as (entry, settings):
@@ -75,7 +75,7 @@ def remove_deleted(collection: str) -> dict[str, Any]:
 
 @task(execution_timeout=timedelta(hours=12), map_index_template=MAP_LABEL)
 def keep_index(collection: str) -> dict[str, Any]:
-    """Build or rebuild the index, and vacuum, where that is due; the log says why."""
+    """Build or rebuild the index, and vacuum, if needed; the log says why."""
     from image_retrieval.pipeline import upkeep
 
     with _step(collection) as (entry, settings):
@@ -84,7 +84,7 @@ def keep_index(collection: str) -> dict[str, Any]:
 
 @task(execution_timeout=timedelta(hours=12), map_index_template=MAP_LABEL)
 def refresh_duplicates(collection: str) -> dict[str, int]:
-    """Find the duplicates of what is new or changed."""
+    """Find the duplicates of new and changed images."""
     from image_retrieval.pipeline import upkeep
 
     with _step(collection) as (entry, settings):

@@ -224,7 +224,9 @@ def test_nothing_to_queue_is_no_mistake_but_an_unknown_uri_is(ledger, report, co
     assert report("rejected", "things", "--requeue", "--reason", "timeout", "--json") == {"requeued": 0}
     done = command("rejected", "things", "--requeue", "--uri", "s3://images/none.jpg")
     assert done.returncode == 2
-    assert done.stderr.startswith("image-retrieval: no rejected image of collection 'things' is 's3://images/none.jpg'")
+    assert done.stderr.startswith(
+        "image-retrieval: no rejected image of collection 'things' has URI 's3://images/none.jpg'"
+    )
     assert done.stderr.count("\n") == 1
 
 

@@ -13,7 +13,7 @@ from integration.pictures import SCENES, put
 from integration.tables import VECTORS, rows
 
 FEW = dict(list(SCENES.items())[:4])
-GONE = "is not in {path} any more: searches, `rejected`, `export`, `stats` and `upkeep` work"
+GONE = "is no longer in {path}: searches, `rejected`, `export`, `stats` and `upkeep` work"
 
 
 @pytest.fixture

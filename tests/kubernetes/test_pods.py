@@ -117,7 +117,7 @@ def test_too_little_memory_halves_the_batch(house, cluster, history, pods):
     run = house.trigger("memory")
     assert_complete(house, cluster, "memory", run)
     assert history.pods_of("memory")["0"] > 1
-    assert "going on with batches of 24 instead of 48 images" in house.logs("memory", run)
+    assert "continuing with batches of 24 instead of 48 images" in house.logs("memory", run)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Commands about collections: list, show, drop; and what the other commands make of the name of one."""
+"""Commands for collections: list, show, drop; and finding the collection that a command names."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ IN_WORDS = {"made": "made through the API", "unlisted": "not in the file"}
 
 
 def listed_collection(settings: Settings, name: str) -> Collection:
-    """The entry of collections.yaml. Raises UserError, which tells of a collection that the database alone knows."""
+    """The entry of collections.yaml. Raises UserError, which explains a collection that only the database knows."""
     entry = load_collections(settings.collections_path).get(name)
     if entry is None and (found := _stored(settings).get(name)):
         raise UserError(_told(settings, name, found[1]))
@@ -23,7 +23,7 @@ def listed_collection(settings: Settings, name: str) -> Collection:
 
 
 def searchable_collection(settings: Settings, name: str) -> Collection:
-    """The entry of collections.yaml, or else what the database knows; then standard error tells so in one line."""
+    """The entry of collections.yaml, else the collection in the database, which a line on standard error reports."""
     entry = load_collections(settings.collections_path).get(name)
     if entry is None and (found := _stored(settings).get(name)):
         if found[1] == "unlisted":
@@ -36,12 +36,12 @@ def _told(settings: Settings, name: str, state: State) -> str:
     works = "searches, `rejected`, `export`, `stats` and `upkeep` work, runs, imports and switches do not"
     drop = f"`image-retrieval collections drop {name}` removes it"
     if state == "made":
-        return f"collection {name!r} was made through the API, which changes it: {works}; {drop}"
-    return f"collection {name!r} is not in {settings.collections_path} any more: {works}; {drop}"
+        return f"collection {name!r} was made through the API, and only the API changes it: {works}; {drop}"
+    return f"collection {name!r} is no longer in {settings.collections_path}: {works}; {drop}"
 
 
 def _stored(settings: Settings) -> dict[str, tuple[Collection, State]]:
-    """The collections that the database alone knows; none where it cannot be asked."""
+    """The collections that only the database knows; none if no database is configured."""
     try:
         return _known_beside(settings)
     except UserError:
@@ -62,7 +62,7 @@ def _known_beside(settings: Settings) -> dict[str, tuple[Collection, State]]:
 
 
 def list_all(options: argparse.Namespace, settings: Settings) -> None:
-    """List the collections: those of collections.yaml, and those that the database alone knows."""
+    """List the collections: those of collections.yaml, and those that only the database knows."""
     known: dict[str, tuple[Collection, State]] = {
         name: (entry, "listed") for name, entry in load_collections(settings.collections_path).items()
     }
@@ -70,7 +70,7 @@ def list_all(options: argparse.Namespace, settings: Settings) -> None:
         try:
             known |= _known_beside(settings)
         except UserError as error:
-            print(f"image-retrieval: only those of the file are listed: {error}", file=sys.stderr)
+            print(f"image-retrieval: listing only the collections of the file: {error}", file=sys.stderr)
     if options.json:
         print_json({name: {**_shown(entry), "state": state} for name, (entry, state) in known.items()})
         return
@@ -84,7 +84,7 @@ def list_all(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def show(options: argparse.Namespace, settings: Settings) -> None:
-    """Show a collection with every default filled in."""
+    """Show a collection as JSON, with every default filled in."""
     print_json(_shown(searchable_collection(settings, options.collection)))
 
 
@@ -93,12 +93,12 @@ def _shown(entry: Collection) -> dict[str, object]:
 
 
 def drop(options: argparse.Namespace, settings: Settings) -> int:
-    """Remove a collection with its view, vectors, rows, kept pictures and work files, and none of its originals."""
+    """Remove a collection: its view, vectors, rows, kept pictures and work files, but not its originals."""
     from image_retrieval.pipeline.dropping import drop_collection, find_contents, is_known
 
     name = options.collection
     if not is_known(name, settings):
-        listed_collection(settings, name)  # which tells of a name that is wrong
+        listed_collection(settings, name)  # raises for a wrong name
         raise UserError(f"collection {name!r} has nothing in the database yet: there is nothing to drop")
     contents = find_contents(name, settings, originals=options.with_originals)
     print_json({"collection": name, **asdict(contents)})
@@ -120,10 +120,8 @@ def drop(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _agreed(name: str) -> bool:
-    """Whether somebody at a terminal says yes. Raises UserError where there is none."""
+    """Whether the user at the terminal agrees. Raises UserError if there is no terminal."""
     if not sys.stdin.isatty():
-        raise UserError(
-            f"dropping collection {name!r} needs confirmation, but there is no terminal to ask at: add --yes"
-        )
+        raise UserError(f"dropping collection {name!r} needs confirmation, but there is no terminal: add --yes")
     print(f"Drop collection {name!r}, all of the above? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

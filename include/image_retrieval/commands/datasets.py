@@ -1,4 +1,4 @@
-"""Commands that turn a collection into a data set, and a data set into a collection."""
+"""Commands that export a collection as a data set, and import one."""
 
 import argparse
 
@@ -19,7 +19,7 @@ def export(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def load(options: argparse.Namespace, settings: Settings) -> None:
-    """Load vectors that were made elsewhere, from Parquet, into a collection."""
+    """Load vectors that were made elsewhere from Parquet into a collection."""
     from image_retrieval.pipeline.importing import import_collection
     from image_retrieval.progress import stage_progress
 

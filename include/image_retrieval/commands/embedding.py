@@ -1,4 +1,4 @@
-"""Commands of the embedding pods, which need neither database nor collections file."""
+"""Commands of the embedding pods. They need neither the database nor the collections file."""
 
 import argparse
 import signal
@@ -17,15 +17,15 @@ log = structlog.get_logger()
 
 
 def embed(options: argparse.Namespace, settings: Settings) -> None:
-    """Turn packed shards into vectors: the program of the embedding pods."""
-    signal.signal(signal.SIGTERM, _end)  # process number 1 of a container has no handler of its own
+    """Turn packed shards into vectors. The embedding pods run this command."""
+    signal.signal(signal.SIGTERM, _end)  # process 1 of a container has no default handler
     files = [options.resampled, options.embeddings, *options.more]
     if len(files) % 2:
-        raise UserError(f"{files[-1]} has no file to write its vectors to: give the two files of each shard")
+        raise UserError(f"{files[-1]} has no output file: give the two files of each shard")
     pairs = list(zip(files[::2], files[1::2], strict=True))
     log.info(
         "embedding", input=options.resampled, shards=len(pairs), version=__version__
-    )  # before the slow imports: it lives
+    )  # before the slow imports, as a sign of life
     from image_retrieval.collection import ModelOptions
     from image_retrieval.embedding.backends import load_engine
     from image_retrieval.embedding.embed_shard import embed_shard
@@ -49,7 +49,7 @@ def _end(*received: object) -> NoReturn:
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
-    """What the command line says of a model; what it leaves out is not there."""
+    """The model options of the command line that are set."""
     names = ("revision", "dtype", "batch_size", "use_cls_token")
     return {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
 

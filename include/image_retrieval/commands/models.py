@@ -9,7 +9,7 @@ from image_retrieval.settings import Settings
 
 
 def list_models(options: argparse.Namespace, settings: Settings) -> None:
-    """List the models that each collection has vectors of."""
+    """List the models under which each collection has vectors."""
     from image_retrieval.pipeline.models_in_use import list_models
 
     found = list_models(settings)

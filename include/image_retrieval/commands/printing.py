@@ -1,4 +1,4 @@
-"""What commands print on standard output: JSON for programs, tables for people."""
+"""Prints results to standard output: JSON for programs, tables for people."""
 
 import json
 import sys
@@ -14,12 +14,12 @@ console = Console(highlight=False, markup=False, emoji=False, width=None if sys.
 
 
 def print_json(value: Any) -> None:
-    """Print a value as indented JSON; what JSON does not know becomes text."""
+    """Print a value as indented JSON; values of other types become text."""
     print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
 def print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows under the names of their columns; a cell is one line, whatever a name in it holds."""
+    """Print rows under the names of their columns. Each cell is one line."""
     table = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for row in rows:
         table.add_row(*map(printable, row))

@@ -1,4 +1,4 @@
-"""Commands that ask the tables: searches, rejected images, counts."""
+"""Commands that query the tables: searches, rejected images, counts."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
@@ -47,18 +47,18 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def embed_text(options: argparse.Namespace, settings: Settings) -> None:
-    """Embed a text with a collection's model, so that images.search_text can answer from it in SQL."""
+    """Embed a text with a collection's model, so that images.search_text can find it in SQL."""
     from image_retrieval.store.connection import connect, is_read_only, where
 
     collection = searchable_collection(settings, options.collection)
     with connect(settings, keep_limits=True) as connection:
         if is_read_only(connection):
-            raise UserError(f"{where(settings)} is read-only and keeps no texts: embed it on the primary")
+            raise UserError(f"{where(settings)} is read-only and cannot store texts: embed the text on the primary")
     _text_vector(collection, options.text, settings)
 
 
 def _text_vector(collection: Collection, text: str, settings: Settings) -> "tuple[Collection, Vector]":
-    """The collection under the model that its view shows, and a text's vector: of the table, or made and put there."""
+    """The collection under the model that its view shows, and a text's vector: stored, or computed and stored."""
     from image_retrieval.pipeline.querying import embed_text
     from image_retrieval.store.connection import connect
     from image_retrieval.store.models import known_digest, shown
@@ -117,7 +117,7 @@ def rejected(options: argparse.Namespace, settings: Settings) -> None:
             found = {"rejected": rejections.list_rejected(connection, which, options.limit)}
     if options.requeue and options.uri and not found["requeued"]:
         raise UserError(
-            f"no rejected image of collection {collection.name!r} is {options.uri!r} and matches the other options: "
+            f"no rejected image of collection {collection.name!r} has URI {options.uri!r} and matches the options: "
             f"`image-retrieval rejected {collection.name}` lists them"
         )
     if options.json:

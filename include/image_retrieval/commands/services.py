@@ -1,4 +1,4 @@
-"""Commands about where things run: the embedded services, the database, the collections file, the demo."""
+"""Commands for the embedded services, the database and the demo."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from image_retrieval.settings import Settings, load_settings
 
 
 def control(options: argparse.Namespace, settings: Settings) -> None:
-    """Start, stop or show the embedded PostgreSQL and S3 store (and Airflow)."""
+    """Start, stop or show the embedded PostgreSQL, S3 store and Airflow."""
     from image_retrieval.local import services
 
     if options.action == "up":
@@ -26,14 +26,14 @@ def control(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def migrate(options: argparse.Namespace, settings: Settings) -> None:
-    """Bring the database's schema to the newest version."""
+    """Migrate the database's schema to the newest version."""
     from image_retrieval.store.migrate import migrate
 
     migrate(settings)
 
 
 def take_over(options: argparse.Namespace, settings: Settings) -> None:
-    """Assign another project's work folder, and its folder of the API's pictures, to this project."""
+    """Assign another project's work folder, and its folder of API pictures, to this project."""
     from image_retrieval.objects import ObjectStore
     from image_retrieval.pipeline.owning import pictures_place, take_over, work_place
     from image_retrieval.store.connection import connect
@@ -42,7 +42,7 @@ def take_over(options: argparse.Namespace, settings: Settings) -> None:
     with connect(settings) as connection:
         for place in (work_place(settings), pictures_place(settings)):
             taken = take_over(connection, place, store)
-            console.print(f"{place.uri}: {'taken over from another project' if taken else 'is not of another project'}")
+            console.print(f"{place.uri}: {'taken over from another project' if taken else 'not of another project'}")
 
 
 def psql(options: argparse.Namespace, settings: Settings) -> None:
@@ -50,15 +50,15 @@ def psql(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.local.postgres import programs
     from image_retrieval.store.connection import connect, psql_environment
 
-    with connect(settings):  # told in one line where it cannot be reached
+    with connect(settings):  # a one-line error if the database cannot be reached
         pass
     program = str(programs() / "psql")
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what it ignores psql would
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and psql would inherit that
     os.execve(program, [program, *options.arguments], {**os.environ, **psql_environment(settings)})
 
 
 def demo(options: argparse.Namespace, settings: Settings) -> int:
-    """Fill a bucket, run the daily DAG through Airflow's scheduler, search in SQL, stop what was started."""
+    """Fill a bucket, run the daily DAG through Airflow's scheduler, search in SQL, and stop the services."""
     from image_retrieval.local.demo import demo
 
     return demo(settings, options.images.expanduser() if options.images else None, console)

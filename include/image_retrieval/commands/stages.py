@@ -14,12 +14,12 @@ from image_retrieval.settings import Settings
 
 
 def new_run_id() -> str:
-    """A name that no other run has, in order of time."""
+    """A unique name that sorts by time."""
     return f"cli__{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}_{uuid.uuid4().hex[:6]}"
 
 
 def plan(options: argparse.Namespace, settings: Settings) -> None:
-    """Compare the bucket with the table and cut what is due into shards."""
+    """Compare the bucket with the table, and divide the images to embed into shards."""
     from dataclasses import asdict
 
     from image_retrieval.pipeline.listing import list_images
@@ -63,7 +63,7 @@ def resample(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def upsert(options: argparse.Namespace, settings: Settings) -> None:
-    """Load the vectors of a run's shards into the table."""
+    """Load the vectors of a run's shards into the tables."""
     from image_retrieval.pipeline.upserting import upsert_shard
 
     collection = listed_collection(settings, options.collection)
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     from image_retrieval.pipeline.running import run_collection
     from image_retrieval.progress import stage_progress
 
-    for ending in (signal.SIGTERM, signal.SIGHUP):  # by themselves they would leave the run open
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # without a handler they would leave the run open
         signal.signal(ending, _end)
     collection = listed_collection(settings, options.collection)
     with stage_progress(("resample", "embed")) as show:
@@ -100,7 +100,7 @@ def _end(*received: object) -> NoReturn:
 
 
 def upkeep(options: argparse.Namespace, settings: Settings) -> None:
-    """Remove what is left of images deleted long ago and of former models, and update index and duplicates."""
+    """Remove images deleted long ago and vectors of former models, and update index and duplicates."""
     from image_retrieval.pipeline.models_in_use import drop_expired_vectors
     from image_retrieval.pipeline.upkeep import (
         finish_changes,
@@ -114,10 +114,10 @@ def upkeep(options: argparse.Namespace, settings: Settings) -> None:
     name = options.collection
     kept = kept_collections(settings).get(name)
     if kept is None:
-        listed_collection(settings, name)  # which tells of a name that is wrong
+        listed_collection(settings, name)  # raises for a wrong name
         raise UserError(f"collection {name!r} has no vectors yet: run `image-retrieval run {name}`")
     if not kept.listed:
-        searchable_collection(settings, name)  # which tells that it is not in the file
+        searchable_collection(settings, name)  # reports that it is not in the file
     dropped = drop_expired_vectors(settings, dry_run=options.dry_run)
     with dropped_meanwhile(name, settings):
         report = {"dropped": dropped, **remove_deleted(kept, settings, dry_run=options.dry_run)}

@@ -1,4 +1,4 @@
-"""What every store of objects does, and the ways in which it fails. None of them is an image's fault by itself."""
+"""The interface of an object store, and its errors. No error by itself means that an image is at fault."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from image_retrieval.errors import Unavailable, UserError
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What a listing tells of one object; `key` is relative to the listed prefix, `size` in bytes."""
+    """One object of a listing; `key` is relative to the listed prefix, `size` is in bytes."""
 
     uri: str
     key: str
@@ -21,15 +21,15 @@ class StoredObject:
 
 
 class StoreUnavailable(Unavailable):
-    """The store fails as a whole: keys, clock, network, throttling, a fault of its own. No object is to blame."""
+    """The store fails as a whole: keys, clock, network, throttling, or a fault of its own. No object is to blame."""
 
 
 class ListingIncomplete(StoreUnavailable):
-    """An answer to a listing is not all that there is, or cannot be told from one that is not."""
+    """An answer to a listing is incomplete, or may be."""
 
 
 class ObjectFault(UserError):
-    """One object cannot be had as it was asked for; the others of its store may."""
+    """One object cannot be read or written as requested; others of the store may be fine."""
 
 
 class ObjectMissing(ObjectFault):
@@ -37,27 +37,27 @@ class ObjectMissing(ObjectFault):
 
 
 class ObjectChanged(ObjectFault, Unavailable):
-    """The object is not the version that was asked for."""
+    """The object is not the requested version."""
 
 
 class ObjectTooLarge(ObjectFault):
-    """The object has more bytes than were asked for."""
+    """The object has more bytes than the limit."""
 
 
 class NameUnsupported(ObjectFault):
-    """The store cannot hold or find an object of this name: it is too long, or no text."""
+    """The store cannot hold or find an object of this name: it is too long, or not text."""
 
 
 class AccessRefused(ObjectFault):
-    """The store knows who asks, and does not give this object or prefix. Of all objects: its own fault."""
+    """The store accepts the keys, but refuses this object or prefix. If it refuses all, the store is at fault."""
 
 
 class ObjectUnreadable(ObjectFault):
-    """The store fails at this object again and again, or has archived it. At all objects: its own fault."""
+    """The store fails repeatedly at this object, or has archived it. If it fails at all, the store is at fault."""
 
 
 class NotDeleted(UserError):
-    """The store refused to delete some objects, whose `uris` these are; the others of the same call are deleted."""
+    """The store refused to delete the objects `uris`; the others of the same call are deleted."""
 
     def __init__(self, message: str, uris: list[str]) -> None:
         super().__init__(message)
@@ -71,25 +71,25 @@ class Objects(Protocol):
         """Pages of the objects under a prefix that ends in `/`: all of them, or an error."""
 
     def read(self, uri: str, *, etag: str | None, size: int | None, limit: int | None) -> bytes:
-        """The object's bytes: at the etag and of the size that are given, and with a limit no more bytes than that."""
+        """The object's bytes, if it has the given etag and size, and at most `limit` bytes."""
 
     def write(self, uri: str, data: bytes) -> None:
-        """Write an object whole or not at all."""
+        """Write an object completely or not at all."""
 
     def create(self, uri: str, data: bytes) -> bool:
-        """Write an object that is not there yet; returns whether it was written."""
+        """Write an object if it does not exist. Returns whether it was written."""
 
     def upload(self, source: Path, uri: str) -> None:
-        """Write a file of any size as an object, whole or not at all."""
+        """Write a file of any size as an object, completely or not at all."""
 
     def stat(self, uri: str) -> StoredObject | None:
-        """What a listing would tell of one object, its whole URI as the key; None where there is none."""
+        """One object as a listing shows it, with its whole URI as the key; None if it does not exist."""
 
     def open(self, uri: str) -> IO[bytes]:
         """A seekable stream that fetches only the ranges that are read."""
 
     def delete(self, uris: list[str]) -> None:
-        """Delete objects; those that are not there do not matter. Raises NotDeleted."""
+        """Delete objects; missing ones are ignored. Raises NotDeleted."""
 
     def delete_under(self, prefix: str) -> None:
         """Delete everything under a prefix that ends in `/`."""

@@ -1,4 +1,4 @@
-"""Buckets of a store on this machine."""
+"""Buckets of the store on this machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def local_client(endpoint: str, access_key: str, secret_key: str) -> "Iterator[S3Client]":
-    """A client of a store on loopback that asks once, and through no proxy."""
+    """A client of a store on loopback, without retries and without a proxy."""
     keep_keys_from_logs()
     client: S3Client = boto3.client(
         "s3",
@@ -33,11 +33,11 @@ def local_client(endpoint: str, access_key: str, secret_key: str) -> "Iterator[S
 
 
 def has_buckets(client: "S3Client", names: tuple[str, ...]) -> bool:
-    """Whether the store answers and has these buckets; those that are missing are made."""
+    """Whether the store answers and has these buckets; creates missing ones."""
     try:
         there = {bucket.get("Name") for bucket in client.list_buckets().get("Buckets", [])}
         for name in sorted(set(names) - there):
             client.create_bucket(Bucket=name)
-    except (BotoCoreError, ClientError):  # it listens before it can answer
+    except (BotoCoreError, ClientError):  # the store listens before it can answer
         return False
     return True

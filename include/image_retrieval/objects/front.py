@@ -1,4 +1,4 @@
-"""One place that picks a store by the scheme of a URI."""
+"""Picks the store by the scheme of a URI."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -12,7 +12,7 @@ from image_retrieval.settings import Settings
 
 
 class ObjectStore:
-    """Reads, writes and lists objects. One per process: its client keeps connections open.
+    """Reads, writes and lists objects. Create one per process: its client keeps connections open.
 
     The methods raise the errors of `base`, all of them UserErrors, and UserError for an unknown scheme.
     """
@@ -33,18 +33,18 @@ class ObjectStore:
     def pages(
         self, prefix: str, *, missing_ok: bool = False, follow_links: bool = False
     ) -> Iterator[list[StoredObject]]:
-        """Pages of the objects under a prefix that ends in `/`, sorted by key within the store's own order.
+        """Pages of the objects under a prefix that ends in `/`, in the store's own order.
 
-        Either all of them, or an error in the end; a store may tell one twice. Raises UserError where a folder or
-        bucket does not exist; `missing_ok`: no folder is an empty one. `follow_links`: into linked folders, each
-        once.
+        Yields all objects or raises an error at the end; a store may list an object twice. Raises UserError if a folder
+        or bucket does not exist; `missing_ok`: a missing folder counts as empty. `follow_links`: list linked folders,
+        too, each once.
         """
         return self._of(prefix).pages(prefix, missing_ok=missing_ok, follow_links=follow_links)
 
     def read(self, uri: str, *, etag: str | None = None, size: int | None = None, limit: int | None = None) -> bytes:
-        """The object's bytes; where etag and size were listed, only of those; with a limit, no more bytes than that.
+        """The object's bytes, if it has the given etag and size, and at most `limit` bytes.
 
-        Raises ObjectFault where it is this object that cannot be had, StoreUnavailable where it is the store.
+        Raises ObjectFault if this object is at fault, StoreUnavailable if the store is.
         """
         return self._of(uri).read(uri, etag=etag, size=size, limit=limit)
 
@@ -55,7 +55,7 @@ class ObjectStore:
     def create(self, uri: str, data: bytes) -> bool:
         """Write an object that is not there yet; returns whether it was written.
 
-        A store that knows no conditional writes overwrites what another one wrote at the same moment: read it back.
+        A store without conditional writes may overwrite a concurrent write, so read the object back.
         """
         return self._of(uri).create(uri, data)
 
@@ -64,7 +64,7 @@ class ObjectStore:
         self._of(uri).upload(source, uri)
 
     def exists(self, uri: str) -> bool:
-        """Whether there is such an object; since objects are written whole, whether it is whole."""
+        """Whether there is such an object. It is then complete, since objects are written completely or not at all."""
         return self.stat(uri) is not None
 
     def stat(self, uri: str) -> StoredObject | None:
@@ -72,11 +72,11 @@ class ObjectStore:
         return self._of(uri).stat(uri)
 
     def open(self, uri: str) -> IO[bytes]:
-        """A seekable stream that fetches only the ranges that are read. Raises ObjectMissing where there is none."""
+        """A seekable stream that fetches only the ranges that are read. Raises ObjectMissing."""
         return self._of(uri).open(uri)
 
     def delete(self, uris: list[str]) -> None:
-        """Delete objects; those that are not there do not matter. Raises NotDeleted for those that the store keeps."""
+        """Delete objects; missing ones are ignored. Raises NotDeleted for those that the store refuses to delete."""
         remote = [uri for uri in uris if local_path(uri) is None]
         here = [uri for uri in uris if local_path(uri) is not None]
         if here:
@@ -85,7 +85,7 @@ class ObjectStore:
             self._s3.delete(remote)
 
     def try_delete(self, uris: list[str]) -> list[str]:
-        """Delete objects as `delete` does. Returns the URIs of those that the store keeps."""
+        """Delete objects as `delete` does. Returns the URIs of those that the store refuses to delete."""
         kept: list[str] = []
         for uri_is_local in (True, False):
             some = [uri for uri in uris if (local_path(uri) is not None) is uri_is_local]
@@ -96,5 +96,5 @@ class ObjectStore:
         return kept
 
     def delete_under(self, prefix: str) -> None:
-        """Delete everything under a prefix that ends in `/`. Raises NotDeleted for what the store keeps."""
+        """Delete everything under a prefix that ends in `/`. Raises NotDeleted for what the store refuses to delete."""
         self._of(prefix).delete_under(prefix)

@@ -27,14 +27,14 @@ from image_retrieval.objects.local_listing import walk
 from image_retrieval.objects.retrying import Broken, again
 from image_retrieval.objects.uris import local_path
 
-PAGE = 10_000  # files of a folder that are told at once
+PAGE = 10_000  # files of a page
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class LocalObjects:
-    """Files under folders. One that is written appears whole, under its name, or not at all.
+    """Files under folders. A written file appears completely or not at all.
 
-    `work` is the product's own folder, into which no link of a source may lead.
+    `work` is the project's work folder; links in a source may not lead into it.
     """
 
     def __init__(self, work: Path | None = None) -> None:
@@ -129,17 +129,17 @@ class LocalObjects:
             except OSError as error:
                 refused[path] = error.strerror or type(error).__name__
         _require_deleted(refused, len(found))
-        with suppress(OSError):  # it may be a link, or somebody writes into it
+        with suppress(OSError):  # it may be a link, or somebody may write into it
             folder.rmdir()
 
 
 def file_etag(path: Path) -> str:
-    """What takes an etag's place for a file: it changes whenever the file is written."""
+    """A file's substitute for an etag: it changes whenever the file is written."""
     return etag_of(path.stat())
 
 
 def etag_of(status: os.stat_result) -> str:
-    """The same, of what is known of a file."""
+    """The same from a file's status."""
     return hashlib.sha256(f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}".encode()).hexdigest()[:32]
 
 
@@ -161,7 +161,7 @@ def _modified(status: os.stat_result) -> datetime:
 
 
 def _read(path: Path, etag: str | None, limit: int | None) -> bytes:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would keep who opens it waiting
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # opening a pipe would block
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
         os.close(handle)
@@ -178,7 +178,7 @@ def _read(path: Path, etag: str | None, limit: int | None) -> bytes:
 
 
 def _write(path: Path, stream: IO[bytes]) -> None:
-    # its length does not depend on that of the name
+    # its length does not depend on the name's length
     partial = path.with_name(f".{uuid.uuid4().hex}.partial")
     with local_errors.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -196,7 +196,7 @@ def _create(path: Path, data: bytes) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         partial.write_bytes(data)
-        path.hardlink_to(partial)  # whole or not at all, and never over another
+        path.hardlink_to(partial)  # completely or not at all, and never over an existing file
     except FileExistsError:
         return False
     except OSError:  # a file system without links
@@ -213,6 +213,6 @@ def _require_deleted(refused: dict[str, str], asked: int) -> None:
     if refused:
         name, told = next(iter(refused.items()))
         raise NotDeleted(
-            f"{len(refused)} of {asked} were not deleted, {local_errors.printable(name)} among them: {told}",
+            f"{len(refused)} of {asked} files were not deleted, such as {local_errors.printable(name)}: {told}",
             list(refused),
         )

@@ -1,4 +1,4 @@
-"""What the operating system says of a file or folder, as errors of this room."""
+"""Turns the operating system's errors about files and folders into the errors of base.py."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 REFUSED = {errno.EACCES, errno.EPERM}
 MISNAMED = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
 IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
-BREAKS = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN}  # of a network's file system, which may mend
+BREAKS = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN}  # of a network file system, which may recover
 OF_THE_STORE = {errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EMFILE, errno.ENFILE}
 
 
@@ -30,7 +30,7 @@ def printable(path: str | Path) -> str:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Raise what is said of a file that is read as an error of this room."""
+    """Raise errors from reading a file as errors of base.py."""
     try:
         yield
     except OSError as error:
@@ -50,7 +50,7 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raise what is said of a file that is written or deleted as an error of this room."""
+    """Raise errors from writing or deleting a file as errors of base.py."""
     try:
         yield
     except OSError as error:
@@ -69,11 +69,11 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def of_listing(error: OSError, folder: str) -> UserError:
-    """What ends the listing of a folder: what cannot be looked at would pass for deleted."""
+    """The error that ends a folder's listing: files that cannot be listed would count as deleted."""
     told = error.strerror or type(error).__name__
     if error.errno in REFUSED:
         return AccessRefused(
             f"{printable(folder)} cannot be listed ({told}): nothing was changed; "
-            "give this process the right to read it and what is in it"
+            "give this process the right to read it and its content"
         )
     return StoreUnavailable(f"{printable(folder)} cannot be listed ({told}): nothing was changed; try again later")

@@ -1,4 +1,4 @@
-"""Listing a folder: all files that are there, or an error. What cannot be looked at is not taken for gone."""
+"""Lists a folder completely, or raises an error, so that unreadable files do not count as deleted."""
 
 import errno
 import os
@@ -15,26 +15,26 @@ from image_retrieval.objects.local_errors import GONE, REFUSED, of_listing, prin
 
 log = structlog.get_logger()
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-PARTS_AT_ONCE = 15  # of a path: 15 names of 255 bytes are within what the system takes
-FOR_ROOT_ALONE = "lost+found"  # mkfs makes it where a file system begins
+PARTS_AT_ONCE = 15  # of a path: 15 names of 255 bytes are within the system's limit
+FOR_ROOT_ALONE = "lost+found"  # mkfs creates it at the root of a file system
 Place = tuple[int, int]  # device and inode
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file's path relative to the listed folder, and what the system knows of it."""
+    """A file's path relative to the listed folder, and its status."""
 
     key: str
     status: os.stat_result
 
 
 def walk(root: str, *, follow_links: bool, but: Path | None = None) -> Iterator[list[FoundFile]]:
-    """The files under a folder, a list per folder; linked files too, and linked folders where they are to be followed.
+    """The files under a folder, a list per folder, including linked files and, with `follow_links`, linked folders.
 
-    A folder is listed once, by its own path where it lies under the root, else by the first link in order of its path:
-    so there are no circles. What vanishes meanwhile, and a link to nothing, is left out. Raises FileNotFoundError and
-    NotADirectoryError for the root itself, AccessRefused and StoreUnavailable for what cannot be looked at, and
-    UserError where the way leads into the folder `but`.
+    A folder is listed once, by its own path if it lies under the root, else by the first link in order of path, so
+    there are no circles. Files that vanish meanwhile, and links to nothing, are left out. Raises FileNotFoundError and
+    NotADirectoryError for the root itself, AccessRefused and StoreUnavailable for unreadable folders and files, and
+    UserError if a link leads into the folder `but`.
     """
     seen = set[Place]()
     links = list[str]()
@@ -42,7 +42,7 @@ def walk(root: str, *, follow_links: bool, but: Path | None = None) -> Iterator[
     yield from _tree(root, "", seen, links, forbidden, again=True)
     if not follow_links:
         for link in links:
-            log.warning("linked folder is not followed", folder=printable(f"{root}/{link}"))
+            log.warning("a linked folder is not followed", folder=printable(f"{root}/{link}"))
         return
     while links:
         links.sort()
@@ -52,7 +52,7 @@ def walk(root: str, *, follow_links: bool, but: Path | None = None) -> Iterator[
 
 
 class _Forbidden:
-    """A folder of the product's own, which is not to be listed as a source, however one comes to it."""
+    """The project's work folder, which must not be listed as a source, whichever path leads to it."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder.resolve() if folder is not None and folder.is_dir() else None
@@ -60,7 +60,7 @@ class _Forbidden:
         self.place = (status.st_dev, status.st_ino) if status is not None else None
 
     def require_not_within(self, path: str) -> None:
-        """Raise UserError where a path is the folder, or lies in it."""
+        """Raise UserError if a path is the folder, or lies in it."""
         if self._folder is not None and Path(path).resolve().is_relative_to(self._folder):
             raise self.refusal(path)
 
@@ -74,14 +74,14 @@ class _Forbidden:
 def _tree(
     root: str, start: str, seen: set[Place], links: list[str], forbidden: _Forbidden, *, again: bool
 ) -> Iterator[list[FoundFile]]:
-    """The files of one tree, but for what its `links` lead to. `again`: also of folders that were seen before."""
+    """The files of one tree; its `links` are collected, not followed. `again`: list folders that were seen before."""
     waiting = [start]
     while waiting:
         folder = waiting.pop()
         place, files, folders, linked = _folder(root, folder)
         if place is None or (place in seen and not again):
             if place is not None:
-                log.info("linked folder is listed elsewhere already", folder=printable(f"{root}/{folder}"))
+                log.info("a linked folder is already listed elsewhere", folder=printable(f"{root}/{folder}"))
             continue
         if place == forbidden.place:
             raise forbidden.refusal(f"{root}/{folder}")
@@ -93,7 +93,7 @@ def _tree(
 
 
 def _folder(root: str, folder: str) -> tuple[Place | None, list[FoundFile], list[str], list[str]]:
-    """A folder's place (None: it is gone), its files, its folders, and its links to folders, each in order."""
+    """A folder's place (None if it is gone), its files, its folders, and its links to folders, each in order."""
     path = f"{root}/{folder}" if folder else root
     files, folders, linked = list[FoundFile](), list[str](), list[str]()
     try:
@@ -112,7 +112,7 @@ def _folder(root: str, folder: str) -> tuple[Place | None, list[FoundFile], list
                 try:
                     status = entry.stat()
                 except OSError as error:
-                    if error.errno in GONE or error.errno == errno.ENAMETOOLONG:  # the latter: of what a link leads to
+                    if error.errno in GONE or error.errno == errno.ENAMETOOLONG:  # the latter from a link's target
                         continue
                     raise of_listing(error, f"{root}/{key}") from None
                 if stat.S_ISREG(status.st_mode):
@@ -127,7 +127,7 @@ def _folder(root: str, folder: str) -> tuple[Place | None, list[FoundFile], list
 
 
 def _open_folder(path: str) -> int:
-    """A folder's descriptor, by steps where its path is longer than the system takes at once."""
+    """A folder's descriptor; opened in steps if its path exceeds the system's limit."""
     try:
         return os.open(path, FOLDER)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What breaks on the way is done again: bounded tries, with a pause that grows and varies."""
+"""Retries broken transfers: a bounded number of tries, with growing, randomised pauses."""
 
 import random
 import time
@@ -11,19 +11,19 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 TRIES = 5
-PAUSE = 0.1  # seconds after the first break; twice as long after each further one
+PAUSE = 0.1  # seconds after the first failure, doubled after each further one
 
 
 class Broken(Exception):
-    """What was asked for came in part, or wrong. The text says how, in a few words and without secrets."""
+    """An answer was incomplete or wrong. The text says how, in a few words and without secrets."""
 
 
 def again(work: Callable[[], T], what: str) -> T:
-    """What `work` returns; it is done again, TRIES times in all, where it raises Broken. Raises the last Broken."""
+    """The result of `work`, which is called up to TRIES times if it raises Broken. Raises the last Broken."""
     for number in range(TRIES - 1):
         try:
             return work()
         except Broken as broken:
-            log.info("broke, and is tried again", uri=what, cause=str(broken))
+            log.info("a transfer broke off: trying again", uri=what, cause=str(broken))
             time.sleep(PAUSE * 2**number * random.uniform(0.5, 1.5))  # so that readers do not return all at once
     return work()

@@ -37,15 +37,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 AT_ONCE = 1000  # objects that one request may delete
-BUFFER = 2**20  # bytes that a stream fetches at least
-# of whichever layer notices that a connection breaks
+BUFFER = 2**20  # bytes: the least that a stream fetches
+# the errors of each layer that may notice a broken connection
 BREAKS = (BotoCoreError, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 BROKEN_UPLOADS = {"IncompleteBody", "BadDigest", "RequestTimeout"}
-PLAIN = re.compile("[\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")  # what XML can hold
+PLAIN = re.compile("[\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")  # characters that XML can hold
 
 
 class S3Objects:
-    """Reads, writes and lists objects of one store. The client does again what fails before an answer begins."""
+    """Reads, writes and lists objects of one store. The client retries requests that fail before an answer begins."""
 
     def __init__(self, settings: Settings) -> None:
         self._client: S3Client = s3_client(settings)
@@ -61,7 +61,7 @@ class S3Objects:
             ask: Callable[..., Any] = self._client.list_objects_v2 if version == 2 else self._client.list_objects
             try:
                 return dict(ask(**asked, **parameters))
-            except ListingIncomplete as error:  # perhaps the answer of a proxy
+            except ListingIncomplete as error:  # perhaps a proxy's answer
                 raise Broken(str(error)) from None
             except (ResponseParserError, ValueError) as error:
                 raise Broken(f"an answer cannot be read ({type(error).__name__})") from None
@@ -86,7 +86,7 @@ class S3Objects:
     def _fetched(
         self, uri: str, etag: str | None, size: int | None, limit: int | None, span: tuple[int, int] | None = None
     ) -> bytes:
-        """The bytes of an object, or bytes [start, stop) of it, at the etag and of the size that are given."""
+        """The bytes of an object, or bytes [start, stop) of it, if it has the given etag and size."""
         bucket, key = split_s3(uri)
         condition: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {}
         if span is not None:
@@ -96,7 +96,7 @@ class S3Objects:
             try:
                 answer = self._client.get_object(Bucket=bucket, Key=key, **condition)
             except ClientError as error:
-                if size is not None and is_doubtful(error):  # of those that were listed, others can be asked for
+                if size is not None and is_doubtful(error):  # for a listed object, others can be tried to decide
                     raise ObjectUnreadable(f"{self._place} fails at {uri} ({code_of(error)})") from None
                 raise
             told = answer.get("ContentLength")
@@ -111,9 +111,9 @@ class S3Objects:
                 raise ObjectTooLarge(f"{uri} has more than the limit of {limit} bytes")
             if told is not None and len(data) != told:
                 raise Broken(f"{len(data)} of {told} bytes arrived")
-            if etag and "ETag" not in answer:  # the page of a proxy, say
+            if etag and "ETag" not in answer:  # perhaps a proxy's page
                 raise Broken("an answer without an ETag is not an object of the store")
-            # some stores do not look at the condition
+            # some stores ignore the condition
             if etag and plain_etag(answer["ETag"]) != etag:
                 raise ObjectChanged(f"{uri} is not the version that was listed")
             if size is not None and len(data) != size:
@@ -171,7 +171,7 @@ class S3Objects:
         try:
             again(once, uri)
         except Broken as broken:
-            told = f"{uri} did not reach the object store at {self._place} whole ({broken}): try again later"
+            told = f"{uri} did not reach the object store at {self._place} completely ({broken}): try again later"
             raise StoreUnavailable(told) from None
 
     def stat(self, uri: str) -> StoredObject | None:
@@ -204,7 +204,7 @@ class S3Objects:
             plain = [key for key in keys if PLAIN.fullmatch(key)]
             for start in range(0, len(plain), AT_ONCE):
                 refused |= self._deleted(bucket, plain[start : start + AT_ONCE])
-            for key in set(keys).difference(plain):  # which a list of keys in XML could not name
+            for key in set(keys).difference(plain):  # a list of keys in XML cannot contain these
                 try:
                     with explained(f"s3://{bucket}/{key}", self._place):
                         self._client.delete_object(Bucket=bucket, Key=key)
@@ -213,13 +213,13 @@ class S3Objects:
         if refused:
             uri, code = next(iter(refused.items()))
             raise NotDeleted(
-                f"{self._place} did not delete {len(refused)} of {len(uris)} objects, {uri} among them ({code}): "
-                "check the rights of the keys, and whether the bucket keeps objects by a lock",
+                f"{self._place} did not delete {len(refused)} of {len(uris)} objects, such as {uri} ({code}): "
+                "check the rights of the keys, and whether the bucket has an object lock",
                 list(refused),
             )
 
     def _deleted(self, bucket: str, keys: list[str]) -> dict[str, str]:
-        """Delete objects; returns those that the store refused, each with the code that it gives."""
+        """Delete objects. Returns those that the store refused to delete, each with its error code."""
         with explained(f"s3://{bucket}/{keys[0]}", self._place):
             answer = self._client.delete_objects(
                 Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}

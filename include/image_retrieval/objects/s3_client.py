@@ -1,4 +1,4 @@
-"""A client of an S3 store, from the settings and from AWS's own environment."""
+"""Creates a client of an S3 store from the settings and AWS's own environment."""
 
 import ipaddress
 import logging
@@ -34,7 +34,7 @@ def keep_keys_from_logs() -> None:
 
 
 def s3_client(settings: Settings) -> "S3Client":
-    """A client that keeps connections open. Raises UserError that names the setting that is wrong."""
+    """A client that keeps connections open. Raises UserError that names the wrong setting."""
     keep_keys_from_logs()
     endpoint = settings.s3_endpoint_url or None
     host = _host(endpoint) if endpoint else ""
@@ -55,9 +55,9 @@ def s3_client(settings: Settings) -> "S3Client":
                 connect_timeout=settings.s3_timeout_seconds,
                 read_timeout=settings.s3_timeout_seconds,
                 retries={"mode": "standard", "total_max_attempts": 4},
-                # an empty mapping: no proxy, whatever the environment says; None: the environment's
+                # an empty mapping means no proxy, None the proxies of the environment
                 proxies={} if is_loopback(host) else None,
-                # other S3 stores know neither of the checksums that newer clients send and ask for unasked
+                # other S3 stores do not support the checksums that newer clients send and request by default
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
@@ -80,7 +80,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _host(endpoint: str) -> str:
-    """The host of an endpoint; the text of a wrong one is not repeated, since it may hold keys."""
+    """The host of an endpoint. A wrong endpoint is not repeated in the error, since it may contain keys."""
     try:
         parts = urlsplit(endpoint)
         host, _ = parts.hostname or "", parts.port
@@ -94,7 +94,7 @@ def _host(endpoint: str) -> str:
 
 
 def _require_bundle(endpoint: str | None) -> None:
-    """AWS_CA_BUNDLE has to be there where TLS is spoken: the client would tell of it as an outage."""
+    """Raise UserError if TLS is used and AWS_CA_BUNDLE is missing, which the client would report as an outage."""
     bundle = os.environ.get("AWS_CA_BUNDLE")
     if bundle and not (endpoint or "").startswith("http://") and not Path(bundle).exists():
         raise UserError(f"AWS_CA_BUNDLE names {bundle}, which does not exist: correct it, or unset it")
@@ -112,5 +112,5 @@ def _told(error: Exception, settings: Settings) -> UserError:
         case s3.ConfigParseError() | s3.ConfigNotFound():
             return UserError("AWS's configuration cannot be read: check AWS_CONFIG_FILE and ~/.aws/config")
     return UserError(
-        f"no S3 client can be made from these settings ({type(error).__name__}): check IMAGE_RETRIEVAL_S3_… and AWS_…"
+        f"these settings do not make an S3 client ({type(error).__name__}): check IMAGE_RETRIEVAL_S3_… and AWS_…"
     )

@@ -1,4 +1,4 @@
-"""What an S3 client raises, as errors of this room: one object's fault only where the store says so."""
+"""Turns an S3 client's errors into the errors of base.py: one object's fault only if the store says so."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +22,10 @@ from image_retrieval.redaction import redacted
 S3_SETTINGS = "IMAGE_RETRIEVAL_S3_ENDPOINT_URL, …_S3_ACCESS_KEY_ID and …_S3_SECRET_ACCESS_KEY"
 MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound", "MethodNotAllowed", "405"}  # 405: a delete marker
 CHANGED = {"PreconditionFailed", "412"}
-OVERTAKEN = CHANGED | {"ConditionalRequestConflict", "409"}  # somebody else wrote it first, or is at it
-NOT_CONDITIONAL = {"NotImplemented", "501", "InvalidArgument"}  # what stores say that know no conditional writes
+OVERTAKEN = CHANGED | {"ConditionalRequestConflict", "409"}  # somebody else wrote it first, or is writing it
+NOT_CONDITIONAL = {"NotImplemented", "501", "InvalidArgument"}  # answers of stores without conditional writes
 MISNAMED = {"KeyTooLongError", "KeyTooLong", "InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName"}
-# of one object as of all: rights, and an encryption whose key this client has not
+# may be about one object or all: rights, and encryption with a key that this client lacks
 REFUSED = {"AccessDenied", "Forbidden", "403", "InvalidRequest"}
 REFUSED |= {"KMS.DisabledException", "KMS.NotFoundException", "KMS.KMSInvalidStateException"}
 ARCHIVED = {"InvalidObjectState"}
@@ -39,19 +39,19 @@ BUSY_STATUS = {429, 502, 503, 504}
 
 
 def code_of(error: ClientError) -> str:
-    """The word or status that a store gives as the cause."""
+    """The code or status of a store's error."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def is_doubtful(error: ClientError) -> bool:
-    """Whether an answer to a read may be one object's fault as well as the store's: the other objects tell."""
+    """Whether an error of a read may be one object's fault or the store's; only other objects can show which."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return code_of(error) not in KNOWN | BUSY and status not in BUSY_STATUS
 
 
 @contextmanager
 def explained(uri: str, place: str) -> Iterator[None]:
-    """Raise what the client or the network raises as an error of this room. `place` names the store."""
+    """Raise errors of the client and the network as errors of base.py. `place` names the store."""
     try:
         yield
     except ClientError as error:
@@ -73,7 +73,7 @@ def _of_store(error: ClientError, uri: str, place: str) -> UserError:
     if code in CHANGED:
         return ObjectChanged(f"{uri} is not the version that was listed")
     if code in MISNAMED:
-        return NameUnsupported(f"{place} takes no key like that of {uri} ({code})")
+        return NameUnsupported(f"{place} does not accept the key of {uri} ({code})")
     if code in REFUSED:
         return AccessRefused(f"{place} refuses access to {uri} ({code}): check its rights, or {S3_SETTINGS}")
     if code in ARCHIVED:
@@ -84,7 +84,7 @@ def _of_store(error: ClientError, uri: str, place: str) -> UserError:
     if code in KEYS:
         return StoreUnavailable(f"{place} refuses access to {uri} ({code}): check {S3_SETTINGS}")
     if code in REGION:
-        return StoreUnavailable(f"{place} has {uri} elsewhere ({code}): check IMAGE_RETRIEVAL_S3_REGION")
+        return StoreUnavailable(f"{uri} is in another region than {place} ({code}): check IMAGE_RETRIEVAL_S3_REGION")
     return StoreUnavailable(f"the object store at {place} fails at {uri} ({code or 'no code'}): try again later")
 
 
@@ -94,13 +94,13 @@ def _of_client(error: BotoCoreError, uri: str, place: str) -> UserError:
         case s3.NoCredentialsError() | s3.PartialCredentialsError():
             return StoreUnavailable(f"no credentials for {uri}: set {S3_SETTINGS}")
         case s3.CredentialRetrievalError() | s3.TokenRetrievalError() | s3.SSOError():
-            return StoreUnavailable(f"credentials for {uri} cannot be had ({kind}): check AWS's configuration")
+            return StoreUnavailable(f"no credentials could be obtained for {uri} ({kind}): check AWS's configuration")
         case s3.ParamValidationError():
-            return NameUnsupported(f"{redacted(uri)!a} names no bucket and key of S3: correct it")
+            return NameUnsupported(f"{redacted(uri)!a} is not a valid S3 bucket and key: correct it")
         case s3.SSLError():
             return StoreUnavailable(
                 f"TLS with the object store at {place} fails: does it speak https there (check "
-                "IMAGE_RETRIEVAL_S3_ENDPOINT_URL), and does AWS_CA_BUNDLE, where set, hold what signed its certificate?"
+                "IMAGE_RETRIEVAL_S3_ENDPOINT_URL), and does AWS_CA_BUNDLE, if set, hold the issuer of its certificate?"
             )
         case s3.ProxyConnectionError():
             return StoreUnavailable(
@@ -108,6 +108,6 @@ def _of_client(error: BotoCoreError, uri: str, place: str) -> UserError:
                 "correct it, or name the store in NO_PROXY"
             )
     return StoreUnavailable(
-        f"the object store at {place} does not answer ({kind}): is it up? "
+        f"the object store at {place} does not answer ({kind}): is it running? "
         f"`make up` starts the embedded one; check {S3_SETTINGS} for another"
     )

@@ -1,9 +1,10 @@
-"""Listing a bucket in whichever dialect its store speaks: all that is there, or an error.
+"""Lists a bucket completely, whichever dialect its store speaks, or raises an error.
 
-Version 2 of the protocol is asked for. Where an answer is cut and has no token to go on from, as those of stores that
-know version 1 only, the listing goes on behind the last key, first by version 2, then by version 1. A store that says
-it told all is asked once more for what is behind the greatest key. An answer that does not tell what a listing needs,
-or tells what was not asked for, ends it: what it leaves out would pass for deleted.
+Requests use version 2 of the protocol. If an answer is truncated without a continuation token, as from stores that only
+know version 1, the listing continues after the last key, first with version 2, then with version 1. When a store says
+that the listing is complete, it is asked once more for keys after the greatest one. An answer that lacks something a
+listing needs, or contains keys that were not requested, ends the listing with an error: objects that it leaves out
+would count as deleted.
 """
 
 import re
@@ -20,14 +21,14 @@ from image_retrieval.objects.uris import split_s3
 
 TRUNCATED = re.compile(rb"<(?:\w+:)?IsTruncated>([^<]*)</")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LARGEST = 2**63 - 1  # bytes that the tables can hold as a number
-EMPTY_PAGES = 1000  # in a row: some stores answer so where much was deleted, but none for ever
+LARGEST = 2**63 - 1  # the largest size in bytes that the tables can hold
+EMPTY_PAGES = 1000  # in a row: some stores return empty pages where much was deleted, but not endlessly
 
 Ask = Callable[..., dict[str, Any]]  # the version of the protocol, and parameters by name
 
 
 def require_told_whether_cut(response_dict: dict[str, Any], **_: Any) -> None:
-    """Refuse an answer, before botocore reads it, that does not say in so many words whether it is cut."""
+    """Refuse an answer that does not say explicitly whether it is truncated, before botocore reads it."""
     if response_dict["status_code"] != 200:
         return
     found = TRUNCATED.search(response_dict["body"])
@@ -56,7 +57,7 @@ def pages(ask: Ask, prefix: str) -> Iterator[list[StoredObject]]:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A page to ask for: the first, that of a token, or the one behind a key."""
+    """A request for a page: the first one, that of a token, or the one after a key."""
 
     version: int = 2
     token: str | None = None
@@ -75,7 +76,7 @@ class _Request:
 
 
 class _Course:
-    """How far a listing has come, and how it goes on."""
+    """The progress of a listing, and its next request."""
 
     def __init__(self, prefix: str) -> None:
         self._bucket = f"s3://{split_s3(prefix)[0]}/"
@@ -83,7 +84,7 @@ class _Course:
         self._tokens, self._seen = set[str](), set[tuple[str, str]]()
 
     def note(self, page: list[StoredObject]) -> None:
-        """Take note of a page. Raises where it was told before, so that no listing goes on for ever."""
+        """Record a page. Raises ListingIncomplete if it came before, so that no listing is endless."""
         if not page:
             self._empty += 1
             if self._empty > EMPTY_PAGES:
@@ -98,7 +99,7 @@ class _Course:
         self._greatest, self._empty = uris[-1] if self._ordered else max(self._greatest, *uris), 0
 
     def next(self, request: _Request, answer: dict[str, Any], page: Sequence[StoredObject]) -> _Request | None:
-        """What to ask for after this answer to a request; None where it was the last one."""
+        """The request after this answer, or None if it was the last one."""
         cut, token = answer["IsTruncated"], answer.get("NextContinuationToken")
         if cut and token and token not in self._tokens:
             self._tokens.add(token)
@@ -111,7 +112,7 @@ class _Course:
         return _Request(self._version, behind=behind, owed=cut)
 
     def other_way(self, request: _Request) -> _Request | None:
-        """What to ask for where a store began anew, since it does not know what it was asked by."""
+        """The request in the other dialect, for a store that ignored the parameter and began again."""
         if request.version == 2:
             self._version = 1
             return replace(request, version=1)
@@ -121,13 +122,13 @@ class _Course:
 
 
 def _entries(answer: dict[str, Any], prefix: str) -> list[StoredObject]:
-    """The objects of an answer. Raises where it tells less, or other things, than it was asked for."""
+    """The objects of an answer. Raises ListingIncomplete if it has fewer objects, or others, than requested."""
     bucket, start = split_s3(prefix)
     told = answer.get("Contents", [])
     if answer.get("KeyCount", 0) > len(told):
         raise ListingIncomplete(f"an answer counts {answer['KeyCount']} objects and lists {len(told)}")
     if answer.get("CommonPrefixes"):
-        raise ListingIncomplete("an answer lists folders in place of objects")
+        raise ListingIncomplete("an answer lists folders instead of objects")
     encoded = answer.get("EncodingType") == "url"
     return [_entry(entry, bucket, start, encoded) for entry in told]
 
@@ -143,7 +144,7 @@ def _entry(told: dict[str, Any], bucket: str, start: str, encoded: bool) -> Stor
         size, modified = told["Size"], told["LastModified"]
     except KeyError as missing:
         raise ListingIncomplete(f"an answer has no {missing.args[0]} for {key!a}") from None
-    if not etag and not key.endswith("/"):  # without one, no version can be told from another
+    if not etag and not key.endswith("/"):  # without an ETag, versions cannot be distinguished
         raise ListingIncomplete(f"an answer has no ETag for {key!a}")
     if not 0 <= size <= LARGEST:
         raise ListingIncomplete(f"an answer says that {key!a} has {size} bytes")
@@ -151,7 +152,7 @@ def _entry(told: dict[str, Any], bucket: str, start: str, encoded: bool) -> Stor
 
 
 def _in_utc(modified: datetime) -> datetime:
-    """A time that the tables can hold; one that no calendar has is the beginning of the epoch."""
+    """A time that the tables can hold; an impossible one becomes the beginning of the epoch."""
     if modified.tzinfo is None:
         return modified.replace(tzinfo=UTC)
     try:
@@ -165,5 +166,5 @@ def _is_text(key: str) -> bool:
 
 
 def plain_etag(etag: str | None) -> str:
-    """An ETag without its quotes; a weak one, as proxies make them, is compared as if it were strong."""
+    """An ETag without quotes. A weak one, as proxies create them, is compared like a strong one."""
     return (etag or "").removeprefix("W/").strip('"')

@@ -13,7 +13,7 @@ def split_s3(uri: str) -> tuple[str, str]:
 
 
 def local_path(uri: str) -> Path | None:
-    """The path of a file:// URI or of a plain path; None for s3://. Raises UserError for another scheme."""
+    """The path of a file:// URI or a plain path; None for s3://. Raises UserError for another scheme."""
     scheme, found, rest = uri.partition("://")
     if not found:
         return Path(uri)

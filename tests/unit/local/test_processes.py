@@ -151,5 +151,5 @@ def test_a_process_that_ends_while_it_starts_is_told_with_its_last_words(started
 
 
 def test_a_process_that_is_not_ready_in_time_is_told(log):
-    with pytest.raises(UserError, match="the store was not ready after 0 seconds: it said nothing; see "):
+    with pytest.raises(UserError, match="the store was not ready after 0 seconds: its log is empty; see "):
         wait_until(lambda: False, "the store", 0.2, log)

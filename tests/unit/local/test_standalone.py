@@ -28,7 +28,7 @@ def test_each_component_runs_without_a_log_server_and_is_started_again(tmp_path)
         while seen.read_text().count("api-server") < 2 and time.monotonic() < end:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGTERM)
-    assert told == "api-server ended with 3 and is started again\n"
+    assert told == "api-server ended with status 3: starting it again\n"
     first, *components = seen.read_text().splitlines()
     assert first == "db migrate"
     assert set(components) == {

@@ -198,7 +198,7 @@ def test_what_may_not_be_written_or_deleted_is_told(open_folder, unprivileged):
         with pytest.raises(NotDeleted) as refused:
             FILES.delete([uri, f"file://{open_folder}/in/2.jpg"])
         assert refused.value.uris == [uri]
-        with pytest.raises(NotDeleted, match=r"1 of 1 were not deleted, .*1\.jpg among them: Permission denied"):
+        with pytest.raises(NotDeleted, match=r"1 of 1 files were not deleted, such as .*1\.jpg: Permission denied"):
             FILES.delete_under(f"file://{open_folder}/in/")
     assert keys(open_folder) == ["in/1.jpg"]
 

@@ -140,7 +140,7 @@ def test_keys_may_stand_in_the_extra():
         (aws({"endpoint": "hidden"}), "'endpoint' of its extra is not supported"),
         (aws({"region_name": 7}), "'region_name' of its extra is not a text"),
         (aws(password="hidden\n"), "'aws_secret_access_key' of its extra is not a text of one line"),
-        (aws(password=None), "has one of login and password"),
+        (aws(password=None), "has only one of login and password"),
         (aws(conn_type="postgres"), "another type than aws"),
         (aws("hidden"), "its extra is not a JSON object"),
     ],
