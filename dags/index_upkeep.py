@@ -7,12 +7,13 @@ Maintains every collection between its runs, once a day.
 that were being written or deleted. For each collection that has vectors:
 
 1. **remove_deleted** removes images that were deleted `IMAGE_RETRIEVAL_DELETED_GRACE_DAYS` ago (row, vectors of every
-model, resampled picture), and resampled pictures without an image. It counts all orphans, and never touches an
-original. 2. **keep_index** builds or rebuilds the index, and vacuums, if needed; its log says why. 3.
-**refresh_duplicates** finds the duplicates of new and changed images, for the view `images.duplicates`.
+   model, resampled picture), and resampled pictures without an image. It counts all orphans, and never touches an
+   original.
+2. **keep_index** builds or rebuilds the index, and vacuums, if needed; its log says why.
+3. **refresh_duplicates** finds the duplicates of new and changed images, for the view `images.duplicates`.
 
-For a collection that is no longer in collections.yaml, only images deleted long ago are removed. You may clear and run
-again any task at any time.
+For a collection that is no longer in collections.yaml, only images deleted long ago are removed. You may clear any
+task and run it again at any time.
 """
 
 from airflow.sdk import DAG, task_group

@@ -88,26 +88,6 @@ def _parser() -> argparse.ArgumentParser:
         add_commands(commands)
     return parser
 
-    def add(
-        name: str,
-        command: Command,
-        *,
-        collection: bool = False,
-        run: bool = False,
-        json_too: bool = False,
-        to: Any = commands,
-    ) -> Any:
-        sub = to.add_parser(name, help=command.__doc__, description=command.__doc__)
-        sub.register("type", None, _text)  # the type of arguments without another one
-        sub.set_defaults(command=command, in_pods=name in ("embed", "healthcheck"))
-        if collection:
-            sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
-        if run:
-            sub.add_argument("--run", type=_run, required=True, metavar="ID", help="the run that `list` planned")
-            sub.add_argument("--shard", type=_number(0, MOST), metavar="N", help="one shard; default: all")
-        if json_too:
-            sub.add_argument("--json", action="store_true", help="print JSON")
-        return sub
 
 def _add(
     name: str,
@@ -126,7 +106,7 @@ def _add(
         sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
     if run:
         sub.add_argument("--run", type=run_id, required=True, metavar="ID", help="the run that `list` planned")
-        sub.add_argument("--shard", type=number(0, MOST), metavar="N", help="one shard of it; by default all")
+        sub.add_argument("--shard", type=number(0, MOST), metavar="N", help="one shard; default: all")
     if json_too:
         sub.add_argument("--json", action="store_true", help="print JSON")
     return sub
@@ -159,7 +139,7 @@ def _stages(commands: Any) -> None:
     add = partial(_add, to=commands)
     for name, command in (("list", stages.plan), ("run", stages.run)):
         stage = add(name, command, collection=True)
-        stage.add_argument("--run", type=_run, metavar="ID", help="ID of the run; default: a new one")
+        stage.add_argument("--run", type=run_id, metavar="ID", help="ID of the run; default: a new one")
         stage.add_argument("--full", action="store_true", help="embed every image again")
         stage.add_argument("--requeue", action="store_true", help="try rejected images again, including final ones")
         stage.add_argument("--shard-size", type=number(1, 1_000_000), metavar="N", help="images per shard")
@@ -174,7 +154,7 @@ def _stages(commands: Any) -> None:
     embed.add_argument("embeddings", metavar="EMBEDDINGS", help="URI or path to write the vectors to (Parquet)")
     embed.add_argument("more", nargs="*", metavar="…", help="the two files of each further shard, for the same model")
     embed.add_argument("--model", required=True, metavar="SOURCE", help=MODEL_HELP)
-    embed.add_argument("--batch-size", type=_number(1, 4096), metavar="N", help="images per batch (64)")
+    embed.add_argument("--batch-size", type=number(1, 4096), metavar="N")
     _model_options(embed)
     healthcheck = add("healthcheck", embedding.healthcheck)
     which = healthcheck.add_mutually_exclusive_group(required=True)
@@ -203,21 +183,20 @@ def _searches(commands: Any) -> None:
     query.add_argument(
         "--text", type=words, metavar="WORDS", help="search by words, if the collection's model reads texts"
     )
-    search.add_argument("-k", type=number(1, MOST_RESULTS), default=10, metavar="N", help="how many results (10)")
-    search.add_argument("--filter", type=json_object, metavar="JSON", help='such as \'{"width": {"gte": 500}}\'')
+    search.add_argument("-k", type=number(1, MOST_RESULTS), default=10, metavar="N", help="number of results (10)")
     search.add_argument(
-        "--min-similarity", type=finite_number, metavar="X", help="only results that are at least so similar"
+        "--filter", type=json_object, metavar="JSON", help='filter, such as \'{"width": {"gte": 500}}\''
     )
-    search.add_argument("-k", type=_number(1, MOST_RESULTS), default=10, metavar="N", help="number of results (10)")
-    search.add_argument("--filter", type=_filter, metavar="JSON", help='filter, such as \'{"width": {"gte": 500}}\'')
-    search.add_argument("--min-similarity", type=_finite, metavar="X", help="only results of at least this similarity")
+    search.add_argument(
+        "--min-similarity", type=finite_number, metavar="X", help="only results of at least this similarity"
+    )
     search.add_argument("--grouped", action="store_true", help="only the best image of each group_id")
 
     embed_text = add("embed-text", searching.embed_text, collection=True)
     embed_text.add_argument("text", type=words, metavar="TEXT")
     match = add("match", searching.match, json_too=True)
     match.add_argument("a", type=image, metavar="A", help=IMAGE_HELP)
-    match.add_argument("b", type=_image, metavar="B", help="the other picture")
+    match.add_argument("b", type=image, metavar="B", help="the other picture")
     match.add_argument("--collection", metavar="COLLECTION", help="collection whose model compares; default: the first")
 
 
@@ -235,7 +214,7 @@ def _contents(commands: Any) -> None:
         help="only images that are no longer tried, or only those that the next run tries again",
     )
     action = rejected.add_mutually_exclusive_group()
-    action.add_argument("--limit", type=_number(1, MOST), metavar="N", help="list only the first N, in order of URI")
+    action.add_argument("--limit", type=number(1, MOST), metavar="N", help="list only the first N, in order of URI")
     action.add_argument("--by-reason", action="store_true", help="count by reason instead of listing")
     action.add_argument("--requeue", action="store_true", help="let the next run try them again, including final ones")
     upkeep = add("upkeep", stages.upkeep, collection=True)
@@ -273,65 +252,6 @@ def _model_options(sub: argparse.ArgumentParser) -> None:
         help="vision transformers: the class token, else the mean of the patch tokens",
     )
     sub.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
-
-
-def _text(given: str) -> str:
-    """The value of an argument without another type: text."""
-    return _checked(plain_text, given)
-
-
-def _words(given: str) -> str:
-    return _checked(query_text, given)
-
-
-def _known_id(given: str) -> str:
-    if len(given) > KNOWN_ID_LETTERS:
-        raise argparse.ArgumentTypeError(f"has {len(given)} characters: no id has more than {KNOWN_ID_LETTERS}")
-    return _text(given)
-
-
-def _run(given: str) -> str:
-    if not 1 <= len(given) <= 250:
-        raise argparse.ArgumentTypeError(f"a run's ID has 1 to 250 characters, not {len(given)}")
-    return _text(given)
-
-
-def _image(given: str) -> str:
-    """A file's path, which may be any bytes, or a URL, which is text."""
-    return _text(given) if "://" in given and not given.startswith("file://") else given
-
-
-def _checked(check: Callable[[str], str], given: str) -> str:
-    try:
-        return check(given)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{given[:80]!a} {error}") from None
-
-
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def number(given: str) -> int:
-        if given.isascii() and given.isdigit() and len(given) <= 20 and least <= int(given) <= most:
-            return int(given)
-        raise argparse.ArgumentTypeError(f"{given[:80]!r} is not a number from {least} to {most}")
-
-    return number
-
-
-def _finite(given: str) -> float:
-    try:
-        return finite(float(given))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{given[:80]!r} is not a finite number") from None
-
-
-def _filter(given: str) -> dict[str, Any]:
-    try:
-        found = read_json(given)
-    except NotStrict as error:
-        raise argparse.ArgumentTypeError(f"{given[:200]!r} is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise argparse.ArgumentTypeError(f"{given[:200]!r} is not a JSON object")
-    return found
 
 
 def script() -> None:

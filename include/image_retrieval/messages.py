@@ -10,7 +10,7 @@ def write_message(stream: IO[bytes], data: bytes) -> None:
 
 
 def read_message(stream: IO[bytes]) -> bytes:
-    """Read one message. Raises EOFError where the other side is gone."""
+    """Read one message. Raises EOFError if the other side is gone."""
     head = stream.read(8)
     data = stream.read(int.from_bytes(head, "big")) if len(head) == 8 else b""
     if len(head) < 8 or len(data) < int.from_bytes(head, "big"):

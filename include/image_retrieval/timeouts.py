@@ -21,7 +21,7 @@ def after(seconds: float, do: Callable[[], object]) -> None:
 def ended_after(seconds: float, end: Callable[[], object]) -> Iterator[threading.Event]:
     """Call `end`, in another thread, where the block takes longer; the event tells whether that happened.
 
-    `end` must not block. It is never called once the block is over.
+    `end` must not block. It is never called after the block.
     """
     late = threading.Event()
     _watch_for(late, seconds, end)

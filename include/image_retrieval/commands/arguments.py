@@ -9,7 +9,7 @@ from image_retrieval.values import KNOWN_ID_LETTERS, finite, plain_text, query_t
 
 
 def text(given: str) -> str:
-    """What stands at an argument without a type of its own."""
+    """The value of an argument without another type: text."""
     return _checked(plain_text, given)
 
 
@@ -28,12 +28,12 @@ def known_id(given: str) -> str:
 def run_id(given: str) -> str:
     """The name of a run."""
     if not 1 <= len(given) <= 250:
-        raise argparse.ArgumentTypeError(f"the ID of a run has 1 to 250 characters, not {len(given)}")
+        raise argparse.ArgumentTypeError(f"a run's ID has 1 to 250 characters, not {len(given)}")
     return text(given)
 
 
 def image(given: str) -> str:
-    """The path of a file, whose name may be any bytes, or a URL, which is text."""
+    """A file's path, which may be any bytes, or a URL, which is text."""
     return text(given) if "://" in given and not given.startswith("file://") else given
 
 

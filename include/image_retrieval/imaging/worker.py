@@ -1,9 +1,9 @@
 """A process that decodes: `python -m image_retrieval.imaging.worker MAX_PIXELS MAX_FRAMES MEMORY_MB [idle]`.
 
-It reports that it is ready, then reads images from standard input and answers on standard output. A message is its
-length (8 bytes, big-endian) and its bytes. An image is two messages: its resample options in JSON, and its bytes. The
-answer is three messages: facts in JSON, pixels, and the resampled file. The process gets only bytes, no secret and no
-address, and ends when its input ends. With `idle` it runs at the lowest priority.
+It reports that it is ready, then reads images from standard input and answers on standard output, in messages
+(messages.py). An image is two messages: its resample options in JSON, and its bytes. The answer is three messages:
+facts in JSON, pixels, and the resampled file. The process gets only bytes, no secret and no address, and ends when its
+input ends. With `idle` it runs at the lowest priority.
 """
 
 import json
@@ -16,21 +16,7 @@ from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import ImageRejected
 from image_retrieval.imaging.decode import Limits
 from image_retrieval.imaging.resample import Resampled, encode, resample
-
-
-def write_message(stream: IO[bytes], data: bytes) -> None:
-    """Write one message."""
-    stream.write(len(data).to_bytes(8, "big"))
-    stream.write(data)
-
-
-def read_message(stream: IO[bytes]) -> bytes:
-    """Read one message. Raises EOFError if the other side is gone."""
-    head = stream.read(8)
-    data = stream.read(int.from_bytes(head, "big")) if len(head) == 8 else b""
-    if len(head) < 8 or len(data) < int.from_bytes(head, "big"):
-        raise EOFError
-    return data
+from image_retrieval.messages import read_message, write_message
 
 
 def answer(data: bytes, options: ResampleOptions, limits: Limits) -> tuple[bytes, bytes, bytes]:

@@ -49,7 +49,7 @@ class ObjectStore:
         return self._of(uri).read(uri, etag=etag, size=size, limit=limit)
 
     def write(self, uri: str, data: bytes) -> None:
-        """Write an object whole or not at all."""
+        """Write an object completely or not at all."""
         self._of(uri).write(uri, data)
 
     def create(self, uri: str, data: bytes) -> bool:
@@ -60,7 +60,7 @@ class ObjectStore:
         return self._of(uri).create(uri, data)
 
     def upload(self, source: Path, uri: str) -> None:
-        """Write a file of any size as an object, whole or not at all."""
+        """Write a file of any size as an object, completely or not at all."""
         self._of(uri).upload(source, uri)
 
     def exists(self, uri: str) -> bool:
@@ -68,7 +68,7 @@ class ObjectStore:
         return self.stat(uri) is not None
 
     def stat(self, uri: str) -> StoredObject | None:
-        """What a listing would tell of one object, its whole URI as the key; None where there is none."""
+        """One object as a listing shows it, with its whole URI as the key; None if it does not exist."""
         return self._of(uri).stat(uri)
 
     def open(self, uri: str) -> IO[bytes]:

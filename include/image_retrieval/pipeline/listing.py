@@ -103,7 +103,7 @@ def list_images(
 def _cut(found: RunPlan, collection: Collection, size: int, *, full: bool) -> tuple[RunPlan, int]:
     """The plan with its shards, and how many images each of them takes; wanted are `size`."""
     due = found.new + found.changed
-    if full:  # takes everything, in larger shards if need be: what it left would not be due at the next run
+    if full:  # plans everything, in larger shards if needed: the rest would not be due at the next run
         size = max(size, math.ceil(due / collection.max_shards))
     shards = min(collection.max_shards, math.ceil(due / size))
     return replace(found, shards=shards, left_over=max(0, due - shards * size)), size

@@ -19,9 +19,9 @@ State = Literal["shown", "incoming", "kept"]
 
 
 class CollectionModel(TypedDict):
-    """A model that a collection has vectors of.
+    """A model under which a collection has vectors.
 
-    `incoming`: a switch to it is open. What is `kept` will be dropped after `until`, if that is known.
+    `incoming`: a switch to it is open. `kept`: its vectors will be dropped after `until`, if known.
     """
 
     collection: str
@@ -33,7 +33,7 @@ class CollectionModel(TypedDict):
 
 
 def list_models(settings: Settings) -> list[CollectionModel]:
-    """The models that each collection has vectors of, the shown one first."""
+    """The models under which each collection has vectors, the shown one first."""
     kept = timedelta(days=settings.keep_vectors_days)
     with connect(settings, keep_limits=True) as connection:
         return [_in_use(row, kept) for row in switches.list_models(connection)]
@@ -52,9 +52,9 @@ def _in_use(row: ModelInUse, kept: timedelta) -> CollectionModel:
 
 
 def drop_expired_vectors(settings: Settings, *, dry_run: bool = False) -> list[str]:
-    """Drop the vectors that a switch put aside longer than `keep_vectors_days` ago. Returns the tables' names.
+    """Drop the vectors that a switch replaced more than `keep_vectors_days` ago. Returns the tables' names.
 
-    Those of a collection that is read without a pause stay until the next time. `dry_run` only tells of them.
+    Vectors of a collection that is searched without a pause stay until the next time. `dry_run` only lists the tables.
     """
     with connect(settings) as connection:
         expired = switches.find_expired(connection, settings.keep_vectors_days)
@@ -66,13 +66,13 @@ def drop_expired_vectors(settings: Settings, *, dry_run: bool = False) -> list[s
             if insist(space.collection, partial(_drop, space, settings)):
                 dropped.append(space.vector_table)
         except Unavailable as error:
-            log.warning("a former model's vectors are not dropped yet", table=space.vector_table, reason=str(error))
+            log.warning("a former model's vectors cannot be dropped yet", table=space.vector_table, reason=str(error))
     log.info("dropped the vectors of former models", tables=dropped)
     return dropped
 
 
 def _drop(space: VectorSpace, settings: Settings) -> bool:
-    """Drop what is still expired; returns whether it was."""
+    """Drop the vectors if they are still expired. Returns whether they were."""
     with connect(settings) as connection:
         lock_collection(connection, space.collection)
         if space not in switches.find_expired(connection, settings.keep_vectors_days):

@@ -40,14 +40,16 @@ from image_retrieval.store.connection import (
 )
 from image_retrieval.strict_json import read_json
 
-READERS, WRITERS = 12, 4  # requests that read in a moment, and that change something, at once
-FETCHES, OBJECTS = 8, 8  # URLs, and objects of the store, that are read at once
+READERS, WRITERS = 12, 4  # quick reads at once, and changes at once
+FETCHES, OBJECTS = 8, 8  # URLs, and objects of the store, read at once
 UNPACKED = 1  # large body or picture that is read at once: more of them would keep the interpreter from others
-SWITCH_SECONDS = 0.0005  # after which a thread that computes lets others: with many at work each would wait for all
+SWITCH_SECONDS = 0.0005  # after which a computing thread yields: with many at work, each would wait for all others
 SMALL = 2**16  # bytes of a body, and characters of a picture, that are read in a moment
-LOCK_SECONDS = 5.0  # that a change waits for another one
-SHOWN_SECONDS = 1.0  # for which a collection is taken to be what it was
+LOCK_SECONDS = 5.0  # for which a change waits for another one
+SHOWN_SECONDS = 1.0  # for which a collection's definition is cached
 PREVIEW = ResampleOptions(target_size=(448, 448), fit="stretch", keep=False)
+
+log = structlog.get_logger()
 
 
 class Service:
