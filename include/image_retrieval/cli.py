@@ -100,7 +100,7 @@ def _add(
 ) -> Any:
     """Add a command to others, with the arguments that several have."""
     sub = to.add_parser(name, help=command.__doc__, description=command.__doc__)
-    sub.register("type", None, text)  # of each argument that has no other type
+    sub.register("type", None, text)  # the type of arguments without another one
     sub.set_defaults(command=command, in_pods=name in ("embed", "healthcheck"))
     if collection:
         sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
@@ -154,7 +154,7 @@ def _stages(commands: Any) -> None:
     embed.add_argument("embeddings", metavar="EMBEDDINGS", help="URI or path to write the vectors to (Parquet)")
     embed.add_argument("more", nargs="*", metavar="…", help="the two files of each further shard, for the same model")
     embed.add_argument("--model", required=True, metavar="SOURCE", help=MODEL_HELP)
-    embed.add_argument("--batch-size", type=number(1, 4096), metavar="N")
+    embed.add_argument("--batch-size", type=number(1, 4096), metavar="N", help="images per batch (64)")
     _model_options(embed)
     healthcheck = add("healthcheck", embedding.healthcheck)
     which = healthcheck.add_mutually_exclusive_group(required=True)

@@ -1,4 +1,4 @@
-"""The tasks, form and page of the DAG `model_switch`."""
+"""The tasks and the form of the DAG `model_switch`."""
 
 from datetime import timedelta
 from typing import Any

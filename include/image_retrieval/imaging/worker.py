@@ -1,9 +1,9 @@
 """A process that decodes: `python -m image_retrieval.imaging.worker MAX_PIXELS MAX_FRAMES MEMORY_MB [idle]`.
 
-It reports that it is ready, then reads images from standard input and answers on standard output, in messages
-(messages.py). An image is two messages: its resample options in JSON, and its bytes. The answer is three messages:
-facts in JSON, pixels, and the resampled file. The process gets only bytes, no secret and no address, and ends when its
-input ends. With `idle` it runs at the lowest priority.
+It reports that it is ready, then reads images from standard input and answers on standard output, in messages as
+messages.py frames them. An image is two messages: its resample options in JSON, and its bytes. The answer is three
+messages: facts in JSON, pixels, and the resampled file. The process gets only bytes, no secret and no address, and ends
+when its input ends. With `idle` it runs at the lowest priority.
 """
 
 import json
