@@ -15,7 +15,7 @@ from image_retrieval.commands import (
     datasets,
     embedding,
     models,
-    searching,
+    search,
     services,
     serving,
     stages,
@@ -176,25 +176,25 @@ def _models(commands: Any) -> None:
 
 def _searches(commands: Any) -> None:
     add = partial(_add, to=commands)
-    search = add("search", searching.search, collection=True, json_too=True)
-    query = search.add_mutually_exclusive_group(required=True)
+    by_query = add("search", search.search, collection=True, json_too=True)
+    query = by_query.add_mutually_exclusive_group(required=True)
     query.add_argument("--image", type=image, metavar="IMAGE", help=IMAGE_HELP)
     query.add_argument("--id", type=known_id, metavar="ID", help="search with an image of the collection")
     query.add_argument(
         "--text", type=words, metavar="WORDS", help="search by words, if the collection's model reads texts"
     )
-    search.add_argument("-k", type=number(1, MOST_RESULTS), default=10, metavar="N", help="number of results (10)")
-    search.add_argument(
+    by_query.add_argument("-k", type=number(1, MOST_RESULTS), default=10, metavar="N", help="number of results (10)")
+    by_query.add_argument(
         "--filter", type=json_object, metavar="JSON", help='filter, such as \'{"width": {"gte": 500}}\''
     )
-    search.add_argument(
+    by_query.add_argument(
         "--min-similarity", type=finite_number, metavar="X", help="only results of at least this similarity"
     )
-    search.add_argument("--grouped", action="store_true", help="only the best image of each group_id")
+    by_query.add_argument("--grouped", action="store_true", help="only the best image of each group_id")
 
-    embed_text = add("embed-text", searching.embed_text, collection=True)
+    embed_text = add("embed-text", search.embed_text, collection=True)
     embed_text.add_argument("text", type=words, metavar="TEXT")
-    match = add("match", searching.match, json_too=True)
+    match = add("match", search.match, json_too=True)
     match.add_argument("a", type=image, metavar="A", help=IMAGE_HELP)
     match.add_argument("b", type=image, metavar="B", help="the other picture")
     match.add_argument("--collection", metavar="COLLECTION", help="collection whose model compares; default: the first")
@@ -202,7 +202,7 @@ def _searches(commands: Any) -> None:
 
 def _contents(commands: Any) -> None:
     add = partial(_add, to=commands)
-    rejected = add("rejected", searching.rejected, collection=True, json_too=True)
+    rejected = add("rejected", search.rejected, collection=True, json_too=True)
     rejected.add_argument(
         "--reason", choices=[str(reason) for reason in Reason], metavar="REASON", help="only images with this reason"
     )
@@ -224,7 +224,7 @@ def _contents(commands: Any) -> None:
         data_set.add_argument("uri", metavar="URI", help="a folder, as s3://, file:// or a path")
         if name == "import":
             data_set.add_argument("--model", metavar="NAME", help="model that made the vectors, if they do not say")
-    add("stats", searching.stats, json_too=True)
+    add("stats", search.stats, json_too=True)
 
 
 def _programs(commands: Any) -> None:

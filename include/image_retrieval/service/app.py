@@ -12,7 +12,7 @@ from image_retrieval.service import errors
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.gate import Check, Gate, declared
 from image_retrieval.service.limits import Guard
-from image_retrieval.service.routes import collections, images, operation, page, predict, reports, searches
+from image_retrieval.service.routes import collections, images, operation, page, predict, reports, search
 from image_retrieval.service.state import Service
 from image_retrieval.settings import Settings
 
@@ -48,7 +48,7 @@ def make_app(
     reading, writing = [declared(may_read)], [declared(may_write)]
     if documented_by:
         reading.append(Depends(documented_by))
-    app.include_router(searches.router(service), dependencies=reading)
+    app.include_router(search.router(service), dependencies=reading)
     app.include_router(collections.router(service, writing), dependencies=reading)
     app.include_router(images.router(service, writing), dependencies=reading)
     app.include_router(reports.router(service, writing), dependencies=reading)

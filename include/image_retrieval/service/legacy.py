@@ -28,7 +28,7 @@ from image_retrieval.service.catalog import Shown, known_models, require_changea
 from image_retrieval.service.errors import Refused, require_gone
 from image_retrieval.service.legacy_schemas import Asked, Base, Database, Given, Group, Named, Nothing
 from image_retrieval.service.schemas import CollectionForm, ReplaceForm
-from image_retrieval.service.searching import MANY
+from image_retrieval.service.search import MANY
 from image_retrieval.service.state import LOCK_SECONDS, Service
 from image_retrieval.store import search as store
 from image_retrieval.store.collections import known_collections

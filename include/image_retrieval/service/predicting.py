@@ -21,7 +21,7 @@ from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.errors import Refused, refusal_of
 from image_retrieval.service.legacy import FUNCTIONS, Answer, Members
 from image_retrieval.service.legacy_schemas import Call, Pair
-from image_retrieval.service.searching import compare
+from image_retrieval.service.search import compare
 from image_retrieval.service.state import SMALL, Service
 from image_retrieval.store.collections import collection_names
 from image_retrieval.store.failures import DatabaseError

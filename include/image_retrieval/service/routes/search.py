@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from image_retrieval.service import searching
+from image_retrieval.service import search as searches
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.schemas import Match, MatchForm, Results, SearchForm, SimilarForm
 from image_retrieval.service.state import Service
@@ -15,16 +15,16 @@ def router(service: Service) -> APIRouter:
     @routes.post("/search")
     def search(form: SearchForm) -> Results:
         """Search by pictures, by texts, or by both. A negative weight means less of it."""
-        return searching.search(service, form)
+        return searches.search(service, form)
 
     @routes.post("/similar")
     def similar(form: SimilarForm) -> Results:
         """The images most like one of the collection."""
-        return searching.similar(service, form)
+        return searches.similar(service, form)
 
     @routes.post("/match")
     def match(form: MatchForm) -> Match:
         """How alike two pictures are."""
-        return searching.match(service, form)
+        return searches.match(service, form)
 
     return routes
