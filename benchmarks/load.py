@@ -33,9 +33,9 @@ Part = tuple[pa.Table, pa.ChunkedArray]
 
 def clustered(rows: int, dimensions: int, seed: int) -> np.ndarray:
     """Vectors of length 1 (rows, dimensions) around some centres, as those of images are."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     centres = np.random.default_rng(0).standard_normal((CLUSTERS, dimensions), np.float32)
-    vectors = centres[chance.integers(0, CLUSTERS, rows)] + 0.5 * chance.standard_normal((rows, dimensions), np.float32)
+    vectors = centres[rng.integers(0, CLUSTERS, rows)] + 0.5 * rng.standard_normal((rows, dimensions), np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors
 

@@ -92,12 +92,12 @@ def fill(settings: Settings, options: argparse.Namespace) -> None:
 
 def measure(settings: Settings, options: argparse.Namespace, result: dict[str, Any]) -> None:
     """All figures of the table, each put into `result` as it is known."""
-    chance = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     vectors = np.concatenate(
         [clustered(min(10_000, options.rows - at), options.dimensions, at) for at in range(0, options.rows, 10_000)]
     )
-    noise = chance.standard_normal((options.queries, options.dimensions)).astype(np.float32)
-    queries = vectors[chance.integers(0, options.rows, options.queries)]
+    noise = rng.standard_normal((options.queries, options.dimensions)).astype(np.float32)
+    queries = vectors[rng.integers(0, options.rows, options.queries)]
     queries = queries + NOISE * noise / np.linalg.norm(noise, axis=1, keepdims=True)
     asked = [HalfVector(query) for query in queries]
     with psycopg.connect(settings.database(), autocommit=True) as connection:

@@ -113,11 +113,11 @@ def from_texts(scenes: list[Scene], vectors: Vectors, folder: Path, short: int =
     return figures
 
 
-def part_of(data: bytes, chance: random.Random) -> bytes:
+def part_of(data: bytes, rng: random.Random) -> bytes:
     """A part of a picture, at half its size, encoded again."""
     image = Image.open(io.BytesIO(data)).convert("RGB")
     width, height = round(image.width * CROP), round(image.height * CROP)
-    x, y = chance.randint(0, image.width - width), chance.randint(0, image.height - height)
+    x, y = rng.randint(0, image.width - width), rng.randint(0, image.height - height)
     part = image.crop((x, y, x + width, y + height)).resize((width // 2, height // 2), Image.Resampling.BICUBIC)
     target = io.BytesIO()
     part.save(target, "JPEG", quality=75)
@@ -126,8 +126,8 @@ def part_of(data: bytes, chance: random.Random) -> bytes:
 
 def parts_found(tower: ImageTower, files: list[bytes]) -> float:
     """Share of photos that a part of them finds first."""
-    chance = random.Random(0)
-    scores = embed(tower, [part_of(data, chance) for data in files]) @ embed(tower, files).T
+    rng = random.Random(0)
+    scores = embed(tower, [part_of(data, rng) for data in files]) @ embed(tower, files).T
     return float((scores.argmax(axis=1) == np.arange(len(files))).mean())
 
 

@@ -118,20 +118,20 @@ class Searches:
         return timed
 
     def _search(self, seed: int, over: Callable[[], bool], timed: list[tuple[float, float]]) -> None:
-        chance = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         with psycopg.connect(self._url, autocommit=True) as connection:
             register_vector(connection)
             for query in self._queries[:WARMING]:
                 connection.execute(SEARCH, (query,))
             while not over():
-                query = self._queries[chance.integers(len(self._queries))]
+                query = self._queries[rng.integers(len(self._queries))]
                 started = time.perf_counter()
                 try:
                     self.failed += len(connection.execute(SEARCH, (query,)).fetchall()) != K
                 except psycopg.Error:
                     self.failed += 1
                 timed.append((started, time.perf_counter() - started))
-                time.sleep(chance.exponential(self._pause))
+                time.sleep(rng.exponential(self._pause))
 
 
 def switch(settings: Settings, rows: int, turn: Barrier) -> None:

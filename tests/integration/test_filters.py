@@ -26,8 +26,8 @@ def small(project, collection):
 
 @pytest.fixture
 def large(project, collection):
-    chance = np.random.default_rng(1)
-    shares = chance.random(LARGE)
+    rng = np.random.default_rng(1)
+    shares = rng.random(LARGE)
     vectors = fill(
         project,
         collection,

@@ -92,29 +92,29 @@ class Caption:
     claim: Claim
 
 
-def captions(layout: Layout, chance: random.Random) -> tuple[Caption, ...]:
+def captions(layout: Layout, rng: random.Random) -> tuple[Caption, ...]:
     """A short, a middling and a full caption: of one kind of things, of what is beside them, and of everything."""
-    return tuple(describe(layout, length, chance) for length in ("short", "middling", "full"))
+    return tuple(describe(layout, length, rng) for length in ("short", "middling", "full"))
 
 
-def describe(layout: Layout, length: str, chance: random.Random) -> Caption:
+def describe(layout: Layout, length: str, rng: random.Random) -> Caption:
     """A caption of this length, put into words as chance has it."""
-    return put_into_words(_claim(layout, length, chance), chance)
+    return put_into_words(_claim(layout, length, rng), rng)
 
 
-def _claim(layout: Layout, length: str, chance: random.Random) -> Claim:
+def _claim(layout: Layout, length: str, rng: random.Random) -> Claim:
     main, companion = layout.main, layout.companion
     if length == "full":
         other = _kind(companion, *FACTS) if companion else None
         return Claim(_kind(main, *FACTS), other, layout.relation, layout.ground)
     if length == "short":
-        group = main if companion is None or chance.random() < 0.75 else companion
-        return Claim(_kind(group, *chance.choice(SHORT)))
-    said = [name for name in FACTS if chance.random() < 0.6]
+        group = main if companion is None or rng.random() < 0.75 else companion
+        return Claim(_kind(group, *rng.choice(SHORT)))
+    said = [name for name in FACTS if rng.random() < 0.6]
     if companion is None:
-        return Claim(_kind(main, "hue", "count", *said), ground=layout.ground if chance.random() < 0.4 else None)
-    of_other = [name for name in ("hue", "texture") if chance.random() < 0.6]
-    relation = layout.relation if chance.random() < 0.8 else None
+        return Claim(_kind(main, "hue", "count", *said), ground=layout.ground if rng.random() < 0.4 else None)
+    of_other = [name for name in ("hue", "texture") if rng.random() < 0.6]
+    relation = layout.relation if rng.random() < 0.8 else None
     return Claim(_kind(main, *said), _kind(companion, *of_other, "count"), relation)
 
 
@@ -124,71 +124,71 @@ def _kind(group: Group, *said: str) -> Kind:
     return Kind(group.shape, count=len(group.things) if "count" in said else None, **told)
 
 
-def put_into_words(claim: Claim, chance: random.Random) -> Caption:
+def put_into_words(claim: Claim, rng: random.Random) -> Caption:
     """A claim in both languages, in one of the ways to say it."""
-    return Caption(_english(claim, chance), _chinese(claim, chance), claim)
+    return Caption(_english(claim, rng), _chinese(claim, rng), claim)
 
 
-def _english(claim: Claim, chance: random.Random) -> str:
-    things = _english_things(claim.kind, chance)
+def _english(claim: Claim, rng: random.Random) -> str:
+    things = _english_things(claim.kind, rng)
     if claim.other is not None:
-        other = _english_things(claim.other, chance)
+        other = _english_things(claim.other, rng)
         if claim.relation is None:
             things = f"{things} and {other}"
-        elif chance.random() < 0.75:
-            things = f"{things} {chance.choice(BESIDE[claim.relation])} {other}"
+        elif rng.random() < 0.75:
+            things = f"{things} {rng.choice(BESIDE[claim.relation])} {other}"
         else:
-            things = f"{other} {chance.choice(BESIDE[OPPOSITE[claim.relation]])} {things}"
+            things = f"{other} {rng.choice(BESIDE[OPPOSITE[claim.relation]])} {things}"
     if claim.ground is not None:
         things = f"{things} on a {claim.ground} background"
-    return chance.choice(BEGINNINGS) + things
+    return rng.choice(BEGINNINGS) + things
 
 
-def _english_things(kind: Kind, chance: random.Random) -> str:
-    words = [kind.size or "", chance.choice(PLAIN[kind.texture]) if kind.texture else "", kind.hue or ""]
-    if chance.random() < 0.3:
+def _english_things(kind: Kind, rng: random.Random) -> str:
+    words = [kind.size or "", rng.choice(PLAIN[kind.texture]) if kind.texture else "", kind.hue or ""]
+    if rng.random() < 0.3:
         words[1:] = reversed(words[1:])
     name = kind.shape or "shape"
     if kind.count is None:
-        words.append(chance.choice((name, PLURALS[name])))
+        words.append(rng.choice((name, PLURALS[name])))
     else:
-        words = [NUMBERS[kind.count][chance.random() < 0.15], *words, name if kind.count == 1 else PLURALS[name]]
+        words = [NUMBERS[kind.count][rng.random() < 0.15], *words, name if kind.count == 1 else PLURALS[name]]
     words = [word for word in words if word]
     if words[0] == "a" and words[1][0] in "aeiou":
         words[0] = "an"
     return " ".join(words)
 
 
-def _chinese(claim: Claim, chance: random.Random) -> str:
-    things = _chinese_things(claim.kind, chance)
+def _chinese(claim: Claim, rng: random.Random) -> str:
+    things = _chinese_things(claim.kind, rng)
     if claim.other is not None:
-        other = _chinese_things(claim.other, chance)
+        other = _chinese_things(claim.other, rng)
         if claim.relation is None:
             things = f"{things}和{other}"
         else:
             here, there = CHINESE_BESIDE[claim.relation], CHINESE_BESIDE[OPPOSITE[claim.relation]]
-            things = chance.choice(
+            things = rng.choice(
                 (
-                    f"{other}{chance.choice(here)}有{things}",
-                    f"{things}在{other}的{chance.choice(here)}",
-                    f"{things}在{other}{chance.choice(here)}",
-                    f"{other}在{things}{chance.choice(there)}",
+                    f"{other}{rng.choice(here)}有{things}",
+                    f"{things}在{other}的{rng.choice(here)}",
+                    f"{things}在{other}{rng.choice(here)}",
+                    f"{other}在{things}{rng.choice(there)}",
                 )
             )
     if claim.ground is not None:
         ground = CHINESE[claim.ground]
-        return chance.choice((f"{ground}背景上，{things}", f"{things}，{ground}背景"))
-    return (chance.choice(CHINESE_BEGINNINGS) if claim.other is None else "") + things
+        return rng.choice((f"{ground}背景上，{things}", f"{things}，{ground}背景"))
+    return (rng.choice(CHINESE_BEGINNINGS) if claim.other is None else "") + things
 
 
-def _chinese_things(kind: Kind, chance: random.Random) -> str:
+def _chinese_things(kind: Kind, rng: random.Random) -> str:
     words = [CHINESE[word] if word else "" for word in (kind.size, kind.hue, kind.texture, kind.shape)]
-    if kind.size and chance.random() < 0.5:
+    if kind.size and rng.random() < 0.5:
         words[0] += "的"
-    if chance.random() < 0.3:
+    if rng.random() < 0.3:
         words[1:3] = reversed(words[1:3])
-    if kind.count is not None and (kind.count > 1 or chance.random() < 0.6):
-        words.insert(0, CHINESE_NUMBERS[kind.count][chance.random() < 0.15] + "个")
+    if kind.count is not None and (kind.count > 1 or rng.random() < 0.6):
+        words.insert(0, CHINESE_NUMBERS[kind.count][rng.random() < 0.15] + "个")
     return "".join(words)
 
 

@@ -28,34 +28,34 @@ RIM = 0.08  # of the radius: it keeps the outline of what is striped or dotted
 OVERSAMPLING = 2  # drawn at this scale, then reduced: smooth edges
 
 
-def draw(layout: Layout, chance: random.Random, scale: float = 1.0) -> Image.Image:
-    """The picture of a layout, `scale` times its size; `chance` decides shades and what lies on the ground."""
+def draw(layout: Layout, rng: random.Random, scale: float = 1.0) -> Image.Image:
+    """The picture of a layout, `scale` times its size; `rng` decides shades and what lies on the ground."""
     scale *= OVERSAMPLING
-    image = _ground(layout, chance, scale)
+    image = _ground(layout, rng, scale)
     for group in filter(None, (layout.main, layout.companion)):
-        ink = _shade(INKS[group.hue], chance, 18)
-        upright = chance.random() < 0.5
+        ink = _shade(INKS[group.hue], rng, 18)
+        upright = rng.random() < 0.5
         for thing in group.things:
             _paste(image, group, thing, ink, upright, scale)
     return image.reduce(OVERSAMPLING)
 
 
-def _shade(colour: Colour, chance: random.Random, spread: int) -> Colour:
-    red, green, blue = (min(255, max(0, channel + chance.randint(-spread, spread))) for channel in colour)
+def _shade(colour: Colour, rng: random.Random, spread: int) -> Colour:
+    red, green, blue = (min(255, max(0, channel + rng.randint(-spread, spread))) for channel in colour)
     return red, green, blue
 
 
-def _ground(layout: Layout, chance: random.Random, scale: float) -> Image.Image:
+def _ground(layout: Layout, rng: random.Random, scale: float) -> Image.Image:
     size = (round(layout.width * scale), round(layout.height * scale))
     paper = PAPERS[layout.ground]
-    light, dark = (Image.new("RGB", size, _darker(_shade(paper, chance, 4), by)) for by in (1.0, 0.9))
-    ramp = Image.linear_gradient("L").rotate(chance.choice((0, 90, 180, 270))).resize(size, Image.Resampling.BILINEAR)
+    light, dark = (Image.new("RGB", size, _darker(_shade(paper, rng, 4), by)) for by in (1.0, 0.9))
+    ramp = Image.linear_gradient("L").rotate(rng.choice((0, 90, 180, 270))).resize(size, Image.Resampling.BILINEAR)
     image = Image.composite(dark, light, ramp)
     pen = ImageDraw.Draw(image)
-    for _ in range(chance.randint(3, 8)):  # faint lines, so that no ground is a mere gradient
-        ends = [(chance.uniform(0, size[0]), chance.uniform(0, size[1])) for _ in range(2)]
-        width = max(1, round(chance.uniform(1.5, 5) * scale))
-        pen.line(ends, fill=_darker(paper, chance.uniform(0.84, 0.97)), width=width)
+    for _ in range(rng.randint(3, 8)):  # faint lines, so that no ground is a mere gradient
+        ends = [(rng.uniform(0, size[0]), rng.uniform(0, size[1])) for _ in range(2)]
+        width = max(1, round(rng.uniform(1.5, 5) * scale))
+        pen.line(ends, fill=_darker(paper, rng.uniform(0.84, 0.97)), width=width)
     return image
 
 

@@ -55,23 +55,23 @@ class Layout:
 
 def lay_out(number: int, seed: int) -> Layout:
     """The layout of a seed's scene; classes take turns."""
-    chance = random.Random(f"{seed}-{number}")
+    rng = random.Random(f"{seed}-{number}")
     shape, hue = SHAPES[number % len(SHAPES)], HUES[number // len(SHAPES) % len(HUES)]
-    width, height = chance.choice(CANVASES)
-    ground = chance.choice(GROUNDS)
-    accompanied = chance.random() < COMPANION_SHARE
-    size = chance.choice(tuple(SIZES))
+    width, height = rng.choice(CANVASES)
+    ground = rng.choice(GROUNDS)
+    accompanied = rng.random() < COMPANION_SHARE
+    size = rng.choice(tuple(SIZES))
     # a companion is one thing, and less than the main ones
-    count = chance.randint(2 if accompanied and size == "small" else 1, MOST[size])
+    count = rng.randint(2 if accompanied and size == "small" else 1, MOST[size])
     box = (0.0, 0.0, float(width), float(height))
     if not accompanied:
-        main = _group(shape, hue, size, count, box, chance)
+        main = _group(shape, hue, size, count, box, rng)
         return Layout(width, height, ground, main, None, None)
-    relation = chance.choice(RELATIONS)
+    relation = rng.choice(RELATIONS)
     boxes = _boxes(relation, width, height)
-    main = _group(shape, hue, size, count, boxes[0], chance)
-    shape, hue = chance.choice([(a, b) for a in SHAPES for b in HUES if a != shape and b != hue])
-    companion = _group(shape, hue, chance.choice(tuple(SIZES) if count > 1 else ("small",)), 1, boxes[1], chance)
+    main = _group(shape, hue, size, count, boxes[0], rng)
+    shape, hue = rng.choice([(a, b) for a in SHAPES for b in HUES if a != shape and b != hue])
+    companion = _group(shape, hue, rng.choice(tuple(SIZES) if count > 1 else ("small",)), 1, boxes[1], rng)
     return Layout(width, height, ground, main, companion, relation)
 
 
@@ -86,24 +86,24 @@ def _boxes(relation: str, width: int, height: int) -> tuple[Box, Box]:
     return (0, height * (1 - BORDER), width, height), (0, 0, width, height * (1 - BORDER))
 
 
-def _group(shape: str, hue: str, size: str, count: int, box: Box, chance: random.Random) -> Group:
-    radius = chance.uniform(*SIZES[size])
-    texture = chance.choice(TEXTURES)
-    while (things := _place(count, radius, box, chance)) is None:
+def _group(shape: str, hue: str, size: str, count: int, box: Box, rng: random.Random) -> Group:
+    radius = rng.uniform(*SIZES[size])
+    texture = rng.choice(TEXTURES)
+    while (things := _place(count, radius, box, rng)) is None:
         radius *= 0.95
     return Group(shape, hue, texture, size, things)
 
 
-def _place(count: int, radius: float, box: Box, chance: random.Random) -> tuple[Thing, ...] | None:
+def _place(count: int, radius: float, box: Box, rng: random.Random) -> tuple[Thing, ...] | None:
     """Things that do not touch each other or the edge; None where they find no room."""
     edge = 1.1 * radius
     if min(box[2] - box[0], box[3] - box[1]) < 2 * edge:
         return None
     things: list[Thing] = []
     for _ in range(count * TRIES):
-        x, y = chance.uniform(box[0] + edge, box[2] - edge), chance.uniform(box[1] + edge, box[3] - edge)
+        x, y = rng.uniform(box[0] + edge, box[2] - edge), rng.uniform(box[1] + edge, box[3] - edge)
         if all(math.hypot(x - other.x, y - other.y) > 2.15 * radius for other in things):
-            things.append(Thing(x, y, radius, chance.uniform(-TILT, TILT)))
+            things.append(Thing(x, y, radius, rng.uniform(-TILT, TILT)))
             if len(things) == count:
                 return tuple(things)
     return None

@@ -33,9 +33,9 @@ def draw_scenes(count: int, seed: int = 0) -> Iterator[Scene]:
     made, number = 0, 0
     while made < count:
         layout = lay_out(number, seed)
-        chance = random.Random(f"{seed}-{number}-drawn")
-        image = draw(layout, chance)
-        told = captions(layout, chance)
+        rng = random.Random(f"{seed}-{number}-drawn")
+        image = draw(layout, rng)
+        told = captions(layout, rng)
         stem = f"{layout.main.hue}-{layout.main.shape}/{number:04}"
         suffix = (".jpg", ".jpg", ".png", ".webp")[number % 4]
         yield Scene(stem + suffix, _encoded(image, suffix), layout, told)

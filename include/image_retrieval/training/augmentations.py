@@ -13,27 +13,27 @@ TINT, SLIGHT_TINT = 0.16, 0.06
 JPEG_SHARE, BLUR_SHARE = 0.15, 0.35
 
 
-def view(pixels: torch.Tensor, least: float, chance: torch.Generator) -> torch.Tensor:
+def view(pixels: torch.Tensor, least: float, rng: torch.Generator) -> torch.Tensor:
     """A view of each of float pictures (n, 3, side, side) of 0 to 1, of `least` to all of its area, as -1 to 1."""
-    seen = _cropped(pixels, least, chance)
-    seen = _encoded(_blurred(_lit(seen, TINT, chance), chance), chance)
-    return _noisy(seen, chance)
+    seen = _cropped(pixels, least, rng)
+    seen = _encoded(_blurred(_lit(seen, TINT, rng), rng), rng)
+    return _noisy(seen, rng)
 
 
-def lit(pixels: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
+def lit(pixels: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """The whole of each picture in a slightly other light, as -1 to 1."""
-    return _noisy(_lit(pixels, SLIGHT_TINT, chance), chance)
+    return _noisy(_lit(pixels, SLIGHT_TINT, rng), rng)
 
 
-def _noisy(pixels: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
-    return 2 * (pixels + 0.015 * torch.randn(pixels.shape, generator=chance)) - 1
+def _noisy(pixels: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    return 2 * (pixels + 0.015 * torch.randn(pixels.shape, generator=rng)) - 1
 
 
-def _cropped(pixels: torch.Tensor, least: float, chance: torch.Generator) -> torch.Tensor:
+def _cropped(pixels: torch.Tensor, least: float, rng: torch.Generator) -> torch.Tensor:
     count = len(pixels)
 
     def spread(low: float, high: float) -> torch.Tensor:
-        return low + (high - low) * torch.rand(count, BOXES, generator=chance)
+        return low + (high - low) * torch.rand(count, BOXES, generator=rng)
 
     area, aspect = spread(least, 1.0), torch.exp(spread(math.log(3 / 4), math.log(4 / 3)))
     wide, high = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
@@ -64,21 +64,21 @@ def _contrast_in(
     ) / side**2
 
 
-def _lit(pixels: torch.Tensor, tint: float, chance: torch.Generator) -> torch.Tensor:
+def _lit(pixels: torch.Tensor, tint: float, rng: torch.Generator) -> torch.Tensor:
     """Another light: tint and brightness, and a slope of both across the picture."""
     count, _, side, _ = pixels.shape
 
     def about(spread: float, channels: int) -> torch.Tensor:
-        return spread * (2 * torch.rand(count, channels, 1, 1, generator=chance) - 1)
+        return spread * (2 * torch.rand(count, channels, 1, 1, generator=rng) - 1)
 
     across = torch.linspace(-1, 1, side)
     slope = about(0.08, 3) * across + about(0.08, 3) * across[:, None]
     return (pixels * (1 + about(0.15, 1) + about(tint, 3) + slope)).clamp(0, 1)
 
 
-def _blurred(pixels: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
+def _blurred(pixels: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     seen = pixels.clone()
-    strength = torch.rand(len(pixels), generator=chance)
+    strength = torch.rand(len(pixels), generator=rng)
     for size, low, high in ((3, 0.0, 0.6), (5, 0.6, 1.0)):
         some = (strength >= low * BLUR_SHARE) & (strength < high * BLUR_SHARE)
         blurred = avg_pool2d(seen[some], size, 1, size // 2, count_include_pad=False)
@@ -86,12 +86,12 @@ def _blurred(pixels: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
     return seen
 
 
-def _encoded(pixels: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
+def _encoded(pixels: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """Some of the pictures after JPEG at a low quality."""
     seen = pixels.clone()
-    for at in (torch.rand(len(pixels), generator=chance) < JPEG_SHARE).nonzero().flatten().tolist():
+    for at in (torch.rand(len(pixels), generator=rng) < JPEG_SHARE).nonzero().flatten().tolist():
         target = io.BytesIO()
         picture = (pixels[at].permute(1, 2, 0) * 255).byte().numpy()
-        Image.fromarray(picture).save(target, "JPEG", quality=int(torch.randint(30, 85, (1,), generator=chance)))
+        Image.fromarray(picture).save(target, "JPEG", quality=int(torch.randint(30, 85, (1,), generator=rng)))
         seen[at] = torch.from_numpy(np.array(Image.open(target))).permute(2, 0, 1) / 255
     return seen

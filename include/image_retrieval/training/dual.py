@@ -44,7 +44,7 @@ RATE = 1.5e-3
 def train(folder: Path, samples: Samples, steps: int, seed: int) -> list[float]:
     """Train on these scenes, save the model into a folder that exists; returns the losses."""
     torch.manual_seed(seed)
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     tokenizer = make_tokenizer(folder)
     model = make_dual_encoder(len(tokenizer))
     hints = Hints(WIDTH)
@@ -55,12 +55,12 @@ def train(folder: Path, samples: Samples, steps: int, seed: int) -> list[float]:
     began = time.monotonic()
     model.train()
     for step in range(steps):
-        chosen = _choose(kinds, chance, alike=step >= steps // 2)
+        chosen = _choose(kinds, rng, alike=step >= steps // 2)
         layouts = [samples.layouts[at] for at in chosen]
         pixels, grids = torch.from_numpy(samples.pixels[chosen]).permute(0, 3, 1, 2), places[chosen]
-        if chance.random() < 0.5:
+        if rng.random() < 0.5:
             layouts, pixels, grids = [mirror(layout) for layout in layouts], pixels.flip(-1), grids.flip(-1)
-        losses.append(descent.step(_loss(model, hints, tokenizer, layouts, pixels, grids, chance)))
+        losses.append(descent.step(_loss(model, hints, tokenizer, layouts, pixels, grids, rng)))
         with torch.no_grad():
             model.logit_scale.clamp_(max=np.log(100))
         if step % 50 == 49:
@@ -70,22 +70,22 @@ def train(folder: Path, samples: Samples, steps: int, seed: int) -> list[float]:
     return losses
 
 
-def _choose(kinds: Facts, chance: random.Random, *, alike: bool) -> list[int]:
+def _choose(kinds: Facts, rng: random.Random, *, alike: bool) -> list[int]:
     if not alike:
-        return chance.sample(range(len(kinds)), min(BATCH, len(kinds)))
+        return rng.sample(range(len(kinds)), min(BATCH, len(kinds)))
     shape, hue = kinds.max(axis=0) + 1
-    wanted = chance.sample(range(shape * hue), KINDS)
+    wanted = rng.sample(range(shape * hue), KINDS)
     among = np.flatnonzero(np.isin(kinds[:, 0] * hue + kinds[:, 1], wanted))
-    return chance.sample(among.tolist(), min(BATCH, len(among)))
+    return rng.sample(among.tolist(), min(BATCH, len(among)))
 
 
 def _loss(
     model: ChineseCLIPModel, hints: Hints, tokenizer: BertTokenizer, layouts: list[Layout], pixels: torch.Tensor,
-    grids: torch.Tensor, chance: random.Random,
+    grids: torch.Tensor, rng: random.Random,
 ) -> torch.Tensor:  # fmt: skip
-    told = [describe(layout, chance.choice(LENGTHS), chance) for layout in layouts]
-    texts = [caption.english if chance.random() < 0.5 else caption.chinese for caption in told]
-    strange = [_strange(chance.choice(texts), chance) for _ in range(STRANGE)]
+    told = [describe(layout, rng.choice(LENGTHS), rng) for layout in layouts]
+    texts = [caption.english if rng.random() < 0.5 else caption.chinese for caption in told]
+    strange = [_strange(rng.choice(texts), rng) for _ in range(STRANGE)]
     facts = np.array([facts_of(layout) for layout in layouts])
     true = held(np.array([facts_claimed(caption.claim) for caption in told]), facts)
     also_true = torch.from_numpy(np.concatenate([true, np.zeros((STRANGE, len(layouts)), bool)]))
@@ -106,13 +106,13 @@ def _normalised(pixels: torch.Tensor) -> torch.Tensor:
     return ((pixels.float() * gains).clamp(0, 255) / 127.5) - 1 + 0.02 * torch.randn(pixels.shape)
 
 
-def _strange(text: str, chance: random.Random) -> str:
+def _strange(text: str, rng: random.Random) -> str:
     """A caption with words that are in no vocabulary, so that it names what no scene holds."""
     parts = text.split() if " " in text or text.isascii() else list(text)
     for at in range(len(parts)):
-        if chance.random() < 0.5:
+        if rng.random() < 0.5:
             parts[at] = "[UNK]"
-    parts[chance.randrange(len(parts))] = "[UNK]"
+    parts[rng.randrange(len(parts))] = "[UNK]"
     return " ".join(parts)
 
 

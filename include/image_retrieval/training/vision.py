@@ -77,7 +77,7 @@ def descend(
     model: ViTModel, drawings: list[Samples], photolike: NDArray[np.uint8], cycle: Cycle, seed: int
 ) -> list[float]:
     """Train for one cycle; returns the losses."""
-    chance = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     patch_head = nn.Linear(WIDTH, WIDTH // 2)
     descent = Descent((model, patch_head), cycle.steps, cycle.rate)
     across = SIDE // PATCH
@@ -86,15 +86,15 @@ def descend(
     began = time.monotonic()
     model.train()
     for step in range(cycle.steps):
-        which = torch.randperm(len(drawings), generator=chance)[:2].tolist()
-        things = torch.randperm(len(drawings[0].layouts), generator=chance)[: cycle.things]
+        which = torch.randperm(len(drawings), generator=rng)[:2].tolist()
+        things = torch.randperm(len(drawings[0].layouts), generator=rng)[: cycle.things]
         one, other = (_pictures(drawings[of].pixels, things) for of in which)
         main, other_main = (mains[of][things] for of in which)
-        if torch.rand(1, generator=chance) < 0.5:
+        if torch.rand(1, generator=rng) < 0.5:
             one, main = one.flip(-1), main.flip(-1)
-        photos = _pictures(photolike, torch.randperm(len(photolike), generator=chance)[: cycle.photolike])
+        photos = _pictures(photolike, torch.randperm(len(photolike), generator=rng)[: cycle.photolike])
         again = torch.cat([one[:OF_SCENES], photos])
-        pixels = [lit(one, chance), lit(other, chance), view(again, LEAST, chance), view(photos, LEAST, chance)]
+        pixels = [lit(one, rng), lit(other, rng), view(again, LEAST, rng), view(photos, LEAST, rng)]
         seen = model(pixel_values=torch.cat(pixels)).last_hidden_state
         patches, shown = patch_head(seen[: 2 * len(things), 1:]), torch.cat([main, other_main]).flatten(1)
         loss = _alike(seen[:, 0], len(things), len(photos)) + 2 * patches_loss(patches, shown, OF_PATCHES)

@@ -119,8 +119,8 @@ def test_fixed_batches_are_filled_up():
 )
 def test_backends_agree(random_model, backend):
     options = ModelOptions(name="m", source=str(random_model), batch_size=4)
-    chance = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (6, 224, 224, 3), dtype=torch.uint8, generator=chance)
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (6, 224, 224, 3), dtype=torch.uint8, generator=rng)
     parts = [Batch(pa.array([0, 1, 2, 3]), pixels[:4]), Batch(pa.array([4, 5]), pixels[4:])]
     engine = backends.load_engine(options, Settings(backend=backend, database_url=""), "cpu")
     found = np.concatenate([part.vectors for part in engine.embed(parts)])

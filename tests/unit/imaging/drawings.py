@@ -19,14 +19,14 @@ def text(width: int, height: int) -> Image.Image:
 
 
 def line_art(width: int, height: int) -> Image.Image:
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     image = Image.new("RGB", (width, height), "white")
     for _ in range(80):
-        ends = chance.integers(0, (width, height), (2, 2)).flatten().tolist()
-        ImageDraw.Draw(image).line(ends, fill=tuple(chance.choice([0, 255], 3).tolist()))
+        ends = rng.integers(0, (width, height), (2, 2)).flatten().tolist()
+        ImageDraw.Draw(image).line(ends, fill=tuple(rng.choice([0, 255], 3).tolist()))
     return image
 
 
 def black_or_white(width: int, height: int) -> Image.Image:
-    chance = np.random.default_rng(width * height)
-    return Image.fromarray((chance.integers(0, 2, (height, width, 3)) * 255).astype(np.uint8))
+    rng = np.random.default_rng(width * height)
+    return Image.fromarray((rng.integers(0, 2, (height, width, 3)) * 255).astype(np.uint8))

@@ -53,44 +53,44 @@ def seeds() -> tuple[bytes, ...]:
 
 def mutants(count: int, seed: int) -> Iterator[bytes]:
     """So many files: bits flipped, bytes replaced, parts cut, doubled, or taken from another picture."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     for number in range(count):
         data = bytearray(seeds()[number % len(seeds())])
-        for _ in range(chance.randint(1, 4)):
-            data = chance.choice((_flip, _replace, _cut, _repeat, _splice))(data, chance)
+        for _ in range(rng.randint(1, 4)):
+            data = rng.choice((_flip, _replace, _cut, _repeat, _splice))(data, rng)
         yield bytes(data)
 
 
-def _place(data: bytearray, chance: random.Random) -> int:
-    return chance.randrange(min(len(data), HEADER) if chance.random() < 0.33 else len(data)) if data else 0
+def _place(data: bytearray, rng: random.Random) -> int:
+    return rng.randrange(min(len(data), HEADER) if rng.random() < 0.33 else len(data)) if data else 0
 
 
-def _flip(data: bytearray, chance: random.Random) -> bytearray:
-    for _ in range(chance.randint(1, 8) if data else 0):
-        data[_place(data, chance)] ^= 1 << chance.randrange(8)
+def _flip(data: bytearray, rng: random.Random) -> bytearray:
+    for _ in range(rng.randint(1, 8) if data else 0):
+        data[_place(data, rng)] ^= 1 << rng.randrange(8)
     return data
 
 
-def _replace(data: bytearray, chance: random.Random) -> bytearray:
-    start = _place(data, chance)
-    length = min(chance.randint(1, 8), len(data) - start)
-    data[start : start + length] = chance.choice((b"\0", b"\xff", b"\x7f", b"\x80")) * length
+def _replace(data: bytearray, rng: random.Random) -> bytearray:
+    start = _place(data, rng)
+    length = min(rng.randint(1, 8), len(data) - start)
+    data[start : start + length] = rng.choice((b"\0", b"\xff", b"\x7f", b"\x80")) * length
     return data
 
 
-def _cut(data: bytearray, chance: random.Random) -> bytearray:
-    start = _place(data, chance)
-    return data[:start] + data[start + chance.choice((1, 7, 100, len(data))) :]
+def _cut(data: bytearray, rng: random.Random) -> bytearray:
+    start = _place(data, rng)
+    return data[:start] + data[start + rng.choice((1, 7, 100, len(data))) :]
 
 
-def _repeat(data: bytearray, chance: random.Random) -> bytearray:
-    start = _place(data, chance)
-    return data[:start] + data[start : start + 64] * chance.randint(1, 50) + data[start:]
+def _repeat(data: bytearray, rng: random.Random) -> bytearray:
+    start = _place(data, rng)
+    return data[:start] + data[start : start + 64] * rng.randint(1, 50) + data[start:]
 
 
-def _splice(data: bytearray, chance: random.Random) -> bytearray:
-    other = chance.choice(seeds())
-    return data[: _place(data, chance)] + other[chance.randrange(len(other)) :]
+def _splice(data: bytearray, rng: random.Random) -> bytearray:
+    other = rng.choice(seeds())
+    return data[: _place(data, rng)] + other[rng.randrange(len(other)) :]
 
 
 def outcome(decoders: Decoders, data: bytes) -> tuple[str, float]:

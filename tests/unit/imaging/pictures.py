@@ -38,11 +38,11 @@ def opened(data: bytes) -> Image.Image:
 @cache
 def photo(width: int, height: int) -> Image.Image:
     """Smooth noise of many scales, as in a photograph: coarse and strong, fine and weak."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     total = np.full((height, width, 3), 128.0)
     for side, strength in ((4, 90), (16, 40), (64, 15), (200, 5)):
         for channel in range(3):
-            noise = Image.fromarray(chance.normal(0, strength, (side, side)).astype(np.float32))
+            noise = Image.fromarray(rng.normal(0, strength, (side, side)).astype(np.float32))
             total[:, :, channel] += np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC))
     return Image.fromarray(np.clip(total, 0, 255).astype(np.uint8))
 

@@ -33,11 +33,11 @@ PIXELS = torch.randint(0, 256, (2, 9, 7, 3), dtype=torch.uint8, generator=torch.
 def folder(tmp_path: Path) -> Path:
     """A tiny network whose normalisations all matter."""
     network = ImageFeatures(Shape.of(CONFIG))
-    chance = torch.Generator().manual_seed(1)
+    rng = torch.Generator().manual_seed(1)
     weights = {
-        name: torch.rand(values.shape, generator=chance) + 0.2
+        name: torch.rand(values.shape, generator=rng) + 0.2
         if name.endswith(("running_var", "norm.weight"))
-        else torch.randn(values.shape, generator=chance) * 0.7
+        else torch.randn(values.shape, generator=rng) * 0.7
         for name, values in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }

@@ -15,9 +15,9 @@ NONE = np.empty(0, np.float32)
 
 def pairs(seed: int, right_at: float, wrong_at: float, spread: float = 0.1):
     """Cosines of 200 queries and 100 images, of which a tenth is right."""
-    chance = np.random.default_rng(seed)
-    right = chance.random((200, 100)) < 0.1
-    cosines = np.where(right, right_at, wrong_at) + chance.normal(0, spread, right.shape)
+    rng = np.random.default_rng(seed)
+    right = rng.random((200, 100)) < 0.1
+    cosines = np.where(right, right_at, wrong_at) + rng.normal(0, spread, right.shape)
     return cosines.astype(np.float32), right
 
 

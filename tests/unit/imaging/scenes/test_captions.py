@@ -19,13 +19,13 @@ ALONE = Layout(480, 360, "grey", CIRCLES, None, None)
 
 
 @given(LAYOUTS, LENGTHS, CHANCES)
-def test_a_caption_holds_of_its_own_scene(layout, length, chance):
-    assert describe(layout, length, chance).claim.holds(layout)
+def test_a_caption_holds_of_its_own_scene(layout, length, rng):
+    assert describe(layout, length, rng).claim.holds(layout)
 
 
 @given(LAYOUTS, LENGTHS, CHANCES)
-def test_captions_are_made_of_known_words(layout, length, chance):
-    caption = describe(layout, length, chance)
+def test_captions_are_made_of_known_words(layout, length, rng):
+    caption = describe(layout, length, rng)
     assert set(caption.english.split()) <= set(words())
     assert set(caption.chinese) <= set(words())
     assert re.fullmatch("[a-z0-9 ]+", caption.english)
@@ -33,7 +33,7 @@ def test_captions_are_made_of_known_words(layout, length, chance):
 
 
 @given(LAYOUTS, LAYOUTS, CHANCES)
-def test_a_full_caption_holds_of_no_scene_that_differs(one, other, chance):
+def test_a_full_caption_holds_of_no_scene_that_differs(one, other, rng):
     def facts(layout):
         groups = [
             group and (group.shape, group.hue, group.texture, group.size, len(group.things))
@@ -41,7 +41,7 @@ def test_a_full_caption_holds_of_no_scene_that_differs(one, other, chance):
         ]
         return layout.ground, layout.relation, groups
 
-    claim = describe(one, "full", chance).claim
+    claim = describe(one, "full", rng).claim
     if one.companion is not None:  # without, what is said of the main things may hold of a companion
         assert claim.holds(other) == (facts(one) == facts(other))
 
