@@ -246,8 +246,10 @@ def load_collections(path: Path) -> dict[str, Collection]:
 
 def _load_one(path: Path, located: Located, name: str, entry: Any) -> Collection:
     if not isinstance(entry, dict) or "name" in entry:
-        told = f"line {located.line(('collections', name))}: {' '.join(name.split())}"
-        raise UserError(f"{path}: {told}: an entry is a mapping of keys such as `source` and `model`, without `name`")
+        message = f"line {located.line(('collections', name))}: {' '.join(name.split())}"
+        raise UserError(
+            f"{path}: {message}: an entry is a mapping of keys such as `source` and `model`, without `name`"
+        )
     try:
         return Collection(name=name, **entry)
     except ValidationError as invalid:

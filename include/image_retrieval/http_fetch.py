@@ -119,8 +119,8 @@ def _asked(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes
 
 
 def _unreachable(url: str, error: Exception) -> ImageRejected:
-    told = str(error) or type(error).__name__
-    detail = f"{shown_url(url)} does not answer as it should: {told[:200]}{_hint(_target(url))}"
+    message = str(error) or type(error).__name__
+    detail = f"{shown_url(url)} does not answer as it should: {message[:200]}{_hint(_target(url))}"
     return ImageRejected(Reason.UNREACHABLE, detail)
 
 

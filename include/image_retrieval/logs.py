@@ -71,8 +71,8 @@ def failure(error: BaseException) -> dict[str, str]:
     while cause is not None and len(causes) < CAUSES:
         causes.append(f"{type(cause).__name__}: {shown(str(cause), 300)}")
         cause = cause.__cause__ or cause.__context__
-    told = {"error": type(error).__name__, "text": shown(str(error)), "where": shown(" > ".join(frames[-FRAMES:]))}
-    return told | ({"cause": "; ".join(causes)} if causes else {})
+    message = {"error": type(error).__name__, "text": shown(str(error)), "where": shown(" > ".join(frames[-FRAMES:]))}
+    return message | ({"cause": "; ".join(causes)} if causes else {})
 
 
 def tell_uncaught(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:

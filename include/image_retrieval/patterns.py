@@ -53,10 +53,10 @@ def _compiled(pattern: str) -> tuple[Any, dict[str, int]]:
     except UnicodeEncodeError:
         raise ValueError("contains lone surrogates, which are not text") from None
     except re2.error as error:
-        (told,) = error.args
-        told = " ".join(told.decode(errors="replace").split())[:100]
+        (message,) = error.args
+        message = " ".join(message.decode(errors="replace").split())[:100]
         raise ValueError(
-            f"is not a regular expression of RE2, which has no look-around and no back-references: {told}"
+            f"is not a regular expression of RE2, which has no look-around and no back-references: {message}"
         ) from None
     return regexp, {name.decode(): number for name, number in regexp.groupindex.items()}
 

@@ -183,15 +183,15 @@ def load_settings(home: Path | None = None) -> Settings:
         strange = next((name for name in Settings.model_fields if not _is_utf8(getattr(settings, name))), None)
         if strange is None:
             return settings
-        told = f"setting {PREFIX}{strange.upper()}: is not UTF-8"
+        message = f"setting {PREFIX}{strange.upper()}: is not UTF-8"
     except ValidationError as error:
-        told = _in_words(error.errors()[0])
+        message = _in_words(error.errors()[0])
     except SettingsError as error:  # its text names the field, and its cause holds the value
         named = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
-        told = f"setting {PREFIX}{named.upper()}: is not JSON of the form that docs/settings.md gives"
+        message = f"setting {PREFIX}{named.upper()}: is not JSON of the form that docs/settings.md gives"
     except (OSError, UnicodeError):
-        told = f"{ascii(str(file))[1:-1]} cannot be read: delete it, and `make up` writes it again"
-    raise UserError(told)
+        message = f"{ascii(str(file))[1:-1]} cannot be read: delete it, and `make up` writes it again"
+    raise UserError(message)
 
 
 def _is_utf8(value: Any) -> bool:

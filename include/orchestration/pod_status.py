@@ -118,19 +118,19 @@ def not_started(pod: "V1Pod | None", *, schedule_seconds: float, start_seconds: 
     if scheduled is None or scheduled.status != "True":
         if _seconds_since(pod.metadata.creation_timestamp) < schedule_seconds:
             return None
-        told = (scheduled.message if scheduled else None) or "the scheduler gave no reason"
-        return Ended(Ending.OUTAGE, f"no node took pod {name} within {schedule_seconds:g} seconds: {told}")
+        message = (scheduled.message if scheduled else None) or "the scheduler gave no reason"
+        return Ended(Ending.OUTAGE, f"no node took pod {name} within {schedule_seconds:g} seconds: {message}")
     waited = _seconds_since(scheduled.last_transition_time)
     waiting = _waiting(pod)
     if waiting is not None and waited >= PULL_SECONDS:
-        told = f"{waiting.reason}: {waiting.message or ''}".strip(": ")
+        message = f"{waiting.reason}: {waiting.message or ''}".strip(": ")
         if waiting.reason in WRONG:
-            return Ended(Ending.MISTAKE, f"pod {name} cannot run: {told}")
+            return Ended(Ending.MISTAKE, f"pod {name} cannot run: {message}")
         if waiting.reason in PULL_FAILS:
-            return Ended(Ending.OUTAGE, f"the image of pod {name} cannot be pulled: {told}")
+            return Ended(Ending.OUTAGE, f"the image of pod {name} cannot be pulled: {message}")
     if waited >= start_seconds:
-        told = (waiting.reason if waiting else None) or "no reason given"
-        return Ended(Ending.OUTAGE, f"pod {name} did not run within {start_seconds:g} seconds on its node: {told}")
+        message = (waiting.reason if waiting else None) or "no reason given"
+        return Ended(Ending.OUTAGE, f"pod {name} did not run within {start_seconds:g} seconds on its node: {message}")
     return None
 
 

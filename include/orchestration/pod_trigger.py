@@ -75,10 +75,10 @@ class EmbeddingPodTrigger(KubernetesPodTrigger):
             await asyncio.sleep(self.poll_interval)
 
     def _refused(self, error: AsyncApiException, since: float) -> Ended | None:
-        told = f"the connection to Kubernetes has too few rights: {error.reason} at pod {self.pod_name}"
+        message = f"the connection to Kubernetes has too few rights: {error.reason} at pod {self.pod_name}"
         if time.monotonic() - since >= RIGHTS_SECONDS:
-            return Ended(Ending.MISTAKE, told)
-        self.log.warning("%s; trying again", told)
+            return Ended(Ending.MISTAKE, message)
+        self.log.warning("%s; trying again", message)
         return None
 
     def _unanswered(self, error: Exception, answered: float) -> Ended | None:

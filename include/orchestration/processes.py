@@ -36,18 +36,18 @@ class EmbeddingProcess:
 
         Raises Mistake, Outage or AirflowException with the command's last line.
         """
-        status, told = self._run(arguments, log)
+        status, message = self._run(arguments, log)
         while status == OUT_OF_MEMORY and (size := batch_size_of(arguments)) > 1:
-            log.warning("%s; continuing with batches of %d instead of %d images", told, size // 2, size)
+            log.warning("%s; continuing with batches of %d instead of %d images", message, size // 2, size)
             arguments = with_batch_size(arguments, size // 2)
-            status, told = self._run(arguments, log)
+            status, message = self._run(arguments, log)
         with told_in_one_line():
             if status == MISTAKE:
-                raise UserError(told)
+                raise UserError(message)
             if status == OUTAGE:
-                raise Unavailable(told)
+                raise Unavailable(message)
         if status:
-            raise AirflowException(f"image-retrieval {arguments[0]} ended with {status}: {told}")
+            raise AirflowException(f"image-retrieval {arguments[0]} ended with {status}: {message}")
 
     def _run(self, arguments: Sequence[str], log: Any) -> tuple[int, str]:
         """Exit status and last line of one run."""

@@ -133,7 +133,7 @@ def report_task(collection: str) -> Any:
                     else "nothing was listed: see the log of list_images"
                 )
         counts = ("listed", "new", "changed", "restored", "gone", "embedded", "upserted", "rejected", "left_over")
-        told: dict[str, Any] = {**found}
-        yield Metadata(asset, {"run_id": run_id, **{name: told[name] for name in counts}})
+        figures: dict[str, Any] = {**found}
+        yield Metadata(asset, {"run_id": run_id, **{name: figures[name] for name in counts}})
 
     return report(collection)

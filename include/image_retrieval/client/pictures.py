@@ -83,9 +83,9 @@ def _from_array(pixels: "NDArray[Any]") -> "Image":
         pixels = pixels[:, :, 0]
     fits = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
     if pixels.dtype != np.uint8 or not fits or not pixels.size:
-        told = f"not {pixels.dtype} {tuple(pixels.shape)}"
+        message = f"not {pixels.dtype} {tuple(pixels.shape)}"
         raise UserError(
-            f"a picture's pixels are uint8 (height, width), (height, width, 3) or (height, width, 4), {told}"
+            f"a picture's pixels are uint8 (height, width), (height, width, 3) or (height, width, 4), {message}"
         )
     return Image.fromarray(np.ascontiguousarray(pixels))
 

@@ -87,11 +87,11 @@ def _figure(hit: "Hit", thumbnail: str, calibrated: bool) -> str:
         style = f"{box};overflow:hidden;font-size:75%;border:1px dashed;box-sizing:border-box;padding:6px"
         picture = f'<div style="{style}">{_text(thumbnail)}</div>'
     value = f"score {hit.score:.3f}" if calibrated else f"{hit.similarity:.4f}"
-    told = f"{hit.image_path}\nsimilarity {hit.similarity:.4f}" + (f"\n{hit.caption}" if hit.caption else "")
+    tooltip = f"{hit.image_path}\nsimilarity {hit.similarity:.4f}" + (f"\n{hit.caption}" if hit.caption else "")
     caption = (
         f'<figcaption style="font-size:80%;overflow-wrap:anywhere">{_text(hit.image_id, 60)}<br>{value}</figcaption>'
     )
-    title = "&#10;".join(_text(line) for line in told.split("\n"))
+    title = "&#10;".join(_text(line) for line in tooltip.split("\n"))
     return f'<figure title="{title}" style="margin:0;width:{SIDE}px">{picture}{caption}</figure>'
 
 

@@ -114,8 +114,8 @@ def drop(options: argparse.Namespace, settings: Settings) -> int:
             f"{left[0]}: the same command or the next upkeep tries again"
         )
     if name in load_collections(settings.collections_path):
-        told = f"the next run creates {name!r} again, as long as its entry is in {settings.collections_path}"
-        print(f"image-retrieval: {told}", file=sys.stderr)
+        message = f"the next run creates {name!r} again, as long as its entry is in {settings.collections_path}"
+        print(f"image-retrieval: {message}", file=sys.stderr)
     return 0
 
 

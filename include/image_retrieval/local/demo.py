@@ -70,7 +70,7 @@ def _show_failures(client: httpx.Client, dag_id: str, run_id: str, console: Cons
     for instance in airflow.task_instances(client, dag_id, run_id):
         if instance["state"] == "failed":
             lines = airflow.task_log(client, dag_id, run_id, instance)
-            told = [line for line in lines if line.strip() and not line.startswith("::")]
+            output = [line for line in lines if line.strip() and not line.startswith("::")]
             console.print(f"failed: {instance['task_id']} {instance['rendered_map_index'] or ''}")
-            for line in told[-5:]:
+            for line in output[-5:]:
                 console.print(f"    {line}")

@@ -50,7 +50,7 @@ def start_postgres(folder: Path, port: int, password: str) -> int:
     if not (data / "PG_VERSION").exists():
         _make_data(data, password)
     settings = " ".join(f"-c {name}='{value}'" for name, value in OPTIONS.items())
-    told = log.stat().st_size if log.is_file() else 0
+    logged = log.stat().st_size if log.is_file() else 0
     options = ["-l", str(log), "-w", "-t", "60", "-o", f"-p {port} {settings}"]
     try:
         failed = _execute("pg_ctl", "-D", str(data), *options, "start")
@@ -60,7 +60,7 @@ def start_postgres(folder: Path, port: int, password: str) -> int:
         stop_postgres(folder)
         raise
     stop_postgres(folder)
-    line = last_line(log, "FATAL", "PANIC", since=told) or failed
+    line = last_line(log, "FATAL", "PANIC", since=logged) or failed
     raise UserError(f"the embedded PostgreSQL does not start: {line}; see {log}")
 
 

@@ -23,7 +23,7 @@ ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 def watch_run(client: httpx.Client, dag_id: str, run_id: str, console: Console) -> str:
     """Show each task's progress until the run ends. Returns the run's state."""
     columns = (TextColumn("{task.description:<15}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    told: Counter[str] = Counter()
+    shown: Counter[str] = Counter()
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bars = {name: progress.add_task(name, total=None) for name in TASKS}
         while True:
@@ -37,10 +37,10 @@ def watch_run(client: httpx.Client, dag_id: str, run_id: str, console: Console) 
                 skipped[instance["task_id"]] += instance["state"] == "skipped"
             for name, bar in bars.items():
                 progress.update(bar, total=total[name] or None, completed=done[name])
-                if done[name] > told[name] and not console.is_terminal:
+                if done[name] > shown[name] and not console.is_terminal:
                     note = " skipped" if skipped[name] else ""
                     console.print(f"  {name} {done[name]}/{total[name]}{note}")
-            told = done
+            shown = done
             if state in ("success", "failed"):
                 return state
             time.sleep(0.5)

@@ -101,8 +101,8 @@ def describe(folder: Path) -> ModelDescription:
         size = wanted_size(preprocessor, _vision(config) or config)
         scale, mean, std = normalisation(preprocessor, trained_with)
     except (TypeError, ValueError, LookupError, AttributeError) as error:
-        told = f"{type(error).__name__}: {error}"
-        raise UserError(f"the config or preprocessor file of model {folder} is not as expected ({told})") from None
+        message = f"{type(error).__name__}: {error}"
+        raise UserError(f"the config or preprocessor file of model {folder} is not as expected ({message})") from None
     if not isinstance(dimensions, int):
         raise UserError(f"{folder / 'config.json'} does not state the length of the model's vectors")
     calibration = read_calibration(folder)

@@ -61,8 +61,8 @@ def load_image_features(folder: Path, dtype: torch.dtype) -> torch.nn.Module:
             network = ImageFeatures(shape)
         network.load_state_dict(load_file(folder / WEIGHTS), strict=True, assign=True)
     except (OSError, ValueError, RuntimeError, SafetensorError, UserError) as error:
-        told = " ".join(str(error).split())
-        raise UserError(f"model {folder} does not load: {told[:300]}") from None
+        message = " ".join(str(error).split())
+        raise UserError(f"model {folder} does not load: {message[:300]}") from None
     network.eval()
     with torch.no_grad():
         network.float().fold()

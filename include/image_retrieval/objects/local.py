@@ -211,8 +211,8 @@ def _create(path: Path, data: bytes) -> bool:
 
 def _require_deleted(refused: dict[str, str], asked: int) -> None:
     if refused:
-        name, told = next(iter(refused.items()))
+        name, message = next(iter(refused.items()))
         raise NotDeleted(
-            f"{len(refused)} of {asked} files were not deleted, such as {local_errors.printable(name)}: {told}",
+            f"{len(refused)} of {asked} files were not deleted, such as {local_errors.printable(name)}: {message}",
             list(refused),
         )

@@ -34,16 +34,16 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        name, told = printable(path), error.strerror or type(error).__name__
+        name, message = printable(path), error.strerror or type(error).__name__
         if error.errno in GONE:
             raise ObjectMissing(f"{name} does not exist") from None
         if error.errno in REFUSED:
             raise AccessRefused(f"no permission to read {name}") from None
         if error.errno in MISNAMED:
-            raise NameUnsupported(f"{name[:200]}…: {told}") from None
+            raise NameUnsupported(f"{name[:200]}…: {message}") from None
         if error.errno in OF_THE_STORE:
-            raise StoreUnavailable(f"{name} cannot be read: {told}; try again later") from None
-        raise ObjectUnreadable(f"{name}: {told}") from None
+            raise StoreUnavailable(f"{name} cannot be read: {message}; try again later") from None
+        raise ObjectUnreadable(f"{name}: {message}") from None
     except ValueError:  # a NUL character, or a lone surrogate
         raise NameUnsupported(f"{str(path)!a} is not a valid file name") from None
 
@@ -54,26 +54,26 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        name, told = printable(path), error.strerror or type(error).__name__
+        name, message = printable(path), error.strerror or type(error).__name__
         if error.errno in MISNAMED:
-            raise NameUnsupported(f"{name[:200]}… cannot be written: {told}") from None
+            raise NameUnsupported(f"{name[:200]}… cannot be written: {message}") from None
         if error.errno in IN_THE_WAY:
-            raise NameUnsupported(f"{name} cannot be written: a file or folder is in its way ({told})") from None
+            raise NameUnsupported(f"{name} cannot be written: a file or folder is in its way ({message})") from None
         if error.errno in REFUSED or error.errno == errno.EROFS:
             raise UserError(
                 f"no permission to write {name}: give this process the right, or choose another folder"
             ) from None
-        raise StoreUnavailable(f"{name} cannot be written: {told}; try again later") from None
+        raise StoreUnavailable(f"{name} cannot be written: {message}; try again later") from None
     except ValueError:
         raise NameUnsupported(f"{str(path)!a} is not a valid file name") from None
 
 
 def of_listing(error: OSError, folder: str) -> UserError:
     """The error that ends a folder's listing: files that cannot be listed would count as deleted."""
-    told = error.strerror or type(error).__name__
+    message = error.strerror or type(error).__name__
     if error.errno in REFUSED:
         return AccessRefused(
-            f"{printable(folder)} cannot be listed ({told}): nothing was changed; "
+            f"{printable(folder)} cannot be listed ({message}): nothing was changed; "
             "give this process the right to read it and its content"
         )
-    return StoreUnavailable(f"{printable(folder)} cannot be listed ({told}): nothing was changed; try again later")
+    return StoreUnavailable(f"{printable(folder)} cannot be listed ({message}): nothing was changed; try again later")

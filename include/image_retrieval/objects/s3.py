@@ -99,18 +99,18 @@ class S3Objects:
                 if size is not None and is_doubtful(error):  # for a listed object, others can be tried to decide
                     raise ObjectUnreadable(f"{self._place} fails at {uri} ({code_of(error)})") from None
                 raise
-            told = answer.get("ContentLength")
+            message = answer.get("ContentLength")
             with closing(answer["Body"]) as body:
-                if limit is not None and told is not None and told > limit:
-                    raise ObjectTooLarge(f"{uri} has {told} bytes, over the limit of {limit}")
+                if limit is not None and message is not None and message > limit:
+                    raise ObjectTooLarge(f"{uri} has {message} bytes, over the limit of {limit}")
                 try:
                     data = bytes(body.read() if limit is None else body.read(limit + 1))
                 except BREAKS as error:
                     raise Broken(f"its body ended early ({type(error).__name__})") from None
             if limit is not None and len(data) > limit:
                 raise ObjectTooLarge(f"{uri} has more than the limit of {limit} bytes")
-            if told is not None and len(data) != told:
-                raise Broken(f"{len(data)} of {told} bytes arrived")
+            if message is not None and len(data) != message:
+                raise Broken(f"{len(data)} of {message} bytes arrived")
             if etag and "ETag" not in answer:  # perhaps a proxy's page
                 raise Broken("an answer without an ETag is not an object of the store")
             # some stores ignore the condition
@@ -171,8 +171,8 @@ class S3Objects:
         try:
             again(once, uri)
         except Broken as broken:
-            told = f"{uri} did not reach the object store at {self._place} completely ({broken}): try again later"
-            raise StoreUnavailable(told) from None
+            message = f"{uri} did not reach the object store at {self._place} completely ({broken}): try again later"
+            raise StoreUnavailable(message) from None
 
     def stat(self, uri: str) -> StoredObject | None:
         bucket, key = split_s3(uri)

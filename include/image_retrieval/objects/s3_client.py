@@ -107,8 +107,8 @@ def _told(error: Exception, settings: Settings) -> UserError:
             return UserError(f"AWS_PROFILE names the profile {profile!r}, which AWS's configuration does not have")
         case s3.InvalidRegionError() | s3.NoRegionError():
             region = settings.s3_region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-            told = f"{region!r} is not a region" if region else "no region is set"
-            return UserError(f"{told}: set IMAGE_RETRIEVAL_S3_REGION, such as eu-central-1, or AWS_DEFAULT_REGION")
+            message = f"{region!r} is not a region" if region else "no region is set"
+            return UserError(f"{message}: set IMAGE_RETRIEVAL_S3_REGION, such as eu-central-1, or AWS_DEFAULT_REGION")
         case s3.ConfigParseError() | s3.ConfigNotFound():
             return UserError("AWS's configuration cannot be read: check AWS_CONFIG_FILE and ~/.aws/config")
     return UserError(

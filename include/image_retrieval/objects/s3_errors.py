@@ -79,8 +79,8 @@ def _of_store(error: ClientError, uri: str, place: str) -> UserError:
     if code in ARCHIVED:
         return ObjectUnreadable(f"{uri} is archived ({code}): restore it first")
     if code in CLOCK:
-        told = "the clocks of the store and of this machine differ: set them"
-        return StoreUnavailable(f"{place} refuses access to {uri} ({code}): {told}")
+        message = "the clocks of the store and of this machine differ: set them"
+        return StoreUnavailable(f"{place} refuses access to {uri} ({code}): {message}")
     if code in KEYS:
         return StoreUnavailable(f"{place} refuses access to {uri} ({code}): check {S3_SETTINGS}")
     if code in REGION:

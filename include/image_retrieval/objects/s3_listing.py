@@ -124,24 +124,24 @@ class _Course:
 def _entries(answer: dict[str, Any], prefix: str) -> list[StoredObject]:
     """The objects of an answer. Raises ListingIncomplete if it has fewer objects, or others, than requested."""
     bucket, start = split_s3(prefix)
-    told = answer.get("Contents", [])
-    if answer.get("KeyCount", 0) > len(told):
-        raise ListingIncomplete(f"an answer counts {answer['KeyCount']} objects and lists {len(told)}")
+    listed = answer.get("Contents", [])
+    if answer.get("KeyCount", 0) > len(listed):
+        raise ListingIncomplete(f"an answer counts {answer['KeyCount']} objects and lists {len(listed)}")
     if answer.get("CommonPrefixes"):
         raise ListingIncomplete("an answer lists folders instead of objects")
     encoded = answer.get("EncodingType") == "url"
-    return [_entry(entry, bucket, start, encoded) for entry in told]
+    return [_entry(entry, bucket, start, encoded) for entry in listed]
 
 
-def _entry(told: dict[str, Any], bucket: str, start: str, encoded: bool) -> StoredObject:
-    key = told.get("Key") or ""
+def _entry(listed: dict[str, Any], bucket: str, start: str, encoded: bool) -> StoredObject:
+    key = listed.get("Key") or ""
     if encoded and ("%" in key or "+" in key):
         key = unquote_plus(key, errors="surrogateescape")
     if not key.startswith(start) or not key:
         raise ListingIncomplete(f"an answer lists {key!a}, which was not asked for")
-    etag = plain_etag(told.get("ETag"))
+    etag = plain_etag(listed.get("ETag"))
     try:
-        size, modified = told["Size"], told["LastModified"]
+        size, modified = listed["Size"], listed["LastModified"]
     except KeyError as missing:
         raise ListingIncomplete(f"an answer has no {missing.args[0]} for {key!a}") from None
     if not etag and not key.endswith("/"):  # without an ETag, versions cannot be distinguished

@@ -106,12 +106,12 @@ def import_collection(
 def _require_model(
     collection: Collection, manifest: Manifest | None, model: str | None, dimensions: int, uri: str
 ) -> None:
-    told = model or (manifest["model"].get("name") if manifest is not None else None)
-    if told is None:
+    named = model or (manifest["model"].get("name") if manifest is not None else None)
+    if named is None:
         raise UserError(f"{uri} does not say which model made its vectors: name it with --model")
-    if told != collection.model.name:
+    if named != collection.model.name:
         raise UserError(
-            f"the vectors of {uri} were made by model {told!r}, but collection {collection.name!r} has "
+            f"the vectors of {uri} were made by model {named!r}, but collection {collection.name!r} has "
             f"{collection.model.name!r}: they are not comparable"
         )
     if manifest is None:
@@ -176,9 +176,9 @@ def _usable(
     """The loadable images of a batch with their known facts, and their vectors, of length 1."""
     numbers, vectors = _vectors(batch["image_embedding"], dimensions, bad)
     paths = np.asarray(batch["image_path"].cast(pa.string()).to_pylist(), object)[numbers]
-    told = np.array([path is not None and "\0" not in path for path in paths], bool)
-    bad("has no usable image_path", numbers[~told])
-    numbers, vectors, paths = numbers[told], vectors[told], paths[told]
+    has_path = np.array([path is not None and "\0" not in path for path in paths], bool)
+    bad("has no usable image_path", numbers[~has_path])
+    numbers, vectors, paths = numbers[has_path], vectors[has_path], paths[has_path]
     _, firsts = np.unique(paths, return_index=True)
     once = np.isin(np.arange(len(paths)), firsts)
     offered = pa.table({"number": pa.array(np.arange(len(paths))[once]), "uri": pa.array(paths[once], pa.string())})
@@ -192,15 +192,15 @@ def _usable(
     return images, pa.chunked_array([pa.FixedSizeListArray.from_arrays(values, dimensions)])
 
 
-def _with_facts(known: pa.Table, told: pa.Table) -> pa.Table:
+def _with_facts(known: pa.Table, given: pa.Table) -> pa.Table:
     """The facts of the images; those of the data set take precedence over the known ones."""
-    for name in set(FACTS) & set(told.column_names):
+    for name in set(FACTS) & set(given.column_names):
         position = known.column_names.index(FACTS[name])
         kind = known.schema.field(position).type
         try:
-            column = told[name].cast(kind)
+            column = given[name].cast(kind)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise UserError(f"column {name} holds {told[name].type}, not {kind}: see docs/dataset.md") from None
+            raise UserError(f"column {name} holds {given[name].type}, not {kind}: see docs/dataset.md") from None
         known = known.set_column(position, FACTS[name], pc.coalesce(column, known[position]))
     return known
 

@@ -120,8 +120,8 @@ def _claim(layout: Layout, length: str, rng: random.Random) -> Claim:
 
 def _kind(group: Group, *said: str) -> Kind:
     facts = {"hue": group.hue, "texture": group.texture, "size": group.size}
-    told = {name: value for name, value in facts.items() if name in said}
-    return Kind(group.shape, count=len(group.things) if "count" in said else None, **told)
+    mentioned = {name: value for name, value in facts.items() if name in said}
+    return Kind(group.shape, count=len(group.things) if "count" in said else None, **mentioned)
 
 
 def put_into_words(claim: Claim, rng: random.Random) -> Caption:

@@ -35,15 +35,15 @@ def draw_scenes(count: int, seed: int = 0) -> Iterator[Scene]:
         layout = lay_out(number, seed)
         rng = random.Random(f"{seed}-{number}-drawn")
         image = draw(layout, rng)
-        told = captions(layout, rng)
+        described = captions(layout, rng)
         stem = f"{layout.main.hue}-{layout.main.shape}/{number:04}"
         suffix = (".jpg", ".jpg", ".png", ".webp")[number % 4]
-        yield Scene(stem + suffix, _encoded(image, suffix), layout, told)
+        yield Scene(stem + suffix, _encoded(image, suffix), layout, described)
         made += 1
         if number % NEAR_DUPLICATE_EVERY == 0 and made < count:
             margin = image.width // 50
             again = image.crop((margin, margin, image.width - margin, image.height - margin))
-            yield Scene(f"{stem}_again.jpg", _encoded(again, ".jpg", quality=70), layout, told)
+            yield Scene(f"{stem}_again.jpg", _encoded(again, ".jpg", quality=70), layout, described)
             made += 1
         number += 1
 

@@ -25,12 +25,12 @@ def shown_collection(connection: Connection, settings: Settings, name: str) -> S
 def require_changeable(shown: Shown) -> None:
     """Raise Refused (409) if a collection's definition is missing or cannot be read: its images cannot be changed."""
     if not shown.listed and not shown.made:
-        told = f"collection {shown.name!r} is no longer in collections.yaml: it can be searched, but not changed"
+        message = f"collection {shown.name!r} is no longer in collections.yaml: it can be searched, but not changed"
         hint = f"write its entry again, or run `image-retrieval collections drop {shown.name}`"
-        raise Refused(409, "not_listed", told, hint)
+        raise Refused(409, "not_listed", message, hint)
     if shown.unread:
-        told = f"collection {shown.name!r} has keys that this version does not know: {', '.join(shown.unread)}"
-        raise Refused(409, "not_readable", told, "it can be searched; create a new collection for new pictures")
+        message = f"collection {shown.name!r} has keys that this version does not know: {', '.join(shown.unread)}"
+        raise Refused(409, "not_readable", message, "it can be searched; create a new collection for new pictures")
 
 
 def unknown_collection(connection: Connection, name: str) -> Refused:

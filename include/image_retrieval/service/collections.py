@@ -30,9 +30,9 @@ def make(service: Service, connection: Connection, form: CollectionForm, model: 
     if any(collection.name == other.name or collection.space.stem == other.space.stem for other in others):
         raise Refused(409, "exists", f"collection {form.name!r} exists, or one whose vector table has the same name")
     if has_remains(connection, collection.name):
-        told = f"the database still has images and vectors of a collection {form.name!r} without an entry"
+        message = f"the database still has images and vectors of a collection {form.name!r} without an entry"
         raise Refused(
-            409, "exists", told, f"choose another name, or run `image-retrieval collections drop {form.name}` first"
+            409, "exists", message, f"choose another name, or run `image-retrieval collections drop {form.name}` first"
         )
     if not record_made(connection, collection):
         raise Refused(409, "exists", f"collection {form.name!r} exists")
@@ -60,12 +60,12 @@ def drop(service: Service, name: str) -> None:
         if not any(change.kind == "empty" for change in read_pending(connection, name)):
             shown = shown_collection(connection, service.settings, name)
             if not shown.made:
-                told = f"collection {name!r} was not made through this API"
+                message = f"collection {name!r} was not made through this API"
                 hint = f"remove its entry from collections.yaml, then run `image-retrieval collections drop {name}`"
-                raise Refused(409, "not_made_here", told, hint)
+                raise Refused(409, "not_made_here", message, hint)
     with service.changing():
         left = drop_collection(name, service.settings, originals=True, patience=SECONDS, seconds=SECONDS)
     service.forget(name)
     if left:
-        told = f"collection {name!r} is dropped, but the object store refuses to delete {len(left)} of its files"
-        raise Refused(503, "unavailable", told, "repeat the request, or let the upkeep do it", wait=5)
+        message = f"collection {name!r} is dropped, but the object store refuses to delete {len(left)} of its files"
+        raise Refused(503, "unavailable", message, "repeat the request, or let the upkeep do it", wait=5)

@@ -136,8 +136,8 @@ class Encoder:
             return task.answer.result(left)
         except TooLate:
             task.answer.cancel()
-            told = f"the model did not answer within {self._settings.service_seconds:g} s"
-            raise Refused(503, "too_slow", told, "it may still be loading: try again in a moment", wait=5) from None
+            message = f"no answer of the model within {self._settings.service_seconds:g} s"
+            raise Refused(503, "too_slow", message, "it may still be loading: try again in a moment", wait=5) from None
 
     def _may_end(self, line: "_Line", idle: float) -> bool:
         """Whether a line may end that had nothing to do for so many seconds; nobody is sent to it from then on."""

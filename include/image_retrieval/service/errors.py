@@ -50,8 +50,8 @@ def refusal_of(error: Exception) -> Refused:
         case Refused():
             return error
         case ImageRejected():
-            told = _without_places(error.detail) or str(error.reason)
-            return Refused(422, str(error.reason), told, "docs/rejected.md explains the code")
+            message = _without_places(error.detail) or str(error.reason)
+            return Refused(422, str(error.reason), message, "docs/rejected.md explains the code")
         case ObjectFault():
             return refusal_of(rejection_of(error))
         case Dropped():
@@ -92,8 +92,8 @@ def _database_refusal(kind: str, error: DatabaseError) -> Refused:
 def require_gone(left: list[str]) -> None:
     """Raise Refused (503) if the object store refused to delete some files."""
     if left:
-        told = f"the images are deleted, but the object store refuses to delete {len(left)} files, such as {left[0]}"
-        raise Refused(503, "unavailable", told, "repeat the request, or let the upkeep do it", wait=5)
+        message = f"the images are deleted, but the object store refuses to delete {len(left)} files, such as {left[0]}"
+        raise Refused(503, "unavailable", message, "repeat the request, or let the upkeep do it", wait=5)
 
 
 def problem(refused: Refused) -> JSONResponse:
@@ -116,7 +116,7 @@ def problem(refused: Refused) -> JSONResponse:
 def tell_errors(app: FastAPI) -> None:
     """Answer every error of this app as problem details."""
 
-    async def told(_: Request, error: Exception) -> JSONResponse:  # no function: Starlette would run it in a thread
+    async def handle(_: Request, error: Exception) -> JSONResponse:  # no function: Starlette would run it in a thread
         answer = problem(refusal_of(error))
         if isinstance(error, HTTPException) and error.headers:
             answer.headers.update(error.headers)
@@ -131,8 +131,8 @@ def tell_errors(app: FastAPI) -> None:
         HTTPException,
         UnicodeEncodeError,
     ):
-        app.add_exception_handler(kind, told)
-    app.add_exception_handler(DatabaseError, told)
+        app.add_exception_handler(kind, handle)
+    app.add_exception_handler(DatabaseError, handle)
     app.add_middleware(Unforeseen)
 
 

@@ -130,8 +130,8 @@ def _require_new_id(image_id: str) -> None:
     try:
         NEW_ID.validate_python(image_id)
     except ValidationError as error:
-        told = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise Refused(422, "invalid_request", f"image_id: {told}") from None
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise Refused(422, "invalid_request", f"image_id: {message}") from None
 
 
 def _shown(service: Service, connection: Connection, name: str) -> Shown:
@@ -146,8 +146,8 @@ def _image(connection: Connection, shown: Shown, image_id: str) -> ImageInfo:
 
 
 def _exists(shown: Shown, image_id: str) -> Refused:
-    told = f"collection {shown.name!r} already has an image {image_id!r}"
-    return Refused(409, "exists", told, "replace it with PUT, or choose another image_id")
+    message = f"collection {shown.name!r} already has an image {image_id!r}"
+    return Refused(409, "exists", message, "replace it with PUT, or choose another image_id")
 
 
 def _unknown(shown: Shown, image_id: str) -> Refused:

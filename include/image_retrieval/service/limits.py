@@ -83,8 +83,8 @@ class Guard:
     def _require_welcome(self, scope: Scope, client: str, route: str) -> None:
         """Raise Refused if the head alone is reason enough."""
         if not self._rates.take(client):
-            told = f"this client sent more than {self._settings.service_rate:g} requests a second"
-            raise Refused(429, "too_many_requests", told, wait=1)
+            message = f"this client sent more than {self._settings.service_rate:g} requests a second"
+            raise Refused(429, "too_many_requests", message, wait=1)
         self._backoff.require_patient(client, route)
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length[:20]) > self._settings.service_max_bytes:
@@ -127,8 +127,8 @@ class Bodies:
                         await self._turns.acquire()
                         asyncio.get_running_loop().call_later(len(body) / WORKED_PER_SECOND, self._turns.release)
             except TimeoutError:
-                told = f"the request did not arrive within {self._settings.service_seconds:g} s"
-                raise Refused(408, "request_timeout", told) from None
+                message = f"the request did not arrive within {self._settings.service_seconds:g} s"
+                raise Refused(408, "request_timeout", message) from None
             yield _again(bytes(body), receive)
         finally:
             self._held -= len(body)
@@ -194,8 +194,8 @@ def _wait(message: Message) -> float:
     return next((float(value) for name, value in message["headers"] if name.lower() == b"retry-after"), 0.0)
 
 
-def _busy(told: str) -> Refused:
-    return Refused(503, "busy", told, "try again in a moment", wait=1)
+def _busy(message: str) -> Refused:
+    return Refused(503, "busy", message, "try again in a moment", wait=1)
 
 
 def _too_large(settings: Settings) -> Refused:

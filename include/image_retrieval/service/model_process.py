@@ -107,8 +107,8 @@ class ModelProcess:
             with self._limited(LOAD_SECONDS) as process:
                 facts = json.loads(read_message(_pipes(process)[1]))
         except EOFError:
-            told = f"model {self._model.name!r} does not start: its process ended with {self.close()}"
-            raise Unavailable(ENDING if self._ended else told) from None
+            message = f"model {self._model.name!r} does not start: its process ended with {self.close()}"
+            raise Unavailable(ENDING if self._ended else message) from None
         if "refused" in facts:
             self.close()
             raise UserError(facts["refused"])

@@ -49,8 +49,8 @@ def predict(service: Service, name: str, body: Body) -> Response:
             return _done(_in_time(_match(service, name, Pair.model_validate(given))))
         call = Call.model_validate(given)
         if call.function_name not in FUNCTIONS:
-            told = f"unknown function {call.function_name[:80]!r}: use one of {', '.join(FUNCTIONS)}"
-            raise Refused(400, "unknown_function", told)
+            message = f"unknown function {call.function_name[:80]!r}: use one of {', '.join(FUNCTIONS)}"
+            raise Refused(400, "unknown_function", message)
         model, function = FUNCTIONS[call.function_name]
         found = function(service, model.model_validate(call.function_params))
         if call.function_name in READING:

@@ -251,8 +251,8 @@ class Service:
     def kept_text_vector(self, text: str, shown: Shown) -> Vector:
         """The vector (dimensions,) of a text, which is then kept in the database. Raises UserError, Refused."""
         if not shown.reads_texts:
-            told = f"model {shown.model.name!r} of collection {shown.name!r} does not read texts"
-            raise Refused(422, "no_text_side", told, "search by pictures, or in a collection with a dual encoder")
+            message = f"model {shown.model.name!r} of collection {shown.name!r} does not read texts"
+            raise Refused(422, "no_text_side", message, "search by pictures, or in a collection with a dual encoder")
         with self.statements() as connection:
             known = queries.find_query(connection, shown.model.name, text)
         if known is not None:

@@ -188,11 +188,11 @@ def _collection_of(row: _Stored) -> Collection:
         dtype=row.dtype or "float32",
         use_cls_token=row.use_cls_token,
     )
-    told: dict[str, Any] = {"source": row.source, "model": model}
+    essentials: dict[str, Any] = {"source": row.source, "model": model}
     try:
-        collection = Collection(name=row.name, **(row.definition or told))
+        collection = Collection(name=row.name, **(row.definition or essentials))
     except (ValidationError, TypeError):  # written by a version with other keys, or by hand
-        collection = Collection.model_construct(name=row.name, **told)
+        collection = Collection.model_construct(name=row.name, **essentials)
     return collection.model_copy(update={"model": model})
 
 

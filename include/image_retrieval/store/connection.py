@@ -180,8 +180,8 @@ def notifications(settings: Settings) -> Iterator[Connection]:
 
 def is_read_only(connection: Connection) -> bool:
     """Whether the database refuses writes, as far as the server reports it: a standby, or a read-only role."""
-    told = (connection.info.parameter_status(name) for name in ("in_hot_standby", "default_transaction_read_only"))
-    return "on" in told
+    reported = (connection.info.parameter_status(name) for name in ("in_hot_standby", "default_transaction_read_only"))
+    return "on" in reported
 
 
 def _make_ready(connection: Connection, settings: Settings, *, lift: Lift) -> None:

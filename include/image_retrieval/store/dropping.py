@@ -83,8 +83,8 @@ def _close(connection: Connection, collection: str, tables: list[VectorTable]) -
         try:
             connection.execute(statement("vector_tables", "drop_view", view=collection))
         except psycopg.errors.DependentObjectsStillExist as error:
-            told = " ".join((error.diag.message_detail or "").split())
-            raise UserError(f"images.{collection} cannot be dropped: {told}: drop that first") from None
+            message = " ".join((error.diag.message_detail or "").split())
+            raise UserError(f"images.{collection} cannot be dropped: {message}: drop that first") from None
         for table in tables:
             connection.execute(statement("dropping", "empty_vectors", vectors=table.vectors))
         connection.execute(statement("locks", "wait_for_rows"))

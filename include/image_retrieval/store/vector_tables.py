@@ -54,7 +54,7 @@ def ensure_vector_table(connection: Connection, collection: Collection, dimensio
 
 def _claim(connection: Connection, space: VectorSpace) -> None:
     """Record a space in `retrieval.vector_space`, if its names are free."""
-    told = (
+    message = (
         f"the vectors of collection {space.collection!r} under model {space.model!r} would be in {space.vector_table}"
     )
     names = {"collection": space.collection, "model": space.model}
@@ -63,12 +63,12 @@ def _claim(connection: Connection, space: VectorSpace) -> None:
     owner = fetch_optional(connection, VectorSpace, statement("vector_tables", "find_owner"), {"stem": space.stem})
     if owner != space:
         found = f"collection {owner.collection!r} under model {owner.model!r}" if owner else "another space"
-        raise SpaceTaken(f"{told}, which has the name of a table or index of {found}: give the model another name")
+        raise SpaceTaken(f"{message}, which has the name of a table or index of {found}: give the model another name")
     wanted = {"relations": list(space.relations), "function": space.function}
     strays = fetch_column(connection, statement("vector_tables", "find_strays"), wanted) if new else []
     if strays:
         found = ", ".join(strays)
-        raise SpaceTaken(f"{told}, but the schema retrieval already has {found}: give the model another name")
+        raise SpaceTaken(f"{message}, but the schema retrieval already has {found}: give the model another name")
 
 
 def show_in_view(connection: Connection, collection: Collection, dimensions: int, *, complete: bool) -> str:

@@ -140,8 +140,8 @@ def calibrate(folder: Path, count: int = SCENES) -> dict[str, Fitted]:
         facts = np.array([facts_of(scene.layout) for scene in scenes])
         true = held(np.array([facts_claimed(caption.claim) for caption in captions]), facts)
         for language, attribute in (("en", "english"), ("zh", "chinese")):
-            told = [getattr(caption, attribute) for caption in captions]
-            cosines = np.concatenate([texts.embed(part).numpy() @ images.T for part in _parts(told)])
+            words = [getattr(caption, attribute) for caption in captions]
+            cosines = np.concatenate([texts.embed(part).numpy() @ images.T for part in _parts(words)])
             absent = (texts.embed(ABSENT[language]).numpy() @ images.T).max(axis=1)
             found[f"text_image_{language}"] = fit(cosines, true, absent, f"{source} and their captions")
     return found

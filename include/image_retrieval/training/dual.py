@@ -83,11 +83,11 @@ def _loss(
     model: ChineseCLIPModel, hints: Hints, tokenizer: BertTokenizer, layouts: list[Layout], pixels: torch.Tensor,
     grids: torch.Tensor, rng: random.Random,
 ) -> torch.Tensor:  # fmt: skip
-    told = [describe(layout, rng.choice(LENGTHS), rng) for layout in layouts]
-    texts = [caption.english if rng.random() < 0.5 else caption.chinese for caption in told]
+    described = [describe(layout, rng.choice(LENGTHS), rng) for layout in layouts]
+    texts = [caption.english if rng.random() < 0.5 else caption.chinese for caption in described]
     strange = [_strange(rng.choice(texts), rng) for _ in range(STRANGE)]
     facts = np.array([facts_of(layout) for layout in layouts])
-    true = held(np.array([facts_claimed(caption.claim) for caption in told]), facts)
+    true = held(np.array([facts_claimed(caption.claim) for caption in described]), facts)
     also_true = torch.from_numpy(np.concatenate([true, np.zeros((STRANGE, len(layouts)), bool)]))
 
     seen = model.vision_model(pixel_values=_normalised(pixels))

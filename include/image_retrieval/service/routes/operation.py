@@ -26,8 +26,8 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         with service.transaction() as connection:
             names = collection_names(connection)
             if not names:
-                told = "no collection can be searched yet"
-                raise Refused(503, "no_collection", told, "run a DAG or `image-retrieval run`", wait=60)
+                message = "no collection can be searched yet"
+                raise Refused(503, "no_collection", message, "run a DAG or `image-retrieval run`", wait=60)
             shown = shown_collection(connection, service.settings, collection or names[0])
         (scene,) = draw_scenes(1)
         found, _ = service.resampled(scene.data, shown, keep=False)
