@@ -1,9 +1,9 @@
-# Every target works in a fresh clone: what it needs is installed first, into .venv.
+# Every target works in a fresh clone: it first installs what it needs into .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
-# what the lock files say and nothing else; sources are built with requirements-build.lock
+# installs exactly the lock files; sources are built with requirements-build.lock
 INSTALL = $(UV) pip install --quiet --python $(BIN)/python --no-build-isolation
 LOCKED = $(INSTALL) --require-hashes
 COMPILE = env -u UV_FIND_LINKS $(UV) pip compile --quiet --generate-hashes $(if $(UPGRADE),--upgrade) --custom-compile-command "make lock" --python-version 3.11
@@ -12,12 +12,12 @@ FOR_IMAGES = -c requirements.lock -c requirements-torch.lock --python-platform x
 # the last release whose schemas reach back to Kubernetes 1.20, beside the one of requirements-dev.txt
 KUBERNETES_1_20 := kubernetes-validate==1.28.3 \
 	--hash=sha256:916b8539c570958ca4742a09d42c9a29b7b89bfb3a04972a40abfa63f797b850
-# what pip is told about further places for packages holds for uv, too
+# uv also uses pip's setting of further places for packages
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE = 1
 export IMAGE_RETRIEVAL_HOME := $(CURDIR)
 
-# one worker more than two cores keep busy, as the tests of pods mostly wait
+# one worker more than there are cores on a small machine, since the tests of pods mostly wait
 WORKERS ?= 3
 PARALLEL = --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 
@@ -38,7 +38,7 @@ test: .venv/installed-dev  ## the test suite, on a PostgreSQL and an S3 store th
 test-all: .venv/installed-dev  ## the test suite with the long tests
 	$(BIN)/pytest $(PARALLEL)
 
-lint: .venv/installed-dev  ## style, types and import rules; those of the page where npm is at hand
+lint: .venv/installed-dev  ## style, types and import rules; types of the page if npm is installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/hadolint include/kubernetes/Dockerfile include/kubernetes/Dockerfile.airflow
@@ -54,40 +54,40 @@ lint: .venv/installed-dev  ## style, types and import rules; those of the page w
 lint-page: node_modules/installed  ## types of the page's JavaScript (needs npm)
 	node_modules/.bin/tsc --project jsconfig.json
 
-licences: .venv/installed-dev  ## the licence of each package that is installed; a test checks them
+licences: .venv/installed-dev  ## list the licence of each installed package; a test checks them
 	@$(BIN)/python tests/licences.py
 
-format: .venv/installed-dev  ## bring the code into the house's style
+format: .venv/installed-dev  ## format the code, and fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: .venv/installed-docs  ## the documentation as a site, in site/
+docs: .venv/installed-docs  ## build the documentation as a site, in site/
 	$(BIN)/mkdocs build --strict
 
-dist: .venv/uv  ## the source distribution and the wheel of this version, in dist/
+dist: .venv/uv  ## build the source distribution and the wheel, in dist/
 	$(UV) build --quiet --clear --no-build-isolation --python $(BIN)/python --out-dir dist
 
 up: .venv/installed  ## start the services and Airflow's UI, until `make down`
 	@$(BIN)/image-retrieval services up --airflow
 
-down: .venv/installed  ## stop them
+down: .venv/installed  ## stop the services
 	@$(BIN)/image-retrieval services down
 
-status: .venv/installed  ## where they run
+status: .venv/installed  ## show where the services run
 	@$(BIN)/image-retrieval services status
 
-psql: .venv/installed  ## a psql prompt on the database
+psql: .venv/installed  ## open a psql prompt on the database
 	@$(BIN)/image-retrieval psql
 
-compose-up: .env  ## start all of it in containers (GPU=1: with a GPU), built first where they are missing
-	@chmod go+rx include && chmod go+r include/collections.yaml  # read in the containers, by another user
+compose-up: .env  ## start everything in containers (GPU=1: with a GPU); builds missing images first
+	@chmod go+rx include && chmod go+r include/collections.yaml  # containers read the file as another user
 	$(COMPOSE) up --detach --wait
 	@echo "Airflow's UI: http://localhost:8080, user admin, password AIRFLOW_PASSWORD in .env"
 
 compose-down:  ## stop the containers; their volumes stay
 	$(COMPOSE) down
 
-lock: .venv/uv  ## write the lock files anew (UPGRADE=1: with the newest versions of what nobody pins)
+lock: .venv/uv  ## write the lock files again (UPGRADE=1: with the newest versions of unpinned packages)
 	grep -v '^torch==' requirements.txt | $(COMPILE) --universal - -o requirements.lock
 	grep '^torch==' requirements.txt | $(COMPILE) --universal -c requirements.lock - -o requirements-torch.lock
 	$(COMPILE) --universal -c requirements.lock requirements-build.txt -o requirements-build.lock
@@ -96,13 +96,13 @@ lock: .venv/uv  ## write the lock files anew (UPGRADE=1: with the newest version
 	$(COMPILE) $(FOR_IMAGES) --extra imaging --extra store --extra service --extra orchestration -o requirements-airflow.lock
 	$(COMPILE) $(FOR_IMAGES) --extra embedding -o requirements-embedding.lock
 
-pin-images:  ## pin the base images by the digests that their tags have now
+pin-images:  ## pin the base images by the present digests of their tags
 	@include/kubernetes/pin_images.sh
 
 clean: down  ## remove the environment, the embedded services and their data
 	rm -rf .venv .local
 
-# secrets, made once: another password would not open what is in the volumes
+# generated once: the volumes keep the first passwords
 .env:
 	@umask 077 && sh include/compose/make_secrets.sh > .env.partial && mv .env.partial $@
 
@@ -117,7 +117,7 @@ node_modules/installed: package-lock.json
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
 	@touch $@
 
-# torch: PyPI's build by its hashes, or the one of UV_FIND_LINKS, whose hashes no lock file can know
+# torch: PyPI's build by its hashes, or the one of UV_FIND_LINKS, whose hashes are not in the lock file
 .venv/installed: .venv/uv requirements.lock requirements-torch.lock pyproject.toml
 	$(LOCKED) -r requirements.lock
 	$(if $(UV_FIND_LINKS),$(INSTALL) --no-verify-hashes -c requirements.lock -c requirements-torch.lock torch,\

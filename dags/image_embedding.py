@@ -9,7 +9,7 @@ Keeps the view `images.{name}` up to date with `{source}` ({glob}). Images are e
    asset `images.{name}`.
 
 Images that cannot be used are in `images.rejected('{name}')`, with the reason. One image never fails a shard, and one
-shard never fails another. You may clear and run again any task at any time. *Trigger* offers a full re-scan, another
+shard never fails another. You may clear any task and run it again at any time. *Trigger* offers a full re-scan, another
 try of rejected images, another shard size, and a dry run.
 
 ```sql

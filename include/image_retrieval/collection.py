@@ -1,4 +1,4 @@
-"""What a user writes in include/collections.yaml, checked."""
+"""Reads and checks include/collections.yaml."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -17,7 +17,7 @@ from image_retrieval.spaces import VectorSpace
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,23}$")]
 Size = Annotated[int, Field(ge=1, le=4096)]
 Channel = Annotated[int, Field(ge=0, le=255)]
-RESERVED = ("duplicates",)  # views of schema images that are no collection's
+RESERVED = ("duplicates",)  # views of schema images that do not belong to a collection
 ID_GROUPS = {"group_id", "intra_id"}
 
 
@@ -28,16 +28,16 @@ def _folder_uri(uri: str) -> str:
 
 
 class Strict(BaseModel):
-    """A part of the file: unknown keys are refused, nothing changes after loading."""
+    """A part of the file. Unknown keys are refused, and values cannot be changed after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ResampleChoice(Strict):
-    """How a picture of any size becomes the one that a model reads, as far as a user says it."""
+    """How a picture of any size becomes the one that a model reads, as a user configures it."""
 
     target_size: tuple[Size, Size] | None = Field(
-        None, description="width, height in pixels; null: as the model's files say"
+        None, description="width, height in pixels; null: the size in the model's files"
     )
     target_dpi: tuple[Size, Size] = Field((72, 72), description="written into the resampled file")
     method: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "lanczos"
@@ -45,17 +45,19 @@ class ResampleChoice(Strict):
     fit: Literal["stretch", "crop", "pad"] = Field("stretch", description="what happens to another aspect ratio")
     keep: bool = Field(True, description="write <image_id>_resample<suffix> beside the packed shards")
     background: tuple[Channel, Channel, Channel] = Field(
-        (255, 255, 255), description="red, green, blue of what shows through, and around a padded picture"
+        (255, 255, 255), description="red, green, blue behind transparent pixels and around a padded picture"
     )
     frame: Literal["first", "middle", "last"] = Field("first", description="of an animation, or page of a document")
-    truncated: Literal["refuse", "accept"] = Field("refuse", description="files that end early: the part that decodes")
+    truncated: Literal["refuse", "accept"] = Field(
+        "refuse", description="files that end early: rejected, or shown in part"
+    )
     raw: Literal["refuse", "preview"] = Field(
-        "refuse", description="camera raw: rejected, or shown by its largest preview where that has nearly its size"
+        "refuse", description="camera raw: rejected, or shown by its largest preview if that has nearly its size"
     )
     exact: bool = Field(False, description="decode and filter every pixel: Pillow's full result to the bit, and slower")
 
     def of_size(self, size: tuple[int, int]) -> "ResampleOptions":
-        """The same with a width and height."""
+        """The same options with a width and height."""
         return ResampleOptions.model_validate({**self.model_dump(), "target_size": size})
 
 
@@ -65,8 +67,8 @@ class ResampleOptions(ResampleChoice):
     target_size: tuple[Size, Size] = Field((224, 224), description="width, height in pixels")
 
 
-# the formats that are accepted, by their names in Pillow, in the order in which imaging/formats.py tries them, and the
-# suffixes that a source's objects have by default, first the one that is written; what else lies there is not even read
+# the accepted formats, by their names in Pillow, in the order in which imaging/formats.py tries them, and the suffixes
+# of objects that a source includes by default, first the one that is written; other objects are not read
 FORMATS: dict[str, tuple[str, ...]] = {
     "JPEG": ("jpg", "jpeg", "jpe", "jfif"),
     "MPO": ("jpg", "mpo"),
@@ -87,17 +89,17 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "DDS": ("dds",),
     "SGI": ("sgi",),
     "PCX": ("pcx",),
-    "TGA": ("tga",),  # the last one, as it has no signature to be told by
+    "TGA": ("tga",),  # the last one, since it has no signature
 }
-RAW = "RAW"  # the format of a camera raw's preview: raw files are listed where a glob names them
+RAW = "RAW"  # the format of a camera raw's preview: raw files are listed only if a glob names them
 SUFFIXES = tuple(dict.fromkeys(suffix for suffixes in FORMATS.values() for suffix in suffixes))
 
 
 class ModelOptions(Strict):
-    """Which model makes a collection's vectors, and how it runs."""
+    """The model that makes a collection's vectors, and how it runs."""
 
     name: Name = Field(description="names the vector table")
-    source: str = Field(description="a folder, a hub id, or s3://bucket/prefix/ that holds config.json and weights")
+    source: str = Field(description="a folder, a hub id, or s3://bucket/prefix/ with config.json and weights")
     revision: str | None = Field(None, description="commit of a hub id")
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     batch_size: int = Field(64, ge=1, le=4096)
@@ -105,29 +107,29 @@ class ModelOptions(Strict):
 
 
 class Collection(Strict):
-    """One bucket prefix that is kept in step with one view, `images.<name>`."""
+    """One source of images, and the model for its view `images.<name>`."""
 
     name: Name
     source: Annotated[str, AfterValidator(_folder_uri)]
     glob: tuple[str, ...] = tuple(f"*.{suffix}" for suffix in SUFFIXES)
-    follow_links: bool = Field(True, description="of a file:// source: list what linked folders hold, each folder once")
+    follow_links: bool = Field(True, description="for a file:// source: list linked folders, each once")
     model: ModelOptions
     resample: ResampleChoice = ResampleChoice()
     schedule: str | None = Field("@daily", description="cron expression or preset; null: only by hand")
     id_pattern: str | None = Field(None, description="regular expression of RE2 with groups group_id and / or intra_id")
-    deletion_limit: float = Field(0.2, ge=0, le=1, description="share of images that may be gone at once")
-    shard_size: int = Field(10_000, ge=1, le=1_000_000, description="images a shard")
-    max_shards: int = Field(200, ge=1, le=1000, description="shards a run; what is left over the next run takes")
-    distance: Literal["cosine", "inner_product", "l2"] = Field("cosine", description="what vectors are compared by")
-    quantized: bool = Field(False, description="index the vectors' signs alone, and rank what it finds by the vectors")
-    recall_target: float = Field(0.99, gt=0, le=1, description="of searches through the index, 10 results each")
-    scene_similarity: float = Field(0.95, gt=0, le=1, description="cosine from which on two images show the same scene")
+    deletion_limit: float = Field(0.2, ge=0, le=1, description="share of images that may disappear at once")
+    shard_size: int = Field(10_000, ge=1, le=1_000_000, description="images per shard")
+    max_shards: int = Field(200, ge=1, le=1000, description="shards per run; the next run takes the rest")
+    distance: Literal["cosine", "inner_product", "l2"] = Field("cosine", description="how vectors are compared")
+    quantized: bool = Field(False, description="index only the vectors' signs, and rank what it finds by the vectors")
+    recall_target: float = Field(0.99, gt=0, le=1, description="recall@10 of searches through the index, at least")
+    scene_similarity: float = Field(0.95, gt=0, le=1, description="least cosine of two images of the same scene")
 
     @field_validator("name")
     @classmethod
     def _name_is_free(cls, value: str) -> str:
         if value in RESERVED:
-            raise ValueError(f"{value!r} is not allowed: images.{value} is another view")
+            raise ValueError(f"{value!r} is not allowed: images.{value} is the name of another view")
         return value
 
     @field_validator("glob", mode="before")
@@ -140,7 +142,7 @@ class Collection(Strict):
     def _globs_name_something(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in value:
             if not PurePosixPath(pattern).parts:
-                raise ValueError(f"{pattern!r} is not allowed: a glob such as *.jpg or front/*.png")
+                raise ValueError(f"{pattern!r} is not allowed: use a glob such as *.jpg or front/*.png")
         return value
 
     @field_validator("schedule")
@@ -174,7 +176,7 @@ class Collection(Strict):
 
     @property
     def dag_id(self) -> str:
-        """Name of the DAG that keeps this collection in step."""
+        """The name of this collection's DAG."""
         return f"image_embedding_{self.name}"
 
     @property
@@ -184,12 +186,50 @@ class Collection(Strict):
 
     def takes(self, key: str) -> bool:
         """Whether a key (relative to the source) matches one of the globs, in any case."""
-        return matches_any(key, self.glob)
+        key = key.lower()
+        suffixes, others = _split(self.glob)
+        if key.endswith(suffixes):
+            return True
+        if key.endswith(("/", "/.")):  # a path would drop these
+            others = self.glob
+        return bool(others) and any(_matches(PurePosixPath(key), pattern.lower()) for pattern in others)
 
     def groups(self, key: str) -> tuple[str | None, str | None]:
-        """`group_id` and `intra_id` that the pattern finds in a key, relative to the source."""
+        """The `group_id` and `intra_id` that the pattern finds in a key, relative to the source."""
         found = find_groups(self.id_pattern, key) if self.id_pattern else {}
         return found.get("group_id"), found.get("intra_id")
+
+
+@lru_cache(maxsize=64)
+def _split(globs: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The lower-case endings of globs such as `*.jpg`, and the other globs.
+
+    Listings check every object, and endings are compared a hundred times as fast as paths.
+    """
+    plain = {glob for glob in globs if re.fullmatch(r"\*\.[^*?\[\]/]+", glob)}
+    return tuple(glob.lower().removeprefix("*") for glob in globs if glob in plain), tuple(
+        glob for glob in globs if glob not in plain
+    )
+
+
+def _matches(key: PurePosixPath, pattern: str) -> bool:
+    """Whether the end of a key matches a glob; `**` stands for any number of folders, including none."""
+    if "**" not in pattern:
+        return key.match(pattern)
+    parts = PurePosixPath(pattern).parts
+    return _match_parts(key.parts, parts if pattern.startswith("/") else ("**", *parts))
+
+
+def _match_parts(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    """Whether the parts of a path match patterns, comparing each pair once; `reached` holds the possible starts."""
+    reached = [True, *[False] * len(parts)]
+    for pattern in patterns:
+        if pattern == "**":
+            reached = list(accumulate(reached, or_))
+        else:
+            fits = (before and fnmatchcase(part, pattern) for before, part in zip(reached, parts, strict=False))
+            reached = [False, *fits]
+    return reached[-1]
 
 
 def _describe(error: Any) -> str:
@@ -199,7 +239,7 @@ def _describe(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key; allowed are {', '.join(_fields_beside(error['loc']))}"
     if error["type"] == "string_pattern_mismatch":
-        return f"{key}: {found} is not allowed: a letter, then letters, digits and _, in lower case"
+        return f"{key}: {found} is not allowed: use a letter, then letters, digits and _, in lower case"
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] in ("value_error", "missing"):  # ours name the value
         return f"{key}: {message}"
@@ -216,7 +256,7 @@ def _fields_beside(location: tuple[str | int, ...]) -> list[str]:
 
 
 def load_collections(path: Path) -> dict[str, Collection]:
-    """Read and check the file; raises UserError that names the file, the line, the key and what is allowed."""
+    """Read and check the file. Raises UserError that names the file, the line, the key and what is allowed."""
     try:
         located = Located(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -230,7 +270,7 @@ def load_collections(path: Path) -> dict[str, Collection]:
     document = located.document
     entries = document.get("collections") if isinstance(document, dict) and len(document) == 1 else None
     if not isinstance(entries, dict) or not entries:
-        raise UserError(f"{path}: needs one key `collections` that holds one entry per collection")
+        raise UserError(f"{path}: needs one key `collections` with one entry per collection")
     collections = {name: _load_one(path, located, name, entry) for name, entry in entries.items()}
     first: dict[str, str] = {}
     for name, entry in collections.items():
@@ -261,7 +301,7 @@ def _load_one(path: Path, located: Located, name: str, entry: Any) -> Collection
 
 
 def find_collection(path: Path, name: str) -> Collection:
-    """One collection of the file; raises UserError that lists those there are."""
+    """One collection of the file. Raises UserError that lists the existing ones."""
     collections = load_collections(path)
     if name not in collections:
         raise UserError(f"unknown collection {name!r}: {path} has {', '.join(collections)}")

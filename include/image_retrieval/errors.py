@@ -1,22 +1,22 @@
-"""The ways in which this library refuses."""
+"""The errors of this library."""
 
 from enum import StrEnum
 
 
 class UserError(Exception):
-    """A mistake that its user can mend. The text is one line: what is wrong, where, what to do."""
+    """A mistake that the user can correct. The text is one line: what is wrong, where, and what to do."""
 
 
 class Unavailable(UserError):
-    """A service does not answer: the same command may succeed later."""
+    """A service does not answer. The same command may succeed later."""
 
 
 class Dropped(UserError):
-    """The collection is not there any more."""
+    """The collection no longer exists."""
 
 
 class OutOfMemory(UserError):
-    """The device or the machine has too little memory for a batch: a smaller one may fit."""
+    """The device or the machine has too little memory for a batch. A smaller one may fit."""
 
 
 class Reason(StrEnum):
@@ -40,7 +40,7 @@ class Reason(StrEnum):
 
     @property
     def transient(self) -> bool:
-        """Whether the same object may well succeed at a later run."""
+        """Whether the same object may succeed in a later run."""
         return self in _TRANSIENT
 
 
@@ -53,7 +53,7 @@ _TRANSIENT = {
 
 
 class ImageRejected(Exception):
-    """One image cannot be used; the rest of its shard goes on."""
+    """One image cannot be used; the rest of its shard continues."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))

@@ -1,4 +1,4 @@
-"""Fetching from http(s) URLs that a user gives, without letting them reach into the network that this runs in."""
+"""Fetches users' http(s) URLs, without letting them reach into the local network."""
 
 import ipaddress
 import os
@@ -17,11 +17,11 @@ from image_retrieval.redaction import shown_url
 from image_retrieval.settings import Settings
 
 REDIRECTS = 5
-PAUSES = (0.2, 0.6)  # seconds before another try, where a connection broke
+PAUSES = (0.2, 0.6)  # seconds before another try after a broken connection
 BREAKS = (httpcore.ReadError, httpcore.WriteError, httpcore.RemoteProtocolError)
-UNQUOTED = "%/:@!$&'()*+,;=?[]"  # beside letters, digits and -._~
+UNQUOTED = "%/:@!$&'()*+,;=?[]"  # besides letters, digits and -._~
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# what Python's is_global takes for global, and is not: protocol assignments, 6to4's relays, 6to4
+# networks that Python's is_global wrongly counts as global: protocol assignments, 6to4's relays, 6to4
 NOT_GLOBAL = [ipaddress.ip_network(network) for network in ("192.0.0.0/24", "192.88.99.0/24", "2002::/16")]
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
@@ -35,7 +35,7 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 def is_public(text: str) -> bool:
-    """Whether an address belongs to the public internet; one that wraps an IPv4 address is judged by that."""
+    """Whether an address belongs to the public internet; one that wraps an IPv4 address is judged by that address."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped
@@ -48,12 +48,12 @@ def is_public(text: str) -> bool:
 
 
 def fetch(url: str, settings: Settings, *, resolve: Resolve = resolve) -> bytes:
-    """The bytes behind an http(s) URL, which ends, with its redirects, at public addresses only.
+    """The bytes behind an http(s) URL that leads, redirects included, only to public addresses.
 
-    Each host is resolved once, and what is connected to are the very addresses that were looked at. Proxies of the
-    environment are not used. Seconds are those of the whole; only the system's resolver keeps its own time.
-    Raises UserError where the URL or an address is refused, ImageRejected where there is no picture to be had:
-    not_found, access_denied, too_large, unreachable.
+    Each host is resolved once, and the connection goes to one of the checked addresses. Proxies of the environment are
+    not used. The time limit is for the whole fetch; only the system's resolver has its own. Raises UserError if the URL
+    or an address is refused, and ImageRejected if it cannot be fetched: not_found, access_denied, too_large,
+    unreachable.
     """
     network = _Network(settings, resolve)
     with httpcore.ConnectionPool(network_backend=network, max_keepalive_connections=0) as pool:
@@ -75,7 +75,7 @@ def _redirected(url: str, location: str) -> str:
 
 
 def _get(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes | str:
-    """The body, or the location of a redirect. A connection that breaks is made again, within the time of the whole."""
+    """The body, or the location of a redirect. A broken connection is retried within the whole fetch's time."""
     for pause in PAUSES:
         try:
             return _asked(pool, url, settings)
@@ -120,12 +120,12 @@ def _asked(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes
 
 def _unreachable(url: str, error: Exception) -> ImageRejected:
     message = str(error) or type(error).__name__
-    detail = f"{shown_url(url)} does not answer as it should: {message[:200]}{_hint(_target(url))}"
+    detail = f"{shown_url(url)} cannot be fetched: {told[:200]}{_hint(_target(url))}"
     return ImageRejected(Reason.UNREACHABLE, detail)
 
 
 def _hint(target: httpcore.URL) -> str:
-    """Where somebody expects a proxy between: it would look up the host itself, and reach what may not be reached."""
+    """A hint if a proxy is set. It is not used: it would resolve the host itself, and might reach internal hosts."""
     return "; proxies are not used for users' URLs" if is_proxied(os.environ, target.scheme.decode()) else ""
 
 
@@ -136,7 +136,7 @@ def _reason(status: int) -> Reason:
 
 
 def _target(url: str) -> httpcore.URL:
-    """A URL taken apart once, so that what is checked is what is asked for. Raises UserError."""
+    """Parse a URL once, so that the checked URL is the one that is requested. Raises UserError."""
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").encode("idna"), parts.port
@@ -149,7 +149,7 @@ def _target(url: str) -> httpcore.URL:
 
 
 class _Network(httpcore.NetworkBackend):
-    """Connections to addresses that were looked at, which end when the time of the whole fetch is over."""
+    """Connects only to checked addresses, and ends connections when the time of the whole fetch is over."""
 
     def __init__(self, settings: Settings, resolve: Resolve) -> None:
         self._resolve, self._any, self._seconds = resolve, settings.allow_private_urls, settings.url_seconds
@@ -181,12 +181,12 @@ class _Network(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failed = error
         if not self._any:
-            raise httpcore.ConnectError("no connection") from None  # not whether the port is closed or nobody is there
+            raise httpcore.ConnectError("no connection") from None  # the same for closed and silent ports
         raise failed
 
 
 def _not_public(host: str) -> UserError:
-    """One text for a name that nobody knows and for one of this network: else it would tell which names there are."""
+    """The same message for an unknown name and an internal one, so that it does not reveal internal names."""
     return UserError(
         f"host {host!r} has no public address: URLs may not reach into this network, unless "
         "IMAGE_RETRIEVAL_ALLOW_PRIVATE_URLS=true"
@@ -194,7 +194,7 @@ def _not_public(host: str) -> UserError:
 
 
 class _Stream(httpcore.NetworkStream):
-    """A stream whose every step takes no longer than is left of the whole."""
+    """A stream in which each step ends when the time of the whole fetch is over."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
         self._stream, self._deadline = stream, deadline
@@ -222,7 +222,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 def _left(deadline: float) -> float:
-    """Seconds until then. Raises the client's own timeout where there are none."""
+    """The seconds until the deadline. Raises the client's timeout error after it."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise httpcore.ReadTimeout

@@ -1,4 +1,4 @@
-"""The bytes of a picture: an object of a store, or what a user gives: a URL, base64, bytes, a file of this machine."""
+"""Reads the bytes of a picture: an object of a store, or a user's URL, base64, bytes or file."""
 
 import base64
 import binascii
@@ -38,9 +38,9 @@ REASONS: dict[type[ObjectFault], Reason] = {
 def stored_image(
     store: ObjectStore, uri: str, *, etag: str | None = None, size: int | None = None, limit: int | None = None
 ) -> bytes:
-    """The bytes of an object that is to be a picture, as `ObjectStore.read` has them.
+    """The bytes of a picture's object, as `ObjectStore.read` returns them.
 
-    Raises ImageRejected where the object is to blame, and UserError where it is the store.
+    Raises ImageRejected if the object is at fault, and UserError if the store is.
     """
     try:
         return store.read(uri, etag=etag, size=size, limit=limit)
@@ -49,12 +49,12 @@ def stored_image(
 
 
 def rejection_of(fault: ObjectFault) -> ImageRejected:
-    """What a store's refusal of one object means for the picture that it holds."""
+    """The rejection of a picture whose object the store refused."""
     return ImageRejected(REASONS[type(fault)], str(fault))
 
 
 def image_bytes(image_src: str | bytes, image_src_type: ImageSrcType, settings: Settings) -> bytes:
-    """The bytes of a picture that may come from anywhere, within the settings' limits.
+    """The bytes of a picture from any of these sources, within the settings' limits.
 
     image_url: http(s):// (public addresses only, unless settings allow others) or s3://bucket/key, read with this
     machine's own keys; never a file of this machine. image_base64: base64, or a data: URL of it. image_binary: the
@@ -69,7 +69,7 @@ def image_bytes(image_src: str | bytes, image_src_type: ImageSrcType, settings: 
 
 
 def named_image(name: str, settings: Settings) -> bytes:
-    """The bytes of a picture that is named on a command line: a path, a URL, a data: URL, or `-` for standard input."""
+    """The bytes of a picture named on a command line: a path, a URL, a data: URL, or `-` for standard input."""
     if name == "-":
         return _checked(sys.stdin.buffer.read(settings.max_image_bytes + 1), settings)
     if name.startswith("data:"):
@@ -93,8 +93,8 @@ def _from_base64(text: str, settings: Settings) -> bytes:
     if text.startswith("data:"):
         head, _, text = text.partition(",")
         if not head.endswith(";base64"):
-            raise UserError("a data: URL is data:image/…;base64,… and no other encoding")
-    if len(text) > 2 * settings.max_image_bytes + 4:  # base64 takes 4/3, and line ends
+            raise UserError("a data: URL must have the form data:image/…;base64,…")
+    if len(text) > 2 * settings.max_image_bytes + 4:  # base64 takes 4/3 of the size, and line ends
         raise _too_large(len(text) * 3 // 4, settings)
     try:
         return _decoded("".join(text.split()))
@@ -126,5 +126,5 @@ def _checked(data: bytes, settings: Settings) -> bytes:
 
 
 def _too_large(size: int, settings: Settings) -> ImageRejected:
-    detail = f"{size} bytes and more are over the limit of {settings.max_image_bytes}"
+    detail = f"at least {size} bytes are over the limit of {settings.max_image_bytes}"
     return ImageRejected(Reason.TOO_LARGE, detail)

@@ -1,4 +1,4 @@
-"""YAML whose every value knows its line, and in which nothing is said twice."""
+"""Reads YAML, records the line of each value, and refuses duplicate keys."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Path = tuple[str | int, ...]
-MOST_VALUES = 100_000  # once aliases are followed: a few lines of them can stand for billions
+MOST_VALUES = 100_000  # after following aliases: a few lines of them can stand for billions
 YAML = "tag:yaml.org,2002:"
 TEXT, MERGE = YAML + "str", YAML + "merge"
 KINDS = {"bool": "a truth value", "null": "null", "int": "a number", "float": "a number", "timestamp": "a date"}
@@ -16,11 +16,11 @@ SCALARS = {TEXT, *(YAML + kind for kind in KINDS)}
 
 
 class Misread(ValueError):
-    """A document that is not YAML, or says something twice; the text names the line."""
+    """A document that is not YAML, or has a duplicate key; the message names the line."""
 
 
 class Located:
-    """A document of plain values, and the line of each, from 1, by the keys and indexes that lead there."""
+    """A document of plain values, and the line of each, from 1, by its path of keys and indexes."""
 
     def __init__(self, text: str) -> None:
         """Read one document. Raises Misread."""
@@ -34,7 +34,7 @@ class Located:
             raise Misread(f"not YAML: {' '.join(str(error).split())}") from None
 
     def line(self, path: Path) -> int:
-        """The line of a value, or of the nearest one around it that is there."""
+        """The line of a value, or of the nearest existing value around it."""
         while path and path not in self._lines:
             path = path[:-1]
         return self._lines.get(path, 1)
@@ -68,14 +68,14 @@ class Located:
                 continue
             self._lines.setdefault((*path, name), _line(key))
             found[name] = self._value(value, (*path, name))
-        for other in merged:  # the first one holds, and what the mapping itself says before all of them
+        for other in merged:  # the mapping's own values take precedence, then the first merged mapping
             for name, value in self._mapping(other, path).items():
                 found.setdefault(name, value)
         return found
 
 
 def _name(key: Node) -> str:
-    """A key as text. Raises Misread where YAML takes it for something else."""
+    """A key as text. Raises Misread if YAML reads it as something else."""
     if not isinstance(key, ScalarNode):
         raise Misread(f"line {_line(key)}: a key is a word, not a list or a mapping")
     _require_text(key)
@@ -88,7 +88,7 @@ def _name(key: Node) -> str:
 
 
 def _require_text(node: ScalarNode) -> None:
-    """Raise Misread for what neither a database nor a file takes as text: escapes can make it."""
+    """Raise Misread for characters that neither a database nor a file accepts; escapes can create them."""
     if re.search("[\0\ud800-\udfff]", node.value):
         raise Misread(f"line {_line(node)}: {_shown(node.value)} holds an invalid character")
 
@@ -96,12 +96,12 @@ def _require_text(node: ScalarNode) -> None:
 def _merged(value: Node) -> Iterator[MappingNode]:
     for node in value.value if isinstance(value, SequenceNode) else [value]:
         if not isinstance(node, MappingNode):
-            raise Misread(f"line {_line(node)}: not YAML: << merges mappings only")
+            raise Misread(f"line {_line(node)}: not YAML: << can only merge mappings")
         yield node
 
 
 def _require_few(root: Node | None) -> None:
-    """Raise Misread for a document that holds itself, or more than MOST_VALUES once its aliases are followed."""
+    """Raise Misread if a document contains itself, or has more than MOST_VALUES values after following aliases."""
     sizes: dict[int, int] = {}
     within: set[int] = set()
 

@@ -1,4 +1,4 @@
-"""Every IMAGE_RETRIEVAL_… variable: its default and its meaning."""
+"""The settings: every IMAGE_RETRIEVAL_… variable with its default and meaning."""
 
 import json
 import os
@@ -19,17 +19,17 @@ NO_DATABASE = "no database is configured: run `make up`, or set IMAGE_RETRIEVAL_
 
 def _in_one_line(given: SecretStr) -> SecretStr:
     if not given.get_secret_value().isprintable():
-        raise ValueError("holds a line break or another invisible character")
+        raise ValueError("contains a line break or another invisible character")
     return given
 
 
 def _without_secret(uri: str) -> str:
     if "@" in uri.partition("://")[2].partition("/")[0]:
-        raise ValueError("holds keys before an @: put them into the settings of the store")
+        raise ValueError("contains keys before an @: put them into the settings of the store")
     return uri
 
 
-# days and seconds that Python's and PostgreSQL's intervals can hold
+# limited to what Python's and PostgreSQL's intervals can hold
 Days = Annotated[float, Field(ge=0, le=36_500)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Key = Annotated[SecretStr, AfterValidator(_in_one_line)]
@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
 
     home: Path = Field(Path(), description="the project's folder; relative paths start here")
-    collections_file: Path = Field(Path("include/collections.yaml"), description="which collections there are")
+    collections_file: Path = Field(Path("include/collections.yaml"), description="file that defines the collections")
     local_dir: Path = Field(Path(".local"), description="embedded services, model cache, Airflow's home")
 
     database_url: SecretStr = Field(SecretStr(""), description="postgresql://user:password@host:port/database")
@@ -52,7 +52,9 @@ class Settings(BaseSettings):
     s3_secret_access_key: Key | None = None
     s3_region: str | None = Field(None, description="unset: boto3's own chain")
     s3_timeout_seconds: Seconds = Field(30, description="for connecting and for each read")
-    work_uri: Uri = Field("s3://image-retrieval/", description="where manifests, pixels and vectors pass between tasks")
+    work_uri: Uri = Field(
+        "s3://image-retrieval/", description="where tasks pass files to each other, and kept pictures"
+    )
 
     runner: Literal["local", "kubernetes"] = Field("local", description="embed in a process here, or in a GPU pod")
     device: str = Field("cpu", description="where models run in processes here: cpu, cuda, or the rank of a GPU")
@@ -76,25 +78,25 @@ class Settings(BaseSettings):
     pod_priority_class: str | None = Field(None, description="priority class of the pods")
     pod_cache_claim: str | None = Field(None, description="volume claim for fetched models; unset: fetched by each pod")
     pod_template: Annotated[Path | None, BeforeValidator(lambda given: given or None)] = Field(
-        None, description="pod manifest with what else a cluster wants of its pods"
+        None, description="pod manifest with whatever else the cluster needs in its pods"
     )
-    pod_deferrable: bool = Field(True, description="the triggerer watches the pods, else a worker's slot each")
+    pod_deferrable: bool = Field(True, description="the triggerer watches the pods; else each takes a worker's slot")
     pod_schedule_seconds: int = Field(1800, gt=0, description="a node must take a pod within this time")
     pod_start_seconds: int = Field(900, gt=0, description="a pod on a node must run within this time")
     pod_run_seconds: int = Field(6 * 3600, gt=0, description="Kubernetes ends a pod that takes longer")
     pod_disruptions: int = Field(20, ge=0, description="how often one try replaces a pod that the cluster took away")
 
-    processes: int = Field(0, ge=0, description="processes that decode images; 0: one a core")
+    processes: int = Field(0, ge=0, description="processes that decode images; 0: one per core")
     max_image_bytes: int = Field(256 * 2**20, gt=0, description="larger objects are rejected unread")
     max_image_pixels: int = Field(200_000_000, gt=0, description="larger pictures are rejected undecoded")
-    max_image_frames: int = Field(1000, gt=0, description="animations and documents of more frames are rejected")
+    max_image_frames: int = Field(1000, gt=0, description="animations and documents with more frames are rejected")
     max_image_seconds: Seconds = Field(60, description="images that take longer to decode are rejected")
     decoder_memory_mb: int = Field(4096, ge=256, description="address space of each process that decodes")
     read_ahead_mb: int = Field(256, gt=0, description="images that wait for a decoder; a larger one waits alone")
-    url_seconds: Seconds = Field(30, description="a picture behind an http(s) URL must be here within this time")
+    url_seconds: Seconds = Field(30, description="a picture behind an http(s) URL must arrive within this time")
     allow_private_urls: bool = Field(False, description="http(s) URLs may reach addresses that are not public")
-    max_attempts: int = Field(3, ge=1, description="tries of an image that fails for a passing reason, then final")
-    keep_vectors_days: Days = Field(7, description="how long vectors are kept that a switch replaced")
+    max_attempts: int = Field(3, ge=1, description="runs that try an image that fails for a transient reason")
+    keep_vectors_days: Days = Field(7, description="days for which vectors that a switch replaced are kept")
     deleted_grace_days: Days = Field(
         30, description="days after which the upkeep removes what is left of a deleted image"
     )
@@ -108,17 +110,19 @@ class Settings(BaseSettings):
 
     token: Key = Field(SecretStr(""), description="what clients of `image-retrieval serve` must send")
     service_source_uri: Uri = Field(
-        "s3://images/collections/", description="pictures of collections that are made through the API lie under it"
+        "s3://images/collections/", description="where pictures of collections made through the API are stored"
     )
     service_max_bytes: int = Field(32 * 2**20, ge=1024, description="larger requests to the service are refused")
     service_rate: float = Field(
         100, gt=0, allow_inf_nan=False, description="requests a second that one client may send to the service"
     )
     service_concurrency: int = Field(64, ge=1, description="requests that the service works on at once")
-    service_connections: int = Field(512, ge=8, description="connections that are open at once; the oldest make room")
+    service_connections: int = Field(
+        512, ge=8, description="connections open at once; a further one replaces an old one"
+    )
     service_queue: int = Field(256, ge=1, description="pictures and texts that may wait for a model of the service")
     service_batch: int = Field(32, ge=1, description="pictures or texts that a model of the service takes at once")
-    service_seconds: Seconds = Field(30, description="a request must be here, and answered from then on, within this")
+    service_seconds: Seconds = Field(30, description="a request must arrive, and then be answered, within this time")
     service_idle_seconds: Seconds = Field(900, description="models and decoders that nobody asks end after this time")
 
     log_format: Literal["text", "json"] = "text"
@@ -138,11 +142,11 @@ class Settings(BaseSettings):
 
     @property
     def cores(self) -> int:
-        """How many processes decode images."""
+        """The number of processes that decode images."""
         return self.processes or len(os.sched_getaffinity(0))
 
     def database(self) -> str:
-        """The database's URL; raises UserError where none is set."""
+        """The database's URL. Raises UserError if none is set."""
         url = self.database_url.get_secret_value().strip()  # a Secret's file often ends in a line break
         if not url:
             raise UserError(NO_DATABASE)
@@ -165,12 +169,12 @@ def _as_text(value: Any) -> str:
 
 
 def services_file(home: Path, local_dir: Path) -> Path:
-    """The file in which the running embedded services say how they are reached."""
+    """The file with the addresses of the running embedded services."""
     return home / local_dir / "services.env"
 
 
 def load_settings(home: Path | None = None) -> Settings:
-    """Read the settings afresh; raises UserError that names the variable, or the file, that is wrong.
+    """Read the settings again. Raises UserError that names the wrong variable or file.
 
     `home` is the project's folder, by default that of the environment.
     """
@@ -195,7 +199,7 @@ def load_settings(home: Path | None = None) -> Settings:
 
 
 def _is_utf8(value: Any) -> bool:
-    """Whether a text is one that others can read; a path may be any bytes."""
+    """Whether a text can be encoded as UTF-8; a path may be any bytes."""
     try:
         (value.get_secret_value() if isinstance(value, SecretStr) else value if isinstance(value, str) else "").encode()
     except UnicodeError:
@@ -204,7 +208,7 @@ def _is_utf8(value: Any) -> bool:
 
 
 def _in_words(error: ErrorDetails) -> str:
-    """What is wrong with a setting, with its value only where that is a number or a word: it may be a secret."""
+    """What is wrong with a setting. The value, which may be a secret, is shown only if it is a number or a word."""
     variable = PREFIX + str(error["loc"][0]).upper().removeprefix(PREFIX)
     given = error["input"]
     shown = f", not {given!r}" if re.fullmatch(r"[A-Za-z0-9_.+-]{0,20}", str(given)) and not _is_text(variable) else ""
@@ -212,6 +216,6 @@ def _in_words(error: ErrorDetails) -> str:
 
 
 def _is_text(variable: str) -> bool:
-    """Whether a variable holds a free text or a secret, which is never repeated."""
+    """Whether a variable holds free text or a secret, which is never repeated."""
     field = Settings.model_fields.get(variable.removeprefix(PREFIX).lower())
     return field is None or any(kind in str(field.annotation) for kind in ("str", "Secret", "Path"))

@@ -1,4 +1,4 @@
-"""What passes between the stages of a run: three Parquet files a shard, and where they lie."""
+"""The files that the stages of a run pass on: three Parquet files per shard, and their places."""
 
 import hashlib
 import re
@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from image_retrieval.objects import ObjectStore
 
 ROWS_PER_GROUP = 64  # of packed pixels: 9.6 MB at 224×224, so that a reader needs little memory
-VECTORS_PER_GROUP = 4096  # of embeddings: 16 MB of 1,024 dimensions, a second's work of a fast GPU
+VECTORS_PER_GROUP = 4096  # of embeddings: 16 MB at 1,024 dimensions, a second's work for a fast GPU
 
-# its metadata: `width` and `height` that the pictures are resampled to, and the `digest` of the model where it is known
+# its metadata: the `width` and `height` of resampled pictures, and the `digest` of the model if it is known
 MANIFEST = pa.schema(
     [
         pa.field("id", pa.int64(), nullable=False),
@@ -30,11 +30,11 @@ MANIFEST = pa.schema(
 )
 
 
-# of a switch: images that have a vector under the former model, with the picture that is kept of each, if there is one
+# of a switch: images with a vector under the former model, each with its kept picture, if there is one
 KEPT_MANIFEST = MANIFEST.append(pa.field("resampled_uri", pa.string()))
 
 
-# of the work folder: files of runs, pictures that are kept, and copies of what is being overwritten
+# in the work folder: files of runs, kept pictures, and copies of objects that are being overwritten
 RUNS_FOLDER, KEPT_FOLDER, FORMER_FOLDER = "work", "resampled", "former"
 
 
@@ -69,7 +69,7 @@ class PackedRow(ManifestRow):
 
 @dataclass(frozen=True, slots=True)
 class ShardFiles:
-    """Where one shard's manifest, packed pixels and vectors lie."""
+    """The URIs of one shard's manifest, packed pixels and vectors."""
 
     manifest: str
     resampled: str
@@ -89,7 +89,7 @@ def collection_folder(work_uri: str, collection: str) -> str:
 def run_folder(work_uri: str, collection: str, run_id: str) -> str:
     """The folder of one run's files, ending in `/`."""
     name = re.sub(r"^\.+|[^A-Za-z0-9._-]", "_", run_id)
-    if name != run_id:  # runs named in Chinese would be underscores alone
+    if name != run_id:  # a name in Chinese would consist of underscores alone
         name += f"-{hashlib.sha256(run_id.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
     return f"{collection_folder(work_uri, collection)}{name}/"
 
@@ -114,8 +114,8 @@ def resampled_schema(width: int, height: int) -> pa.Schema:
     """Packed pixels: one row per image of the manifest, with 8-bit RGB pixels or with a reason, never both.
 
     `mode` is the colour model of the original as Pillow names it, `phash` its 64-bit perceptual hash in two's
-    complement, `captured_at` the time of the camera's clock, in no known zone. The file's metadata has what the
-    manifest's has, and the names of collection, run and shard.
+    complement, `captured_at` the time of the camera's clock, without a zone. The file's metadata is the manifest's plus
+    the names of collection, run and shard.
     """
     return pa.schema(
         [
@@ -137,7 +137,7 @@ def resampled_schema(width: int, height: int) -> pa.Schema:
 
 
 def embeddings_schema(dimensions: int) -> pa.Schema:
-    """Vectors of length 1, one row per image that had pixels; a reason instead where the model made none.
+    """Vectors of length 1, one row per image that had pixels; a reason instead if the model made none.
 
     The file's metadata has the `digest` of the model that made them.
     """
@@ -159,7 +159,7 @@ def table_of(rows: Sequence[object], layout: pa.Schema) -> pa.Table:
 
 @contextmanager
 def writing(store: ObjectStore, uri: str, schema: pa.Schema, **options: object) -> Iterator[pq.ParquetWriter]:
-    """A Parquet writer whose file appears at the URI, whole, when the block ends without an error."""
+    """A Parquet writer whose file appears at the URI, complete, when the block ends without an error."""
     with tempfile.TemporaryDirectory(prefix="image-retrieval-") as folder:
         path = Path(folder, "shard.parquet")
         with pq.ParquetWriter(path, schema, **options) as writer:
@@ -169,7 +169,7 @@ def writing(store: ObjectStore, uri: str, schema: pa.Schema, **options: object) 
 
 @contextmanager
 def reading(store: ObjectStore, uri: str) -> Iterator[pq.ParquetFile]:
-    """A Parquet file at a URI, of which only what is read is fetched. Raises UserError where it does not exist."""
+    """A Parquet file at a URI, fetched only as far as it is read. Raises UserError if it does not exist."""
     with store.open(uri) as stream, pq.ParquetFile(stream) as file:
         yield file
 
@@ -180,5 +180,5 @@ def facts_of(file: pq.ParquetFile) -> dict[str, str]:
 
 
 def seconds_spent(file: pq.ParquetFile) -> float:
-    """How long the stage that wrote this file worked on it, in seconds."""
+    """The time, in seconds, that the stage worked on this file."""
     return float(facts_of(file).get("seconds", "0"))

@@ -1,18 +1,18 @@
-"""A collection under a model, and what its vectors are called in the database."""
+"""A collection under a model, and the names of its objects in the database."""
 
 import re
 from dataclasses import dataclass
 
-# what PostgreSQL and store/indexing.py add to a vector table's name: relations of a schema share their names
+# suffixes that PostgreSQL and store/indexing.py add to a vector table's name: all relations of a schema share names
 ADDED = re.compile(r"(_(pkey|hnsw[12]?))+$")
 
 
 @dataclass(frozen=True, slots=True)
 class VectorSpace:
-    """The vectors of one collection under one model: those that compare with each other.
+    """The vectors of one collection under one model, which can be compared with each other.
 
-    Nothing else builds the names below. Two spaces may ask for the same ones (`shop` under `eu_v2`, `shop_eu` under
-    `v2`): `retrieval.vector_space` gives them to the first, and `store.vector_tables` refuses the second.
+    Nothing else builds the names below. Two spaces may need the same names (`shop` under `eu_v2`, `shop_eu` under
+    `v2`): `retrieval.vector_space` assigns them to the first, and `store.vector_tables` refuses the second.
     """
 
     collection: str
@@ -40,13 +40,13 @@ class VectorSpace:
 
     @property
     def relations(self) -> tuple[str, ...]:
-        """Every name that it takes among the tables, indexes and views of schema `retrieval`, sooner or later."""
+        """Every name that it may use for tables, indexes and views of schema `retrieval`."""
         indexes = (f"{self.vector_table}_pkey", *(f"{self.index}{built}" for built in ("", "1", "2")))
         return self.vector_table, *indexes, self.view
 
     @property
     def stem(self) -> str:
-        """What no two spaces share, and so none of the names either; as `retrieval.vector_space.stem`."""
+        """The unique part of its names, as in `retrieval.vector_space.stem`."""
         return ADDED.sub("", self.vector_table)
 
     @property

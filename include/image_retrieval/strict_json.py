@@ -1,15 +1,15 @@
-"""JSON as RFC 8259 has it and as PostgreSQL can keep it: what Python's own reader takes beyond that is refused."""
+"""Strict JSON: refuses what Python's reader accepts beyond RFC 8259, and what PostgreSQL cannot store."""
 
 import json
 import math
 from typing import Any, NoReturn
 
-DEPTH = 50  # of objects and lists in each other: deeper ones could be kept, and no answer could show them
+DEPTH = 50  # of nested objects and lists: deeper ones could be stored, but not shown
 MOST_VALUES = 100_000  # in objects and lists: reading ten million would take seconds
 
 
 class NotStrict(json.JSONDecodeError):
-    """What is no JSON that is taken: `msg` tells why, without what was given."""
+    """JSON that is not accepted; `msg` says why, without repeating it."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "", 0)
@@ -19,10 +19,10 @@ class NotStrict(json.JSONDecodeError):
 
 
 def read_json(given: str | bytes) -> Any:
-    """What a JSON text says. Raises NotStrict, a json.JSONDecodeError.
+    """The value of a JSON text. Raises NotStrict, a json.JSONDecodeError.
 
-    Bytes are UTF-8, with or without a byte order mark. Refused are NaN, Infinity and numbers that no double holds, a
-    name twice in one object, NUL and lone surrogates in texts, what is nested deeper than DEPTH, and more values than
+    Bytes are UTF-8, with or without a byte order mark. It refuses NaN, Infinity and numbers too large for a double,
+    duplicate names in one object, NUL and lone surrogates in texts, nesting deeper than DEPTH, and more values than
     MOST_VALUES.
     """
     if _most_values(given) > MOST_VALUES:
@@ -45,7 +45,7 @@ def read_json(given: str | bytes) -> Any:
 
 
 def _most_values(given: str | bytes) -> int:
-    """How many values a JSON text has at most, told without reading it."""
+    """An upper bound of the number of values in a JSON text, without parsing it."""
     if isinstance(given, bytes):
         return given.count(b",") + given.count(b"[") + given.count(b"{")
     return given.count(",") + given.count("[") + given.count("{")
@@ -59,7 +59,7 @@ def is_text(value: str) -> bool:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise NotStrict(f"{name} is no number of JSON")
+    raise NotStrict(f"{name} is not a number in JSON")
 
 
 def _number(text: str) -> float:

@@ -1,4 +1,4 @@
-"""Ending what takes too long: one thread watches any number of blocks, where a timer each would start one each."""
+"""Ends blocks that take too long. One thread watches all of them, where timers would need a thread each."""
 
 import math
 import threading
@@ -13,13 +13,13 @@ _wakes = math.inf
 
 
 def after(seconds: float, do: Callable[[], object]) -> None:
-    """Call a function in another thread after so many seconds. It must not block."""
+    """Call a function in another thread after `seconds`. It must not block."""
     _watch_for(threading.Event(), seconds, do)
 
 
 @contextmanager
 def ended_after(seconds: float, end: Callable[[], object]) -> Iterator[threading.Event]:
-    """Call `end`, in another thread, where the block takes longer; the event tells whether that happened.
+    """Call `end`, in another thread, if the block takes longer; the event says whether that happened.
 
     `end` must not block. It is never called after the block.
     """

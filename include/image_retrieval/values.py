@@ -1,6 +1,6 @@
-"""What people give, and what it must be: the same for the command line, the API and the older protocol.
+"""Checks values from users, in the same way for the command line, the API and the older protocol.
 
-The functions return what is given, or raise ValueError with what is wrong as words that follow its name.
+The functions return the value, or raise ValueError with a message that continues after the value's name.
 """
 
 import json
@@ -12,13 +12,13 @@ from pydantic import AfterValidator, Field
 
 from image_retrieval.strict_json import is_text
 
-MOST_LETTERS = 1000  # of a text that is searched for; models read far fewer
+MOST_LETTERS = 1000  # characters of a query text; models read far fewer
 MOST_RESULTS = 1_000_000  # of one search at the command line
 NEW_ID_BYTES = 500
-MOST_JSON_BYTES = 2**16  # of what is said of an image; a page of 500 is then 32 MiB
+MOST_JSON_BYTES = 2**16  # of an image's attributes; a page of 500 is then 32 MiB
 KNOWN_ID_LETTERS = 10_000  # more than any key or path has
-SHOWN = "\u3000\xa0\u200c\u200d"  # wide and fixed spaces, and what joins letters and emoji
-# letters that nothing is seen of: spaces, controls, formats, fillers, variation selectors; SQL has the same
+SHOWN = "\u3000\xa0\u200c\u200d"  # wide and fixed spaces, and joiners of letters and emoji
+# invisible characters: spaces, controls, formats, fillers, variation selectors; SQL has the same
 BLANK = re.compile(
     "[\x00-\x20\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f"
     "\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]*"
@@ -33,7 +33,7 @@ def plain_text(value: str) -> str:
 
 
 def query_text(value: str) -> str:
-    """A text to search for: something is to be seen of it, and it has MOST_LETTERS at most."""
+    """A query text: it has a visible character, and at most MOST_LETTERS."""
     plain_text(value)
     if len(value) > MOST_LETTERS:
         raise ValueError(f"has {len(value)} characters: at most {MOST_LETTERS} are allowed")
@@ -45,7 +45,7 @@ def query_text(value: str) -> str:
 def new_image_id(value: str) -> str:
     """An id for a picture that comes through the API: a key under the collection's source.
 
-    Ids that a listing made of what lies in a bucket may be others, and are found all the same.
+    Ids that a listing derived from a bucket may have other forms, and can still be found.
     """
     parts = plain_text(value).split("/")
     if any(part in ("", ".", "..") for part in parts) or re.search(r"[\x00-\x1f\x7f\\]", value):
@@ -63,15 +63,15 @@ def finite(value: float) -> float:
 
 
 def small_json(value: dict[str, Any]) -> dict[str, Any]:
-    """An object of MOST_JSON_BYTES at most, as PostgreSQL writes it."""
+    """An object of at most MOST_JSON_BYTES in PostgreSQL's notation."""
     size = len(json.dumps(value, ensure_ascii=False).encode())
     if size > MOST_JSON_BYTES:
-        raise ValueError(f"has {size} bytes as JSON: at most {MOST_JSON_BYTES} are kept")
+        raise ValueError(f"has {size} bytes as JSON: at most {MOST_JSON_BYTES} are allowed")
     return value
 
 
 def printable(text: str) -> str:
-    """A text in one line, which moves no cursor and colours nothing: what is not printable becomes its escape."""
+    """A text on one line; characters that are not printable become escapes, so it cannot control a terminal."""
     return "".join(letter if letter.isprintable() or letter in SHOWN else ascii(letter)[1:-1] for letter in text)
 
 

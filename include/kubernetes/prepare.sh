@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Brings Airflow's database and ours to the newest version, and makes the pools that are missing. May run at any time.
+# Migrates Airflow's database and ours to the newest version, and creates missing pools. May run at any time.
 set -euo pipefail
 
 airflow db migrate
 python -m image_retrieval.cli migrate
-# only where missing: whoever runs the cluster sets the slots
+# only missing ones: the cluster's operator sets the slots
 airflow pools get resample >/dev/null 2>&1 ||
   airflow pools set resample 1 "Each of these tasks uses all cores of its worker."
 airflow pools get gpu >/dev/null 2>&1 ||

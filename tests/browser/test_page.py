@@ -63,9 +63,9 @@ def test_log_in_open_by_the_navigation_and_search(chromium, base, airflow_settin
 def test_what_is_under_the_cutoff_is_shown_when_asked_for(frame):
     _search(frame, ENGLISH)
     seen = frame.locator(".card").count()
-    frame.get_by_role("button", name="Show weaker ones, too").click()
+    frame.get_by_role("button", name="Show weaker results").click()
     frame.locator(f".card:nth-child({seen + 1})").wait_for()
-    assert frame.get_by_role("button", name="Show weaker ones, too").count() == 0
+    assert frame.get_by_role("button", name="Show weaker results").count() == 0
 
 
 def test_chinese_finds_what_english_finds(frame):
@@ -110,7 +110,7 @@ def test_a_dropped_picture_is_searched_by(frame, page, tmp_path: Path):
     )
     frame.locator("body").dispatch_event("drop", {"dataTransfer": handle})
     frame.locator(".chip .name", has_text="mine.jpg").wait_for()
-    frame.get_by_role("button", name="Show the nearest anyway").click()  # none is a copy of it
+    frame.get_by_role("button", name="Show the nearest images anyway").click()  # none is a copy of it
     frame.locator(".score").first.wait_for()
     assert _ids(frame, 1)[0].startswith("blue-star")
 

@@ -184,7 +184,7 @@ def test_a_verdict_stays_until_the_bytes_change(add, project, collection, databa
     [
         ("a", "nobody", "duplicate", "collection 'things' has no two images 'a' and 'nobody'"),
         ("a", "a", "duplicate", "collection 'things' has no two images 'a' and 'a'"),
-        ("a", "b", "perhaps", "a verdict is duplicate, different or null, not 'perhaps'"),
+        ("a", "b", "perhaps", "a verdict must be duplicate, different or null, not 'perhaps'"),
     ],
 )
 def test_a_verdict_that_cannot_be_is_told(add, project, a, b, verdict, told):

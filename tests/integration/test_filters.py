@@ -154,8 +154,8 @@ def test_an_image_leaves_itself_out_and_its_group_in(project, small):
         ({"attributes": {"price": {"gt": True}}}, 'filter: attribute "price" gt takes a number, not true'),
         ({"attributes": {"price": {"about": 1}}}, 'filter: attribute "price" has an unknown operator "about"'),
         ({"or": {"width": 1}}, 'filter: "or" takes a list of filters'),
-        ({"and": [1]}, "filter is a JSON object such as"),
-        ({"not": [1]}, "filter is a JSON object such as"),
+        ({"and": [1]}, "filter must be a JSON object such as"),
+        ({"not": [1]}, "filter must be a JSON object such as"),
         ({"not": {"or": [{"width": {"lt": None}}]}}, 'filter: "width" lt takes a number, not null'),
     ],
 )

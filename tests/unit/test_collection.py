@@ -141,7 +141,7 @@ def test_an_entry_that_is_no_mapping_is_refused(file, entry):
 )
 def test_a_file_of_another_shape_is_refused(file, text):
     file.write_text(text)
-    assert "needs one key `collections` that holds one entry per collection" in refusal(file)
+    assert "needs one key `collections` with one entry per collection" in refusal(file)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_key_that_comes_twice_is_refused_at_any_depth_with_both_lines(document
         ("a: &a [*a]", "it contains itself"),
         ("a: &a {b: *a}", "it contains itself"),
         ("a: &a {<<: *a}", "it contains itself"),
-        ("a: {<<: 5}", "<< merges mappings only"),
+        ("a: {<<: 5}", "<< can only merge mappings"),
         ("a: !!set {b}", "a tag such as"),
         ("a: !!seq b", "a tag such as"),
         ("a: !!binary aGk=", "a tag such as"),

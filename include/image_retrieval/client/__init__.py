@@ -1,4 +1,4 @@
-"""The front for Python users: `Client` searches, compares and embeds; what it answers shows itself."""
+"""The front for Python users: `Client` searches, compares and embeds; results display as tables or pictures."""
 
 from image_retrieval.client.errors import ClientClosed, UnknownCollection, UnusableImage
 from image_retrieval.client.front import Client

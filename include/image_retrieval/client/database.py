@@ -10,11 +10,11 @@ from image_retrieval.settings import Settings
 from image_retrieval.store.connection import Connection, Pool, connect, connection_pool, live_connection, where
 from image_retrieval.store.failures import told_in_one_line
 
-SIZE = 8  # connections; more threads than that wait for each other
+SIZE = 8  # connections; further threads wait
 
 
 class Database:
-    """Connections that are opened when they are needed and kept open. For any number of threads of one process."""
+    """Connections that are opened when needed and kept open. Thread-safe within one process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._process = settings, os.getpid()
@@ -24,16 +24,16 @@ class Database:
 
     @contextmanager
     def statements(self) -> Iterator[Connection]:
-        """A connection whose statements commit one by one. Raises UserError, for what the block asks as well."""
+        """A connection whose statements commit one by one. Raises UserError, also for errors within the block."""
         if self._closed:
-            raise ClientClosed("this client is closed: make another one")
-        if self._process != os.getpid():  # a connection that two processes use is of use to neither
-            raise ClientClosed("this client belongs to the process that was forked: make one in each process")
+            raise ClientClosed("this client is closed: create another one")
+        if self._process != os.getpid():  # two processes cannot share a connection
+            raise ClientClosed("this client belongs to the process that was forked: create one in each process")
         with self._places, told_in_one_line(where(self._settings)), live_connection(self._opened()) as connection:
             yield connection
 
     def close(self) -> None:
-        """Close all connections; those in use when their block ends."""
+        """Close all connections; those in use are closed when their block ends."""
         self._closed = True
         if self._process == os.getpid():
             with self._lock:
@@ -44,6 +44,6 @@ class Database:
     def _opened(self) -> Pool:
         with self._lock:
             if self._pool is None:
-                with connect(self._settings, keep_limits=True):  # whatever is wrong is told here in words
+                with connect(self._settings, keep_limits=True):  # checks the database, and explains what is wrong
                     self._pool = connection_pool(self._settings, SIZE)
             return self._pool

@@ -1,4 +1,4 @@
-"""The ways in which the client refuses, each a UserError."""
+"""The errors of the client, each a UserError."""
 
 from image_retrieval.errors import ImageRejected, Reason, UserError
 from image_retrieval.values import printable
@@ -24,5 +24,5 @@ class UnusableImage(UserError):
 
 
 def unusable(name: str, rejection: ImageRejected) -> UnusableImage:
-    """The error that names the picture."""
+    """The error for a rejected picture, with its name."""
     return UnusableImage(printable(f"{name} cannot be used: {rejection}"), rejection.reason)

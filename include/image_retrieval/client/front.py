@@ -1,4 +1,4 @@
-"""One object through which Python searches collections."""
+"""The client: searches collections from Python."""
 
 import os
 import weakref
@@ -39,15 +39,15 @@ from image_retrieval.strict_json import is_text
 class Client:
     """Searches collections, compares pictures and embeds, from Python.
 
-    Settings are read as the command line reads them: from the environment and the embedded services' own file, both
-    relative to `home`, by default IMAGE_RETRIEVAL_HOME or the current folder. Nothing is connected or loaded before it
-    is needed. For any number of threads of one process; `close`, or the end of a `with` block, frees connections and
-    models. Every refusal is a UserError, whose text is one line.
+    Settings are read as on the command line: from the environment and the embedded services' file, relative to `home`,
+    by default IMAGE_RETRIEVAL_HOME or the current folder. Connections are opened and models loaded when they are
+    needed. A client is thread-safe within one process. `close`, or the end of a `with` block, frees connections and
+    models. Mistakes raise UserError, whose text is one line.
     """
 
     def __init__(self, settings: Settings | None = None, *, home: str | os.PathLike[str] | None = None) -> None:
         if settings is not None and (home is not None or not isinstance(settings, Settings)):
-            raise UserError("a client takes image_retrieval.Settings, or the project's folder as home=…, and not both")
+            raise UserError("give Client image_retrieval.Settings, or the project's folder as home=…, but not both")
         self.settings = settings or load_settings(None if home is None else Path(home).expanduser())
         self._database, models = Database(self.settings), Models(self.settings)
         self._vectors = Vectorizer(self.settings, self._database, models)
@@ -67,11 +67,11 @@ class Client:
         min_score: float | None = None,
         grouped: bool = False,
     ) -> Results:
-        """The k images that fit best, best first: k wherever so many match.
+        """The k images that fit best, best first; always k if that many match.
 
-        `text`, `image`, `image_id` (of the collection) and `vector` (dimensions,) are each one thing, a pair of it and
-        its weight, -10 to 10, or a list of both. Several become one: their vectors of length 1, multiplied by their
-        weights, are added up. A picture is a path, a URL, bytes, a PIL.Image or an array of uint8 (height, width, 3).
+        `text`, `image`, `image_id` (of the collection) and `vector` (dimensions,) are each one value, a pair of a value
+        and its weight (-10 to 10), or a list of these. Several are combined: the search uses the weighted sum of their
+        vectors of length 1. A picture is a path, a URL, bytes, a PIL.Image or an array of uint8 (height, width, 3).
         docs/sql.md describes filters. `grouped` keeps the best image of each group_id. Raises UserError.
         """
         terms = terms_of(text, image, image_id, vector)
@@ -100,7 +100,7 @@ class Client:
         min_score: float | None = None,
         grouped: bool = False,
     ) -> Results:
-        """The k images most like one of the collection, itself left out; else as `search`. Raises UserError."""
+        """The k images most like one of the collection, without that image; else as `search`. Raises UserError."""
         wanted = checked_id(image_id), checked_k(k), checked_filter(filter)
         bounds = checked_bound("min_similarity", min_similarity), checked_bound("min_score", min_score)
         shown = self._shown(collection)
@@ -110,7 +110,7 @@ class Client:
         return self._results(shown, rows, IMAGES)
 
     def match(self, a: "Picture", b: "Picture", *, collection: str | None = None) -> Match:
-        """How alike two pictures are to the model of a collection, by default the first one's. Raises UserError."""
+        """How alike two pictures are under the model of a collection, by default the first. Raises UserError."""
         shown = self._described(collection)
         first, second = self._vectors.of_pictures([a, b], shown)
         similarity, calibration = float(first @ second), shown.calibration(IMAGES)
@@ -125,11 +125,11 @@ class Client:
     ) -> Vector:
         """The vectors of texts and pictures, float32 (items, dimensions), each of length 1, in the order of the items.
 
-        The model is that of a collection, by default the first one's. A str is a text; a picture is named by a
-        pathlib.Path, or by a str with `kind="image"`. Raises UserError.
+        The model is that of a collection, by default the first. A str is a text; give a picture as a pathlib.Path, or
+        as a str with `kind="image"`. Raises UserError.
         """
         if kind not in (None, "text", "image"):
-            raise UserError(f"kind is 'text' or 'image', not {str(kind)[:40]!r}")
+            raise UserError(f"kind must be 'text' or 'image', not {str(kind)[:40]!r}")
         shown = self._described(collection)
         given = [items] if isinstance(items, str) or is_picture(items) else cast("Iterable[str | Picture]", items)
         return self._vectors.of_items(given, kind, shown)
@@ -154,7 +154,7 @@ class Client:
         ]
 
     def close(self) -> None:
-        """Close the connections and free the models. Whoever asks afterwards is refused with ClientClosed."""
+        """Close the connections and free the models. Later calls raise ClientClosed."""
         self._end()
 
     def __enter__(self) -> "Client":
@@ -188,10 +188,10 @@ class Client:
             names = collection_names(connection)
         if name in listed_collections(self.settings, missing_ok=True):
             raise UnknownCollection(f"collection {name!r} has no vectors yet: run `image-retrieval run {name}`")
-        raise UnknownCollection(f"unknown collection {name[:80]!r}: there are {', '.join(names[:20]) or 'none'}")
+        raise UnknownCollection(f"unknown collection {name[:80]!r}: known are {', '.join(names[:20]) or 'none'}")
 
     def _described(self, name: str | None) -> Shown:
-        """A collection whose model is asked for, which needs no database where collections.yaml has it."""
+        """A collection whose model is needed. Needs no database if collections.yaml has the collection."""
         listed = listed_collections(self.settings, missing_ok=True)
         if name is None:
             name = next(iter(listed), None)
@@ -199,7 +199,7 @@ class Client:
             with self._database.statements() as connection:
                 name = next(iter(collection_names(connection)), None)
         if name is None:
-            raise UnknownCollection("there is no collection whose model could be used: see docs/collections.md")
+            raise UnknownCollection("there is no collection with a model to use: see docs/collections.md")
         _require_name(name)
         if self._has_database:
             with self._database.statements() as connection:
@@ -223,12 +223,12 @@ def _close(database: Database, models: Models) -> None:
 
 def _require_name(name: object) -> None:
     if not isinstance(name, str):
-        raise UserError(f"a collection is named by a str, not {type(name).__name__}")
+        raise UserError(f"the name of a collection must be a str, not {type(name).__name__}")
     if not is_text(name):
         raise UnknownCollection(f"unknown collection {name[:80]!a}")
 
 
 def _least(min_similarity: float | None, min_score: float | None, calibration: Calibration | None) -> float | None:
-    """The similarity from which on an image reaches both bounds; None where there is none, infinity where none does."""
+    """The least similarity that reaches both bounds; None if there are no bounds, infinity if none can reach them."""
     bounds = [bound for bound in (min_similarity, least_similarity(min_score, calibration)) if bound is not None]
     return max(bounds, default=None)

@@ -1,4 +1,4 @@
-"""The models of one client: loaded by the first who needs them, kept for the next."""
+"""The models of one client, loaded when first needed and kept."""
 
 import threading
 from collections import OrderedDict
@@ -19,12 +19,12 @@ from image_retrieval.settings import Settings
 if TYPE_CHECKING:
     from image_retrieval.models.towers import ImageTower, TextTower
 
-KEPT = 4  # towers: those of models that are not asked any more make room
+KEPT = 4  # towers; the least recently used one is dropped
 Tower = TypeVar("Tower", "ImageTower", "TextTower")
 
 
 class Models:
-    """Towers of models. For any number of threads, of which one computes at a time."""
+    """Towers of models. Thread-safe; one thread computes at a time."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -33,7 +33,7 @@ class Models:
         self._closed = False
 
     def texts(self, texts: Sequence[str], shown: Shown) -> Vector:
-        """The vectors (texts, dimensions) of texts. Raises UserError where the model reads none, or has changed."""
+        """The vectors (texts, dimensions) of texts. Raises UserError if the model reads no texts, or has changed."""
         with self._lock:
             tower = self._text_tower(shown)
             vectors: Vector = tower.embed(texts).numpy()
@@ -48,7 +48,7 @@ class Models:
         return _finite(vectors, shown)
 
     def close(self) -> None:
-        """Let go of all towers, and of the memory of a GPU that they held."""
+        """Free all towers, and their GPU memory."""
         with self._lock:
             self._closed = True
             on_gpu = any(tower.device.type == "cuda" for tower in self._towers.values())
@@ -81,7 +81,7 @@ class Models:
 
     def _loaded(self, kind: str, shown: Shown, load: "Callable[[Any], Tower]") -> Tower:
         if self._closed:
-            raise ClientClosed("this client is closed: make another one")
+            raise ClientClosed("this client is closed: create another one")
         key = kind, shown.model
         tower: Tower | None = self._towers.get(key)
         if tower is None:

@@ -1,4 +1,4 @@
-"""Pictures as Python has them: what is given becomes bytes, and stored bytes become a PIL.Image."""
+"""Pictures in Python: converts what a user gives to bytes, and stored bytes to a PIL.Image."""
 
 import io
 import os
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 # a path; a str may be a URL (http, https, s3, file, data); an encoded file; an opened picture; pixels
 Picture: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Image | NDArray[np.uint8]"
 KINDS = "a path, a URL, bytes, a PIL.Image, or an array of uint8 (height, width, 3)"
-MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16")  # that PNG holds as they are
-DECODING = threading.RLock()  # decoders have options that hold for the whole process
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16")  # modes that PNG can hold unchanged
+DECODING = threading.RLock()  # decoders have options that apply to the whole process
 
 
 def is_picture(given: object) -> bool:
-    """Whether a thing that is no str is one picture."""
+    """Whether a value that is not a str is one picture."""
     import numpy as np
     from PIL import Image
 
@@ -38,7 +38,7 @@ def is_picture(given: object) -> bool:
 
 
 def name_of(given: object) -> str:
-    """A picture in the words of an error, without what may be a secret."""
+    """A picture's name for an error, without anything that may be a secret."""
     if isinstance(given, str):
         if given.startswith("data:"):
             return "the picture of a data: URL"
@@ -49,12 +49,12 @@ def name_of(given: object) -> str:
 
 
 def picture_bytes(given: "Picture", settings: Settings, name: str) -> bytes:
-    """The bytes of a picture's file. Raises UnusableImage, and UserError for what names no picture."""
+    """The bytes of a picture's file. Raises UnusableImage, and UserError if the value is not a picture."""
     try:
         return _bytes_of(given, settings)
     except ImageRejected as rejection:
         raise unusable(name, rejection) from None
-    except ValueError:  # of a name that no file can have
+    except ValueError:  # no file can have this name
         raise UserError(f"{name_of(given)} is not the name of a picture") from None
 
 
@@ -72,7 +72,7 @@ def _bytes_of(given: Any, settings: Settings) -> bytes:
         given = _from_array(given)
     if isinstance(given, Image.Image):
         return image_bytes(_encoded(given, settings), "image_binary", settings)
-    raise UserError(f"a picture is {KINDS}, not {type(given).__name__}")
+    raise UserError(f"a picture must be {KINDS}, not {type(given).__name__}")
 
 
 def _from_array(pixels: "NDArray[Any]") -> "Image":
@@ -85,13 +85,13 @@ def _from_array(pixels: "NDArray[Any]") -> "Image":
     if pixels.dtype != np.uint8 or not fits or not pixels.size:
         message = f"not {pixels.dtype} {tuple(pixels.shape)}"
         raise UserError(
-            f"a picture's pixels are uint8 (height, width), (height, width, 3) or (height, width, 4), {message}"
+            f"a picture's pixels must be uint8 (height, width), (height, width, 3) or (height, width, 4), {told}"
         )
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
 def _encoded(image: "Image", settings: Settings) -> bytes:
-    """A file that holds the same pixels and colour profile, upright: it then goes the way of every other picture."""
+    """A file with the same pixels and colour profile, upright, which is then handled like any other picture."""
     from PIL import ImageOps
 
     from image_retrieval.imaging.formats import rejection
@@ -100,7 +100,7 @@ def _encoded(image: "Image", settings: Settings) -> bytes:
         detail = f"{image.width}×{image.height} pixels are over the limit of {settings.max_image_pixels}"
         raise ImageRejected(Reason.TOO_LARGE, detail)
     if image.mode in ("F", "I"):
-        raise UserError(f"a picture of mode {image.mode} has no scale of its own: convert it to RGB or L first")
+        raise UserError(f"a picture of mode {image.mode} has no defined scale: convert it to RGB or L first")
     file = io.BytesIO()
     try:
         upright = ImageOps.exif_transpose(image)
@@ -113,7 +113,7 @@ def _encoded(image: "Image", settings: Settings) -> bytes:
                 else upright.convert("RGBA" if upright.mode in ("RGBa", "La") else "RGB")
             )
             shown.save(file, "PNG", compress_level=1)
-    except Exception as error:  # a file that is read only now raises whatever its decoder likes
+    except Exception as error:  # the file is read only now, and its decoder may raise anything
         raise rejection(error) from None
     return file.getvalue()
 
@@ -124,7 +124,7 @@ def _store(settings: Settings) -> ObjectStore:
 
 
 def read_stored(uri: str, settings: Settings) -> bytes:
-    """The bytes of an image's object. Raises UnusableImage where it cannot be had, and UserError."""
+    """The bytes of an image's object. Raises UnusableImage if it cannot be read, and UserError."""
     try:
         return stored_image(_store(settings), uri, limit=settings.max_image_bytes)
     except ImageRejected as rejection:
@@ -132,7 +132,8 @@ def read_stored(uri: str, settings: Settings) -> bytes:
 
 
 def opened(data: bytes, choice: ResampleChoice, settings: Settings, side: int | None = None) -> "Image":
-    """A picture as its collection reads it: upright, in sRGB, of mode RGB; at most `side` pixels wide and high.
+    """A picture decoded with its collection's options: upright, in sRGB, of mode RGB, at most `side` pixels wide and
+    high.
 
     Raises ImageRejected.
     """
@@ -150,5 +151,5 @@ def opened(data: bytes, choice: ResampleChoice, settings: Settings, side: int | 
     if side:
         image.thumbnail((side, side))
     plain = upright(to_srgb(image, picture.profile), picture.orientation).copy()
-    plain.info = {}  # orientation and profile were applied: nobody applies them again
+    plain.info = {}  # orientation and profile are applied, and must not be applied again
     return plain

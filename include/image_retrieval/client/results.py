@@ -1,4 +1,4 @@
-"""What the client answers, as typed records that show themselves."""
+"""The client's results, as typed records that display themselves."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -24,8 +24,8 @@ PREVIEW = 448  # pixels, the longer side of `Hit.picture`
 class CollectionInfo:
     """A collection that can be searched, and the model whose vectors it has.
 
-    `reads_texts`: whether it can be searched by texts; `calibrated`: whether its scores are, in one direction at least;
-    `made`: through the API; `listed`: in collections.yaml.
+    `reads_texts`: it can be searched by texts; `calibrated`: its scores are calibrated, in at least one direction;
+    `made`: it was made through the API; `listed`: it is in collections.yaml.
     """
 
     name: str
@@ -40,7 +40,7 @@ class CollectionInfo:
 
 @dataclass(frozen=True)
 class Match:
-    """How alike two pictures are: `score` is 0 to 1 where `calibrated`, else the similarity (1 - cosine distance)."""
+    """How alike two pictures are: `score` is 0 to 1 if `calibrated`, else the similarity (1 - cosine distance)."""
 
     similarity: float
     score: float
@@ -49,11 +49,11 @@ class Match:
 
 @dataclass(frozen=True)
 class Hit:
-    """One found image.
+    """One image of the results.
 
-    `similarity` is 1 - cosine distance; `score` is 0 to 1 where `Results.calibration` names a direction, else the
-    similarity. `width` and `height` are those of the original in pixels. `unreadable` names what could not be shown,
-    and why.
+    `similarity` is 1 - cosine distance; `score` is 0 to 1 if `Results.calibration` names a direction, else the
+    similarity. `width` and `height` are those of the original in pixels. `unreadable` names the fields that cannot be
+    shown, and why.
     """
 
     image_id: str
@@ -89,7 +89,7 @@ class Hit:
             raise unusable(self.image_path, rejection) from None
 
     def _thumbnail(self) -> str:
-        """A data: URI, or the reason why there is none, which may be another one next time. Raises Unavailable."""
+        """A data: URI, or the reason why there is none. Raises Unavailable."""
         kept: str | None = self.__dict__.get("_shown")
         if kept is None:
             try:
@@ -111,16 +111,16 @@ class Hit:
 
 
 def hit_of(row: "Found", score: float, settings: Settings, choice: ResampleChoice) -> Hit:
-    """A row of a search, which knows where its picture is read from."""
+    """A row of a search as a Hit, with the settings to read its picture."""
     hit = Hit(**row, score=score)
     hit.__dict__["_origin"] = settings, choice
     return hit
 
 
 class Results(Sequence[Hit]):
-    """The images that a search found, best first: a sequence of `Hit` that shows itself as a table or as pictures.
+    """The images that a search found, best first: a sequence of `Hit` that displays as a table or as pictures.
 
-    `calibration` is the direction that the scores are calibrated for; None: they are plain similarities.
+    `calibration` is the direction for which the scores are calibrated; None if they are plain similarities.
     """
 
     def __init__(self, collection: str, hits: Sequence[Hit], calibration: str | None) -> None:
@@ -160,7 +160,7 @@ class Results(Sequence[Hit]):
         return showing.arrow_table(self.to_dicts())
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """A data frame with one row per hit. Raises UserError where pandas is not installed."""
+        """A data frame with one row per hit. Raises UserError if pandas is not installed."""
         try:
             import pandas
         except ImportError:

@@ -1,4 +1,4 @@
-"""Results as an aligned table, as pictures for a notebook, and as columns."""
+"""Displays results as an aligned table, as pictures in a notebook, and as columns."""
 
 import base64
 import io
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from image_retrieval.client.results import Hit
 
 ROWS = 20  # of a table; the others are counted
-CELLS = 60  # of a column, as a terminal counts them
-PICTURES = 48  # that a notebook shows; the others are counted
+CELLS = 60  # terminal cells of a column
+PICTURES = 48  # in a notebook; the others are counted
 SIDE = 160  # pixels, the longer side of a thumbnail
 MOST_BYTES = 24 * 1024  # of a thumbnail's file
 LETTERS = 300  # of a text in HTML
@@ -68,7 +68,7 @@ def figures(hits: "Sequence[Hit]", *, calibrated: bool) -> str:
     def thumbnail(hit: "Hit") -> str:
         try:
             return away[0] if away else hit._thumbnail()
-        except Unavailable as error:  # whoever asks for the next one would wait as long
+        except Unavailable as error:  # the next picture would take as long to fail
             away.append(str(error))
             return away[0]
 
@@ -100,7 +100,7 @@ def _text(text: str, most: int = LETTERS) -> str:
 
 
 def data_uri(image: "Image") -> str:
-    """A small picture as a data: URI of a JPEG, whose file has MOST_BYTES at most."""
+    """A small picture as a data: URI of a JPEG of about MOST_BYTES at most."""
     for quality in (85, 60, 30):
         file = io.BytesIO()
         image.save(file, "JPEG", quality=quality)

@@ -1,4 +1,4 @@
-"""What a search is given, checked: texts, pictures, ids and vectors, each with a weight."""
+"""Checks the terms of a search: texts, pictures, ids and vectors, each with a weight."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from image_retrieval.values import KNOWN_ID_LETTERS, MOST_RESULTS, plain_text, q
 
 T = TypeVar("T")
 Term: TypeAlias = tuple[T, float]
-# one thing, a pair of a thing and its weight, or a list of both
+# one value, a pair of a value and its weight, or a list of these
 Texts: TypeAlias = str | tuple[str, float] | Sequence[str | tuple[str, float]]
 Pictures: TypeAlias = "Picture | tuple[Picture, float] | Sequence[Picture | tuple[Picture, float]]"
 Vectors: TypeAlias = ArrayLike | tuple[ArrayLike, float] | Sequence[ArrayLike | tuple[ArrayLike, float]]
@@ -29,7 +29,7 @@ MOST_WEIGHT = 10.0  # as in the API
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What results should be like, or, with a negative weight, unlike."""
+    """The terms that results should be like or, with a negative weight, unlike."""
 
     texts: list[Term[str]]
     pictures: list[Term[Any]]
@@ -38,7 +38,7 @@ class Terms:
 
 
 def terms_of(text: Texts | None, image: "Pictures | None", image_id: Texts | None, vector: Vectors | None) -> Terms:
-    """The terms of a search. Raises UserError where there is none with a weight above 0, or one that cannot be used."""
+    """The terms of a search. Raises UserError if none has a weight above 0, or one cannot be used."""
     found = Terms(
         [(checked_text(given), weight) for given, weight in _weighed("text", text)],
         _weighed("image", image),
@@ -53,7 +53,7 @@ def terms_of(text: Texts | None, image: "Pictures | None", image_id: Texts | Non
 
 
 def _weighed(name: str, given: Any, is_one: Callable[[Any], bool] = lambda given: False) -> list[Term[Any]]:
-    """What was given under a name as pairs with a weight: one thing, a pair, or a list of things and pairs."""
+    """An argument as pairs of value and weight; it may be one value, a pair, or a list of values and pairs."""
     if given is None:
         return []
     if is_one(given) or not isinstance(given, list | tuple) or _is_pair(given):
@@ -61,7 +61,7 @@ def _weighed(name: str, given: Any, is_one: Callable[[Any], bool] = lambda given
     pairs = [each if _is_pair(each) and not is_one(each) else (each, 1.0) for each in given]
     for _, weight in pairs:
         if not (math.isfinite(weight) and abs(weight) <= MOST_WEIGHT):
-            raise UserError(f"a weight of {name} is a number from -{MOST_WEIGHT:g} to {MOST_WEIGHT:g}, not {weight}")
+            raise UserError(f"a weight of {name} must be from -{MOST_WEIGHT:g} to {MOST_WEIGHT:g}, not {weight}")
     return [(each, float(weight)) for each, weight in pairs]
 
 
@@ -81,27 +81,27 @@ def _vector(given: Any) -> Vector:
     """A vector (dimensions,) of finite numbers that are not all 0."""
     try:
         vector: Vector = np.asarray(given.to_numpy() if hasattr(given, "to_numpy") else given, np.float32)
-    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last one of a tensor that has a gradient
-        raise UserError(f"vector is one of numbers, not {type(given).__name__}") from None
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # RuntimeError from a tensor that has a gradient
+        raise UserError(f"vector must consist of numbers, not be {type(given).__name__}") from None
     if vector.ndim != 1 or not len(vector):
-        raise UserError(f"vector has the shape (dimensions,), not {vector.shape}")
+        raise UserError(f"vector must have the shape (dimensions,), not {vector.shape}")
     length = float(np.linalg.norm(vector.astype(np.float64)))
     if not math.isfinite(length) or length == 0:
-        raise UserError("vector holds NaN or infinity, or nothing but 0")
+        raise UserError("vector contains NaN or infinity, or only zeros")
     return vector if abs(length - 1) < 1e-3 else (vector / length).astype(np.float32)
 
 
 def checked_text(given: Any) -> str:
     """A text to search for. Raises UserError."""
     if not isinstance(given, str):
-        raise UserError(f"a text is a str, not {type(given).__name__}")
+        raise UserError(f"a text must be a str, not {type(given).__name__}")
     return _checked("text", query_text, given)
 
 
 def checked_id(given: Any) -> str:
     """The id of an image. Raises UserError."""
     if not isinstance(given, str):
-        raise UserError(f"an image_id is a str, not {type(given).__name__}")
+        raise UserError(f"an image_id must be a str, not {type(given).__name__}")
     if len(given) > KNOWN_ID_LETTERS:
         raise UserError(f"image_id has {len(given)} characters: no id has more than {KNOWN_ID_LETTERS}")
     return _checked("image_id", plain_text, given)
@@ -121,23 +121,23 @@ def checked_k(given: Any) -> int:
     except TypeError:
         k = 0
     if isinstance(given, bool) or not 1 <= k <= MOST_RESULTS:
-        raise UserError(f"k is a number from 1 to {MOST_RESULTS}, not {str(given)[:40]}")
+        raise UserError(f"k must be a number from 1 to {MOST_RESULTS}, not {str(given)[:40]}")
     return k
 
 
 def checked_bound(name: str, given: Any) -> float | None:
     """The least similarity or score. Raises UserError."""
     if given is not None and not (_is_number(given) and math.isfinite(given)):
-        raise UserError(f"{name} is a finite number, not {str(given)[:40]}")
+        raise UserError(f"{name} must be a finite number, not {str(given)[:40]}")
     return None if given is None else float(given)
 
 
 def checked_filter(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A filter as JSON holds it; times and NumPy's numbers become what JSON has for them. Raises UserError."""
+    """A filter as JSON values; times and NumPy numbers are converted. Raises UserError."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise UserError(f"filter is a dict such as {{'group_id': 'shoes'}}, not {type(given).__name__}")
+        raise UserError(f"filter must be a dict such as {{'group_id': 'shoes'}}, not {type(given).__name__}")
     try:
         found: dict[str, Any] = read_json(json.dumps(dict(given), default=_plain))
     except NotStrict as error:
@@ -156,4 +156,4 @@ def _plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, set | frozenset):
         return list(value)
-    raise TypeError(f"{type(value).__name__} is no value of JSON")
+    raise TypeError(f"{type(value).__name__} is not a JSON value")

@@ -1,4 +1,4 @@
-"""Vectors of whatever a user gives: texts, pictures, ids, and all of them together."""
+"""Makes vectors of texts, pictures, ids, and combinations of them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -23,7 +23,7 @@ BATCH = 32  # pictures or texts that a model embeds at once
 
 
 class Vectorizer:
-    """Makes vectors with the models of a client, or finds them in its database. For any number of threads."""
+    """Makes vectors with the models of a client, or finds them in its database. Thread-safe."""
 
     def __init__(self, settings: Settings, database: Database, models: Models) -> None:
         self._settings, self._database, self._models = settings, database, models
@@ -34,7 +34,7 @@ class Vectorizer:
         return np.concatenate([np.empty((0, shown.dimensions), np.float32), *parts])
 
     def of_terms(self, terms: Terms, shown: Shown) -> Vector:
-        """What is searched for, of length 1; one term alone as it is."""
+        """The query vector, of length 1; a single term is used unchanged, without its weight."""
         found: list[tuple[Vector, float]] = list(terms.vectors)
         for vector, _ in found:
             if len(vector) != shown.dimensions:
@@ -50,7 +50,7 @@ class Vectorizer:
         return found[0][0] if len(found) == 1 else weighted_sum(found)
 
     def _text(self, text: str, shown: Shown) -> Vector:
-        """A text's vector, from the table of texts, or made and kept there for SQL."""
+        """A text's vector, read from the table of texts, or computed and stored there for SQL."""
         _require_texts(shown)
         with self._database.statements() as connection:
             known = find_query(connection, shown.model.name, text)
@@ -62,7 +62,7 @@ class Vectorizer:
         return vector
 
     def of_pictures(self, pictures: list[Any], shown: Shown, names: list[str] | None = None) -> list[Vector]:
-        """The vectors of pictures that may be anything a user has. Raises UserError, with the picture's name."""
+        """The vectors of pictures in any accepted form. Raises UserError with the picture's name."""
         names = names or [name_of(picture) for picture in pictures]
         read = [picture_bytes(picture, self._settings, name) for picture, name in zip(pictures, names, strict=True)]
         try:
@@ -72,7 +72,7 @@ class Vectorizer:
                 raise unusable(names[0], rejection) from None
         return [
             vector
-            for data, name in zip(read, names, strict=True)  # one of them is to blame
+            for data, name in zip(read, names, strict=True)  # only one of them is to blame
             for vector in self.of_pictures([data], shown, [name])
         ]
 
@@ -94,7 +94,7 @@ class Vectorizer:
 def _require_texts(shown: Shown) -> None:
     if not shown.reads_texts:
         raise UserError(
-            f"model {shown.model.name!r} of collection {shown.name!r} reads no texts: give pictures, or take a "
+            f"model {shown.model.name!r} of collection {shown.name!r} does not read texts: give pictures, or use a "
             "collection whose model is a dual encoder"
         )
 
@@ -105,7 +105,7 @@ def _is_text(item: object, kind: str | None) -> bool:
         return kind == "text"
     if "://" in item or item.startswith("data:") or (item.lower().rpartition(".")[2] in SUFFIXES and "." in item):
         raise UserError(
-            f"{name_of(item)} looks like the name of a picture: give pathlib.Path(…) or kind='image' for the picture, "
+            f"{name_of(item)} looks like the name of a picture: use pathlib.Path(…) or kind='image' for the picture, "
             "kind='text' for the words"
         )
     return True

@@ -294,6 +294,6 @@ def test_another_process_is_refused(python):
     answers = context.Queue()
     process = context.Process(target=ask, args=(answers,))
     process.start()
-    assert "make one in each process" in answers.get(timeout=20)
+    assert "create one in each process" in answers.get(timeout=20)
     process.join()
     assert python.collections()

@@ -122,9 +122,9 @@ def test_sql_and_the_api_call_the_same_texts_blank(sql):
         ("SELECT * FROM images.search_text('things', NULL)", "text is null"),
         ("SELECT * FROM images.search_text('things', repeat('x', 1001))", "text has 1001 characters"),
         ("CALL images.embed_text('things', ' ')", "text is blank"),
-        ("SELECT * FROM images.similar_to('things', %s, min_similarity => 'NaN')", "min_similarity is a number"),
-        ("SELECT * FROM images.similar_to('things', %s, k => 0)", "k is a number"),
-        ("SELECT * FROM images.similar_to('things', %s, k => NULL)", "k is a number"),
+        ("SELECT * FROM images.similar_to('things', %s, min_similarity => 'NaN')", "min_similarity must be a number"),
+        ("SELECT * FROM images.similar_to('things', %s, k => 0)", "k must be 1 or more"),
+        ("SELECT * FROM images.similar_to('things', %s, k => NULL)", "k must be 1 or more"),
         ("""SELECT * FROM images.similar_to('things', %s, filter => '{"caption": {"match": " "}}')""", "takes words"),
     ],
 )

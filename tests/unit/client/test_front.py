@@ -21,10 +21,10 @@ def test_the_folder_of_the_project_says_how_its_services_are_reached(tmp_path, m
 
 @pytest.mark.parametrize("arguments", [{"settings": "postgresql://me:secret@host/images"}, {"settings": 5}])
 def test_what_are_no_settings_is_told(arguments):
-    with pytest.raises(UserError, match="a client takes") as caught:
+    with pytest.raises(UserError, match="give Client") as caught:
         Client(**arguments)
     assert "secret" not in str(caught.value)
-    with pytest.raises(UserError, match="and not both"):
+    with pytest.raises(UserError, match="but not both"):
         Client(Settings(_env_file=None), home=".")
 
 

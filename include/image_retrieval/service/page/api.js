@@ -5,7 +5,7 @@ import { byId } from "./dom.js";
 const KEY = "image-retrieval-token";
 export const embedded = window.parent !== window;
 
-/** What the service refused: `message` tells what is wrong, `hint` what to do. */
+/** An error of the service: `message` says what is wrong, `hint` what to do. */
 export class Problem extends Error {
   /**
    * @param {number} status
@@ -20,7 +20,7 @@ export class Problem extends Error {
 }
 
 /**
- * What the service answers.
+ * The service's answers.
  * @typedef {import("./gallery.js").Image} Image
  * @typedef {{name: string, reads_texts: boolean}} Collection
  * @typedef {{results: Image[], more: boolean, calibration: string | null, min_score: number | null}} Results
@@ -75,7 +75,7 @@ async function request(path, form, signal) {
 /** @type {Promise<void> | null} */
 let asking = null;
 
-/** @param {string | null} refused ask for another token than this one, once for all requests that wait */
+/** @param {string | null} refused ask for a token other than this one, once for all waiting requests */
 function newToken(refused) {
   if (sessionStorage.getItem(KEY) !== refused) return Promise.resolve();
   asking ??= new Promise((resolve) => {
@@ -111,7 +111,7 @@ const picturePath = (collection, id, kind) =>
 export const collectionPath = (name) => `api/collections/${encodeURIComponent(name)}`;
 
 /**
- * Show a picture of the collection in an <img>, or link to it: an address takes no token, so there it is fetched.
+ * Show a picture of the collection in an <img>, or link to it. With a token it is fetched: an address holds none.
  * @param {HTMLImageElement | HTMLAnchorElement} element
  * @param {string} collection
  * @param {string} id

@@ -1,4 +1,4 @@
-/** The form of filters: some fields, and JSON for all the rest that a search understands. */
+/** The form of filters: some fields, and JSON for all other filters. */
 
 import { byId, showError } from "./dom.js";
 

@@ -1,4 +1,4 @@
-/** Images in rows of their own proportions; more of them as one scrolls; arrows move among them. */
+/** Shows images in rows, in their own proportions; scrolling loads more, and arrow keys move among them. */
 
 import { showPicture } from "./api.js";
 import { byId, make, visible } from "./dom.js";

@@ -1,4 +1,4 @@
-/** The page: what the address says is asked of the service and shown; whatever a user does changes the address. */
+/** The page: it shows the search that is in the address; every action of the user changes the address. */
 
 import { ask, mayWrite } from "./api.js";
 import { byId, counted, make, say, showError } from "./dom.js";
@@ -18,7 +18,7 @@ import "./theme.js";
  * @typedef {import("./state.js").Term} Term
  */
 
-const SLOW = 1500; // milliseconds after which it is told that a model is being loaded
+const SLOW = 1500; // milliseconds until the page says that a model is being loaded
 
 /** @type {Collection[]} */
 let collections = [];
@@ -51,7 +51,7 @@ function show() {
   const readsTexts = collections.some((one) => one.name === state.collection && one.reads_texts);
   byId("collection").value = state.collection;
   byId("search").hidden = state.tab !== "images";
-  byId("text").placeholder = readsTexts ? "Describe what you look for · 说说你要找什么" : "This collection knows pictures only: drop or pick one";
+  byId("text").placeholder = readsTexts ? "Describe what you look for · 说说你要找什么" : "This collection is searched by pictures: drop or choose one";
   byId("text").disabled = !readsTexts;
   for (const tab of document.querySelectorAll("[role=tab]")) {
     const chosen = /** @type {HTMLElement} */ (tab).dataset.tab === state.tab;
@@ -139,17 +139,17 @@ function tellFound(shown, page) {
     const these = counted(shown, "image");
     const rest = page.more ? ", more below" : "";
     say(searched ? `${these}, best first${rest}` : `${these} of the collection${rest}`);
-    if (under && !page.more) byId("results").append(make("p", { class: "weaker" }, showAll("Show weaker ones, too")));
+    if (under && !page.more) byId("results").append(make("p", { class: "weaker" }, showAll("Show weaker results")));
     return;
   }
-  say(searched ? "Nothing relevant was found." : "There is no image.");
+  say(searched ? "Nothing relevant was found." : "The collection has no images.");
   byId("results").replaceChildren(
     make(
       "div",
       { class: "empty" },
-      make("p", { class: "big", text: searched ? "Nothing relevant" : "No image is here yet" }),
-      make("p", { class: "hint", text: searched ? "No image comes near enough. Say it in other words, or change the filters." : "The collection's next run brings what is in its bucket." }),
-      under ? showAll("Show the nearest anyway", "main") : null,
+      make("p", { class: "big", text: searched ? "Nothing relevant" : "No images yet" }),
+      make("p", { class: "hint", text: searched ? "No image is similar enough. Try other words, or change the filters." : "The collection's next run adds the images in its bucket." }),
+      under ? showAll("Show the nearest images anyway", "main") : null,
     ),
   );
 }
@@ -234,7 +234,7 @@ function listen() {
   }
 }
 
-/** Take the state from the address, without what is not there: collections, pictures of another tab. */
+/** Read the state from the address, without unknown collections and pictures of another tab. */
 function take() {
   state = readState();
   if (!collections.some(({ name }) => name === state.collection)) state.collection = collections[0].name;

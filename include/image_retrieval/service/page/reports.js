@@ -1,4 +1,4 @@
-/** What the tables say of a collection: duplicates, rejected images, runs. */
+/** The reports of a collection: duplicates, rejected images, runs. */
 
 import { ask, collectionPath, showPicture } from "./api.js";
 import { count, counted, make, say, showError, visible } from "./dom.js";
@@ -11,7 +11,7 @@ import { count, counted, make, say, showError, visible } from "./dom.js";
  * @typedef {import("./api.js").Run} Run
  */
 
-const MOST = 500; // rows that the service gives at once
+const MOST = 500; // rows that the service returns at once
 
 /**
  * @param {string} collection
@@ -44,7 +44,7 @@ export async function rejectedReport(collection, writing, signal, onChange) {
       text: "Re-queue",
       "aria-label": `Re-queue ${what}`,
       disabled: !writing,
-      title: writing ? "The next run tries again" : "This needs the right to edit DAGs",
+      title: writing ? "The next run tries again" : "You need the right to edit DAGs",
       onclick: () => requeue(collection, which, onChange),
     });
   const summary = reasons.map(({ reason, final, not_final: open }) =>
@@ -53,13 +53,13 @@ export async function rejectedReport(collection, writing, signal, onChange) {
       { class: "reason" },
       make("strong", { text: count(final + open) }),
       make("span", { text: words(reason) }),
-      again({ reason }, `all that are ${words(reason)}`),
+      again({ reason }, `all images rejected as ${words(reason)}`),
     ));
   const rows = rejected.map((row) => [
     make("span", { class: "key", text: visible(keyOf(row.uri)), title: row.uri }),
     make("span", { class: "tag", text: words(row.reason), title: row.reason }),
     row.detail ?? "",
-    row.final ? "given up" : `${counted(row.attempts, "attempt")} so far`,
+    row.final ? "final" : `${counted(row.attempts, "attempt")} so far`,
     moment(row.updated_at),
     again({ uri: row.uri }, keyOf(row.uri)),
   ]);
@@ -67,8 +67,8 @@ export async function rejectedReport(collection, writing, signal, onChange) {
     "div",
     { class: "report" },
     make("ul", { class: "reasons", "aria-label": "Reasons" }, ...summary),
-    table(["Image", "Reason", "What was found", "State", "Last tried", "Try again"], rows),
-    all > rejected.length ? make("p", { class: "hint", text: `The first ${count(rejected.length)} are shown.` }) : null,
+    table(["Image", "Reason", "Detail", "State", "Last tried", "Try again"], rows),
+    all > rejected.length ? make("p", { class: "hint", text: `Only the first ${count(rejected.length)} are shown.` }) : null,
   );
 }
 
@@ -125,15 +125,15 @@ export async function duplicatesReport(collection, writing, signal, onSearch) {
       "div",
       { class: "report" },
       pictures.waiting ? make("p", { class: "hint", text: `${counted(pictures.waiting, "image")} will be compared by the next upkeep.` }) : null,
-      part("The same file", "No file is there twice.", groups.map(({ image_ids: ids }) => make("li", {}, ...ids.slice(0, 12).map(figure)))),
-      part("The same picture in another size, quality or format", "No picture is there twice.", pictures.pairs.map(twins)),
-      part("The same scene", "No scene is there twice.", scenes.pairs.map(twins)),
+      part("The same file", "No duplicate files.", groups.map(({ image_ids: ids }) => make("li", {}, ...ids.slice(0, 12).map(figure)))),
+      part("The same picture in another size, quality or format", "No duplicate pictures.", pictures.pairs.map(twins)),
+      part("The same scene", "No duplicate scenes.", scenes.pairs.map(twins)),
     ),
   };
 }
 
 /**
- * Two buttons, of which the one that somebody chose is pressed; pressed again it is taken back.
+ * Two buttons; that of the decision is pressed. Pressing it again removes the decision.
  * @param {string} collection
  * @param {Pair} pair
  * @param {boolean} writing
@@ -148,7 +148,7 @@ function verdictButtons(collection, pair, writing) {
       "aria-label": `${verdict}: ${pair.a} and ${pair.b}`,
       "data-verdict": verdict,
       disabled: !writing,
-      title: writing ? "It stays until one of them changes" : "This needs the right to edit DAGs",
+      title: writing ? "The decision stays until one of the images changes" : "You need the right to edit DAGs",
       onclick: async () => {
         const { a, b } = pair;
         const chosen = pair.verdict === verdict ? null : verdict;

@@ -1,4 +1,4 @@
-/** The images to show, page by page: those that a search finds, or those that there are. */
+/** The images to show, page by page: the results of a search, or the whole collection. */
 
 import { ask, collectionPath } from "./api.js";
 import { givenPicture } from "./terms.js";
@@ -10,7 +10,7 @@ import { givenPicture } from "./terms.js";
  * @typedef {import("./state.js").State} State
  * @typedef {import("./state.js").Term} Term
  * @typedef {{images: Image[], more: boolean, calibrated: boolean, cutoff: number | null}} Page
- *   `more`: whether another follows; `cutoff`: what is not shown is under this score
+ *   `more`: whether another page follows; `cutoff`: images under this score are not shown
  */
 
 const PAGE = 40;

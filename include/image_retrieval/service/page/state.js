@@ -1,4 +1,4 @@
-/** What is searched for and shown. It is the address after #, which no server logs, so that it can be shared. */
+/** The search and the view. They are in the address after #, which can be shared and which no server logs. */
 
 import { embedded } from "./api.js";
 
@@ -6,7 +6,7 @@ import { embedded } from "./api.js";
  * @typedef {{kind: "text" | "image" | "file", value: string, less: boolean}} Term
  *   `value`: the words, the image's id, or the number of a picture that this page was given
  * @typedef {{collection: string, tab: string, terms: Term[], filter: Record<string, any>, grouped: boolean, all: boolean}} State
- *   `all`: what is under the cutoff, too
+ *   `all`: also show results under the cutoff
  */
 
 const TERMS = /^(less-)?(text|image|file)$/;

@@ -67,7 +67,7 @@ export function listenToSearchBar({ onSearch, onClear }) {
   listenToPictures(async (files, also) => {
     const terms = (await Promise.all(files.slice(0, 8).map(take))).filter((term) => term !== null);
     if (terms.length) onSearch(terms, also);
-    else if (!files.length) say("That was no picture.");
+    else if (!files.length) say("That is not a picture.");
   });
 }
 

@@ -1,4 +1,4 @@
-/** Light or dark as Airflow is, in whose frame the page stands; alone, as the system is (the style sheet's part). */
+/** Follows Airflow's light or dark theme inside its frame; alone, the style sheet follows the system. */
 
 function follow() {
   const airflow = window.parent.document.documentElement;

@@ -1,4 +1,4 @@
-/** One image as large as the window: its original, and what is known of it. */
+/** Shows one image as large as the window: its original, and its metadata. */
 
 import { showPicture } from "./api.js";
 import { byId, visible } from "./dom.js";

@@ -1,7 +1,7 @@
--- Pairs of images that are the same, and what people say of them.
+-- Pairs of duplicate images, and people's verdicts on them.
 
 
--- Copies of the same bytes are told as pairs with the first one of them: their number does not grow with the square.
+-- Copies of the same bytes are paired with the first of them only, so that their number does not grow with the square.
 CREATE OR REPLACE VIEW images.duplicates AS
 WITH pairs AS (
     SELECT 'bytes' AS tier, i.collection, i.first AS a, i.id AS b, 1::double precision AS similarity
@@ -34,19 +34,19 @@ LEFT JOIN retrieval.verdict AS v
       AND v.b = greatest(a.image_id COLLATE "C", b.image_id COLLATE "C")
       AND (v.a_sha256, v.b_sha256) IS NOT DISTINCT FROM
           CASE WHEN a.image_id < b.image_id COLLATE "C" THEN (a.sha256, b.sha256) ELSE (b.sha256, a.sha256) END;
-COMMENT ON VIEW images.duplicates IS 'Pairs of images of a collection that are the same, in tiers, and what people said of them.';
-COMMENT ON COLUMN images.duplicates.collection IS 'Collection that both belong to.';
+COMMENT ON VIEW images.duplicates IS 'Pairs of images of a collection that are duplicates, in tiers, with people''s verdicts.';
+COMMENT ON COLUMN images.duplicates.collection IS 'The collection of both images.';
 COMMENT ON COLUMN images.duplicates.tier IS
     'bytes: the same file; picture: the same picture in another size, quality or format; scene: the same thing, by the vectors alone.';
-COMMENT ON COLUMN images.duplicates.a IS 'image_id of the one that was there first.';
-COMMENT ON COLUMN images.duplicates.b IS 'image_id of the other one.';
-COMMENT ON COLUMN images.duplicates.a_path IS 'Where the original of a lies.';
-COMMENT ON COLUMN images.duplicates.b_path IS 'Where the original of b lies.';
+COMMENT ON COLUMN images.duplicates.a IS 'image_id of the older image.';
+COMMENT ON COLUMN images.duplicates.b IS 'image_id of the other image.';
+COMMENT ON COLUMN images.duplicates.a_path IS 'URI of the original of a.';
+COMMENT ON COLUMN images.duplicates.b_path IS 'URI of the original of b.';
 COMMENT ON COLUMN images.duplicates.similarity IS '1 - cosine distance of their vectors.';
-COMMENT ON COLUMN images.duplicates.bits IS 'How many of their 64 bits their perceptual hashes differ in; null where one has none.';
-COMMENT ON COLUMN images.duplicates.verdict IS 'duplicate or different, as somebody said by images.set_verdict; else null.';
-COMMENT ON COLUMN images.duplicates.decided_by IS 'Who said so.';
-COMMENT ON COLUMN images.duplicates.decided_at IS 'When.';
+COMMENT ON COLUMN images.duplicates.bits IS 'The number of bits, of 64, in which their perceptual hashes differ; null if one has none.';
+COMMENT ON COLUMN images.duplicates.verdict IS 'duplicate or different, as set by images.set_verdict; else null.';
+COMMENT ON COLUMN images.duplicates.decided_by IS 'Who set the verdict.';
+COMMENT ON COLUMN images.duplicates.decided_at IS 'When the verdict was set.';
 
 
 CREATE OR REPLACE FUNCTION images.set_verdict(collection text, a text, b text, verdict text, decided_by text DEFAULT session_user) RETURNS void
@@ -65,7 +65,7 @@ BEGIN
             USING HINT = 'image_id is the object''s key under the collection''s source, without its extension.';
     END IF;
     IF set_verdict.verdict NOT IN ('duplicate', 'different') THEN
-        RAISE EXCEPTION 'a verdict is duplicate, different or null, not %', quote_literal(set_verdict.verdict);
+        RAISE EXCEPTION 'a verdict must be duplicate, different or null, not %', quote_literal(set_verdict.verdict);
     END IF;
     DELETE FROM retrieval.verdict AS v
     WHERE v.collection = set_verdict.collection AND v.a = first.image_id AND v.b = second.image_id;

@@ -1,7 +1,7 @@
 -- The filter language, compiled to conditions on a view's columns.
 --
--- A condition consists of the words of this file, of names of columns that are listed here, and of references to $1, a
--- text[] of all values that the filter gives. Nothing that a user wrote is ever a part of it.
+-- A condition consists of words of this file, names of columns that are listed here, and references to $1, a text[] of
+-- all values of the filter. It never contains text that a user wrote.
 CREATE OR REPLACE FUNCTION retrieval.time_of(value text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE STRICT AS $$
 BEGIN
@@ -13,10 +13,10 @@ EXCEPTION WHEN data_exception THEN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION retrieval.time_of IS 'The time that an ISO 8601 text tells, null where it tells none.';
+COMMENT ON FUNCTION retrieval.time_of IS 'The time in an ISO 8601 text, or null if it is not a time.';
 
 
--- What a value must be, by the kind of what it is compared with; ranges over attributes take numbers and times.
+-- Checks a value's type against the kind of its column; ranges over attributes take numbers and times.
 CREATE OR REPLACE FUNCTION retrieval.checked(kind text, place text, value jsonb) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -33,14 +33,14 @@ BEGIN
                   ELSE 'a time such as "2026-11-21T10:00:00Z"' END, value;
 END
 $$;
-COMMENT ON FUNCTION retrieval.checked IS 'A filter''s value as text; an error that names its place where its type is wrong.';
+COMMENT ON FUNCTION retrieval.checked IS 'A filter''s value as text; an error that names its place if its type is wrong.';
 
 
--- as the column, where that can be: statistics and indexes serve no column that is cast
+-- the column's own type if possible, since a cast column cannot use statistics and indexes
 CREATE OR REPLACE FUNCTION retrieval.number_type(value text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT
 RETURN CASE WHEN value ~ '^-?\d{1,9}$' THEN 'integer' ELSE 'numeric' END;
-COMMENT ON FUNCTION retrieval.number_type IS 'The type that a column''s number is compared in.';
+COMMENT ON FUNCTION retrieval.number_type IS 'The type in which a column''s number is compared.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.range_condition(
@@ -106,7 +106,7 @@ $$;
 COMMENT ON FUNCTION retrieval.any_condition IS 'any: equal to one of a list.';
 
 
--- Chinese and Japanese do not separate words by spaces: there, each part must occur in the text as it is.
+-- Chinese and Japanese do not separate words by spaces. There, each part must occur in the text literally.
 CREATE OR REPLACE FUNCTION retrieval.match_condition(
     kind text, name text, place text, value jsonb, INOUT given text[], OUT condition text
 )
@@ -141,10 +141,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retrieval.match_condition IS
-    'match: words as in a web search; where they are Chinese, Japanese or Korean, each part as it is.';
+    'match: words as in a web search; if they are Chinese, Japanese or Korean, each part literally.';
 
 
--- What stands at a column or an attribute: operators, or a value to be equal to. A column may also be null.
+-- The condition on a column or an attribute: operators, or a value that must be equal. A column may also be null.
 CREATE OR REPLACE FUNCTION retrieval.condition_on(kind text, name text, value jsonb, INOUT given text[], OUT condition text)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -163,19 +163,19 @@ BEGIN
                 WHEN operator = 'match' THEN
                     SELECT * INTO given, condition FROM retrieval.match_condition(kind, name, place, operand, given);
                 ELSE
-                    RAISE EXCEPTION 'filter: % has an unknown operator %; there are gt, gte, lt, lte, any, match',
+                    RAISE EXCEPTION 'filter: % has an unknown operator %; use gt, gte, lt, lte, any or match',
                         place, to_json(operator);
             END CASE;
             parts := parts || condition;
         END LOOP;
         IF parts = '{}' THEN
-            RAISE EXCEPTION 'filter: % has no operator; there are gt, gte, lt, lte, any, match', place;
+            RAISE EXCEPTION 'filter: % has no operator; use gt, gte, lt, lte, any or match', place;
         END IF;
         condition := array_to_string(parts, ' AND ');
     ELSIF kind = 'attribute' THEN
         given := given || jsonb_build_object(name, value)::text;
         condition := format('attributes @> $1[%s]::jsonb', cardinality(given));
-        IF jsonb_typeof(value) <> 'array' THEN  -- or it is one of those in a list
+        IF jsonb_typeof(value) <> 'array' THEN  -- or the attribute is a list that contains it
             given := given || jsonb_build_object(name, jsonb_build_array(value))::text;
             condition := format('(%s OR attributes @> $1[%s]::jsonb)', condition, cardinality(given));
         END IF;
@@ -205,7 +205,7 @@ DECLARE
     item  jsonb;
 BEGIN
     IF jsonb_typeof(filter) IS DISTINCT FROM 'object' THEN
-        RAISE EXCEPTION 'filter is a JSON object such as {"group_id": "shoes"}, not %', coalesce(filter::text, 'null');
+        RAISE EXCEPTION 'filter must be a JSON object such as {"group_id": "shoes"}, not %', coalesce(filter::text, 'null');
     END IF;
     FOR key, value IN SELECT * FROM jsonb_each(filter) LOOP
         inner_parts := '{}';

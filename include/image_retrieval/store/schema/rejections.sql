@@ -1,4 +1,4 @@
--- What was rejected, for people who query.
+-- Rejected images, for people who query.
 CREATE OR REPLACE FUNCTION images.rejected(collection text) RETURNS TABLE (
     image_id   text,
     image_path text,

@@ -1,14 +1,14 @@
--- Searches that are complete.
+-- Complete searches.
 --
 -- A search returns min(k, matching rows) rows. An HNSW scan alone does not: it ends after ef_search candidates, or with
--- iterative scans after max_scan_tuples or too much memory. So it is asked where it is the sooner way, and where it
--- leaves rows wanting, it is asked for more once it is known how many match, or all that match are compared.
+-- iterative scans after max_scan_tuples or too much memory. So the index is used if it is the faster way. If it returns
+-- too few rows, it is asked for more, by the share that matched, or all matching rows are compared.
 --
--- A search reads the model and the view of its vectors from one snapshot: a switch that commits meanwhile is before or
--- after it, never within.
+-- A search reads the model and the view of its vectors from one snapshot, so a switch that commits meanwhile comes
+-- before or after it, never within.
 
 
--- The view's name, or an error that tells what there is.
+-- The view's name, or an error that lists the existing collections.
 CREATE OR REPLACE FUNCTION retrieval.view_of(collection text) RETURNS regclass
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -22,7 +22,7 @@ BEGIN
     RETURN view;
 END
 $$;
-COMMENT ON FUNCTION retrieval.view_of(text) IS 'The view of a collection; an error that lists the collections where it is none.';
+COMMENT ON FUNCTION retrieval.view_of(text) IS 'The view of a collection, or an error that lists the existing collections.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.view_of(collection text, model text) RETURNS regclass
@@ -44,7 +44,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retrieval.view_of(text, text) IS
-    'The view of a collection''s vectors under a model, null: the one that is shown; an error that lists the collections where it is none.';
+    'The view of a collection''s vectors under a model (null: the model that is shown), or an error that lists the existing collections.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.embedding_of(collection text, image_id text) RETURNS halfvec
@@ -60,10 +60,10 @@ BEGIN
     RETURN found;
 END
 $$;
-COMMENT ON FUNCTION retrieval.embedding_of IS 'The vector of an image; an error where the collection does not hold it.';
+COMMENT ON FUNCTION retrieval.embedding_of IS 'The vector of an image; an error if the collection does not have the image.';
 
 
--- EXPLAIN is no query to PostgreSQL, so this one function is volatile.
+-- PostgreSQL does not count EXPLAIN as a query, so this function is volatile.
 CREATE OR REPLACE FUNCTION retrieval.expected_rows(view regclass, condition text, given text[]) RETURNS double precision
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -73,7 +73,7 @@ BEGIN
     RETURN greatest((plan #>> '{0,Plan,Plan Rows}')::double precision, 1);
 END
 $$;
-COMMENT ON FUNCTION retrieval.expected_rows IS 'How many rows the planner expects to match a condition.';
+COMMENT ON FUNCTION retrieval.expected_rows IS 'The number of rows that the planner expects to match a condition.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.nearest(
@@ -99,17 +99,17 @@ DECLARE
     condition text := 'true';
     given     text[] := '{}';
     expected  double precision;           -- rows that match, by the planner's estimate
-    few       constant integer := 100;    -- so many matching rows per wanted one are compared sooner than found
-    wanted    integer := k;               -- rows to find: more than k where the best of each group is asked for
-    sure      integer;                    -- rows to find so that none is missed: the last candidates of an index are not sure
+    few       constant integer := 100;    -- up to this many matching rows per wanted one are compared faster than an index finds them
+    wanted    integer := k;               -- rows to find: more than k if only the best of each group is wanted
+    sure      integer;                    -- rows to find so that none is missed: the last candidates of an index are uncertain
     exact     boolean;
-    class     text;                       -- of the index that is asked
+    class     text;                       -- of the index in use
     operator  text;
     answer    text;
     results   retrieval.result[];
     found     retrieval.result;
     enough    boolean;
-    hits      bigint;                     -- rows that came of the index
+    hits      bigint;                     -- rows that the index returned
 BEGIN
     IF filter = '{}' AND NOT grouped AND ef IS NULL AND nearest.model IS NULL AND k BETWEEN 1 AND 1000 THEN  -- asked most often
         SELECT format('SELECT retrieval.%I($1, $2)', 'nearest_' || c.name || '_' || c.model), least(1000, greatest(c.ef_search, 2 * k))
@@ -146,13 +146,13 @@ BEGIN
             USING HINT = 'Embed the query with the collection''s own model.';
     END IF;
     IF k IS NULL OR k < 1 THEN
-        RAISE EXCEPTION 'k is a number from 1 on, not %', coalesce(k::text, 'null');
+        RAISE EXCEPTION 'k must be 1 or more, not %', coalesce(k::text, 'null');
     END IF;
     IF filter <> '{}' THEN
         SELECT * INTO given, condition FROM retrieval.condition_of(filter, given);
     END IF;
     operator := retrieval.operator(settings.distance);
-    SELECT o.opcname AS class, t.reltuples AS rows INTO index  -- valid, and made for the distance
+    SELECT o.opcname AS class, t.reltuples AS rows INTO index  -- valid, and built for the distance
     FROM pg_class AS t
     JOIN pg_index AS i ON i.indrelid = t.oid AND i.indisvalid
     JOIN pg_opclass AS o ON o.oid = i.indclass[0]
@@ -174,7 +174,8 @@ BEGIN
         exact := exact OR condition <> 'true' AND ef > 1000;
         ef := least(ef, 1000);
         class := CASE WHEN NOT exact THEN index.class END;
-        -- what an iterative scan finds late is not the nearest: under a filter all rows must be among the first candidates
+        -- rows that an iterative scan finds late are not the nearest: with a filter, all rows must be among the first
+        -- candidates
         PERFORM set_config('hnsw.ef_search', ef::text, true),
                 set_config('hnsw.iterative_scan', CASE condition WHEN 'true' THEN 'relaxed_order' ELSE 'off' END, true);
         IF class LIKE 'halfvec%' AND condition = 'true' AND NOT coalesce(grouped, false) THEN
@@ -217,7 +218,7 @@ BEGIN
         EXIT WHEN exact OR enough AND hits >= sure;
         IF hits >= sure AND wanted < 1000 THEN  -- too many of one group
             wanted := wanted * 10;
-        ELSIF hits > 0 AND condition <> 'true' AND ef < 1000 THEN  -- fewer match than was expected
+        ELSIF hits > 0 AND condition <> 'true' AND ef < 1000 THEN  -- fewer match than expected
             expected := index.rows * hits / ef;
         ELSE
             exact := true;
@@ -227,11 +228,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retrieval.nearest IS
-    'What images.search does; ef is how many candidates an index keeps, null: as the collection says, 0: no index; '
-    'model: whose vectors, null: those that are shown.';
+    'The function behind images.search; ef is the number of candidates of the index, null: the collection''s, 0: no index; '
+    'model: the model of the vectors, null: the one that is shown.';
 
 
--- k: more than any table has is as good as all
+-- a k beyond any table's size means all
 CREATE OR REPLACE FUNCTION images.search(
     collection     text,
     query          halfvec,
@@ -248,8 +249,8 @@ BEGIN ATOMIC
         grouped, NULL);
 END;
 COMMENT ON FUNCTION images.search IS
-    'The k images of a collection that are most similar to a vector, best first; always k where so many match. '
-    'filter is such as {"group_id": "shoes", "width": {"gte": 500}, "attributes": {"colour": {"any": ["red", "blue"]}}}; '
+    'The k images of a collection that are most similar to a vector, best first; always k if that many match. '
+    'A filter is an object such as {"group_id": "shoes", "width": {"gte": 500}, "attributes": {"colour": {"any": ["red", "blue"]}}}; '
     'grouped: only the best image of each group_id.';
 
 
@@ -271,7 +272,7 @@ BEGIN ATOMIC
         min_similarity, grouped);
 END;
 COMMENT ON FUNCTION images.similar_to IS
-    'The k images that are most similar to one that the collection holds, best first, itself left out; else as images.search.';
+    'The k images most similar to an image of the collection, best first, without that image; else as images.search.';
 
 
 CREATE OR REPLACE FUNCTION images.match(collection text, a text, b text) RETURNS double precision
@@ -280,4 +281,4 @@ LANGUAGE sql STABLE AS $$
         (SELECT c.distance FROM retrieval.collection AS c WHERE c.name = match.collection),
         retrieval.embedding_of(collection, a), retrieval.embedding_of(collection, b))
 $$;
-COMMENT ON FUNCTION images.match IS 'Similarity of two images of a collection, by its distance.';
+COMMENT ON FUNCTION images.match IS 'The similarity of two images of a collection, by its distance.';

@@ -1,8 +1,8 @@
--- Functions mean the same for every caller, wherever pgvector is.
+-- Makes functions work in the same way for every caller, whichever schema pgvector is in.
 --
--- A function that PostgreSQL parses when it is called finds operators, types and functions on the caller's search_path:
--- pgvector's may not be there, and somebody else's may. So each of them has a search_path of its own. What is parsed when
--- it is made (BEGIN ATOMIC, RETURN) needs none, and is still merged into the query that calls it.
+-- A function that PostgreSQL parses at each call finds operators, types and functions on the caller's search_path,
+-- which may lack pgvector's, and may have somebody else's. So each such function has a search_path of its own. A
+-- function that is parsed at creation (BEGIN ATOMIC, RETURN) needs none, and PostgreSQL can still inline it.
 CREATE OR REPLACE FUNCTION retrieval.pin_search_path() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -15,7 +15,7 @@ BEGIN
         SELECT p.oid::regprocedure AS signature, coalesce(p.proconfig, '{}') AS settings, strpos(p.prosrc, E'\\') > 0 AS has_escapes
         FROM pg_proc AS p
         WHERE p.pronamespace IN ('retrieval'::regnamespace, 'images'::regnamespace)
-          AND p.prosqlbody IS NULL AND p.prokind = 'f'  -- a procedure that is to commit can have no settings
+          AND p.prosqlbody IS NULL AND p.prokind = 'f'  -- a procedure with settings cannot commit
     LOOP
         IF routine.settings @> ARRAY['search_path=' || path] IS NOT TRUE THEN
             EXECUTE format('ALTER FUNCTION %s SET search_path = %s', routine.signature, path);
@@ -27,4 +27,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retrieval.pin_search_path IS
-    'Lets the functions of this schema and of images find pgvector where it is, and nothing in other schemas; each migrate calls it.';
+    'Gives the functions of this schema and of images a search_path with pgvector''s schema and no other; each migrate calls it.';

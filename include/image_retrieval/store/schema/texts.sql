@@ -1,4 +1,4 @@
--- Texts as queries: each is embedded once per model, by the service or the command line, and then found by its text.
+-- Texts as queries: the service or the command line embeds each text once per model; then searches find its vector.
 
 
 CREATE OR REPLACE FUNCTION retrieval.query_vector(collection text, text text) RETURNS halfvec
@@ -10,7 +10,7 @@ BEGIN
     IF query_vector.text IS NULL OR retrieval.is_blank(query_vector.text) THEN
         RAISE EXCEPTION 'text is %', CASE WHEN query_vector.text IS NULL THEN 'null' ELSE 'blank' END;
     ELSIF length(query_vector.text) > 1000 THEN
-        RAISE EXCEPTION 'text has % characters: at most 1000 are read', length(query_vector.text);
+        RAISE EXCEPTION 'text has % characters: at most 1000 are allowed', length(query_vector.text);
     END IF;
     SELECT q.embedding INTO found
     FROM retrieval.collection AS c
@@ -20,7 +20,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retrieval.query_vector IS
-    'The vector of a text under a collection''s model; null where it is not embedded yet, an error where it is no text to search for.';
+    'The vector of a text under a collection''s model; null if it is not embedded yet, an error if the text is not a valid query.';
 
 
 CREATE OR REPLACE FUNCTION images.search_text(
@@ -47,11 +47,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION images.search_text IS
-    'The k images of a collection that fit a text best, where that text was embedded before; with grouped, the best of each of k groups.';
+    'The k images of a collection that fit a text best, if that text was embedded before; with grouped, the best of each of k groups.';
 
 
--- A procedure, and not a function, since a notification leaves with its transaction only: it commits, then looks for
--- the row that the service writes. One that commits can have no settings, so it sets its search_path itself.
+-- A procedure, and not a function, since a notification is only sent when its transaction commits. It commits, then
+-- waits for the row that the service writes. A procedure that commits cannot have settings, so it sets its search_path
+-- itself.
 CREATE OR REPLACE PROCEDURE images.embed_text(collection text, text text, seconds double precision DEFAULT 10)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -63,7 +64,7 @@ BEGIN
         RETURN;
     END IF;
     IF octet_length(embed_text.text) NOT BETWEEN 1 AND 4000 THEN
-        RAISE EXCEPTION 'a text to embed has 1 to 4000 bytes, not %', octet_length(embed_text.text);
+        RAISE EXCEPTION 'a text to embed must have 1 to 4000 bytes, not %', octet_length(embed_text.text);
     END IF;
     PERFORM pg_notify('image_retrieval_embed_text', jsonb_build_object('collection', embed_text.collection, 'text', embed_text.text)::text);
     COMMIT;
@@ -80,4 +81,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE images.embed_text IS
-    'Has the running service embed a text, so that images.search_text can answer from it; outside of a transaction block.';
+    'Lets the running service embed a text, so that images.search_text can use it. Call it outside a transaction block.';

@@ -1,4 +1,4 @@
--- What each vector table gets: the view that people query, a view per model that outlives a switch, and a search.
+-- The objects of each vector table: the view that people query, a view per model that outlives a switch, and a search.
 
 
 CREATE OR REPLACE FUNCTION retrieval.forget_digest() RETURNS trigger
@@ -9,10 +9,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retrieval.forget_digest IS
-    'For vector tables: a vector that is changed by hand loses its digest, so the next load compares it as changed.';
+    'For vector tables: removes the digest of a vector that is changed by hand, so that the next load writes it again.';
 
 
--- All views of vectors are made of this text.
+-- All views of vectors are made from this text.
 CREATE OR REPLACE FUNCTION retrieval.view_text(vectors text) RETURNS text
 LANGUAGE sql STABLE AS $$
     SELECT format(
@@ -68,7 +68,7 @@ BEGIN
         $view$, make_view.view, make_view.query, make_view.about);
 END
 $$;
-COMMENT ON FUNCTION retrieval.make_view IS 'Makes a view of the images that have vectors, or gives it another query; its grants stay.';
+COMMENT ON FUNCTION retrieval.make_view IS 'Creates a view of the images that have vectors, or replaces its query; its grants stay.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.show_vectors(collection text, vectors text) RETURNS void
@@ -76,7 +76,7 @@ LANGUAGE sql AS $$
     SELECT retrieval.make_view(
         format('images.%I', show_vectors.collection), retrieval.view_text(vectors), 'The searchable images of this collection.')
 $$;
-COMMENT ON FUNCTION retrieval.show_vectors IS 'Makes images.<collection>, or lets it show these vectors; its grants stay.';
+COMMENT ON FUNCTION retrieval.show_vectors IS 'Creates images.<collection>, or lets it show these vectors; its grants stay.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.nearest_in_words(view text, distance text) RETURNS text
@@ -88,14 +88,14 @@ RETURN format(
     FROM (SELECT *, embedding %3$s query AS distance FROM retrieval.%1$I ORDER BY embedding %3$s query LIMIT k) AS found
     $query$,
     view, retrieval.similarity_in_words(distance), retrieval.operator(distance));
-COMMENT ON FUNCTION retrieval.nearest_in_words IS 'The query for the k rows of a view that are nearest to a vector by its index.';
+COMMENT ON FUNCTION retrieval.nearest_in_words IS 'The query for the k rows of a view that the index finds nearest to a vector.';
 
 
--- The view answers those who may read images.<collection>, and so needs no right of its own.
+-- The view only shows rows to roles that may read images.<collection>, so it needs no grants of its own.
 --
--- Planning a search takes half as long as the search, and PL/pgSQL keeps plans of fixed texts only: so each vector table
--- has a function with a text of its own for the most frequent search. A plan for any k would avoid the index, for fear of
--- large ones; without sorts there is no other way to the order that is asked for.
+-- Planning a search takes half as long as the search, and PL/pgSQL keeps only plans of fixed texts. So each vector
+-- table has its own function, with a fixed text, for the most frequent search. A generic plan would avoid the index
+-- because of large k; with sorts disabled, the index is the only way to the requested order.
 CREATE OR REPLACE FUNCTION retrieval.face_vectors(collection text, model text, distance text) RETURNS void
 LANGUAGE plpgsql AS $face$
 DECLARE
@@ -106,7 +106,7 @@ BEGIN
     IF to_regclass(format('retrieval.%I', vectors)) IS NULL THEN
         RETURN;
     END IF;
-    IF to_regclass(format('retrieval.%I', view)) IS NULL THEN  -- else not even a lock: people are searching
+    IF to_regclass(format('retrieval.%I', view)) IS NULL THEN  -- else take no lock, since people are searching
         PERFORM retrieval.make_view(
             format('retrieval.%I', view),
             format('%s AND has_table_privilege(to_regclass(%L), ''SELECT'')',
@@ -132,7 +132,7 @@ BEGIN
 END
 $face$;
 COMMENT ON FUNCTION retrieval.face_vectors IS
-    'Makes retrieval.images_<collection>_<model> and retrieval.nearest_<collection>_<model>, the search without filter.';
+    'Creates retrieval.images_<collection>_<model> and retrieval.nearest_<collection>_<model>, the search without filter.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.write_nearest() RETURNS trigger
@@ -167,4 +167,4 @@ BEGIN
     DELETE FROM retrieval.vector_index WHERE vectors = 'vector_' || name;
 END
 $$;
-COMMENT ON FUNCTION retrieval.drop_vectors IS 'Drops the vectors of a collection under a model, with all that searches them; an error where they are shown.';
+COMMENT ON FUNCTION retrieval.drop_vectors IS 'Drops the vectors of a collection under a model, and the objects that search them; an error if they are shown.';
