@@ -1,7 +1,7 @@
-"""From a cosine to a score of 0 to 1 that means the same for every model, where a model brings the figures for it.
+"""Converts a cosine into a score of 0 to 1 that is comparable between models, if the model has a calibration.
 
-A model's folder may hold `calibration.json`: per direction `slope` and `middle` of a logistic function, as Platt fitted
-them to the scores of classifiers (Probabilistic outputs for support vector machines, 1999).
+A model's folder may hold `calibration.json`: for each direction, `slope` and `middle` of a logistic function, as in
+Platt's scaling of classifier scores (Probabilistic outputs for support vector machines, 1999).
 """
 
 import json
@@ -16,22 +16,22 @@ from image_retrieval.errors import UserError
 FILE = "calibration.json"
 IMAGES = "image_image"
 DIRECTIONS = (IMAGES, "text_image_en", "text_image_zh")
-SAME = 1 - 1e-6  # cosine of a picture with itself, and of its vector with the same one in half precision
-CUTOFF = 0.5  # score under which results are not shown, unless asked for
+SAME = 1 - 1e-6  # least cosine that counts as 1: half precision moves a vector by less than that
+CUTOFF = 0.5  # results under this score are hidden by default
 CJK = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A score of 0.5 is reached at the cosine `middle`, and `slope`, above 0, tells how steeply.
+    """The cosine `middle` has the score 0.5; `slope`, above 0, is the steepness there.
 
-    With p(c) = 1 / (1 + exp(slope · (middle - c))), the logistic function that was fitted, the score of a cosine c is
+    With the fitted logistic function p(c) = 1 / (1 + exp(slope · (middle - c))), the score of a cosine c is
 
         p(c)                                          up to the middle,
         0.5 + 0.5 · (p(c) - 0.5) / (p(1) - 0.5)       from there on,
 
-    so that it never falls as c rises, is 0.5 where p is, and 1 for a picture compared with itself, of which p alone
-    would say less the flatter it is. Where `middle` is 1 or more, p(c) holds for all that is not the same.
+    so it never falls as c rises, is 0.5 where p is, and 1 for a picture compared with itself, which p alone would not
+    reach. If `middle` is 1 or more, the score is p(c) for every cosine under SAME.
     """
 
     slope: float
@@ -47,7 +47,7 @@ class Calibration:
         return min(1.0, 0.5 + 0.5 * (fitted - 0.5) / (self._fitted(1.0) - 0.5))
 
     def cosine(self, score: float) -> float:
-        """The least cosine at which a score is reached; below any cosine for 0 and less, above any for more than 1."""
+        """The least cosine that reaches a score; -infinity for 0 and less, infinity for more than 1."""
         if score <= 0 or score > 1:
             return -math.inf if score <= 0 else math.inf
         if score > 0.5:
@@ -59,19 +59,19 @@ class Calibration:
 
 
 def score_of(similarity: float, calibration: Calibration | None) -> float:
-    """The calibrated score of a similarity, else the similarity, which is 1 where only rounding keeps it from it."""
+    """The calibrated score of a similarity, else the similarity itself, rounded to 1 if it nearly is."""
     if calibration is not None:
         return calibration.score(similarity)
     return 1.0 if abs(similarity - 1) <= 1 - SAME else similarity
 
 
 def text_direction(text: str) -> str:
-    """The direction of a search by this text: Chinese where it has a Chinese character, else English."""
+    """The direction of a search by this text: Chinese if it has a Chinese character, else English."""
     return "text_image_zh" if CJK.search(text) else "text_image_en"
 
 
 def read_calibration(folder: Path) -> dict[str, Any] | None:
-    """What the folder's calibration.json holds; None where there is none. Raises UserError where it is broken."""
+    """The content of the folder's calibration.json, or None if there is none. Raises UserError if it is broken."""
     path = folder / FILE
     if not path.is_file():
         return None
@@ -87,7 +87,7 @@ def read_calibration(folder: Path) -> dict[str, Any] | None:
 
 
 def usable_calibrations(found: Any) -> dict[str, Any] | None:
-    """Those that a table holds of a model; None where they cannot be used, as where there are none."""
+    """A model's calibrations from the database, or None if there are none or they cannot be used."""
     try:
         for direction in DIRECTIONS:
             calibration_of(found, direction)
@@ -97,7 +97,7 @@ def usable_calibrations(found: Any) -> dict[str, Any] | None:
 
 
 def calibration_of(found: dict[str, Any] | None, direction: str | None) -> Calibration | None:
-    """The calibration of a direction among those of a model; None where there is none."""
+    """The calibration for a direction among a model's calibrations, or None."""
     entry = (found or {}).get(direction or "")
     if entry is None:
         return None

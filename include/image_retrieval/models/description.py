@@ -1,4 +1,4 @@
-"""What a model's own files say of it, read without torch."""
+"""Reads the description of a model from its own files, without torch."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from image_retrieval.models.preprocessing import Channels, normalisation, wanted
 Family = Literal["vision_transformer", "dual_encoder", "pooled_backbone", "efficientnet_lite"]
 Config = dict[str, Any]
 
-# means and standard deviations of the channels that each family was trained with, as in transformers' image_utils
+# each family's training means and standard deviations of the channels, as in transformers' image_utils
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IMAGENET = IMAGENET_MEAN, IMAGENET_STD
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
@@ -42,7 +42,7 @@ def _before_the_classes(config: Config) -> Any:
     return config.get("hidden_dim")
 
 
-# the default that transformers has where a file leaves it out, as files of dual encoders do
+# the default of transformers if a file leaves it out, as files of dual encoders do
 def _projected(config: Config) -> Any:
     return config.get("projection_dim", 512)
 
@@ -51,7 +51,7 @@ def _hidden_of_vision(config: Config) -> Any:
     return _vision(config).get("hidden_size", 768)
 
 
-# per model_type: its kind, where config.json tells the length of its vectors, and what its family is normalised with
+# per model_type: its family, where config.json has the dimension of its vectors, and its family's normalisation
 FAMILIES: dict[str, tuple[Family, Callable[[Config], Any], tuple[Channels, Channels]]] = {
     "vit": ("vision_transformer", _hidden, HALF),
     "dinov2": ("vision_transformer", _hidden, IMAGENET),
@@ -73,9 +73,9 @@ FAMILIES: dict[str, tuple[Family, Callable[[Config], Any], tuple[Channels, Chann
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """Family, length of the vectors, width and height of the pictures, and how their 8-bit values are normalised.
+    """Family, dimension of the vectors, width and height of the pictures, and normalisation of their 8-bit values.
 
-    `calibration` is what models/calibration.py reads, where the model brings it.
+    `calibration` is the content of calibration.json, if the model has one.
     """
 
     family: Family
@@ -89,7 +89,7 @@ class ModelDescription:
 
 
 def describe(folder: Path) -> ModelDescription:
-    """Read a model's config and preprocessor files. Raises UserError where the family is not known."""
+    """Read a model's config and preprocessor files. Raises UserError if its type is not supported."""
     config = _read(folder / "config.json")
     model_type = str(config.get("model_type"))
     if model_type not in FAMILIES:
@@ -110,9 +110,9 @@ def describe(folder: Path) -> ModelDescription:
 
 
 def _preprocessor(folder: Path) -> Config:
-    """The image part of a model's preprocessor file, empty where there is none."""
+    """The image part of a model's preprocessor file; empty if there is none."""
     own = _read(folder / "preprocessor_config.json", missing={})
-    whole = _read(folder / "processor_config.json", missing={})  # what newer versions of transformers write
+    whole = _read(folder / "processor_config.json", missing={})  # written by newer versions of transformers
     return own or whole.get("image_processor") or {}
 
 

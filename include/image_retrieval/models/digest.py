@@ -1,4 +1,4 @@
-"""A digest of the files that decide what a model's vectors are."""
+"""The digest of the files that determine a model's vectors."""
 
 import hashlib
 from pathlib import Path
@@ -11,7 +11,7 @@ DIGESTED = ("config.json", "preprocessor_config.json", "processor_config.json", 
 def digest_of(folder: Path) -> str:
     """SHA-256, in hex, over names and contents of a folder's weights, config and preprocessor files.
 
-    Tokenizers are left out: they change no vector of an image, and may be added to a copy later.
+    Tokenizers are left out: they do not affect vectors of images, and may be added to a copy later.
     """
     digest = hashlib.sha256()
     for path in sorted({path for name in DIGESTED for path in folder.glob(name)}):
@@ -21,7 +21,7 @@ def digest_of(folder: Path) -> str:
 
 
 def require_digest(found: str, known: str | None, source: str) -> None:
-    """Raise UserError where a model's files are not those that earlier vectors were made with; None: there are none."""
+    """Raise UserError if a model's files are not those that made earlier vectors; `known` is None without vectors."""
     if known is not None and found != known:
         raise UserError(
             f"the files of model {source!r} have changed (digest {known[:12]}… → {found[:12]}…): new vectors would not "

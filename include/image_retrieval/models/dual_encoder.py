@@ -6,7 +6,7 @@ from typing import Any, cast
 import torch
 from transformers import PreTrainedModel
 
-# the parts of a model that each side does without the other's
+# the parts of a model that each side does not need
 IMAGES = ("vision_model", "visual_projection")
 TEXT = ("text_model", "text_projection")
 
@@ -20,13 +20,13 @@ class ImageFeatures(torch.nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         call = cast(Callable[..., Any], self.model.get_image_features)
-        # other resolutions than the trained one: position embeddings are interpolated
+        # for resolutions other than the trained one, position embeddings are interpolated
         vectors: torch.Tensor = call(pixel_values=pixels, interpolate_pos_encoding=True).pooler_output
         return vectors
 
 
 class TextFeatures(torch.nn.Module):
-    """What the model's tokenizer makes of texts (batch, tokens) to features (batch, projection_dim)."""
+    """Tokenised texts (batch, tokens) to features (batch, projection_dim)."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()

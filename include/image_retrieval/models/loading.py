@@ -1,4 +1,4 @@
-"""Weights from a folder into memory: safetensors only, and never code that comes with them."""
+"""Loads weights from a folder: only safetensors, and never code that comes with a model."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 
 def usable_device(name: str) -> torch.device:
-    """The device of that name, or of that rank. Raises UserError where it cannot be used."""
+    """The device of that name or rank. Raises UserError if it cannot be used."""
     try:
         device = torch.device(name if not name.isdigit() else f"cuda:{name}")
         torch.empty(1, device=device)
@@ -24,12 +24,12 @@ def usable_device(name: str) -> torch.device:
 
 
 def load_model(folder: Path, dtype: torch.dtype, *, without: tuple[str, ...] = ()) -> PreTrainedModel:
-    """A folder's model on the CPU, less the parts named, which are neither needed nor kept in memory.
+    """A folder's model on the CPU, `without` the named parts, which are not kept in memory.
 
-    Raises UserError where it does not load, or where its weights are not complete.
+    Raises UserError if it cannot be loaded, or its weights are incomplete.
     """
     transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()  # its report of what is missing: the part that matters is said below
+    transformers_logging.set_verbosity_error()  # its report of missing weights; the relevant part is reported below
     try:
         loaded, report = AutoModel.from_pretrained(
             str(folder),
@@ -41,7 +41,7 @@ def load_model(folder: Path, dtype: torch.dtype, *, without: tuple[str, ...] = (
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"model {folder} does not load: {str(error).strip().splitlines()[0][:300]}") from None
-    # transformers fills what is missing with random numbers; pooler and mask token are not read
+    # transformers fills missing weights with random numbers; pooler and mask token are not used
     unread = (*NOT_READ, *(f"{part}." for part in without))
     if missing := sorted(name for name in report["missing_keys"] if not name.startswith(unread)):
         raise UserError(f"model {folder} does not load: its weights lack {missing[0]} and {len(missing) - 1} others")

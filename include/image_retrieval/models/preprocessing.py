@@ -1,4 +1,4 @@
-"""What a model's preprocessor file says: how large its pictures are, and how their values are normalised."""
+"""Reads a model's preprocessor file: the size of its pictures, and the normalisation of their values."""
 
 from math import isqrt
 from typing import Any
@@ -20,9 +20,9 @@ def normalisation(
 
 
 def wanted_size(preprocessor: dict[str, Any], config: dict[str, Any]) -> tuple[int, int]:
-    """Width and height of the pictures that reach the model: cropped, else resized, else as the config says.
+    """The width and height of pictures for the model: of the crop, else of the resizing, else of the config.
 
-    What only bounds one side (shortest_edge) becomes a square, since a collection's pictures are all of one size.
+    A limit on one side (shortest_edge) becomes a square, since all pictures of a collection have one size.
     """
     cropped = preprocessor.get("crop_size") if _does(preprocessor, "do_center_crop") else None
     for given in (cropped, preprocessor.get("size")):
@@ -39,7 +39,7 @@ def _does(preprocessor: dict[str, Any], step: str) -> bool:
 
 
 def _size(given: Any) -> tuple[int, int] | None:
-    """Width and height of any of the forms in which such files tell a size."""
+    """The width and height, in any of the forms in which these files give a size."""
     if isinstance(given, dict):
         if given.get("width") and given.get("height"):
             return int(given["width"]), int(given["height"])

@@ -9,11 +9,11 @@ from transformers import PreTrainedModel
 class ImageFeatures(torch.nn.Module):
     """Normalised pixels (batch, 3, height, width) to features (batch, hidden_size).
 
-    Does what Siglip2VisionModel does with patches that all count, for pictures of one size: without masks, and
-    without reading the size from a tensor, so that it can be compiled. What a side has over whole patches is cut off.
+    Equals Siglip2VisionModel with unmasked patches, for pictures of one size. It uses no masks, and does not read the
+    size from a tensor, so that it can be compiled. Pixels beyond whole patches are cut off.
     """
 
-    model: Any  # torch takes each part of a module for a tensor or a module
+    model: Any  # torch types each part of a module as a tensor or a module
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()

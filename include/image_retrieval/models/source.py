@@ -1,4 +1,4 @@
-"""A model's files, brought to this machine from a folder, an s3:// prefix or a hub."""
+"""Fetches a model's files from a folder, an s3:// prefix or a hub."""
 
 import hashlib
 import shutil
@@ -16,9 +16,9 @@ WANTED = (*CONFIG_FILES, WEIGHTS, "*.json", "*.txt", "spiece.model")  # with the
 
 
 def model_folder(source: str, revision: str | None, settings: Settings, *, weights: bool = True) -> Path:
-    """A local folder that holds the model's configuration and, where asked for, its safetensors weights.
+    """A local folder with the model's configuration and, with `weights`, its safetensors weights.
 
-    Raises UserError where there is no such model.
+    Raises UserError if there is no such model.
     """
     if "://" in source:
         folder = _from_store(source, settings, weights)

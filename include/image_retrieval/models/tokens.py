@@ -1,4 +1,4 @@
-"""Texts to token ids, by a model's own tokenizer, padded and cut as its family was trained."""
+"""Turns texts into token ids with a model's own tokenizer, padded and cut as in its family's training."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -12,13 +12,13 @@ from image_retrieval.models.description import ModelDescription
 
 Tokens = Callable[[Sequence[str]], dict[str, torch.Tensor]]
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model")
-# positions of the text side where config.json leaves them out: the defaults of transformers' configurations
+# positions of the text side if config.json leaves them out: the defaults of transformers
 LENGTHS = {"clip": 77, "chinese_clip": 512, "siglip": 64, "siglip2": 64}
 
 
 def load_tokens(folder: Path, model: ModelDescription) -> Tokens:
-    """A function from texts to what the model's text side takes. Raises UserError where there is no tokenizer."""
-    if not any((folder / name).is_file() for name in VOCABULARIES):  # transformers would take an empty vocabulary
+    """A function from texts to the input of the model's text side. Raises UserError if there is no tokenizer."""
+    if not any((folder / name).is_file() for name in VOCABULARIES):  # transformers would use an empty vocabulary
         raise UserError(
             f"model {folder} has no tokenizer: put its {', '.join(VOCABULARIES[:-1])} or {VOCABULARIES[-1]}, "
             "and its tokenizer_config.json, beside its weights"
@@ -27,7 +27,7 @@ def load_tokens(folder: Path, model: ModelDescription) -> Tokens:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
     except Exception as error:  # each kind of tokenizer has errors of its own
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"the tokenizer of model {folder} does not load: {first[:300]}") from None
+        raise UserError(f"the tokenizer of model {folder} cannot be loaded: {first[:300]}") from None
     text = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("text_config") or {}
     length = int(text.get("max_position_embeddings") or LENGTHS[model.model_type])
 
@@ -35,7 +35,7 @@ def load_tokens(folder: Path, model: ModelDescription) -> Tokens:
         return dict(tokenizer(list(texts), padding=True, truncation=True, max_length=length, return_tensors="pt"))
 
     def to_full_length(texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        # SigLIP's training: lower case, padded on the right to the full length, the padding read like any token
+        # as in SigLIP's training: lower case, padded on the right to the full length, with padding not masked
         lower = [text.lower() for text in texts]
         options = {"padding": "max_length", "padding_side": "right", "truncation": True, "max_length": length}
         return {"input_ids": tokenizer(lower, **options, return_tensors="pt")["input_ids"]}

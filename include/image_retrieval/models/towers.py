@@ -1,4 +1,4 @@
-"""Loading a model's towers: pixels to vectors of length 1, and texts to vectors of the same space."""
+"""Loads a model's towers: pixels to vectors of length 1, and texts to vectors of the same space."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,10 +22,9 @@ from image_retrieval.settings import Settings
 class ImageTower:
     """Pixels to vectors.
 
-    `size` is the width and height that the model's preprocessor asks for; others are taken, too, where the family can.
-    `network` maps uint8 pixels (batch, height, width, 3) on `device` to float32 (batch, dimensions) there, each row of
-    length 1; scaling and normalising are part of it, and so is the cast to the model's dtype. `digest` is that of the
-    files it was loaded from.
+    `size` is the width and height of the model's preprocessor; other sizes work if the family supports them. `network`
+    maps uint8 pixels (batch, height, width, 3) on `device` to float32 (batch, dimensions) there, each row of length 1.
+    It includes scaling, normalising and the cast to the model's dtype. `digest` is that of the loaded files.
     """
 
     dimensions: int
@@ -43,7 +42,7 @@ class ImageTower:
 
 @dataclass(frozen=True, slots=True)
 class TextTower:
-    """Texts to vectors of the space that the same model's image tower has."""
+    """Texts to vectors of the same space as the model's image tower."""
 
     dimensions: int
     device: torch.device
@@ -63,20 +62,20 @@ class TextTower:
 
 @cache
 def image_tower(model: ModelOptions, settings: Settings, device: str) -> ImageTower:
-    """The image tower of a collection's model, fetched and loaded once a process."""
+    """The image tower of a collection's model, fetched and loaded once per process."""
     folder = model_folder(model.source, model.revision, settings)
     return load_image_tower(folder, dtype=model.dtype, device=device, use_cls_token=model.use_cls_token)
 
 
 @cache
 def text_tower(model: ModelOptions, settings: Settings, device: str) -> TextTower:
-    """The text tower of a collection's model, fetched and loaded once a process. Raises UserError where it has none."""
+    """The text tower of a collection's model, fetched and loaded once per process. Raises UserError if it has none."""
     folder = model_folder(model.source, model.revision, settings)
     return load_text_tower(folder, dtype=model.dtype, device=device)
 
 
 def load_image_tower(folder: Path, *, dtype: str, device: str, use_cls_token: bool) -> ImageTower:
-    """Load a model's image tower. Raises UserError where device or weights are not usable."""
+    """Load a model's image tower. Raises UserError if device or weights cannot be used."""
     description = describe(folder)
     place = usable_device(device)
     features = _image_features(folder, DTYPES[dtype], description, use_cls_token)
@@ -85,7 +84,7 @@ def load_image_tower(folder: Path, *, dtype: str, device: str, use_cls_token: bo
 
 
 def load_text_tower(folder: Path, *, dtype: str, device: str) -> TextTower:
-    """Load a model's text tower. Raises UserError where it has none, and where device or weights are not usable."""
+    """Load a model's text tower. Raises UserError if it has none, or device or weights cannot be used."""
     description = describe(folder)
     if description.family != "dual_encoder":
         raise UserError(

@@ -11,7 +11,7 @@ class ImageFeatures(torch.nn.Module):
         super().__init__()
         self.model, self.use_cls_token = model, use_cls_token
         self.before_patches = 1 + int(getattr(model.config, "num_register_tokens", 0) or 0)
-        # other resolutions than the trained one: position embeddings are interpolated (DINO does so by itself)
+        # for resolutions other than the trained one, position embeddings are interpolated (DINO does so by itself)
         self.options = {"interpolate_pos_encoding": True} if model.config.model_type == "vit" else {}
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Captions of scenes in English and Chinese, of several lengths, and what each of them claims."""
+"""Captions of scenes in English and Chinese, of several lengths, and the claim of each."""
 
 import random
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ CHINESE_BEGINNINGS = ("", "", "", "有", "图片里有")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is said of a group of things; what is not said is None."""
+    """A statement about a group of things; None for anything not mentioned."""
 
     shape: str | None = None
     hue: str | None = None
@@ -61,7 +61,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a caption says: one kind of things, or two and where the first lies as seen from the second; the ground."""
+    """The statement of a caption: one kind of things, or two and how the first lies to the second; the ground."""
 
     kind: Kind
     other: Kind | None = None
@@ -69,7 +69,7 @@ class Claim:
     ground: str | None = None
 
     def holds(self, layout: Layout) -> bool:
-        """Whether a scene is as the caption says."""
+        """Whether the caption is true of a scene."""
         if self.ground not in (None, layout.ground):
             return False
         main, companion = layout.main, layout.companion
@@ -93,7 +93,7 @@ class Caption:
 
 
 def captions(layout: Layout, rng: random.Random) -> tuple[Caption, ...]:
-    """A short, a middling and a full caption: of one kind of things, of what is beside them, and of everything."""
+    """A short, a medium and a full caption: of one kind of things, of what is beside them, and of everything."""
     return tuple(describe(layout, length, rng) for length in ("short", "middling", "full"))
 
 

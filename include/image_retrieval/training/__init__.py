@@ -1,1 +1,1 @@
-"""Training of the two models that ship, from drawn scenes and a seed."""
+"""Trains the two models that ship, from drawn scenes and a seed."""

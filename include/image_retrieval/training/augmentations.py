@@ -1,4 +1,4 @@
-"""Views of pictures: what may happen to a copy, and more, so that what things are counts more than where they lie."""
+"""Views of pictures: random changes, as of copies, so that the kind of things counts more than their place."""
 
 import io
 import math
@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
 
-BOXES = 4  # of so many crops the one with the most contrast is taken, as an empty one shows nothing to learn
+BOXES = 4  # of this many crops, the one with the most contrast is used, since an empty one teaches nothing
 TINT, SLIGHT_TINT = 0.16, 0.06
 JPEG_SHARE, BLUR_SHARE = 0.15, 0.35
 
@@ -21,7 +21,7 @@ def view(pixels: torch.Tensor, least: float, rng: torch.Generator) -> torch.Tens
 
 
 def lit(pixels: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """The whole of each picture in a slightly other light, as -1 to 1."""
+    """The whole of each picture in slightly different light, as -1 to 1."""
     return _noisy(_lit(pixels, SLIGHT_TINT, rng), rng)
 
 
@@ -65,7 +65,7 @@ def _contrast_in(
 
 
 def _lit(pixels: torch.Tensor, tint: float, rng: torch.Generator) -> torch.Tensor:
-    """Another light: tint and brightness, and a slope of both across the picture."""
+    """Change the light: tint and brightness, and a gradient of both across the picture."""
     count, _, side, _ = pixels.shape
 
     def about(spread: float, channels: int) -> torch.Tensor:
@@ -87,7 +87,7 @@ def _blurred(pixels: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def _encoded(pixels: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Some of the pictures after JPEG at a low quality."""
+    """Compress some of the pictures as JPEG of low quality."""
     seen = pixels.clone()
     for at in (torch.rand(len(pixels), generator=rng) < JPEG_SHARE).nonzero().flatten().tolist():
         target = io.BytesIO()

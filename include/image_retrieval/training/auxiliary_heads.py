@@ -1,4 +1,4 @@
-"""What the image tower is also asked while it learns, by heads that are thrown away: what is there, and where."""
+"""Auxiliary heads for training the image tower: they predict what is in a scene and where, and are discarded."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ OF_PATCH = (1 + len(SHAPES), 1 + len(HUES), 1 + len(TEXTURES), 2)  # the last: w
 
 
 def patch_facts(layout: Layout, across: int) -> NDArray[np.int64]:
-    """(4, across, across): shape, hue and texture of what covers a patch's centre, and where centres of things are."""
+    """(4, across, across): shape, hue and texture of the thing at a patch's centre, and where centres of things are."""
     found = np.zeros((len(OF_PATCH), across, across), np.int64)
     for group in filter(None, (layout.main, layout.companion)):
         kind = (SHAPES.index(group.shape), HUES.index(group.hue), TEXTURES.index(group.texture))
@@ -26,7 +26,7 @@ def patch_facts(layout: Layout, across: int) -> NDArray[np.int64]:
 
 
 def main_patches(layout: Layout, across: int) -> NDArray[np.bool_]:
-    """(across, across): whether one of the main things covers a patch's centre, or has its own there."""
+    """(across, across): whether one of the main things covers a patch's centre, or has its own centre there."""
     covered: NDArray[np.bool_] = np.any([_covered(thing, layout, across) for thing in layout.main.things], axis=0)
     return covered
 

@@ -1,8 +1,8 @@
-"""Fit a model's scores on held-out scenes: `python -m image_retrieval.training.calibrate FOLDER`.
+"""Fits a model's scores on held-out scenes: `python -m image_retrieval.training.calibrate FOLDER`.
 
-Writes calibration.json beside the weights. Pairs are drawn scenes of a seed that no training, demo or measurement
-takes, and short, middling and full captions of them; what is right is known: two scenes of one class, a caption that
-holds.
+Writes calibration.json beside the weights. Pairs consist of drawn scenes of a seed that no training, demo or
+measurement uses, and their short, medium and full captions. A pair is right if both scenes have one class, or the
+caption is true.
 """
 
 import argparse
@@ -29,12 +29,12 @@ from image_retrieval.training.facts import facts_claimed, facts_of, held
 
 SEED = 2  # the demo's scenes are of seed 0, those of benchmarks/shipped.py of 1, the trainings' from a million on
 SCENES = 1_000
-SHOWN = 10  # results of a query that are looked at
-RIGHT = 0.97  # share of the results at a score of 0.5 and more that are to be right; the promise is 0.95
-QUIET = 0.95  # share of queries about what no image holds that are to show nothing; the promise is 0.9
+SHOWN = 10  # results of a query that are counted
+RIGHT = 0.97  # share of results with a score of 0.5 or more that must be right; the promise is 0.95
+QUIET = 0.95  # share of queries without an answer that must show nothing; the promise is 0.9
 BATCH = 64
 STEPS = 50
-ABSENT = {  # what no scene holds; benchmarks/shipped.py measures with others
+ABSENT = {  # texts about things that no scene shows; benchmarks/shipped.py measures with others
     "en": (
         *("a cat on a sofa", "a sunset over the sea", "a crowded market", "an old book", "children on a swing"),
         *("a black horse", "four brown dogs", "a man with a red tie", "a bridge over a river", "a yellow taxi"),
@@ -67,9 +67,9 @@ class Fitted:
 def fit(cosines: Vectors, right: Right, absent: Vectors, source: str) -> Fitted:
     """Fit scores to pairs: a query a row, an image a column; `absent`: the best cosine of queries without an answer.
 
-    Slope and middle are the maximum likelihood of Platt's smoothed targets (Probabilistic outputs for support
-    vector machines, 1999). Where 0.5 would then show too much that is wrong, the middle is moved up until RIGHT and
-    QUIET hold. Raises UserError where right pairs are no more alike than wrong ones.
+    Slope and middle maximise the likelihood of Platt's smoothed targets (Probabilistic outputs for support vector
+    machines, 1999). If 0.5 would then show too many wrong results, the middle is moved up until RIGHT and QUIET hold.
+    Raises UserError if right pairs are no more alike than wrong ones.
     """
     slope, middle = _platt(cosines.ravel().astype(np.float64), right.ravel())
     if not slope > 0:
@@ -91,7 +91,7 @@ def _share(good: Right) -> float:
 
 
 def _platt(cosines: NDArray[np.float64], right: Right) -> tuple[float, float]:
-    """Slope and middle by Newton's method, with a step that is halved where it would not descend."""
+    """Slope and middle by Newton's method; a step that would not descend is halved."""
     positive, negative = float(right.sum()), float((~right).sum())
     targets = np.where(right, (positive + 1) / (positive + 2), 1 / (negative + 2))
     centre, width = float(cosines.mean()), float(cosines.std()) or 1.0
@@ -120,7 +120,7 @@ def _platt(cosines: NDArray[np.float64], right: Right) -> tuple[float, float]:
 
 
 def calibrate(folder: Path, count: int = SCENES) -> dict[str, Fitted]:
-    """The directions that a model's folder can be searched in, fitted on so many scenes. Raises UserError."""
+    """The calibration of each direction of a model, fitted on `count` scenes. Raises UserError."""
     scenes = list(draw_scenes(count, SEED))
     source = f"{count} drawn scenes of seed {SEED}"
     tower = load_image_tower(folder, dtype="float32", device="cpu", use_cls_token=True)

@@ -1,7 +1,7 @@
 """Trains the bilingual dual encoder that ships: `python -m image_retrieval.training.dual FOLDER [--seed 0]`.
 
-The image tower and the text tower meet in the symmetric contrastive loss, on drawn scenes and their captions in English
-and Chinese. Heads that tell what is in a scene help the image tower while it learns, and are thrown away.
+The symmetric contrastive loss trains the image tower and the text tower on drawn scenes and their captions in English
+and Chinese. Auxiliary heads that predict what is in a scene help the image tower, and are discarded.
 """
 
 import random

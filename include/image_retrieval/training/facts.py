@@ -1,4 +1,4 @@
-"""Layouts and claims as numbers, so that a batch of captions is held against a batch of scenes at once."""
+"""Layouts and claims as numbers, so that a batch of captions can be compared with a batch of scenes at once."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ Facts = NDArray[np.int64]
 COUNTS = (1, 2, 3, 4)
 OF_KIND: tuple[tuple[object, ...], ...] = (SHAPES, HUES, TEXTURES, tuple(SIZES), COUNTS)
 COLUMNS: tuple[tuple[object, ...], ...] = (*OF_KIND, *OF_KIND, RELATIONS, GROUNDS)
-ABSENT = -1  # there is none, or it is not said
+ABSENT = -1  # absent, or not mentioned
 TURNED = np.array([RELATIONS.index(OPPOSITE[relation]) for relation in RELATIONS] + [ABSENT])
 
 
@@ -37,7 +37,7 @@ def facts_claimed(claim: Claim) -> list[int]:
 
 
 def held(claims: Facts, scenes: Facts) -> NDArray[np.bool_]:
-    """Which claim (row) holds of which scene (column): `Claim.holds`, for all of them at once."""
+    """Which claim (row) is true of which scene (column): `Claim.holds`, for all pairs at once."""
     turned = np.concatenate([scenes[:, 5:10], scenes[:, :5], TURNED[scenes[:, 10:11]], scenes[:, 11:]], axis=1)
     first, second = _fits(claims, scenes), _fits(claims, turned)
     either: NDArray[np.bool_] = first | second

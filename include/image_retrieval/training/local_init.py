@@ -1,7 +1,7 @@
-"""A vision transformer that begins as a convolution: at first each head looks at one neighbour of each patch.
+"""Initialises a vision transformer like a convolution: at first, each head attends to one neighbour of each patch.
 
-So it learns shapes from thousands of pictures (Cordonnier et al. 2020, d'Ascoli et al. 2021). It is a beginning only:
-every weight is free to change.
+So it can learn shapes from only thousands of pictures (Cordonnier et al. 2020, d'Ascoli et al. 2021). This is only the
+initial state: every weight is free to change.
 """
 
 import math

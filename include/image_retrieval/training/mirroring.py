@@ -1,4 +1,4 @@
-"""A scene in the mirror, and what becomes of left and right."""
+"""Mirrors scenes, and exchanges left and right in their captions."""
 
 from dataclasses import replace
 

@@ -1,7 +1,7 @@
-"""Pictures with something of a photograph's statistics, of random numbers alone: textures, lights, blobs and leaves.
+"""Random pictures with some statistics of photographs: textures, lights, blobs and leaves.
 
-Leaves that lie on each other have the edges and the scales of natural pictures (Lee, Mumford and Huang 2001), and teach
-a model to see (Baradad et al. 2021).
+Overlapping leaves have the edges and scales of natural pictures (Lee, Mumford and Huang 2001), and a model can learn to
+see from them (Baradad et al. 2021).
 """
 
 import numpy as np

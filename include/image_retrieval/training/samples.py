@@ -11,7 +11,7 @@ from image_retrieval.scenes.drawing import draw
 from image_retrieval.scenes.layout import Layout, lay_out
 
 SIDE = 112
-SPLIT = 1_000_000  # seeds from here on are for training; the demo, the tests and the measurements take smaller ones
+SPLIT = 1_000_000  # seeds from here on are for training; the demo, tests and measurements use smaller ones
 SCALE = 0.35  # of drawing: a shorter side of 112 to 140 pixels
 
 
@@ -24,7 +24,7 @@ class Samples:
 
 
 def draw_samples(count: int, seed: int) -> Samples:
-    """Scenes to train on: the first of a seed that nothing else draws."""
+    """Training scenes: the first ones of a seed that nothing else uses."""
     seed += SPLIT
     layouts = [lay_out(number, seed) for number in range(count)]
     pixels = np.empty((count, SIDE, SIDE, 3), np.uint8)

@@ -1,9 +1,9 @@
 """Trains the vision transformer that ships: `python -m image_retrieval.training.vision FOLDER [--seed 0]`.
 
-Self-supervised, after SimCLR (Chen et al. 2020), with no names of shapes or hues. One half of the vector shall be alike
-for two drawings of the same things, elsewhere, in another number and pattern, on another ground; so shall the patches
-that show them (after Hénaff et al. 2021). The other half shall be alike for two views of one picture only. Photo-like
-pictures have part in the second.
+Self-supervised, after SimCLR (Chen et al. 2020), without names of shapes or hues. One half of the vector is trained to
+be alike for two drawings of the same things in other places, numbers and patterns, on another ground, and so are the
+patches that show them (after Hénaff et al. 2021). The other half is trained to be alike only for two views of one
+picture. Photo-like pictures are used for the second half.
 """
 
 import time

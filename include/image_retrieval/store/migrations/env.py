@@ -1,4 +1,4 @@
-"""Alembic's entry: brings a database to the newest version in one transaction, on the URL that `migrate` hands over."""
+"""Alembic's entry point: migrates a database to the newest version in one transaction, at the URL from `migrate`."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from image_retrieval.store.preparing import prepare_migration, require_server
 from image_retrieval.store.sql import script, statement
 
 OLDEST = "0011"
-# in this order: some are parsed as they are made, and find what they call
+# in this order: some are parsed at creation, and must find the functions that they call
 FUNCTIONS = ["distances", "arguments", "filters", "views", "search", "texts", "duplicates", "rejections", "search_path"]
 
 url = context.config.attributes["database_url"]
@@ -25,7 +25,7 @@ def _connect() -> psycopg.Connection:
     connection.prepare_threshold = None
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     try:
-        require_server(connection, place)  # before SQLAlchemy asks for anything, which takes its texts for UTF-8
+        require_server(connection, place)  # before SQLAlchemy's first query, which assumes UTF-8
     except UserError:
         connection.close()
         raise
@@ -33,18 +33,18 @@ def _connect() -> psycopg.Connection:
 
 
 def _bring_along(driver: psycopg.Connection[Any]) -> None:
-    """Make the tables, or change those that are there, then replace all functions. Raises UserError."""
+    """Create the tables, or migrate existing ones, then replace all functions. Raises UserError."""
     found, newest = context.get_context().get_current_revision(), context.get_head_revision()
     if found is None:
         driver.execute(script("schema/tables.sql"))
         context.get_context().stamp(ScriptDirectory.from_config(context.config), str(newest))
     elif found < OLDEST:
         raise UserError(
-            f"{place} has version {found} of the schema, and {OLDEST} is the oldest that can be brought along: "
+            f"{place} has version {found} of the schema, but {OLDEST} is the oldest that can be migrated: "
             "run `image-retrieval migrate` of commit aef65ff first"
         )
     elif found > str(newest):
-        return  # by a later version of this library, which knows its functions
+        return  # a later version of this library has migrated it
     else:
         context.run_migrations()
     for name in FUNCTIONS:
@@ -56,7 +56,7 @@ engine = create_engine("postgresql+psycopg://", creator=_connect, poolclass=pool
 with engine.connect() as connection:
     driver: Any = connection.connection.driver_connection
     driver.row_factory = dict_row
-    prepare_migration(driver, place)  # takes a lock first, which holds until all is committed
+    prepare_migration(driver, place)  # first takes a lock, which it holds until the commit
     driver.row_factory = tuple_row
     context.configure(connection=connection, version_table_schema="retrieval")
     with context.begin_transaction():

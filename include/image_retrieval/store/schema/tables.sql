@@ -1,7 +1,6 @@
 -- The tables of a fresh database. They live in `retrieval`; people query `images`.
 --
--- What a later version changes in them stands in ../migrations/; a database that was brought along is as one that was made
--- by this file.
+-- Later changes of the tables are in ../migrations/. A migrated database equals one that this file created.
 
 COMMENT ON SCHEMA retrieval IS 'The tables behind image search. Query the views and functions of schema images instead.';
 
@@ -100,8 +99,8 @@ COMMENT ON COLUMN retrieval.made_collection.definition IS 'What an entry of coll
 COMMENT ON COLUMN retrieval.made_collection.created_at IS 'When it was made.';
 
 
--- A row is listed first and told about when its vector is loaded, which doubles it: with room in its page no index is
--- written then.
+-- A listing inserts a row, and loading its vector doubles the row's size. With room left in its page, that writes no
+-- index.
 CREATE TABLE retrieval.image (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     collection    text NOT NULL,
@@ -286,7 +285,7 @@ COMMENT ON COLUMN retrieval.shard.upsert_seconds IS 'Seconds that the stage took
 COMMENT ON COLUMN retrieval.shard.finished_at IS 'When it was written.';
 
 
--- The names of its indexes do not begin with vector_: what does, a space may ask for.
+-- The names of its indexes do not begin with vector_, since a space may need such a name.
 CREATE TABLE retrieval.vector_space (
     collection text NOT NULL,
     model      text NOT NULL,

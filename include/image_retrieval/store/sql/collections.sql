@@ -30,7 +30,7 @@ SELECT name, definition FROM retrieval.made_collection ORDER BY name;
 SELECT name, definition FROM retrieval.made_collection WHERE name = %(name)s;
 
 -- name: has_remains
--- what an entry left that was taken out of the file
+-- images and vectors of an entry that was removed from the file
 SELECT EXISTS (SELECT FROM retrieval.collection WHERE name = %(name)s)
     OR EXISTS (SELECT FROM retrieval.image WHERE collection = %(name)s) AS found;
 

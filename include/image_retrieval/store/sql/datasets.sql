@@ -14,7 +14,7 @@ GROUP BY part
 ORDER BY part;
 
 -- name: read_part
--- the view's columns; the view itself does not show the ids that bound a part
+-- the view's columns; the view itself lacks the ids that limit a part
 SELECT i.image_id,
        i.uri AS image_path,
        i.resampled_uri AS resampled_image_path,
@@ -44,7 +44,7 @@ TRUNCATE offered;
 COPY offered (number, uri) FROM STDIN (FORMAT binary);
 
 -- name: find_offered
--- what is known of an image holds while its object is the same
+-- the known facts of an image are valid while its object is the same
 SELECT o.number, i.id, l.etag, l.size, l.last_modified, k.sha256, k.width, k.height, k.format, k.mode, k.phash,
        k.captured_at, k.resampled_uri
 FROM offered AS o
@@ -54,7 +54,7 @@ LEFT JOIN retrieval.image AS k ON k.id = i.id AND k.etag = l.etag
 ORDER BY o.number;
 
 -- name: forget_offered
--- an image that is offered again finds no match
+-- a second offer of the same image has no match
 DELETE FROM listed AS l USING offered AS o WHERE l.uri = o.uri;
 
 -- name: index_listed

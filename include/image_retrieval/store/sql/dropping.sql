@@ -1,5 +1,5 @@
 -- name: find_vector_tables
--- those that the collection has under any model
+-- the collection's tables under every model
 SELECT vectors, model FROM retrieval.vector_space
 WHERE collection = %(collection)s AND to_regclass('retrieval.' || quote_ident(vectors)) IS NOT NULL
 ORDER BY model;
@@ -12,7 +12,7 @@ SELECT (SELECT count(*) FROM retrieval.image WHERE collection = %(collection)s) 
        (SELECT count(*) FROM retrieval.verdict WHERE collection = %(collection)s) AS verdicts;
 
 -- name: is_known
--- whether any row is of the collection, or something of it is pending
+-- whether any row belongs to the collection, or a change of it is pending
 SELECT EXISTS (SELECT FROM retrieval.collection WHERE name = %(collection)s)
     OR EXISTS (SELECT FROM retrieval.made_collection WHERE name = %(collection)s)
     OR EXISTS (SELECT FROM retrieval.image WHERE collection = %(collection)s)
@@ -24,8 +24,8 @@ SELECT EXISTS (SELECT FROM retrieval.collection WHERE name = %(collection)s)
 TRUNCATE retrieval.{vectors};
 
 -- name: forget_collection
--- every table with a column `collection`, and those that know it by its name; shards go with their runs, duplicates and
--- compared with their images
+-- every table with a column `collection`, and those that hold its name; shards are deleted with their runs, duplicates
+-- and compared with their images
 WITH images AS (DELETE FROM retrieval.image WHERE collection = %(collection)s),
      rejected AS (DELETE FROM retrieval.rejected WHERE collection = %(collection)s),
      runs AS (DELETE FROM retrieval.run WHERE collection = %(collection)s),

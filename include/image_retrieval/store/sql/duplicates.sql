@@ -1,9 +1,9 @@
 -- name: lock_duplicates
--- one at a time for each collection, until the transaction ends
+-- locks the collection's comparisons until the transaction ends
 SELECT pg_advisory_xact_lock(hashtextextended('image_retrieval:duplicates:' || %(collection)s, 0));
 
 -- name: forget_outdated
--- what was found for images whose vector, or what decides, is another one now
+-- removes pairs of images whose vector, or the deciding values, have changed
 WITH outdated AS MATERIALIZED (
     DELETE FROM retrieval.compared AS c
     USING retrieval.image AS i LEFT JOIN retrieval.{vectors} AS v ON v.id = i.id
@@ -17,8 +17,8 @@ DELETE FROM retrieval.duplicate
 WHERE a IN (SELECT id FROM outdated) OR b IN (SELECT id FROM outdated);
 
 -- name: compare
--- A batch of images with their nearest neighbours, which an index finds: no work grows with the square. LIMIT 1 keeps
--- each neighbour a look-up.
+-- A batch of images with their nearest neighbours, which an index finds, so the work does not grow with the square.
+-- LIMIT 1 keeps each neighbour a look-up.
 WITH batch AS MATERIALIZED (
     SELECT i.id, i.sha256, i.phash, v.etag, v.digest, v.embedding
     FROM retrieval.{vectors} AS v JOIN retrieval.image AS i ON i.id = v.id
@@ -71,7 +71,7 @@ LIMIT %(limit)s OFFSET %(offset)s;
 SELECT images.set_verdict(%(collection)s, %(a)s, %(b)s, %(verdict)s, %(decided_by)s);
 
 -- name: find_unhashed
--- images of before the schema had perceptual hashes, as far as a resampled picture of theirs is kept
+-- images from before the schema had perceptual hashes, if their resampled picture is kept
 SELECT id, etag, resampled_uri, width, height FROM retrieval.image
 WHERE collection = %(collection)s AND deleted IS NULL AND phash IS NULL AND id > %(after)s
   AND etag IS NOT NULL AND resampled_uri IS NOT NULL
@@ -79,7 +79,7 @@ ORDER BY id
 LIMIT %(limit)s;
 
 -- name: set_hash
--- compared anew, since only its vector was
+-- to be compared again, since only its vector was compared
 WITH hashed AS (
     UPDATE retrieval.image SET phash = %(phash)s WHERE id = %(id)s AND etag = %(etag)s AND phash IS NULL RETURNING id
 )

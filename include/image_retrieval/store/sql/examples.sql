@@ -1,5 +1,5 @@
 -- name: find_two
--- of the drawn scenes, one and its near-duplicate
+-- a drawn scene and its near-duplicate
 SELECT image_id FROM images.{view} ORDER BY NOT starts_with(image_id, 'red-circle/0000'), image_id LIMIT 2;
 
 -- name: similar_to

@@ -1,17 +1,17 @@
 -- name: try_lock
--- asked again and again: who waits inside a statement would be waited for by CREATE INDEX CONCURRENTLY
+-- tried again and again: CREATE INDEX CONCURRENTLY would wait for a session that waits inside a statement
 -- `local`: until the transaction ends, else until the session does
 SELECT CASE WHEN %(local)s THEN pg_try_advisory_xact_lock(key) ELSE pg_try_advisory_lock(key) END AS locked
 FROM hashtextextended('image_retrieval:index:' || %(vectors)s, 0) AS key;
 
 -- name: prepare_session
--- a build whose client is gone ends, too; `local`: until the transaction ends
+-- a build whose client has gone also ends; `local`: until the transaction ends
 SELECT pg_backend_pid() AS pid, set_config('client_connection_check_interval', '10s', %(local)s) AS checked,
        set_config('maintenance_work_mem', %(memory_mb)s::text || 'MB', %(local)s) AS memory,
        set_config('max_parallel_maintenance_workers', %(workers)s::text, %(local)s) AS workers;
 
 -- name: read_state
--- index: the valid one that searches use; is_replacement: meanwhile searches are answered by another model's vectors
+-- index: the valid one that searches use; is_replacement: searches still use another model's vectors
 SELECT (SELECT count(*) FROM retrieval.{vectors}) AS rows,
        pg_stat_get_dead_tuples(t.oid) AS dead,
        (SELECT a.atttypmod FROM pg_attribute AS a WHERE a.attrelid = t.oid AND a.attname = 'embedding') AS dimensions,
@@ -30,7 +30,7 @@ FROM pg_class AS t
 WHERE t.oid = to_regclass('retrieval.' || quote_ident(%(vectors)s));
 
 -- name: find_leftovers
--- what a build that was killed left, or a swap
+-- remains of a killed build or swap
 SELECT c.relname AS index
 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
 WHERE i.indrelid = to_regclass('retrieval.' || quote_ident(%(vectors)s))

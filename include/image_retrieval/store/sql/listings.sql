@@ -1,5 +1,5 @@
 -- name: prepare_session
--- the joins below hold all objects in memory where they can: each row takes some 200 bytes
+-- the joins below hold all objects in memory if possible; each row takes some 200 bytes
 SELECT set_config('work_mem', '256MB', true);
 
 -- name: create_listed
@@ -18,7 +18,7 @@ CREATE TEMPORARY TABLE listed (
 COPY listed (uri, key, short_id, etag, size, last_modified, group_id, intra_id) FROM STDIN (FORMAT binary);
 
 -- name: forget_repeated
--- of an object that a store told more than once, the newest statement stays
+-- if a store listed an object more than once, the newest entry stays
 DELETE FROM listed
 WHERE ctid IN (SELECT ctid
                FROM (SELECT ctid, row_number() OVER (PARTITION BY uri ORDER BY last_modified DESC, ctid DESC) AS number
@@ -30,7 +30,7 @@ WHERE ctid IN (SELECT ctid
 ANALYZE listed;
 
 -- name: find_differences
--- One pass over objects, images and vectors: whatever is not as it was. All that follows looks at these alone.
+-- One pass over objects, images and vectors finds the differences. All later statements look only at these.
 CREATE TEMPORARY TABLE difference ON COMMIT DROP AS
 SELECT i.id, i.deleted IS NOT NULL AS was_deleted, l.*
 FROM listed AS l
@@ -64,13 +64,13 @@ SELECT uri, key, short_id, etag, size, last_modified, group_id, intra_id FROM di
 ANALYZE listed;
 
 -- name: forget_rejected
--- what was said of a version that is no more
+-- rejections of versions that no longer exist
 DELETE FROM retrieval.rejected AS r
 WHERE r.collection = %(collection)s AND NOT EXISTS (SELECT FROM listed AS l WHERE l.uri = r.uri AND l.etag = r.etag)
   AND (r.stage <> 'list' OR r.uri <> ALL (%(unsupported)s::text[]));
 
 -- name: reject_unsupported
--- a name is what it is at every run: what was said of this version stays, until it is queued again
+-- the name is the same at every run, so the rejection of this version stays until it is queued again
 INSERT INTO retrieval.rejected AS r (collection, uri, etag, stage, reason, detail, final, run_id)
 VALUES (%(collection)s, %(uri)s, %(etag)s, 'list', %(reason)s, %(detail)s, true, %(run_id)s)
 ON CONFLICT (collection, uri) DO UPDATE
@@ -86,8 +86,8 @@ FROM listed AS l
 WHERE i.collection = %(collection)s AND i.uri = l.uri AND i.deleted IS NOT NULL;
 
 -- name: register
--- Run once per kind of id: the key without its extension; where that is taken the whole key; where even that is taken
--- (a.jpg, a.png and a.png.jpg in one folder) the key and a part of the URI's hash. The first in order of URI wins.
+-- Run once per kind of id: the key without its extension; if that is taken, the whole key; if that is taken, too
+-- (a.jpg, a.png and a.png.jpg in one folder), the key and a part of the URI's hash. The first in order of URI wins.
 INSERT INTO retrieval.image (collection, image_id, uri, size, last_modified, group_id, intra_id)
 SELECT %(collection)s,
        CASE %(kind)s WHEN 1 THEN l.short_id WHEN 2 THEN l.key ELSE l.key || '~' || left(md5(l.uri), 8) END,
@@ -98,7 +98,7 @@ ORDER BY l.uri COLLATE "C"
 ON CONFLICT DO NOTHING;
 
 -- name: regroup
--- a changed id_pattern reaches the rows that are there; what people set where the pattern is silent stays
+-- a changed id_pattern applies to existing rows; groups that people set stay where the pattern does not match
 UPDATE retrieval.image AS i
 SET group_id = coalesce(l.group_id, i.group_id), intra_id = coalesce(l.intra_id, i.intra_id), updated = now()
 FROM listed AS l
@@ -106,7 +106,7 @@ WHERE i.collection = %(collection)s AND i.uri = l.uri
   AND (coalesce(l.group_id, i.group_id), coalesce(l.intra_id, i.intra_id)) IS DISTINCT FROM (i.group_id, i.intra_id);
 
 -- name: find_due
--- What is to be embedded: what this version was rejected with decides, final or not, else whether it has a vector.
+-- The images to embed: a rejection of this version decides by whether it is final, else a missing vector does.
 CREATE TEMPORARY TABLE due ON COMMIT DROP AS
 SELECT i.id, i.image_id, l.uri, l.etag, l.size, l.last_modified, v.id IS NULL AS is_new
 FROM listed AS l

@@ -1,5 +1,5 @@
 -- name: create_staging
--- anew for each load: a transaction may hold several
+-- created again for each load, since a transaction may have several
 CREATE TEMPORARY TABLE IF NOT EXISTS staging (
     id            bigint NOT NULL,
     etag          text NOT NULL,
@@ -24,8 +24,8 @@ COPY staging
 FROM STDIN (FORMAT binary);
 
 -- name: compare_vectors
--- removed: the images that were, since they were listed; the ids' range, here and below, keeps the planner from reading
--- a whole table for one shard
+-- removed: images that were removed since they were listed. The range of ids, here and below, keeps the planner from
+-- reading a whole table for one shard
 SELECT coalesce(array_agg(id) FILTER (WHERE removed), '{{}}') AS removed,
        coalesce(array_agg(id) FILTER (WHERE NOT removed AND same), '{{}}') AS unchanged,
        coalesce(array_agg(id) FILTER (WHERE NOT removed AND NOT same), '{{}}') AS changed
@@ -73,7 +73,7 @@ WHERE i.id = s.id AND i.id BETWEEN %(min)s AND %(max)s
        s.resampled_uri);
 
 -- name: clear_rejected
--- mostly a collection has none: nothing is joined then
+-- a collection mostly has none, and then nothing is joined
 DELETE FROM retrieval.rejected AS r
 USING staging AS s
 JOIN retrieval.image AS i ON i.id = s.id
@@ -91,7 +91,7 @@ SET stage = excluded.stage, model = excluded.model, reason = excluded.reason, de
     final = NOT %(transient)s OR CASE WHEN r.etag = excluded.etag THEN r.attempts + 1 ELSE 1 END >= %(max_attempts)s;
 
 -- name: remove_outdated
--- The object holds another picture than the one that this vector was made of, and none that can be embedded.
+-- The object holds a different picture than the one that made this vector, and it cannot be embedded.
 DELETE FROM retrieval.{vectors} AS v
 USING retrieval.image AS i
 JOIN retrieval.rejected AS r ON r.collection = i.collection AND r.uri = i.uri
@@ -107,7 +107,7 @@ VALUES
 ON CONFLICT (collection, run_id, shard) DO NOTHING;
 
 -- name: lock_shard
--- whoever upserts the same shard beside this waits, and then finds it loaded: nothing is counted twice
+-- a concurrent upsert of the same shard waits here, then finds it loaded, so nothing is counted twice
 SELECT pg_advisory_xact_lock(
     hashtextextended('image_retrieval:shard:' || %(shard)s::text || ':' || %(collection)s || ':' || %(run_id)s, 0));
 

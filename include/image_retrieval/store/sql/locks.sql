@@ -1,5 +1,5 @@
 -- name: wait_shortly
--- whoever waits for a lock makes all wait who come after
+-- a session that waits for a lock makes all later ones wait
 SET LOCAL lock_timeout = '200ms';
 
 -- name: wait_for_rows
@@ -21,5 +21,5 @@ SELECT pg_advisory_xact_lock_shared(hashtextextended('image_retrieval:removal:' 
 SELECT pg_advisory_xact_lock(hashtextextended('image_retrieval:removal:' || %(collection)s, 0));
 
 -- name: wait_for_others
--- whoever registers single images answers a request meanwhile
+-- registering single images happens within a request
 SET LOCAL lock_timeout = '5s';

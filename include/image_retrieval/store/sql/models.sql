@@ -9,7 +9,7 @@ SELECT vectors FROM retrieval.vector_space
 WHERE model = %(model)s AND to_regclass('retrieval.' || quote_ident(vectors)) IS NOT NULL;
 
 -- name: register_model
--- a model that was recorded before dtypes were gets the one that it runs with now
+-- a model from before dtypes were recorded gets the one that it runs with
 INSERT INTO retrieval.model AS m (name, source, revision, family, dimensions, use_cls_token, dtype, calibration)
 VALUES (%(name)s, %(source)s, %(revision)s, %(family)s, %(dimensions)s, %(use_cls_token)s, %(dtype)s, %(calibration)s)
 ON CONFLICT (name) DO UPDATE SET dtype = coalesce(m.dtype, excluded.dtype), calibration = excluded.calibration
@@ -24,5 +24,5 @@ UPDATE retrieval.model SET source = %(source)s, revision = %(revision)s
 WHERE name = %(name)s AND (source, revision) IS DISTINCT FROM (%(source)s, %(revision)s::text);
 
 -- name: record_digest
--- by the first shard; whoever upserts another one at the same time waits here until that is in the table
+-- by the first shard; a concurrent upsert of another shard waits here until that one is loaded
 UPDATE retrieval.model SET digest = %(digest)s WHERE name = %(name)s AND digest IS NULL;

@@ -1,9 +1,9 @@
 -- name: prepare_session
--- exact searches over the whole table would else take every core from people's
+-- otherwise exact searches over the whole table would take every core from people's searches
 SET LOCAL max_parallel_workers_per_gather = 0;
 
 -- name: has_index
--- a valid one of a kind that searches use
+-- a valid index of a kind that searches use
 SELECT EXISTS (
     SELECT FROM pg_index AS i JOIN pg_opclass AS o ON o.oid = i.indclass[0]
     WHERE i.indrelid = to_regclass('retrieval.' || quote_ident(%(vectors)s)) AND i.indisvalid

@@ -19,7 +19,7 @@ GROUP BY reason
 ORDER BY count(*) DESC, reason;
 
 -- name: requeue
--- the row stays until a run has tried its object: what is queued can be seen
+-- the row stays until a run has tried its object, so that queued objects can be seen
 UPDATE retrieval.rejected
 SET final = false, attempts = 0
 WHERE collection = %(collection)s

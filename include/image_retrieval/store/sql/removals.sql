@@ -9,7 +9,7 @@ SELECT count(*) AS expired FROM retrieval.image
 WHERE collection = %(collection)s AND deleted <= now() - make_interval(secs => %(grace_seconds)s);
 
 -- name: find_vector_tables
--- of the collection under every model, shown or not: they alone refer to images without going with them
+-- the collection's vectors under every model, shown or not: only these refer to images without being deleted with them
 SELECT vectors FROM retrieval.vector_space
 WHERE collection = %(collection)s AND to_regclass('retrieval.' || quote_ident(vectors)) IS NOT NULL
 ORDER BY 1;
@@ -21,14 +21,14 @@ DELETE FROM retrieval.{vectors} WHERE id = ANY (%(ids)s);
 DELETE FROM retrieval.image WHERE id = ANY (%(ids)s);
 
 -- name: create_pictures
--- name and image_id: as the picture's key has it, and as it was before `../` in it was escaped; hash: of a long image_id
+-- name: as in the picture's key; image_id: before `../` was escaped; hash: of a long image_id
 CREATE TEMPORARY TABLE pictures (uri text NOT NULL, name text, image_id text, hash text) ON COMMIT DROP;
 
 -- name: copy_pictures
 COPY pictures (uri, name, image_id, hash) FROM STDIN;
 
 -- name: find_orphaned_pictures
--- once each, however often a store told it; the hashes of all ids are made only where a picture is named by one
+-- once each, however often a store listed it; hashes of all ids are computed only if a picture is named by one
 SELECT DISTINCT p.uri, p.name, p.image_id, p.hash
 FROM pictures AS p
 WHERE NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.image_id = p.name)

@@ -1,5 +1,5 @@
 -- name: find_running
--- as running_runs: a run that was killed stays `running`, and nobody comes back to it after two days
+-- as in running_runs: a killed run stays `running`, and counts as ended after two days
 SELECT run_id, started_at FROM retrieval.run
 WHERE collection = %(collection)s AND state = 'running' AND started_at > now() - interval '2 days'
 ORDER BY started_at DESC
@@ -58,7 +58,7 @@ UPDATE retrieval.run SET state = 'failed', finished_at = now()
 WHERE collection = %(collection)s AND run_id = %(run_id)s AND state = 'running';
 
 -- name: running_runs
--- a run that was killed stays `running`: after two days nobody comes back to it
+-- a killed run stays `running`, and counts as ended after two days
 SELECT run_id FROM retrieval.run
 WHERE collection = %(collection)s AND state = 'running' AND started_at > now() - interval '2 days';
 
@@ -66,5 +66,5 @@ WHERE collection = %(collection)s AND state = 'running' AND started_at > now() -
 SELECT run_id FROM retrieval.run WHERE collection = %(collection)s ORDER BY started_at DESC LIMIT %(limit)s;
 
 -- name: find_run
--- which models the shards of a run are of
+-- the models of a run's shards
 SELECT model, also, switch, shards FROM retrieval.run WHERE collection = %(collection)s AND run_id = %(run_id)s;

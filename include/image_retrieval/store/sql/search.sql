@@ -1,5 +1,5 @@
 -- name: search
--- model: whose vectors, null: those that the view shows
+-- model: the model of the vectors; null: the one that the view shows
 SELECT image_id, similarity, image_path, resampled_image_path, group_id, intra_id, left(caption, 100001) AS caption, width,
        height, left(attributes::text, 1048577) AS attributes
 FROM retrieval.nearest(

@@ -1,5 +1,5 @@
 -- name: release
--- collections.yaml names another model than the one that was put aside: it holds again
+-- collections.yaml names a model other than the replaced one, so it decides again
 UPDATE retrieval.collection SET overrules = NULL WHERE name = %(collection)s AND overrules <> %(declared)s;
 
 -- name: overrule
@@ -16,7 +16,7 @@ VALUES (%(collection)s, %(from_model)s, %(to_model)s, 'open');
 UPDATE retrieval.switch SET state = 'given_up', ended_at = now() WHERE collection = %(collection)s AND state = 'open';
 
 -- name: record
--- the view shows another model: by the switch that is open, or else by one of its own
+-- the view shows another model: recorded in the open switch, or else as a switch of its own
 WITH ended AS (
     UPDATE retrieval.switch
     SET ended_at = now(),
@@ -29,7 +29,7 @@ SELECT %(collection)s, %(from_model)s, %(to_model)s, 'switched', now()
 WHERE NOT EXISTS (SELECT FROM ended WHERE state = 'switched');
 
 -- name: find_undone
--- the switch that made the view show what it shows
+-- the switch to the model that the view shows
 SELECT s.id, s.from_model, s.to_model,
        EXISTS (SELECT FROM retrieval.vector_space AS v
                WHERE v.collection = s.collection AND v.model = s.from_model
@@ -46,14 +46,14 @@ UPDATE retrieval.switch SET state = 'rolled_back', ended_at = now() WHERE id = %
 UPDATE retrieval.switch SET checks = %(checks)s WHERE id = %(id)s;
 
 -- name: find_switched
--- what a finished switch to this model measured
+-- the figures of a finished switch to this model
 SELECT from_model, to_model, checks FROM retrieval.switch
 WHERE collection = %(collection)s AND to_model = %(to_model)s AND state = 'switched'
 ORDER BY id DESC
 LIMIT 1;
 
 -- name: create_due
--- searchable images whose present version has neither a vector under the other model nor a last word of it
+-- searchable images whose present version has neither a vector nor a final rejection under the other model
 CREATE TEMPORARY TABLE due ON COMMIT DROP AS
 SELECT i.id, i.image_id, i.uri, i.etag, i.size, i.last_modified, i.resampled_uri
 FROM retrieval.{vectors} AS v
@@ -70,7 +70,8 @@ SELECT count(*) AS due, count(*) FILTER (WHERE resampled_uri IS NULL) AS anew FR
 SELECT id, image_id, uri, etag, size, last_modified, resampled_uri FROM due ORDER BY uri COLLATE "C";
 
 -- name: lock_present
--- of these versions those that are the present ones, and stay it until the transaction ends; who is at one leaves it to a later round
+-- the versions that are still present, locked until the transaction ends; rows that others have locked are left to a
+-- later round
 SELECT i.id
 FROM retrieval.image AS i
 JOIN unnest(%(ids)s::bigint[], %(etags)s::text[]) AS given (id, etag) ON given.id = i.id AND given.etag = i.etag
@@ -92,7 +93,7 @@ FROM retrieval.{view} AS v JOIN retrieval.{target} AS t USING (image_id)
 ORDER BY random() LIMIT %(images)s;
 
 -- name: list_models
--- what there is of each collection: its tables, and what is to become of them
+-- the vector tables of each collection, and their state
 SELECT c.name AS collection, m.name AS model, m.dimensions, m.source, m.name = c.model AS shown, c.overrules,
        EXISTS (SELECT FROM retrieval.switch AS s
                WHERE s.collection = c.name AND s.to_model = m.name AND s.state = 'open') AS incoming,
@@ -105,7 +106,7 @@ WHERE to_regclass('retrieval.' || quote_ident(v.vectors)) IS NOT NULL
 ORDER BY c.name, m.name = c.model DESC, m.name;
 
 -- name: find_expired
--- vectors that no view shows, no switch brings in, and no run has fed lately
+-- vectors that no view shows, no open switch targets, and no run has written lately
 SELECT c.name AS collection, m.name AS model
 FROM retrieval.collection AS c
 JOIN retrieval.vector_space AS v ON v.collection = c.name

@@ -4,5 +4,5 @@ FROM to_regclass('retrieval.' || quote_ident(%(table)s)) AS t (oid)
 WHERE t.oid IS NOT NULL;
 
 -- name: vacuum
--- where somebody else is at it, nothing is to be done
+-- if another session is vacuuming it, there is nothing to do
 VACUUM (ANALYZE, SKIP_LOCKED) retrieval.{table};

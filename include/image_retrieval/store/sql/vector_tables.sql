@@ -6,20 +6,20 @@ SELECT 1 AS found FROM retrieval.vector_space
 WHERE collection = %(collection)s AND model = %(model)s AND to_regclass('retrieval.' || quote_ident(vectors)) IS NOT NULL;
 
 -- name: release_space
--- of a space whose table somebody dropped by hand
+-- removes a space whose table somebody dropped by hand
 DELETE FROM retrieval.vector_space
 WHERE stem = %(stem)s AND (collection, model) <> (%(collection)s, %(model)s)
   AND to_regclass('retrieval.' || quote_ident(vectors)) IS NULL;
 
 -- name: claim_space
--- who claims the same names at the same time waits here until this transaction ends
+-- a concurrent claim of the same names waits here until this transaction ends
 INSERT INTO retrieval.vector_space (collection, model) VALUES (%(collection)s, %(model)s) ON CONFLICT DO NOTHING;
 
 -- name: find_owner
 SELECT collection, model FROM retrieval.vector_space WHERE stem = %(stem)s;
 
 -- name: find_strays
--- what has a name that a new space wants, and is nobody's
+-- an object that has a name that a new space needs, and belongs to no space
 SELECT relname AS name FROM pg_class WHERE relnamespace = 'retrieval'::regnamespace AND relname = ANY (%(relations)s)
 UNION
 SELECT proname FROM pg_proc WHERE pronamespace = 'retrieval'::regnamespace AND proname = %(function)s
@@ -53,7 +53,7 @@ COMMENT ON COLUMN retrieval.{vectors}.digest IS 'XXH3 of the vector as it was lo
 SELECT retrieval.face_vectors(%(collection)s, %(model)s, %(distance)s);
 
 -- name: drop_view
--- only where the vectors' length changes: a replaced view keeps its grants and what depends on it
+-- only if the vectors' length changes, since a replaced view keeps its grants and dependent objects
 DROP VIEW IF EXISTS images.{view};
 
 -- name: replace_view

@@ -1,8 +1,8 @@
-"""Version 11: the oldest that a database can be brought along from. A fresh one gets ../schema/ instead."""
+"""Version 11: the oldest that can be migrated. A fresh database is created from store/schema/ instead."""
 
 revision = "0011"
 down_revision = None
 
 
 def upgrade() -> None:
-    """Nothing: a database is at this version already, or at none."""
+    """Do nothing: a database either has this version already, or is fresh."""

@@ -1,4 +1,4 @@
-"""Vector tables and projects that know whom they belong to, and changes of the object store that are announced."""
+"""Vector tables and databases get an owner, and changes of the object store are announced."""
 
 from alembic import op
 

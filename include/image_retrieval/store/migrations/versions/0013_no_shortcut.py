@@ -1,4 +1,4 @@
-"""The most frequent search needs no function that is written anew with each collection."""
+"""The most frequent search works without a function that each collection rewrites."""
 
 from alembic import op
 
