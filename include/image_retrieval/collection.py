@@ -186,50 +186,12 @@ class Collection(Strict):
 
     def takes(self, key: str) -> bool:
         """Whether a key (relative to the source) matches one of the globs, in any case."""
-        key = key.lower()
-        suffixes, others = _split(self.glob)
-        if key.endswith(suffixes):
-            return True
-        if key.endswith(("/", "/.")):  # a path would drop these
-            others = self.glob
-        return bool(others) and any(_matches(PurePosixPath(key), pattern.lower()) for pattern in others)
+        return matches_any(key, self.glob)
 
     def groups(self, key: str) -> tuple[str | None, str | None]:
         """The `group_id` and `intra_id` that the pattern finds in a key, relative to the source."""
         found = find_groups(self.id_pattern, key) if self.id_pattern else {}
         return found.get("group_id"), found.get("intra_id")
-
-
-@lru_cache(maxsize=64)
-def _split(globs: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The lower-case endings of globs such as `*.jpg`, and the other globs.
-
-    Listings check every object, and endings are compared a hundred times as fast as paths.
-    """
-    plain = {glob for glob in globs if re.fullmatch(r"\*\.[^*?\[\]/]+", glob)}
-    return tuple(glob.lower().removeprefix("*") for glob in globs if glob in plain), tuple(
-        glob for glob in globs if glob not in plain
-    )
-
-
-def _matches(key: PurePosixPath, pattern: str) -> bool:
-    """Whether the end of a key matches a glob; `**` stands for any number of folders, including none."""
-    if "**" not in pattern:
-        return key.match(pattern)
-    parts = PurePosixPath(pattern).parts
-    return _match_parts(key.parts, parts if pattern.startswith("/") else ("**", *parts))
-
-
-def _match_parts(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
-    """Whether the parts of a path match patterns, comparing each pair once; `reached` holds the possible starts."""
-    reached = [True, *[False] * len(parts)]
-    for pattern in patterns:
-        if pattern == "**":
-            reached = list(accumulate(reached, or_))
-        else:
-            fits = (before and fnmatchcase(part, pattern) for before, part in zip(reached, parts, strict=False))
-            reached = [False, *fits]
-    return reached[-1]
 
 
 def _describe(error: Any) -> str:

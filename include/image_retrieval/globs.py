@@ -14,16 +14,16 @@ def matches_any(key: str, globs: tuple[str, ...]) -> bool:
     suffixes, others = _split(globs)
     if key.endswith(suffixes):
         return True
-    if key.endswith(("/", "/.")):  # a path leaves these out
+    if key.endswith(("/", "/.")):  # a path would drop these
         others = globs
     return bool(others) and any(_matches(PurePosixPath(key), pattern.lower()) for pattern in others)
 
 
 @lru_cache(maxsize=64)
 def _split(globs: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The endings, in lower case, that globs such as `*.jpg` take, and the other globs.
+    """The lower-case endings of globs such as `*.jpg`, and the other globs.
 
-    Listings ask of every object: endings are compared in a hundredth of the time that paths take.
+    Listings check every object, and endings are compared a hundred times as fast as paths.
     """
     plain = {glob for glob in globs if re.fullmatch(r"\*\.[^*?\[\]/]+", glob)}
     return tuple(glob.lower().removeprefix("*") for glob in globs if glob in plain), tuple(
@@ -32,7 +32,7 @@ def _split(globs: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _matches(key: PurePosixPath, pattern: str) -> bool:
-    """Whether the end of a key matches a glob; `**` stands for folders of any depth, none among them."""
+    """Whether the end of a key matches a glob; `**` stands for any number of folders, including none."""
     if "**" not in pattern:
         return key.match(pattern)
     parts = PurePosixPath(pattern).parts
@@ -40,7 +40,7 @@ def _matches(key: PurePosixPath, pattern: str) -> bool:
 
 
 def _match_parts(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
-    """Whether parts of a path match patterns, each looked at once with each: `reached` says which starts may follow."""
+    """Whether the parts of a path match patterns, comparing each pair once; `reached` holds the possible starts."""
     reached = [True, *[False] * len(parts)]
     for pattern in patterns:
         if pattern == "**":

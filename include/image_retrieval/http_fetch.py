@@ -120,7 +120,7 @@ def _asked(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes
 
 def _unreachable(url: str, error: Exception) -> ImageRejected:
     message = str(error) or type(error).__name__
-    detail = f"{shown_url(url)} cannot be fetched: {told[:200]}{_hint(_target(url))}"
+    detail = f"{shown_url(url)} cannot be fetched: {message[:200]}{_hint(_target(url))}"
     return ImageRejected(Reason.UNREACHABLE, detail)
 
 

@@ -85,7 +85,7 @@ def _from_array(pixels: "NDArray[Any]") -> "Image":
     if pixels.dtype != np.uint8 or not fits or not pixels.size:
         message = f"not {pixels.dtype} {tuple(pixels.shape)}"
         raise UserError(
-            f"a picture's pixels must be uint8 (height, width), (height, width, 3) or (height, width, 4), {told}"
+            f"a picture's pixels must be uint8 (height, width), (height, width, 3) or (height, width, 4), {message}"
         )
     return Image.fromarray(np.ascontiguousarray(pixels))
 
