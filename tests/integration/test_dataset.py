@@ -124,7 +124,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(
 
     uri = elsewhere()
     assert "name it with --model" in refusal(uri)
-    assert "are of model 'other'" in refusal(uri, model="other")
+    assert "were made by model 'other'" in refusal(uri, model="other")
     assert "does not have 192 dimensions" in refusal(elsewhere(np.eye(3), folder="short"), model="random")
     assert "has no column image_embedding" in refusal(_without(uri, tmp_path), model="random")
     assert "not lists of numbers" in refusal(elsewhere(["a"], folder="words"), model="random")

@@ -282,7 +282,7 @@ def test_two_that_migrate_a_fresh_database_at_once_both_succeed(project, databas
 def test_an_older_database_is_told_what_brings_it_along_first(former, database_url):
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE retrieval.alembic_version SET version_num = '0007'")
-    told = f"has version 0007 of the schema, and {VERSIONS[0]} is the oldest that can be brought along: run .* first"
+    told = f"has version 0007 of the schema, but {VERSIONS[0]} is the oldest that can be migrated: run .* first"
     with pytest.raises(UserError, match=told):
         migrate(former)
 

@@ -103,7 +103,7 @@ def test_a_start_that_is_killed_anywhere_can_be_done_again(folder, monkeypatch):
 
 def test_a_service_that_does_not_start_takes_the_others_down_again(folder, server):
     (folder / "s3").write_text("no folder")
-    with pytest.raises(UserError, match=rf"^the services under {folder} cannot be handled: [^\n]*s3[^\n]*$"):
+    with pytest.raises(UserError, match=rf"^the services under {folder} cannot be managed: [^\n]*s3[^\n]*$"):
         services.up(folder, lambda line: None)
     assert services.status(folder)["postgres"] == "is down"
     assert ours(folder) == []
@@ -134,7 +134,7 @@ def test_a_taken_port_is_told_with_the_log(server):
 def test_a_data_folder_that_is_no_database_is_told(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "photo.jpg").touch()
-    with pytest.raises(UserError, match=rf"^{tmp_path / 'data'} holds something that is no database: move it away$"):
+    with pytest.raises(UserError, match=rf"^{tmp_path / 'data'} contains files, but no database: move it away$"):
         start_postgres(tmp_path, 5600, PASSWORD)
 
 
@@ -153,7 +153,7 @@ def test_a_damaged_database_is_told_with_the_log(server):
 def test_lost_secrets_are_told_while_a_database_needs_them(folder):
     (folder / "postgres" / "data").mkdir(parents=True)
     (folder / "secrets.env").write_bytes(b"POSTGRES_PASSWORD=\xff")
-    with pytest.raises(UserError, match=rf"^{folder / 'secrets.env'} has lost what opens the database[^\n]*$"):
+    with pytest.raises(UserError, match=rf"^{folder / 'secrets.env'} lacks the password of the database[^\n]*$"):
         services.up(folder, lambda line: None)
 
 
@@ -175,7 +175,7 @@ def test_an_odd_password_of_ones_own_opens_the_embedded_server(folder, server):
 def test_a_place_that_is_no_folder_is_told(tmp_path):
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(UserError, match=rf"^the services under {file} cannot be handled: [^\n]*$"):
+    with pytest.raises(UserError, match=rf"^the services under {file} cannot be managed: [^\n]*$"):
         services.up(file, lambda line: None)
 
 

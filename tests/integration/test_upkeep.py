@@ -20,7 +20,7 @@ def test_dead_rows_are_vacuumed_and_each_decision_told(project, collection, data
     with capture_logs() as logs:
         report = keep_index(Kept(collection, listed=True), eager)
     assert report["vacuumed"] == ["vector_things_random"]
-    assert "an index is built over 1750 vectors" in report["index"]
+    assert "building an index over 1750 vectors" in report["index"]
     told = {line["table"]: line["plan"] for line in logs if "vacuum" in line["event"]}
     assert told["vector_things_random"] == "250 of 2000 rows are dead, over 5%"
     assert told["image"].endswith("not over 5%")

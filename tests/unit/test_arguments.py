@@ -93,7 +93,7 @@ def test_a_number_is_what_it_says_or_told(given_):
         (["search", "a", "--id", "b", "-k", "3000000000"], "-k: '3000000000' is not a number from 1 to 1000000"),
         (["search", "a", "--id", "b", "--min-similarity", "nan"], "'nan' is not a finite number"),
         (["search", "a", "--id", "b", "--min-similarity", "1e400"], "'1e400' is not a finite number"),
-        (["search", "a", "--id", "b", "--filter", '{"width": NaN}'], "NaN is no number of JSON"),
+        (["search", "a", "--id", "b", "--filter", '{"width": NaN}'], "NaN is not a number in JSON"),
         (["search", "a", "--id", "b", "--filter", '{"width": {"gte": 1e400}}'], "a number is too large"),
         (["search", "a", "--id", "b", "--filter", '{"group_id": "\\ud800"}'], "lone surrogates"),
         (["search", "a", "--id", "b", "--filter", '{"width": 1, "width": 2}'], "same name twice"),

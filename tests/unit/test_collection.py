@@ -347,7 +347,9 @@ def test_a_key_is_taken_as_the_globs_match_its_path(globs, key):
 def test_a_name_that_is_another_view_is_refused(tmp_path):
     file = tmp_path / "collections.yaml"
     file.write_text(yaml.safe_dump({"collections": {"duplicates": ENTRY}}))
-    with pytest.raises(UserError, match=r"duplicates.name: 'duplicates' is not allowed: images.duplicates is another"):
+    with pytest.raises(
+        UserError, match=r"duplicates.name: 'duplicates' is not allowed: images.duplicates is the name of another"
+    ):
         load_collections(file)
 
 

@@ -59,8 +59,8 @@ def test_any_bytes_are_read_or_refused(data):
     [
         (b"", "Expecting value"),
         (b"{", "line 1 column 2"),
-        (b'{"a": NaN}', "NaN is no number"),
-        (b"[-Infinity]", "-Infinity is no number"),
+        (b'{"a": NaN}', "NaN is not a number"),
+        (b"[-Infinity]", "-Infinity is not a number"),
         (b"[1e400]", "too large"),
         (b"9" * 309, "too large"),
         (b"[" + b"9" * 5000 + b"]", "too large"),

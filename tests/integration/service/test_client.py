@@ -207,7 +207,7 @@ def test_collections_are_those_of_the_api(python, client):
 @pytest.mark.parametrize(
     ("search", "error", "told"),
     [
-        ({"collection": "nothings"}, UnknownCollection, "unknown collection 'nothings': there are .*things"),
+        ({"collection": "nothings"}, UnknownCollection, "unknown collection 'nothings': known are .*things"),
         ({"collection": "a\0\n"}, UnknownCollection, "unknown collection"),
         ({"image_id": "no\nwhere"}, UserError, r"has no image 'no\\nwhere'"),
         ({"filter": {"colour": "red"}}, UserError, '"colour" is not one of group_id'),

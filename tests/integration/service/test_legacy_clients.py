@@ -65,7 +65,7 @@ def test_any_content_type_is_taken_with_a_token(address, kind):
         (b"{", {}, "no_json"),
         (b"[]", {}, "not a JSON object"),
         (b"function_name=list", {}, "no_json"),
-        (b'{"function_name": "list", "function_params": NaN}', {}, "NaN is no number"),
+        (b'{"function_name": "list", "function_params": NaN}', {}, "NaN is not a number"),
         (b'{"function_name": "list", "function_name": "init"}', {}, "same name twice"),
         ('{"function_name": "é"}'.encode("latin-1"), {}, "not UTF-8"),
         (LIST.encode("utf-16"), {}, "not UTF-8"),

@@ -30,7 +30,7 @@ def test_compiled_programs_are_their_users(folder, monkeypatch, chosen):
 
 def test_compiled_programs_of_others_are_not_run(folder, tmp_path):
     folder.symlink_to(tmp_path)
-    with pytest.raises(UserError, match=rf"^{folder} is not a folder of yours: [^\n]*$"):
+    with pytest.raises(UserError, match=rf"^{folder} is not your own folder: [^\n]*$"):
         keep_compiled_private()
     assert COMPILED not in os.environ
 

@@ -62,7 +62,7 @@ def test_a_model_whose_vectors_are_of_no_use_fails(model, capsys, value):
     last = {name: torch.full_like(weights[name], value) for name in ("layernorm.weight", "layernorm.bias")}
     save_file(weights | last, model / "model.safetensors", metadata={"format": "pt"})
     assert main(["healthcheck", "--model", str(model)]) == MISTAKE
-    assert "its vector of a drawn picture is not finite or not of length 1" in capsys.readouterr().err
+    assert "its vector of a test picture is not finite or not of length 1" in capsys.readouterr().err
 
 
 def test_a_model_that_does_not_load_fails(model, capsys):
