@@ -1,4 +1,4 @@
-"""Makes the two databases that are missing: ours, and that of Airflow's metadata."""
+"""Creates the databases that are missing: the project's, and Airflow's metadata database."""
 
 import psycopg
 

@@ -1,4 +1,4 @@
-"""Puts the demo's pictures and the models that ship into the store.
+"""Writes the demo's pictures and the models that ship to the store.
 
 docker compose exec scheduler python include/compose/fill_demo.py
 """

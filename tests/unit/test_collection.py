@@ -348,7 +348,7 @@ def test_a_name_that_is_another_view_is_refused(tmp_path):
     file = tmp_path / "collections.yaml"
     file.write_text(yaml.safe_dump({"collections": {"duplicates": ENTRY}}))
     with pytest.raises(
-        UserError, match=r"duplicates.name: 'duplicates' is not allowed: images.duplicates is the name of another"
+        UserError, match=r"duplicates.name: 'duplicates' is not allowed: images.duplicates is the name of"
     ):
         load_collections(file)
 

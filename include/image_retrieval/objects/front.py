@@ -53,7 +53,7 @@ class ObjectStore:
         self._of(uri).write(uri, data)
 
     def create(self, uri: str, data: bytes) -> bool:
-        """Write an object that is not there yet; returns whether it was written.
+        """Write an object if it does not exist. Returns whether it was written.
 
         A store without conditional writes may overwrite a concurrent write, so read the object back.
         """

@@ -17,7 +17,7 @@ FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """An encoded picture, what it shows, and captions of it, from the shortest to one that tells all.
+    """An encoded picture, its content, and its captions, from the shortest to a complete one.
 
     `key` is `<class>/<number>.<suffix>`; the key of a near-duplicate ends in `_again`.
     """

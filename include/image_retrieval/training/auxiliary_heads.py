@@ -56,8 +56,8 @@ class Hints(nn.Module):
     ) -> torch.Tensor:
         """Twice the mean cross-entropy of a scene's facts, and the sum of those of its patches'.
 
-        Pooled (n, width), patches (n, patches, width), facts (n, 12), places (n, 4, patches). What a thing is is asked
-        where there is one.
+        Pooled (n, width), patches (n, patches, width), facts (n, 12), places (n, 4, patches). The kind of a thing
+        counts only where there is one.
         """
         of_scene = [cross_entropy(head(pooled), facts[:, at] + 1) for at, head in enumerate(self.scene)]
         of_things = places[:, :3].masked_fill(places[:, :3] == NOTHING, UNASKED)

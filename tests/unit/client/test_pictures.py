@@ -97,7 +97,7 @@ def test_arrays_of_pictures_are_read(pixels):
         (PIXELS / 255, "not float64"),
         (PIXELS.transpose(2, 0, 1), r"\(height, width, 3\).*not uint8 \(3, 9, 7\)"),
         (PIXELS[:0], "not uint8"),
-        (5, "a picture is a path, a URL, bytes, a PIL.Image, or an array .*, not int"),
+        (5, "a picture must be a path, a URL, bytes, a PIL.Image, or an array .*, not int"),
         ("nowhere.png", "nowhere.png cannot be read: No such file"),
         ("no\nwhere.png", r"no\\nwhere.png cannot be read"),
         ("a\0b", "is not the name of a picture"),
