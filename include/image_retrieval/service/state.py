@@ -40,7 +40,6 @@ from image_retrieval.store.connection import (
 )
 from image_retrieval.strict_json import read_json
 
-log = structlog.get_logger()
 READERS, WRITERS = 12, 4  # quick reads at once, and changes at once
 FETCHES, OBJECTS = 8, 8  # URLs, and objects of the store, read at once
 UNPACKED = 1  # large body or picture that is read at once: more of them would keep the interpreter from others
