@@ -88,18 +88,22 @@ def serving(settings: Settings) -> Iterator[str]:
                 raise SystemExit(f"the service at {url} does not start: {shlex.join(command)}")
             time.sleep(0.1)
         with client_of(url) as client:
-            while (
-                client.post("/api/search", json={"collection": COLLECTION, "texts": [{"text": "-"}]}).status_code == 503
-            ):
-                if time.monotonic() > until + LOAD_SECONDS:
-                    raise SystemExit(f"the service at {url} has no model yet: {shlex.join(command)}")
-                time.sleep(0.1)
-            ask(client, images=[{"base64": picture(0)}])
-            ask(client, texts=[{"text": TEXTS[0]}])
+            _until_answered(client, images=[{"base64": picture(0)}])
+            _until_answered(client, texts=[{"text": TEXTS[0]}])
         yield url
     finally:
         process.terminate()
         process.wait()
+
+
+def _until_answered(client: httpx.Client, **form: object) -> None:
+    """Ask until processes have started and the model is loaded."""
+    until = time.monotonic() + LOAD_SECONDS
+    while client.post("/api/search", json={"collection": COLLECTION, **form}).status_code == 503:
+        if time.monotonic() > until:
+            raise SystemExit(f"the service at {client.base_url} has not answered within {LOAD_SECONDS} s")
+        time.sleep(0.1)
+    ask(client, **form)
 
 
 def _answers(url: str) -> bool:
