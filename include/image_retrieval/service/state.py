@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -43,7 +42,6 @@ from image_retrieval.strict_json import read_json
 READERS, WRITERS = 12, 4  # quick reads at once, and changes at once
 FETCHES, OBJECTS = 8, 8  # URLs, and objects of the store, read at once
 UNPACKED = 1  # large body or picture that is read at once: more of them would keep the interpreter from others
-SWITCH_SECONDS = 0.0005  # after which a computing thread yields: with many at work, each would wait for all others
 SMALL = 2**16  # bytes of a body, and characters of a picture, that are read in a moment
 LOCK_SECONDS = 5.0  # for which a change waits for another one
 SHOWN_SECONDS = 1.0  # for which a collection's definition is cached
@@ -67,7 +65,6 @@ class Service:
         self._opening = threading.Lock()
         self.threads = CapacityLimiter(settings.service_concurrency)
         self._pictures = self._ends.enter_context(Pictures(settings))
-        sys.setswitchinterval(SWITCH_SECONDS)
         heavy = max(1, min(4, settings.cores // 2))
         self._reading = Places("the database", READERS, waiting=64)
         self._heavy = Places(
