@@ -29,9 +29,7 @@ def read_json(given: str | bytes) -> Any:
         raise NotStrict(f"it has more than {MOST_VALUES} values")
     try:
         text = given.decode("utf-8-sig") if isinstance(given, bytes) else given.removeprefix("\ufeff")
-        found = json.loads(
-            text, parse_constant=_no_number, parse_float=_number, parse_int=_whole, object_pairs_hook=_without_twins
-        )
+        found = _DECODER.decode(text)
     except UnicodeDecodeError as error:
         raise NotStrict(f"it is not UTF-8 from byte {error.start} on") from None
     except NotStrict:
@@ -79,6 +77,11 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise NotStrict("an object has the same name twice")
     return found
+
+
+_DECODER = json.JSONDecoder(
+    parse_constant=_no_number, parse_float=_number, parse_int=_whole, object_pairs_hook=_without_twins
+)
 
 
 def _too_deep() -> NotStrict:

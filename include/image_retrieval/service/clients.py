@@ -1,6 +1,7 @@
 """Which client a request counts for: a user where one is known, else one network address, however it is written."""
 
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 from typing import Any
 
@@ -28,14 +29,19 @@ def client_of(peer: tuple[str, int] | list[str | int] | None) -> str:
     uvicorn sets `client` to the peer of the connection or, if the peer is a proxy that it trusts, to the client that
     the proxy names.
     """
+    return _client_at(str(peer[0])) if peer else ""
+
+
+@lru_cache(maxsize=10_000)
+def _client_at(host: str) -> str:
     try:
-        address = ip_address(str(peer[0]).strip("[]").partition("%")[0]) if peer else None
+        address = ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
         return ""
     if isinstance(address, IPv6Address):
         mapped = address.ipv4_mapped
         return str(mapped) if mapped else str(ip_interface(f"{address}/{PREFIX}").network)
-    return str(address or "")
+    return str(address)
 
 
 def trusted_proxies(given: str) -> list[str]:
