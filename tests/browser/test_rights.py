@@ -1,12 +1,29 @@
 """Who may do what where the service stands in Airflow: every route without a login, and every change as a viewer."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import httpx
 import pytest
+from dotenv import dotenv_values
 
 from browser.routes import ROUTES, at
 
+PRINT_CLIENTS = """
+import asyncio, sys
+from airflow.api_fastapi.app import init_auth_manager
+from fastapi import Request
+from image_retrieval.service.clients import client_of_request
+from orchestration.search import _may_read
+init_auth_manager()
+for name, value in (("authorization", "Bearer " + sys.argv[1]), ("cookie", "_token=" + sys.argv[1])):
+    scope = {"type": "http", "headers": [(name.encode(), value.encode())], "client": ("10.0.0.1", 1)}
+    asyncio.run(_may_read(Request(scope)))
+    print("client", client_of_request(scope))
+"""
 READING = {"/api/search", "/api/similar", "/api/match"}  # posted, and nothing is changed
 
 
@@ -49,6 +66,15 @@ def test_a_viewer_searches(viewer):
     found = viewer.post("/api/search", json={"collection": "demo", "texts": [{"text": "two red circles"}]})
     assert found.status_code == 200, found.text
     assert found.json()["results"][0]["group_id"] == "red-circle"
+
+
+def test_who_reads_counts_as_a_user_and_not_as_an_address(airflow_settings, token_of):
+    known = {name: value or "" for name, value in dotenv_values(airflow_settings.local_path / "airflow.env").items()}
+    paths = {"PYTHONPATH": str(Path(__file__).parents[2] / "include")}
+    command = [sys.executable, "-c", PRINT_CLIENTS, token_of("viewer")]
+    done = subprocess.run(command, env=os.environ | known | paths, capture_output=True, text=True, check=True)
+    clients = [line for line in done.stdout.splitlines() if line.startswith("client ")]
+    assert clients == ["client user viewer"] * 2
 
 
 def test_who_may_edit_dags_may_change_something(client_of):
