@@ -14,7 +14,8 @@ from image_retrieval.redaction import shown_url
 from image_retrieval.schedules import check_schedule
 from image_retrieval.spaces import VectorSpace
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,23}$")]
+NAME_PATTERN = r"^[a-z][a-z0-9_]{0,23}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Size = Annotated[int, Field(ge=1, le=4096)]
 Channel = Annotated[int, Field(ge=0, le=255)]
 RESERVED = ("duplicates",)  # views of schema images that do not belong to a collection

@@ -1,4 +1,4 @@
-"""Commands that switch a collection to another model, and back."""
+"""Commands that add a model, switch a collection to another one, and back."""
 
 import argparse
 
@@ -22,6 +22,47 @@ def list_models(options: argparse.Namespace, settings: Settings) -> None:
         for row in found
     ]
     print_table((*columns, "kept until"), rows)
+
+
+def add(options: argparse.Namespace, settings: Settings) -> None:
+    """Fetch a checkpoint, convert it, try it, and put it where collections may take it from."""
+    from dataclasses import asdict
+
+    from image_retrieval.models.adding import add_model
+
+    added = add_model(options.name, options.source, settings, revision=options.revision, tokenizer=options.tokenizer)
+    if options.json:
+        print_json(asdict(added))
+        return
+    languages = ", ".join(added.languages) or "not stated"
+    rows = [
+        ("source", added.source),
+        ("layout", added.layout),
+        ("type", added.model_type),
+        ("dimensions", str(added.dimensions)),
+        ("pictures", f"{added.width} × {added.height}"),
+        ("texts", f"yes, languages: {languages}" if added.texts else "no"),
+        ("licence", added.licence or "not stated"),
+        ("speed here", f"{added.images_per_second} images/s"),
+        *((("commit", added.commit),) if added.commit else ()),
+        ("digest", added.digest),
+        *(("assumed", assumed) for assumed in added.assumed),
+    ]
+    print_table(("model", added.name), rows)
+
+
+def presets(options: argparse.Namespace, settings: Settings) -> None:
+    """List well-known checkpoints: dimensions, languages, licence, and what each is good for."""
+    from dataclasses import asdict
+
+    from image_retrieval.models.presets import PRESETS
+
+    if options.json:
+        print_json({"presets": [asdict(preset) for preset in PRESETS]})
+        return
+    columns = ("source", "dimensions", "texts", "licence", "good for")
+    rows = [(each.source, str(each.dimensions), each.languages or "no", each.licence, each.use) for each in PRESETS]
+    print_table(columns, rows)
 
 
 def switch(options: argparse.Namespace, settings: Settings) -> None:

@@ -1,0 +1,210 @@
+"""A checkpoint from anywhere, converted, tried, and written where collections take models from."""
+
+import json
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from image_retrieval.errors import UserError
+from image_retrieval.models.card import read_card
+from image_retrieval.models.description import FAMILIES, ModelDescription, describe
+from image_retrieval.models.digest import digest_of
+from image_retrieval.models.fetching import BESIDE, STATED, TOKENIZER, TRANSFORMERS, Fetched, fetch, fetch_tokenizer
+from image_retrieval.models.layouts import convert
+from image_retrieval.models.layouts.checkpoint import Checkpoint, Converted
+from image_retrieval.models.towers import ImageTower, load_image_tower, load_text_tower
+from image_retrieval.models.weight_files import read_weights
+from image_retrieval.objects import ObjectStore
+from image_retrieval.settings import Settings
+from image_retrieval.shards import folder_in
+
+ORIGIN = "source.json"  # where a model came from, beside its files
+WEIGHTS = "model.safetensors"
+TEXTS = ("two red circles", "两个红色的圆")
+SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A model that was added: where it lies, what it came from, and what it can do."""
+
+    name: str
+    source: str
+    layout: str
+    model_type: str
+    dimensions: int
+    width: int
+    height: int
+    texts: bool
+    languages: tuple[str, ...]
+    licence: str
+    images_per_second: float
+    commit: str | None
+    digest: str
+    assumed: tuple[str, ...]
+
+
+def models_folder(name: str, settings: Settings) -> str:
+    """The prefix under the work store where an added model lies."""
+    return folder_in(settings.work_uri, "models", name)
+
+
+def add_model(
+    name: str, source: str, settings: Settings, *, revision: str | None = None, tokenizer: str | None = None
+) -> Added:
+    """Fetch a checkpoint, convert it, embed a test picture twice, and write it under the work store.
+
+    Raises UserError where any of it fails; nothing is then left of it.
+    """
+    target, store = models_folder(name, settings), ObjectStore(settings)
+    if store.exists(f"{target}config.json"):
+        raise UserError(f"there is a model {name!r} in {target}: give another name, or remove that folder")
+    settings.local_path.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.local_path, prefix=".adding-") as scratch:
+        fetched_into, tokens_into, made = (Path(scratch, part) for part in ("fetched", "tokenizer", "model"))
+        for folder in (fetched_into, tokens_into, made):
+            folder.mkdir()
+        fetched = fetch(source, revision, settings, fetched_into)
+        words = fetch_tokenizer(tokenizer, settings, tokens_into) if tokenizer else fetched.folder
+        layout, assumed = write_model(fetched, words, made)
+        origin = {"source": source, "revision": fetched.commit or revision, "layout": layout}
+        (made / ORIGIN).write_text(json.dumps(origin, indent=2), encoding="utf-8")
+        description, card = describe(made), read_card(made)
+        speed = try_out(made, description)
+        store.delete_under(target)  # what an attempt that was killed left: without its config.json it is no model
+        put_model(made, target, store)
+        width, height = description.size
+        return Added(
+            name=name,
+            source=target,
+            layout=layout,
+            model_type=description.model_type,
+            dimensions=description.dimensions,
+            width=width,
+            height=height,
+            texts=description.family == "dual_encoder",
+            languages=card.languages,
+            licence=card.licence,
+            images_per_second=round(speed, 1),
+            commit=fetched.commit,
+            digest=digest_of(made),
+            assumed=assumed,
+        )
+
+
+def put_weights(weights: Path, target: str, settings: Settings) -> bool:
+    """Convert one file of weights into a prefix that ends in `/`, unless a model lies there; returns whether it did."""
+    store = ObjectStore(settings)
+    if store.exists(f"{target}config.json"):
+        return False
+    with tempfile.TemporaryDirectory() as made:
+        write_model(Fetched(weights.parent, (weights,)), weights.parent, Path(made))
+        put_model(Path(made), target, store)
+    return True
+
+
+def write_model(fetched: Fetched, tokenizer: Path, target: Path) -> tuple[str, tuple[str, ...]]:
+    """Write a checkpoint as a folder that the towers load. Returns its layout and what no file of it states."""
+    beside = {name: _json(fetched.folder / name) for name in STATED if (fetched.folder / name).is_file()}
+    for name in BESIDE:
+        origin = tokenizer / name if name in TOKENIZER else fetched.folder / name
+        if origin.is_file() and name != "open_clip_config.json":
+            copyfile(origin, target / name)
+    config = beside.get("config.json") or {}
+    if "model_type" in config and any(fetched.weights[0].match(name) for name in TRANSFORMERS):
+        if config["model_type"] not in FAMILIES:
+            raise UserError(f"the model is of type {config['model_type']!r}: supported are {', '.join(FAMILIES)}")
+        _keep(fetched.weights, target)
+        return "transformers", ()
+    found = convert(Checkpoint(read_weights(fetched.weights), beside))
+    (target / "config.json").write_text(json.dumps(found.config, indent=2), encoding="utf-8")
+    stated = {"preprocessor_config.json", "processor_config.json"} & beside.keys()
+    if not stated:
+        (target / "preprocessor_config.json").write_text(json.dumps(found.preprocessor, indent=2), encoding="utf-8")
+    _save(found, target)
+    return found.layout, () if stated else found.assumed
+
+
+def try_out(folder: Path, description: ModelDescription) -> float:
+    """Embed a picture twice, and texts where the model reads them. Returns the images that it embeds in a second.
+
+    Raises UserError where the model does not load or run, or where its vectors are not the same both times.
+    """
+    tower = load_image_tower(folder, dtype="float32", device="cpu", use_cls_token=True)
+    reader = load_text_tower(folder, dtype="float32", device="cpu") if description.family == "dual_encoder" else None
+    try:
+        first, second, pictures = _embedded_twice(tower)
+        texts = reader.embed(TEXTS) if reader else first
+        speed = _speed(tower, pictures)
+    except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, MemoryError) as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"the model loads, but does not run ({told[:200]})") from None
+    if first.shape != (1, description.dimensions) or not bool(torch.isfinite(torch.cat([first, texts])).all()):
+        raise UserError("the model makes no usable vector of a test picture or text: its weights may be broken")
+    if float((first * second).sum()) < 0.9999:
+        raise UserError("the model makes another vector of the same picture each time, or none: it cannot be used")
+    return speed
+
+
+def _embedded_twice(tower: ImageTower) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Two vectors of a picture, and some pictures."""
+    width, height = tower.size
+    chance = torch.Generator().manual_seed(0)
+    pictures = torch.randint(0, 256, (8, height, width, 3), dtype=torch.uint8, generator=chance)
+    return tower.embed(pictures[:1]), tower.embed(pictures[:1]), pictures
+
+
+def _speed(tower: ImageTower, pictures: torch.Tensor) -> float:
+    began, done = time.perf_counter(), 0
+    while done == 0 or time.perf_counter() - began < SECONDS:
+        tower.embed(pictures)
+        done += len(pictures)
+    return done / (time.perf_counter() - began)
+
+
+def _keep(weights: tuple[Path, ...], target: Path) -> None:
+    """Weights that have transformers' names already: copied, or rewritten where they are pickled."""
+    if all(path.suffix == ".safetensors" for path in weights):
+        for path in weights:
+            copyfile(path, target / path.name)
+        index = weights[0].parent / f"{WEIGHTS}.index.json"
+        if len(weights) > 1 and index.is_file():
+            copyfile(index, target / index.name)
+            return
+        if len(weights) == 1 and weights[0].name == WEIGHTS:
+            return
+        for path in weights:
+            (target / path.name).unlink()
+    _save(Converted("transformers", {}, {}, read_weights(weights)), target)
+
+
+def _save(model: Converted, target: Path) -> None:
+    whole = {name: values.clone(memory_format=torch.contiguous_format) for name, values in model.weights.items()}
+    save_file(whole, target / WEIGHTS, metadata={"format": "pt"})
+
+
+def put_model(folder: Path, target: str, store: ObjectStore) -> None:
+    """Write a model's files, config.json last: without it the folder is no model."""
+    paths = sorted(folder.iterdir(), key=lambda path: path.name == "config.json")
+    try:
+        for path in paths:
+            store.upload(path, target + path.name)
+    except BaseException:
+        store.try_delete([target + path.name for path in paths])
+        raise
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path.name} is not JSON: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path.name} is not a mapping")
+    return found

@@ -1,0 +1,36 @@
+"""What a model's card, its README.md, says before the text: licence and languages."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Licence and languages as the card states them; empty where it does not."""
+
+    licence: str = ""
+    languages: tuple[str, ...] = ()
+
+
+def read_card(folder: Path) -> Card:
+    """The card of a folder. What cannot be read counts as not stated."""
+    path = folder / "README.md"
+    if not path.is_file():
+        return Card()
+    head, *rest = path.read_text(encoding="utf-8", errors="replace").split("---\n", 2)
+    try:
+        stated = yaml.safe_load(rest[0]) if rest and not head.strip() else None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        stated = None
+    if not isinstance(stated, dict):
+        return Card()
+    licence = stated.get("license_name") if stated.get("license") == "other" else stated.get("license")
+    return Card(", ".join(_words(licence)), tuple(_words(stated.get("language"))))
+
+
+def _words(stated: Any) -> list[str]:
+    listed = stated if isinstance(stated, list) else [stated]
+    return [str(word)[:40] for word in listed if isinstance(word, str | int)][:200]

@@ -1,0 +1,155 @@
+"""A checkpoint's files, wherever it lies, and which of them are its weights."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from image_retrieval.errors import UserError
+from image_retrieval.models.weight_files import SUFFIXES
+from image_retrieval.objects import ObjectStore
+from image_retrieval.redaction import redacted
+from image_retrieval.settings import Settings
+
+STATED = ("config.json", "open_clip_config.json", "preprocessor_config.json", "processor_config.json")
+TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "spiece.model",
+)
+BESIDE = (*STATED, *TOKENIZER, "calibration.json", "README.md")
+# of several files, the first kind that is there: transformers' and timm's, then open_clip's
+KINDS = (
+    ("model.safetensors", "model-*-of-*.safetensors"),
+    ("pytorch_model.bin", "pytorch_model-*-of-*.bin"),
+    ("open_clip_model.safetensors",),
+    ("open_clip_pytorch_model.bin",),
+)
+TRANSFORMERS = (*KINDS[0], *KINDS[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The files of a checkpoint on this machine; `commit` is that of a hub's repository."""
+
+    folder: Path
+    weights: tuple[Path, ...]
+    commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The names of a folder's files, and what brings some of them here."""
+
+    names: Sequence[str]
+    bring: Callable[[list[str]], Path]
+    commit: str | None = None
+
+
+def fetch(source: str, revision: str | None, settings: Settings, scratch: Path) -> Fetched:
+    """Bring a checkpoint's weights and what describes them here, into `scratch` unless they are here already.
+
+    `source` is a folder, a hub id (owner/name), s3://bucket/prefix/, or one file of weights in any of them. Raises
+    UserError where there is none, or where it is not clear which file is meant.
+    """
+    folder, file = _file_in(source, settings)
+    place = _place(folder, revision, settings, scratch)
+    weights = [file] if file else chosen(place.names, source)
+    if absent := [name for name in weights if name not in place.names]:
+        raise UserError(f"checkpoint {source!r} does not exist: there is no {absent[0]} in {folder}")
+    here = place.bring([*weights, *(name for name in BESIDE if name in place.names)])
+    return Fetched(here, tuple(here / name for name in weights), place.commit)
+
+
+def fetch_tokenizer(source: str, settings: Settings, scratch: Path) -> Path:
+    """Bring the files of a tokenizer here. Raises UserError where there are none."""
+    place = _place(source.rstrip("/"), None, settings, scratch)
+    names = [name for name in TOKENIZER if name in place.names]
+    if not names:
+        raise UserError(f"tokenizer {source!r} has none of {', '.join(TOKENIZER)}")
+    return place.bring(names)
+
+
+def chosen(names: Sequence[str], source: str) -> list[str]:
+    """The files of weights among a folder's. Raises UserError where there is none, or no telling which."""
+    for kind in KINDS:
+        if found := sorted(name for name in names if any(Path(name).match(pattern) for pattern in kind)):
+            return found[:1] if found[0] in (pattern for pattern in kind if "*" not in pattern) else found
+    found = sorted(name for name in names if name.endswith(SUFFIXES))
+    if len(found) == 1:
+        return found
+    if found:
+        raise UserError(
+            f"checkpoint {source!r} holds {', '.join(found[:8])}: name one, as {source.rstrip('/')}/{found[0]}"
+        )
+    raise UserError(f"checkpoint {source!r} holds no weights: none of its files ends in {', '.join(SUFFIXES)}")
+
+
+def _file_in(source: str, settings: Settings) -> tuple[str, str | None]:
+    """A source as a folder and, where it names a file of weights, that file."""
+    if source.endswith(SUFFIXES) and not Path(settings.home, source).is_dir():
+        folder, _, file = source.rpartition("/")
+        return folder or ("/" if source.startswith("/") else "."), file
+    return source.rstrip("/") or "/", None
+
+
+def _place(folder: str, revision: str | None, settings: Settings, scratch: Path) -> _Place:
+    here = Path(settings.home, folder)
+    if "://" in folder:
+        return _stored(folder, settings, scratch)
+    if here.is_dir():
+        return _Place([path.name for path in here.iterdir() if path.is_file()], lambda names: here)
+    if folder.count("/") == 1 and not folder.startswith((".", "/", "~")):
+        return _on_the_hub(folder, revision)
+    raise UserError(
+        f"checkpoint {folder!r} does not exist: give a folder, a hub id (owner/name), s3://bucket/prefix/, "
+        f"or one file in any of them that ends in {', '.join(SUFFIXES)}"
+    )
+
+
+def _stored(folder: str, settings: Settings, scratch: Path) -> _Place:
+    store, prefix = ObjectStore(settings), f"{folder}/"
+    names = [entry.key for page in store.pages(prefix) for entry in page if "/" not in entry.key]
+
+    def bring(wanted: list[str]) -> Path:
+        for name in wanted:
+            with store.open(prefix + name) as stream, (scratch / name).open("wb") as target:
+                shutil.copyfileobj(stream, target, 2**22)
+        return scratch
+
+    return _Place(names, bring)
+
+
+def _on_the_hub(repository: str, revision: str | None) -> _Place:
+    from huggingface_hub import HfApi, snapshot_download
+
+    with _told_in_one_line(repository):
+        found = HfApi().model_info(repository, revision=revision)
+    names = [file.rfilename for file in found.siblings or [] if "/" not in file.rfilename]
+    commit = str(found.sha)
+
+    def bring(wanted: list[str]) -> Path:
+        with _told_in_one_line(repository):
+            return Path(snapshot_download(repository, revision=commit, allow_patterns=wanted, ignore_patterns=["*/*"]))
+
+    return _Place(names, bring, commit)
+
+
+@contextmanager
+def _told_in_one_line(repository: str) -> Iterator[None]:
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        yield
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"checkpoint {repository!r} is not a folder here, and could not be fetched from the hub "
+            f"({redacted(first)[:200]}): check the name and revision"
+        ) from None

@@ -1,0 +1,86 @@
+"""Files of weights into memory: tensors and nothing else, whatever a file holds."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from image_retrieval.errors import UserError
+
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
+# under which training programs keep the weights, beside epochs and optimizers
+NESTED = ("state_dict", "model_state_dict", "model", "module", "teacher")
+MOST_TIMES = 3  # tensors may share their numbers, but not so that a small file fills the memory
+
+
+def read_weights(paths: Sequence[Path]) -> dict[str, torch.Tensor]:
+    """The tensors of a model's files by name, on the CPU.
+
+    Pickled files are read by torch's own unpickler of tensors, which runs no code. Raises UserError where a file is
+    broken, or holds anything else among the weights.
+    """
+    weights: dict[str, torch.Tensor] = {}
+    for path in paths:
+        read = _of_safetensors if path.suffix == ".safetensors" else _of_pickle
+        weights |= read(path)
+    if not weights:
+        raise UserError(f"{paths[0].name} holds no weights")
+    return weights
+
+
+def _of_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path.name} cannot be read: {_line(error)}") from None
+
+
+def _of_pickle(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch thinks of the file, the error below says in one line
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken file may raise anything; nothing that it names was called
+        if named := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            told = f"it holds pickled objects beyond tensors ({named[1][:80]}), which are not read: they may run code"
+        elif "TorchScript" in str(error):
+            told = "it is a TorchScript program, which is not read: save its state_dict"
+        else:
+            told = f"it is broken, or no file of tensors ({type(error).__name__})"
+        raise UserError(f"{path.name} cannot be read: {told}") from None
+    return _tensors(found, path)
+
+
+def _tensors(found: Any, path: Path) -> dict[str, torch.Tensor]:
+    inner = _nested(found)
+    while inner is not None:
+        found, inner = inner, _nested(inner)
+    if not isinstance(found, dict):
+        raise UserError(f"{path.name} holds a {type(found).__name__} instead of weights by name")
+    for name, values in found.items():
+        if not isinstance(name, str) or not isinstance(values, torch.Tensor):
+            raise UserError(f"{path.name} holds {str(name)[:80]!r}, which is no tensor: only tensors are read")
+        if values.layout != torch.strided or values.is_quantized:
+            raise UserError(
+                f"{path.name} holds {name[:80]!r}, which is sparse or quantized: only plain tensors are read"
+            )
+    size = sum(values.numel() * values.element_size() for values in found.values())
+    if size > MOST_TIMES * path.stat().st_size:
+        raise UserError(f"{path.name} claims tensors of {size:,} bytes, more than it can hold")
+    return {name: values.detach() for name, values in found.items()}
+
+
+def _nested(found: Any) -> Any:
+    """The weights within what a training program saved; None where these are the weights themselves."""
+    if not isinstance(found, dict):
+        return None
+    return next((found[key] for key in NESTED if isinstance(found.get(key), dict)), None)
+
+
+def _line(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]
