@@ -29,8 +29,8 @@ COMPOSE = docker compose --file docker-compose.yaml $(if $(GPU),--file docker-co
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/installed  ## fill a bucket, run the daily DAG, search in SQL (IMAGES=some/folder: your own images)
-	@$(BIN)/image-retrieval demo $(if $(IMAGES),--images "$(IMAGES)")
+demo: .venv/installed  ## fill a bucket, run the daily DAG, search in SQL (IMAGES=some/folder: your own images; MODEL=owner/name: another model)
+	@$(BIN)/image-retrieval demo $(if $(IMAGES),--images "$(IMAGES)") $(if $(MODEL),--model "$(MODEL)")
 
 test: .venv/installed-dev  ## the test suite, on a PostgreSQL and an S3 store that it starts itself
 	$(BIN)/pytest -m "not slow" $(PARALLEL) --durations=25

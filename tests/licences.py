@@ -32,6 +32,8 @@ def declared(package: Distribution) -> list[str]:
     if named := [line.split(" :: ")[-1] for line in classifiers if re.match(r"License :: .* :: ", line)]:
         return named
     text = (package.metadata.get("License") or "").strip().partition("\n")[0]
+    if text in ("", "UNKNOWN"):  # of old packages, whose licence is a file alone
+        text = (package.read_text("LICENSE") or "").strip().partition("\n")[0]
     return re.split(r"\s+OR\s+|/", text) if text else []
 
 

@@ -244,6 +244,7 @@ def _programs(commands: Any) -> None:
     serve.add_argument("--port", type=number(1, 65535), default=8090, metavar="N", help="port to listen on (8090)")
     demo = add("demo", services.demo)
     demo.add_argument("--images", type=Path, metavar="FOLDER", help="your own images instead of drawn scenes")
+    demo.add_argument("--model", metavar="SOURCE", help=f"another model: {MODEL_HELP}")
 
 
 def _group(commands: Any, name: str, help: str) -> Any:

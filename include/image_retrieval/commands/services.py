@@ -61,4 +61,4 @@ def demo(options: argparse.Namespace, settings: Settings) -> int:
     """Fill a bucket, run the daily DAG through Airflow's scheduler, search in SQL, and stop the services."""
     from image_retrieval.local.demo import demo
 
-    return demo(settings, options.images.expanduser() if options.images else None, console)
+    return demo(settings, options.images.expanduser() if options.images else None, options.model, console)

@@ -1,13 +1,16 @@
 """Fills the embedded store for the demo: pictures and a model."""
 
 import hashlib
+import json
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from image_retrieval.batches import in_batches
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
+from image_retrieval.models.packaged import PACKAGES, packaged_weights
 from image_retrieval.models.shipped import SHIPPED
 from image_retrieval.objects import ObjectStore
 from image_retrieval.scenes import draw_scenes
@@ -37,6 +40,24 @@ def _is_text(key: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in key)  # a name that is not UTF-8
 
 
+def add_once(source: str, settings: Settings) -> tuple[str, str]:
+    """Add a model under a name made of its source's, unless it was. Returns its name, and where it lies.
+
+    Raises UserError where it cannot be added, and where that name is another model's.
+    """
+    from image_retrieval.models.adding import ORIGIN, add_model, models_folder  # torch takes seconds
+
+    words = re.sub(r"[^a-z0-9]+", "_", PurePosixPath(source.rstrip("/")).name.lower()).strip("_")
+    name = (words if words[:1].isalpha() else f"model_{words}")[:24].rstrip("_")
+    folder, store = models_folder(name, settings), ObjectStore(settings)
+    if not store.exists(f"{folder}config.json"):
+        return name, add_model(name, source, settings).source
+    known = json.loads(store.read(folder + ORIGIN))["source"] if store.exists(folder + ORIGIN) else None
+    if known != source:
+        raise UserError(f"{folder} holds a model from {known or 'elsewhere'}, not from {source}: remove that folder")
+    return name, folder
+
+
 def mirror(pictures: Iterable[Picture], prefix: str, settings: Settings) -> tuple[int, int]:
     """Make a prefix hold exactly these pictures. Returns how many were written and how many removed."""
     store = ObjectStore(settings)
@@ -61,9 +82,17 @@ def mirror(pictures: Iterable[Picture], prefix: str, settings: Settings) -> tupl
 
 
 def ensure_model(source: str, settings: Settings) -> bool:
-    """Write the shipped model that has the prefix's last name to the prefix. Returns whether anything changed."""
-    folder = SHIPPED / Path(source).name
-    if not folder.is_dir():  # a model of the user's own
+    """Put a model of the demo under its s3:// prefix; returns whether that was needed.
+
+    The prefix's last name says which: one that ships, or one from a package. A user's own is left alone.
+    """
+    name = Path(source).name
+    if name in PACKAGES:
+        from image_retrieval.models.adding import put_weights  # torch takes seconds
+
+        return put_weights(packaged_weights(name), f"{source.rstrip('/')}/", settings)
+    folder = SHIPPED / name
+    if not folder.is_dir():
         return False
     written, removed = mirror(((path.name, path.read_bytes()) for path in sorted(folder.iterdir())), source, settings)
     return bool(written or removed)
