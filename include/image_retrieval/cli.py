@@ -3,7 +3,6 @@
 import argparse
 import io
 import os
-import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from image_retrieval import __version__, logs
-from image_retrieval.collection import NAME_PATTERN
 from image_retrieval.commands import (
     collections,
     datasets,
@@ -22,7 +20,17 @@ from image_retrieval.commands import (
     serving,
     stages,
 )
-from image_retrieval.commands.arguments import finite_number, image, json_object, known_id, number, run_id, text, words
+from image_retrieval.commands.arguments import (
+    finite_number,
+    image,
+    json_object,
+    known_id,
+    model_name,
+    number,
+    run_id,
+    text,
+    words,
+)
 from image_retrieval.errors import ImageRejected, OutOfMemory, Reason, Unavailable, UserError
 from image_retrieval.exit_codes import MISTAKE, OUT_OF_MEMORY, OUTAGE
 from image_retrieval.proxies import spare_loopback
@@ -31,7 +39,7 @@ from image_retrieval.settings import Settings, load_settings
 from image_retrieval.values import MOST_RESULTS, printable
 
 Command = Callable[[argparse.Namespace, Settings], int | None]
-MODELS = "Add a model, switch a collection to another one, and back."
+MODELS = "Add a model, list those in use, switch a collection to another one, and roll back."
 COLLECTIONS = "List, show and drop collections."
 MOST = 1_000_000_000  # limit of numbers that have no other limit
 IMAGE_HELP = "a picture: a file, an http(s):// or s3:// URL, - for stdin"
@@ -170,10 +178,10 @@ def _models(commands: Any) -> None:
     of_models = _group(commands, "models", MODELS)
     add("list", models.list_models, json_too=True, to=of_models)
     adding = add("add", models.add, json_too=True, to=of_models)
-    adding.add_argument("name", type=_model_name, metavar="NAME", help="what the model is called from now on")
+    adding.add_argument("name", type=model_name, metavar="NAME", help="new name of the model")
     adding.add_argument("source", metavar="SOURCE", help=f"{MODEL_HELP}, or one file of weights in any of them")
-    adding.add_argument("--revision", metavar="COMMIT", help="of a hub id: a commit, branch or tag")
-    adding.add_argument("--tokenizer", metavar="SOURCE", help="where its tokenizer lies, if not beside its weights")
+    adding.add_argument("--revision", metavar="COMMIT", help="commit, branch or tag of a hub id")
+    adding.add_argument("--tokenizer", metavar="SOURCE", help="where its tokenizer is, if not beside its weights")
     add("presets", models.presets, json_too=True, to=of_models)
     switch = add("switch", models.switch, collection=True, to=of_models)
     switch.add_argument("model", metavar="MODEL", help="name of the other model")
@@ -261,71 +269,6 @@ def _model_options(sub: argparse.ArgumentParser) -> None:
         help="vision transformers: the class token, else the mean of the patch tokens",
     )
     sub.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
-
-
-def _text(given: str) -> str:
-    """What stands at an argument without a type of its own."""
-    return _checked(plain_text, given)
-
-
-def _words(given: str) -> str:
-    return _checked(query_text, given)
-
-
-def _known_id(given: str) -> str:
-    if len(given) > KNOWN_ID_LETTERS:
-        raise argparse.ArgumentTypeError(f"has {len(given)} characters: no id has more than {KNOWN_ID_LETTERS}")
-    return _text(given)
-
-
-def _model_name(given: str) -> str:
-    if not re.fullmatch(NAME_PATTERN, given):
-        raise argparse.ArgumentTypeError(f"{given[:80]!a} is no name: a letter, then up to 23 of a-z, 0-9 and _")
-    return given
-
-
-def _run(given: str) -> str:
-    if not 1 <= len(given) <= 250:
-        raise argparse.ArgumentTypeError(f"the ID of a run has 1 to 250 characters, not {len(given)}")
-    return _text(given)
-
-
-def _image(given: str) -> str:
-    """The path of a file, whose name may be any bytes, or a URL, which is text."""
-    return _text(given) if "://" in given and not given.startswith("file://") else given
-
-
-def _checked(check: Callable[[str], str], given: str) -> str:
-    try:
-        return check(given)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{given[:80]!a} {error}") from None
-
-
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def number(given: str) -> int:
-        if given.isascii() and given.isdigit() and len(given) <= 20 and least <= int(given) <= most:
-            return int(given)
-        raise argparse.ArgumentTypeError(f"{given[:80]!r} is not a number from {least} to {most}")
-
-    return number
-
-
-def _finite(given: str) -> float:
-    try:
-        return finite(float(given))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{given[:80]!r} is not a finite number") from None
-
-
-def _filter(given: str) -> dict[str, Any]:
-    try:
-        found = read_json(given)
-    except NotStrict as error:
-        raise argparse.ArgumentTypeError(f"{given[:200]!r} is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise argparse.ArgumentTypeError(f"{given[:200]!r} is not a JSON object")
-    return found
 
 
 def script() -> None:

@@ -1,9 +1,11 @@
 """What the arguments of commands may be: each function reads one, and raises ArgumentTypeError where it cannot."""
 
 import argparse
+import re
 from collections.abc import Callable
 from typing import Any
 
+from image_retrieval.collection import NAME_PATTERN
 from image_retrieval.strict_json import NotStrict, read_json
 from image_retrieval.values import KNOWN_ID_LETTERS, finite, plain_text, query_text
 
@@ -30,6 +32,13 @@ def run_id(given: str) -> str:
     if not 1 <= len(given) <= 250:
         raise argparse.ArgumentTypeError(f"a run's ID has 1 to 250 characters, not {len(given)}")
     return text(given)
+
+
+def model_name(given: str) -> str:
+    """The name of a model."""
+    if not re.fullmatch(NAME_PATTERN, given):
+        raise argparse.ArgumentTypeError(f"{given[:80]!a} is no name: use a letter, then up to 23 of a-z, 0-9 and _")
+    return given
 
 
 def image(given: str) -> str:
