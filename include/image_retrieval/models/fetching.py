@@ -143,11 +143,9 @@ def _on_the_hub(repository: str, revision: str | None) -> _Place:
 
 @contextmanager
 def _told_in_one_line(repository: str) -> Iterator[None]:
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
     try:
         yield
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+    except Exception as error:  # the hub's errors, and those of the client that it is asked with
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"checkpoint {repository!r} is not a folder here, and could not be fetched from the hub "

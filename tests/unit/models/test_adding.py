@@ -188,6 +188,12 @@ def test_a_source_that_is_nothing_is_told(work, source):
     assert "does not exist" in refused(source, work)
 
 
+def test_a_hub_that_does_not_answer_is_told(work, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    assert "could not be fetched from the hub" in refused("owner/name", work)
+    assert "could not be fetched from the hub" in refused("owner/name/weights.pt", work)
+
+
 def test_a_dual_encoder_without_its_tokenizer_is_told_and_one_may_be_named(models, work, tmp_path):
     assert "has no tokenizer" in refused(models / "chinese_clip", work)
     VOCABULARIES["chinese_clip"](tmp_path)
