@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_retrieval.cli import _parser, main
+from image_retrieval.commands.arguments import model_name
 from image_retrieval.errors import UserError
 from image_retrieval.image_inputs import named_image
 from image_retrieval.settings import Settings
@@ -32,7 +33,8 @@ def filled(parser, bad):
     """Arguments that would do for a command, but for one."""
     grouped = [action for group in parser._mutually_exclusive_groups for action in group._group_actions]
     for action in parser._actions:
-        value = NOT_UTF_8 if action is bad else action.choices[0] if action.choices else "1"
+        usual = "a" if action.type is model_name else "1"
+        value = NOT_UTF_8 if action is bad else action.choices[0] if action.choices else usual
         if action.option_strings:
             if action is bad or action.required:
                 yield from (action.option_strings[-1], value)

@@ -100,7 +100,7 @@ def test_a_model_without_tokenizer_is_told(tmp_path, name):
 def test_a_broken_tokenizer_is_told(tmp_path):
     folder = save("clip", tmp_path / "clip")
     (folder / "tokenizer.json").write_text("{")
-    with pytest.raises(UserError, match=r"^the tokenizer of model [^\n]* does not load: [^\n]+$"):
+    with pytest.raises(UserError, match=r"^the tokenizer of model [^\n]* cannot be loaded: [^\n]+$"):
         tower(folder)
 
 
