@@ -10,6 +10,7 @@ import pty
 import re
 import select
 import shutil
+import socket
 import struct
 import subprocess
 import termios
@@ -18,15 +19,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
-from listening import stated
+from listening import Door, stated
 from manifests import ROOT
 
 pytestmark = pytest.mark.slow
 
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
-# the tests look from inside, and another stack may run beside this one
+# where another program has them: the other tests look from inside
 NO_PORTS = """
 services:
   postgres: {ports: !reset []}
@@ -87,8 +89,14 @@ class Stack:
         shown = self.execute("postgres", "psql", "-U", "postgres", "-At", "image_retrieval", "-c", statement)
         return shown.splitlines()
 
+    def published(self) -> set[Door]:
+        """The ports of this machine that the engine passes on."""
+        rows = [json.loads(line) for line in self.compose("ps", "--format=json").splitlines()]
+        found = [port for row in rows for port in row["Publishers"] or () if port["PublishedPort"]]
+        return {Door(port["PublishedPort"], port["URL"]) for port in found}
+
     def up(self) -> None:
-        """What `make compose-up` does, without ports."""
+        """What `make compose-up` does; without ports where others have them."""
         compose = f"docker compose --project-name={self.project} --file=docker-compose.yaml --file=ports.yaml"
         make = ["make", f"--file={ROOT / 'Makefile'}", "compose-up", f"COMPOSE={compose}", "PYTHON=/no/python/here"]
         done = subprocess.run(make, cwd=self.folder, capture_output=True, text=True)
@@ -101,6 +109,16 @@ class Stack:
             [*inspect, *self.compose("ps", "-q").split()], capture_output=True, text=True, check=True
         )
         return dict(line.split(" ", 1) for line in found.stdout.splitlines())
+
+
+def is_free(door: Door) -> bool:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((door.address, door.port))
+        except OSError:
+            return False
+    return True
 
 
 def close(folder: Path) -> None:
@@ -119,7 +137,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         else:
             shutil.copy(ROOT / name, folder / name)
-    (folder / "ports.yaml").write_text(NO_PORTS)
+    (folder / "ports.yaml").write_text("services: {}\n" if all(map(is_free, stated("compose"))) else NO_PORTS)
     close(folder)
     stack = Stack(folder, f"test-{os.getpid()}")
     try:
@@ -222,6 +240,16 @@ def test_the_stack_has_its_pools_and_its_user(stack):
     assert {"gpu", "resample"} <= {row["pool"] for row in pools}
     users = json.loads(stack.execute("scheduler", "airflow", "users", "list", "--output=json"))
     assert [row["username"] for row in users] == ["admin"]
+
+
+def test_this_machine_listens_on_what_is_stated(stack):
+    """Told by the engine, and by the kernel, which knows of no other address with one of these ports."""
+    if "reset" in (stack.folder / "ports.yaml").read_text():
+        pytest.skip(f"another program has one of the ports {sorted(stated('compose'))}")
+    assert stack.published() == stated("compose")
+    ports = {door.port for door in stated("compose")}
+    sockets = [entry.laddr for entry in psutil.net_connections("tcp") if entry.status == psutil.CONN_LISTEN]
+    assert {Door(place.port, place.ip) for place in sockets if place.port in ports} == stated("compose")
 
 
 def test_containers_listen_on_what_is_stated(stack):
