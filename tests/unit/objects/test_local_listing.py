@@ -61,7 +61,7 @@ def test_a_file_that_cannot_be_read_is_listed_and_refused_by_itself(open_folder,
 
 def test_what_a_file_system_keeps_for_root_is_passed_over(open_folder, unprivileged):
     fill(open_folder, "1.jpg", "lost+found/2.jpg")
-    (open_folder / "lost+found").chmod(0o700)
+    (open_folder / "lost+found").chmod(0o000)
     with unprivileged():
         assert keys(open_folder) == ["1.jpg"]
     (open_folder / "lost+found").chmod(0o755)
@@ -191,6 +191,7 @@ def test_a_name_that_no_file_can_have_is_refused_as_such(tmp_path, name):
 def test_what_may_not_be_written_or_deleted_is_told(open_folder, unprivileged):
     fill(open_folder, "in/1.jpg")
     uri = f"file://{open_folder}/in/1.jpg"
+    (open_folder / "in").chmod(0o555)
     with unprivileged():
         with pytest.raises(UserError, match="no permission to write") as told:
             FILES.write(uri, b"data")
@@ -200,6 +201,7 @@ def test_what_may_not_be_written_or_deleted_is_told(open_folder, unprivileged):
         assert refused.value.uris == [uri]
         with pytest.raises(NotDeleted, match=r"1 of 1 files were not deleted, such as .*1\.jpg: Permission denied"):
             FILES.delete_under(f"file://{open_folder}/in/")
+    (open_folder / "in").chmod(0o755)
     assert keys(open_folder) == ["in/1.jpg"]
 
 
