@@ -207,7 +207,7 @@ def test_a_pgvector_that_corrupts_indexes_is_refused(project, admin):
     [(newest,)] = rows(project.database(), "SELECT default_version FROM pg_available_extensions WHERE name = 'vector'")
     rows(project.database(), "UPDATE pg_extension SET extversion = '0.8.2' WHERE extname = 'vector' RETURNING 1")
     told = (
-        f"has pgvector 0.8.2, and 0.8.4 or newer is needed, .* the server has {newest}: .*ALTER EXTENSION vector UPDATE"
+        f"has pgvector 0.8.2, but 0.8.4 or newer is needed, .* the server has {newest}: .*ALTER EXTENSION vector UPDATE"
     )
     for attempt in (migrate, lambda settings: connect(settings).__enter__()):
         with refused(told):

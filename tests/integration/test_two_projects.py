@@ -22,7 +22,7 @@ from image_retrieval.store.connection import connect
 from integration.pictures import SCENES, put
 from integration.tables import rows
 
-ANOTHERS = r"WORK_URI \S+ belongs to another project, whose database has the id \S+, and not \S+: .*`image-retrieval "
+ANOTHERS = r"WORK_URI \S+ belongs to another project, whose database has the id \S+, not \S+: .*`image-retrieval "
 
 
 @pytest.fixture

@@ -126,13 +126,13 @@ def plan_index(state: TableState) -> IndexPlan:
     if is_right and dead_share > DEAD:
         why = f"{dead_share:.0%} of its rows are dead"
     elif is_right and inserted > GROWN * (state.built_rows or 0):
-        why = f"{inserted} vectors came to the {state.built_rows} that it was built over"
+        why = f"{inserted} vectors were added to the {state.built_rows} over which it was built"
     elif is_right and (state.index_m or 0) < graph_of(state.rows).m:
-        why = f"it has m = {state.index_m}, too few for so many"
+        why = f"its m = {state.index_m} is too small for this many"
     elif is_right:
-        return IndexPlan("keep", f"the index is there and was kept up by the inserts: {state.rows} vectors")
+        return IndexPlan("keep", f"the index is up to date: {state.rows} vectors")
     elif state.index_class is not None:
-        why = f"it is one for {state.index_class} and {state.wanted_class} is wanted"
+        why = f"it is built for {state.index_class}, but {state.wanted_class} is wanted"
     else:
         why = "there is none"
     needed = round(graph_bytes(state.rows, state.dimensions, state.wanted_class) * MEMORY_MARGIN / 2**20)
@@ -141,7 +141,7 @@ def plan_index(state: TableState) -> IndexPlan:
     fits = f"in {memory} MB" if needed <= memory else f"which needs {needed} MB and has {memory}: it will be slow"
     graph = graph_of(state.rows)
     how = f"m = {graph.m}, ef_construction = {graph.ef_construction}, {fits}, with {workers} parallel workers"
-    reason = f"an index is built over {state.rows} vectors, since {why}: {how}"
+    reason = f"building an index over {state.rows} vectors, since {why}: {how}"
     return IndexPlan("rebuild" if state.index_class else "build", reason, graph, memory, workers)
 
 
@@ -160,7 +160,7 @@ def ensure_index(collection: Collection, settings: Settings) -> IndexPlan:
         _lock(connection, vectors)
         names = {"vectors": vectors, "names": [new, old]}
         for leftover in fetch_column(connection, statement("indexing", "find_leftovers"), names):
-            log.warning("removing what a broken build left", index=leftover)
+            log.warning("removing the remains of an interrupted build", index=leftover)
             _drop(connection, leftover)
         state = _read_state(connection, collection, settings)
         plan = plan_index(state)

@@ -21,7 +21,7 @@ DELETE FROM retrieval.{vectors} WHERE id = ANY (%(ids)s);
 DELETE FROM retrieval.image WHERE id = ANY (%(ids)s);
 
 -- name: create_pictures
--- name: as in the picture's key; image_id: before `../` was escaped; hash: of a long image_id
+-- `name` is as in the picture's key, `image_id` as before `../` was escaped, `hash` that of a long image_id
 CREATE TEMPORARY TABLE pictures (uri text NOT NULL, name text, image_id text, hash text) ON COMMIT DROP;
 
 -- name: copy_pictures
