@@ -1,5 +1,6 @@
 """Through PgBouncer in transaction mode, where no two transactions need meet the same session of the server."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -132,3 +133,16 @@ def test_two_at_one_index_take_turns(behind, project, collection):
     with ThreadPoolExecutor(2) as threads:  # one behind the pooler, one not
         plans = list(threads.map(build, [behind, eager]))
     assert sorted(plan.action for plan in plans) == ["build", "keep"]
+
+
+def test_a_task_that_waits_for_an_index_holds_up_no_build(behind, collection, database_url):
+    fill(behind, collection, 100)
+    lock = "SELECT pg_advisory_lock(hashtextextended('image_retrieval:index:' || %s, 0))"
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(database_url, autocommit=True) as other:
+        other.execute(lock, [collection.vector_table])
+        waiting = threads.submit(ensure_index, collection, behind)
+        time.sleep(1.5)  # until it has tried
+        other.execute("SET statement_timeout = '20s'")
+        other.execute("CREATE INDEX CONCURRENTLY ON retrieval.image (width)")
+        other.execute("SELECT pg_advisory_unlock_all()")
+        assert waiting.result().action == "build"

@@ -151,33 +151,46 @@ def ensure_index(collection: Collection, settings: Settings) -> IndexPlan:
     Only one task at a time works on a table, and it removes what a killed build left. Readers and writers never wait,
     except behind a pooler: there everything is one transaction, so loads wait for a build.
     """
+    vectors, is_logged = collection.vector_table, False
+    while True:
+        # each try has its own transaction: CREATE INDEX CONCURRENTLY waits for the snapshots of open ones
+        with connect(settings) as connection:
+            if not is_pooled(connection):
+                connection.commit()
+                connection.autocommit = True
+            lock = {"vectors": vectors, "local": not connection.autocommit}
+            if fetch_value(connection, statement("indexing", "try_lock"), lock):
+                return _ensure_index(connection, collection, settings)
+        if not is_logged:
+            log.info("another task works on this index: waiting", vectors=vectors)
+            is_logged = True
+        time.sleep(1)
+
+
+def _ensure_index(connection: Connection, collection: Collection, settings: Settings) -> IndexPlan:
+    """Do so under the lock of the index, which lasts until the session ends, or behind a pooler the transaction."""
     vectors = collection.vector_table
     index, new, old = (f"{collection.space.index}{suffix}" for suffix in ("", "2", "1"))
-    with connect(settings) as connection:
-        if not is_pooled(connection):
-            connection.commit()
-            connection.autocommit = True
-        _lock(connection, vectors)
-        names = {"vectors": vectors, "names": [new, old]}
-        for leftover in fetch_column(connection, statement("indexing", "find_leftovers"), names):
-            log.warning("removing the remains of an interrupted build", index=leftover)
-            _drop(connection, leftover)
-        state = _read_state(connection, collection, settings)
-        plan = plan_index(state)
-        log.info("index", plan=plan.reason)
-        if plan.action == "keep" and state.built_rows is None:
-            _note(connection, vectors, state, 0)
-        elif plan.action in ("build", "rebuild"):
-            started = time.monotonic()
-            _build(connection, collection, state, plan, new, settings)
-            _note(connection, vectors, state, time.monotonic() - started)
-            with connection.transaction():  # renaming blocks neither readers nor writers
-                connection.execute(statement("indexing", "rename_index", index=index, becomes=old))
-                connection.execute(statement("indexing", "rename_index", index=new, becomes=index))
-        connection.execute(statement("indexing", "analyse_vectors", vectors=vectors))
-        connection.execute(statement("indexing", "analyse_images"))
-        if plan.action != "keep":  # last: a transaction that has dropped an index blocks readers until it ends
-            _drop(connection, index if plan.action == "scan" else old)
+    names = {"vectors": vectors, "names": [new, old]}
+    for leftover in fetch_column(connection, statement("indexing", "find_leftovers"), names):
+        log.warning("removing the remains of an interrupted build", index=leftover)
+        _drop(connection, leftover)
+    state = _read_state(connection, collection, settings)
+    plan = plan_index(state)
+    log.info("index", plan=plan.reason)
+    if plan.action == "keep" and state.built_rows is None:
+        _note(connection, vectors, state, 0)
+    elif plan.action in ("build", "rebuild"):
+        started = time.monotonic()
+        _build(connection, collection, state, plan, new, settings)
+        _note(connection, vectors, state, time.monotonic() - started)
+        with connection.transaction():  # renaming blocks neither readers nor writers
+            connection.execute(statement("indexing", "rename_index", index=index, becomes=old))
+            connection.execute(statement("indexing", "rename_index", index=new, becomes=index))
+    connection.execute(statement("indexing", "analyse_vectors", vectors=vectors))
+    connection.execute(statement("indexing", "analyse_images"))
+    if plan.action != "keep":  # last: a transaction that has dropped an index blocks readers until it ends
+        _drop(connection, index if plan.action == "scan" else old)
     return plan
 
 
@@ -188,16 +201,6 @@ def _concurrently(connection: Connection) -> sql.SQL:
 
 def _drop(connection: Connection, index: str) -> None:
     connection.execute(statement("indexing", "drop_index", index=index, concurrently=_concurrently(connection)))
-
-
-def _lock(connection: Connection, vectors: str) -> None:
-    """Lock the index of a table until the session ends, or behind a pooler the transaction."""
-    is_logged, row = False, {"vectors": vectors, "local": not connection.autocommit}
-    while not fetch_value(connection, statement("indexing", "try_lock"), row):
-        if not is_logged:
-            log.info("another task works on this index: waiting", vectors=vectors)
-            is_logged = True
-        time.sleep(1)
 
 
 def _read_state(connection: Connection, collection: Collection, settings: Settings) -> TableState:
