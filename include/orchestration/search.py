@@ -2,10 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
+from cachetools import TTLCache
 from fastapi import FastAPI, Request
+
+TOKEN_SECONDS = 10.0  # for which a token's user is kept
+_users: TTLCache[str, Any] = TTLCache(maxsize=10_000, ttl=TOKEN_SECONDS)
+_checks = ThreadPoolExecutor(2, "users")
 
 
 def search_app() -> FastAPI:
@@ -35,12 +41,19 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _user(request: Request) -> Any:
-    """The logged-in user, by a bearer token or the UI's cookie. Raises HTTPException (401)."""
+    """The logged-in user, by a bearer token or the UI's cookie. Raises HTTPException (401, 403)."""
     from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 
     from image_retrieval.service.clients import count_for
 
-    user = await get_user(request, None, await bearer_scheme(request))
+    bearer = await bearer_scheme(request)
+    token = bearer.credentials if bearer else ""
+    user = _users.get(token)
+    if user is None and token:  # Airflow asks its database here, which would block its event loop
+        checked = get_user(request, None, bearer)
+        user = _users[token] = await asyncio.get_running_loop().run_in_executor(_checks, asyncio.run, checked)
+    elif user is None:  # Airflow's middleware has checked the cookie
+        user = await get_user(request, None, None)
     count_for(request.scope, user.get_id())
     return user
 

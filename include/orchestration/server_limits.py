@@ -2,6 +2,8 @@
 
 import sys
 
+SWITCH_SECONDS = 0.0001  # after which a thread hands over the interpreter: pages wait for it at each of their steps
+
 
 def limit_connections() -> None:
     """Apply the limits if this process is going to be Airflow's API server.
@@ -12,6 +14,7 @@ def limit_connections() -> None:
     """
     if "api-server" not in sys.argv:
         return
+    sys.setswitchinterval(SWITCH_SECONDS)
     from uvicorn.config import HTTP_PROTOCOLS
 
     from image_retrieval.service.connections import limited_connection

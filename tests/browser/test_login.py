@@ -4,10 +4,12 @@ import time
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from unit.service.sockets import answer, connected, status, until_closed
 
 from browser.routes import ROUTES, at
+from orchestration.search import TOKEN_SECONDS
 
 UNFINISHED = {
     "length": b"Content-Length: 32505856\r\n\r\n{",
@@ -71,3 +73,15 @@ def test_a_head_that_does_not_come_is_not_awaited(port):
 
 def test_a_head_without_end_is_refused(port):
     assert status(answer(port, head("GET", "/", b"A: " + b"a" * 2**17))) in (431, 0)
+
+
+def test_a_token_that_is_revoked_is_soon_refused(base, token_of):
+    right = {"Authorization": f"Bearer {token_of.__wrapped__('viewer')}"}
+
+    def asked():
+        return httpx.get(f"{base}/image-search/api/collections", headers=right, timeout=60).status_code
+
+    assert asked() == 200
+    httpx.get(f"{base}/api/v2/auth/logout", headers=right, timeout=60)
+    time.sleep(TOKEN_SECONDS)
+    assert asked() in (401, 403)
