@@ -10,12 +10,17 @@ from dataclasses import dataclass
 from image_retrieval.service.errors import Refused
 
 CLIENTS = 10_000  # that are remembered
-TRIES = 10.0  # that come too early and are refused again, before a client is sent away
+TRIES = 5.0  # that come too early and are refused again, before a client is sent away
 EARNED_SECONDS = 10.0  # after which it has one of them more
-SENT_AWAY_SECONDS = 10.0
+SENT_AWAY_SECONDS = 20.0
+HELD_SECONDS = 5.0  # until such a client is answered: each answer costs its server, Airflow's above all
 HEARD_SECONDS = 0.3  # until a client has heard of a refusal; what it sends before is part of one burst
 MOST_WAIT = 5.0  # seconds that are asked for; to come back after as long is never too early
 LATELY_SECONDS = 2.0
+
+
+class SentAway(Refused):
+    """A refusal (429) to be answered after HELD_SECONDS."""
 
 
 @dataclass(slots=True)
@@ -55,13 +60,13 @@ class Backoff:
         self._served: OrderedDict[str, float] = OrderedDict()
 
     def require_patient(self, client: str, route: str) -> None:
-        """Raise Refused (429) for who has to wait."""
+        """Raise SentAway for a client that has to wait."""
         record = self._records.get((client, route))
         if record is not None and self._others(client):
             left = record.away - time.monotonic()
             if left > 0:
-                told = "asked again before Retry-After, many times"
-                raise Refused(429, "too_many_requests", told, "wait as long as it says", wait=math.ceil(left))
+                message = "asked again before Retry-After, many times"
+                raise SentAway(429, "too_many_requests", message, "wait as long as it says", wait=math.ceil(left))
 
     def refused(self, client: str, route: str, began: float, wait: float) -> None:
         """A request that began then was answered with 503, and that it may be sent again after `wait` seconds."""

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from image_retrieval.service.backoff import Backoff
+from image_retrieval.service.backoff import HELD_SECONDS, Backoff, SentAway
 from image_retrieval.service.clients import client_of_request
 from image_retrieval.service.errors import Refused, problem
 from image_retrieval.service.gate import has_body, route_of
@@ -69,6 +69,8 @@ class Guard:
                 with self._backoff.share(client), self._place():
                     await self._app(scope, whole, count)
         except Refused as refused:
+            if isinstance(refused, SentAway):
+                await asyncio.sleep(HELD_SECONDS)
             await problem(refused)(scope, receive, count)
         except ClientDisconnect:
             pass

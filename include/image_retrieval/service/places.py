@@ -15,7 +15,7 @@ from image_retrieval.timeouts import after
 
 FORGOTTEN_SECONDS = 10.0  # half-life of a client's use
 CLIENTS = 10_000  # clients whose use is kept
-RESTS = 3.0  # a place rests this many times as long as it was used: long answers get a quarter of a core each
+RESTS = 10.0  # a place rests this many times as long as it was used: long answers get an eleventh of a core each
 MOST_REST = 5.0  # seconds
 LATELY_SECONDS = 1.0
 

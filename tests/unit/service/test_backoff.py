@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from image_retrieval.service import backoff
+from image_retrieval.service import backoff, limits
 from image_retrieval.service.backoff import HEARD_SECONDS, SENT_AWAY_SECONDS, TRIES, Backoff
 from image_retrieval.service.clients import count_for
 from image_retrieval.service.errors import Refused, tell_errors
@@ -149,6 +149,7 @@ def client_of(app):
 
 def test_who_is_sent_away_is_not_worked_on(monkeypatch):
     monkeypatch.setattr(backoff, "HEARD_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "HELD_SECONDS", 0.01)
     app, worked = busy()
 
     async def talk():
@@ -181,3 +182,22 @@ def test_one_user_has_half_of_the_places_while_others_ask():
 
     assert asyncio.run(talk(others=False)).count(200) == 8
     assert asyncio.run(talk(others=True)).count(200) == 4
+
+
+def test_who_is_sent_away_is_answered_late_and_others_meanwhile(monkeypatch):
+    monkeypatch.setattr(backoff, "HEARD_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "HELD_SECONDS", 1.0)
+    app, worked = busy()
+
+    async def talk():
+        async with client_of(app) as client:
+            await client.get("/slow", headers={"user": "other"})
+            while (await client.get("/busy", headers={"user": "one"})).status_code == 503:
+                await asyncio.sleep(0.02)
+            held = asyncio.ensure_future(client.get("/busy", headers={"user": "one"}))
+            await client.get("/slow", headers={"user": "other"})
+            before = held.done()
+            return before, (await held).status_code
+
+    assert asyncio.run(talk()) == (False, 429)
+    assert 1 <= len(worked) <= TRIES + 3
