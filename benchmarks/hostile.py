@@ -1,12 +1,12 @@
 """Whether hostile clients slow a well-behaved one: `python -m benchmarks.hostile [--airflow] [--clients 100]`.
 
 On services of its own, over drawn scenes under the dual encoder that ships. One client searches by texts, by pictures
-and in SQL, one after the other; in Airflow (`--airflow`) it opens Airflow's own pages, too. First alone, then while
-others do their worst: URLs that never answer, JPEGs of many scans, large PNGs, bodies that come slowly, changes of one
-collection that wait for its lock, filters over all rows, long answers and pages. Each has an address of its own on
-loopback, and asks again a moment after it was answered, whatever `Retry-After` says. Then it is alone once more. The
-last line is JSON: 95th percentiles in milliseconds of both times, how many times the second is the first, and what
-else the machine did meanwhile.
+and in SQL, one after the other. First alone, then while others do their worst: URLs that never answer, JPEGs of many
+scans, large PNGs, bodies that come slowly, changes of one collection that wait for its lock, filters over all rows,
+long answers and pages. Each has an address of its own on loopback, and asks again a moment after it was answered,
+whatever `Retry-After` says. Then it is alone once more. With `--airflow` the service runs in Airflow, all clients are
+users with all rights, and the well-behaved one opens Airflow's own pages, too. The last line is JSON: 95th percentiles
+in milliseconds of both times, how many times the second is the first, and what else the machine did meanwhile.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,13 @@ STARTED_SECONDS = 5.0  # after which all of them are at it
 LOCK_SECONDS = 2.0  # that somebody holds the lock of the collection, again and again
 AIRFLOW_PAGES = ("/api/v2/monitor/health", "/api/v2/dags?limit=50", "/")
 SQL = "SELECT image_id FROM images.search_text(%s, %s, 10)"
-GET_TOKEN = """
+GET_TOKENS = """
+import sys
 from airflow.api_fastapi.app import create_auth_manager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-user = SimpleAuthManagerUser(username="admin", role="admin", teams=None)
-print("token", create_auth_manager().generate_jwt(user))
+manager = create_auth_manager()
+for name in ["admin", *(f"hostile-{number}" for number in range(int(sys.argv[1])))]:
+    print("token", manager.generate_jwt(SimpleAuthManagerUser(username=name, role="admin", teams=None)))
 """
 
 
@@ -94,10 +97,10 @@ def well_behaved(place: Place, settings: Settings, seconds: float, pages: tuple[
         took.setdefault(name, []).append(1000 * (time.perf_counter() - started) if good else FAILED)
 
     def post(body: bytes) -> int:
-        return asked(place, own, "POST", "/api/search", body)
+        return asked(place, own, "POST", "/api/search", body, place.tokens[0])
 
     def opened(page: str) -> int:
-        return asked(Place(place.netloc, "", place.token), own, "GET", page)
+        return asked(replace(place, prefix=""), own, "GET", page, token=place.tokens[0])
 
     def in_sql(words: str) -> bool:
         return len(connection.execute(SQL, [COLLECTION, words]).fetchall()) > 0
@@ -146,8 +149,8 @@ def p95(values: list[float]) -> float:
 
 
 @contextmanager
-def in_airflow(settings: Settings) -> Iterator[Place]:
-    """The service mounted in an Airflow of its own, over this project's services."""
+def in_airflow(settings: Settings, users: int) -> Iterator[Place]:
+    """The service mounted in an Airflow of its own, over this project's services, for so many hostile users."""
     for folder in ("include", "plugins"):
         (settings.home / folder).symlink_to(Path(__file__).parents[1] / folder)
     (settings.home / "dags").mkdir()
@@ -156,19 +159,19 @@ def in_airflow(settings: Settings) -> Iterator[Place]:
     airflow.up(own, lambda line: None)
     try:
         known = {name: value or "" for name, value in dotenv_values(own.local_path / "airflow.env").items()}
-        command = [sys.executable, "-c", GET_TOKEN]
+        command = [sys.executable, "-c", GET_TOKENS, str(users)]
         done = subprocess.run(command, env=os.environ | known, capture_output=True, text=True, check=True)
-        token = next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("token "))
-        place = Place(services.address(own.local_path, "airflow"), "/image-search", f"Bearer {token}")
-        yield place
+        tokens = [f"Bearer {line.split()[1]}" for line in done.stdout.splitlines() if line.startswith("token ")]
+        yield Place(services.address(own.local_path, "airflow"), "/image-search", tokens)
     finally:
         services.down(own.local_path, lambda line: None, ("airflow",))
 
 
 @contextmanager
 def alone(settings: Settings) -> Iterator[Place]:
+    """The service as `image-retrieval serve` starts it: everybody has the same token."""
     with serving(settings) as url:
-        yield Place(httpx.URL(url).netloc.decode(), "", TOKEN)
+        yield Place(httpx.URL(url).netloc.decode(), "", [TOKEN, TOKEN])
 
 
 def main() -> None:
@@ -179,15 +182,19 @@ def main() -> None:
     parser.add_argument(
         "--airflow", action="store_true", help="the service mounted in Airflow, and Airflow's own pages"
     )
+    parser.add_argument(
+        "--users", type=whole(1), help="in Airflow, how many users the hostile clients are: by default, one each"
+    )
     arguments = parser.parse_args()
-    facts = {"scenes": arguments.scenes, "clients": arguments.clients, "seconds": arguments.seconds}
-    facts |= {"mounted_in_airflow": arguments.airflow}
+    users = arguments.users or arguments.clients
+    run_with = {"scenes": arguments.scenes, "clients": arguments.clients, "seconds": arguments.seconds}
+    run_with |= {"mounted_in_airflow": arguments.airflow, "users": users if arguments.airflow else 1}
     pages = AIRFLOW_PAGES if arguments.airflow else ()
     options = {"service_seconds": 30, "allow_private_urls": True}
     with (
-        reported(**facts) as figures,
+        reported(**run_with) as figures,
         project(list(draw_scenes(arguments.scenes, HELD_OUT)), **options) as settings,
-        (in_airflow if arguments.airflow else alone)(settings) as place,
+        in_airflow(settings, users) if arguments.airflow else alone(settings) as place,
     ):
         warmed_up(place, settings, pages)
         with machine("quiet", figures):

@@ -24,16 +24,24 @@ from benchmarks.needs import positive, run, whole
 from benchmarks.service import COLLECTION, TEXTS
 
 PAUSE = 0.5  # seconds after an answer
+ANSWER_SECONDS = 120.0
 EXPENSIVE = {"or": [{"caption": {"match": f"红{word} {word}"}} for word in "abcdefghijklmnopqrstuvwxyz"]}
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the service is: host and port, what comes before its paths, what a client sends as Authorization."""
+    """Where the service is: host and port, what comes before its paths, what clients send as Authorization.
+
+    The first token is the well-behaved client's. Hostile clients take turns with the others.
+    """
 
     netloc: str
     prefix: str
-    token: str
+    tokens: list[str]
+
+    def token(self, number: int) -> str:
+        """What the hostile client of a number sends."""
+        return self.tokens[1 + number % (len(self.tokens) - 1)]
 
 
 def connected(place: Place, number: int, seconds: float) -> http.client.HTTPConnection:
@@ -42,10 +50,10 @@ def connected(place: Place, number: int, seconds: float) -> http.client.HTTPConn
     return http.client.HTTPConnection(place.netloc, timeout=seconds, source_address=source)
 
 
-def asked(place: Place, number: int, method: str, path: str, body: bytes = b"", seconds: float = 120) -> int:
+def asked(place: Place, number: int, method: str, path: str, body: bytes = b"", token: str | None = None) -> int:
     """The status of an answer, which is read."""
-    connection = connected(place, number, seconds)
-    head = {"Authorization": place.token, "Content-Type": "application/json"}
+    connection = connected(place, number, ANSWER_SECONDS)
+    head = {"Authorization": token or place.token(number), "Content-Type": "application/json"}
     try:
         connection.request(method, place.prefix + path, body or None, head)
         answer = connection.getresponse()
@@ -86,7 +94,7 @@ def attacks(place: Place, silent: str) -> list[Callable[[int], object]]:
     def slow_body(number: int) -> None:
         connection = connected(place, number, 60)
         connection.putrequest("POST", f"{place.prefix}/api/search")
-        head = {"Authorization": place.token, "Content-Type": "application/json", "Content-Length": "100000"}
+        head = {"Authorization": place.token(number), "Content-Type": "application/json", "Content-Length": "100000"}
         for name, value in head.items():
             connection.putheader(name, value)
         connection.endheaders()
@@ -126,10 +134,10 @@ def hostile(place: Place, clients: int, seconds: float) -> Counter[str]:
             kind = kinds[number % len(kinds)]
             while time.monotonic() < until:
                 try:
-                    told = str(kind(number))
+                    message = str(kind(number))
                 except (OSError, http.client.HTTPException) as error:
-                    told = type(error).__name__
-                seen[f"{number % len(kinds)}: {told}"] += 1
+                    message = type(error).__name__
+                seen[f"{number % len(kinds)}: {message}"] += 1
                 time.sleep(PAUSE)
 
         with ThreadPoolExecutor(clients) as pool:
