@@ -24,7 +24,7 @@ def search_app() -> FastAPI:
 
 @asynccontextmanager
 async def _serving(app: FastAPI) -> AsyncIterator[None]:
-    from image_retrieval.service.app import make_app
+    from image_retrieval.service.app import keep_what_exists, make_app
     from image_retrieval.service.text_listener import Listener
     from orchestration.configuration import server_settings
 
@@ -33,6 +33,7 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
     listener = Listener(service.state.service)
     app.mount("", service)
     listener.start()
+    keep_what_exists()
     try:
         yield
     finally:

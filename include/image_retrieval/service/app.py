@@ -1,5 +1,6 @@
 """The application, to be served or mounted."""
 
+import gc
 import json
 from collections.abc import Callable
 from typing import Any
@@ -60,6 +61,15 @@ def make_app(
     app.add_middleware(Guard, settings=settings, metrics=service.metrics)
     app.add_middleware(Gate, router=app.router, otherwise=may_read)
     return app
+
+
+def keep_what_exists() -> None:
+    """Let the garbage collector pass over all objects that exist now, when a server has started.
+
+    It would look through them again and again, and stop all requests meanwhile: in Airflow's API server for 0.4 s.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _documentation(app: FastAPI) -> APIRouter:

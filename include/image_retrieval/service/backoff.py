@@ -12,8 +12,8 @@ from image_retrieval.service.errors import Refused
 CLIENTS = 10_000  # that are remembered
 TRIES = 5.0  # that come too early and are refused again, before a client is sent away
 EARNED_SECONDS = 10.0  # after which it has one of them more
-SENT_AWAY_SECONDS = 20.0
-HELD_SECONDS = 5.0  # until such a client is answered: each answer costs its server, Airflow's above all
+SENT_AWAY_SECONDS = 60.0
+HELD_SECONDS = 10.0  # until such a client is answered: each answer costs its server, Airflow's above all
 HEARD_SECONDS = 0.3  # until a client has heard of a refusal; what it sends before is part of one burst
 MOST_WAIT = 5.0  # seconds that are asked for; to come back after as long is never too early
 LATELY_SECONDS = 2.0

@@ -12,7 +12,7 @@ from fastapi.security import APIKeyHeader
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from image_retrieval.errors import UserError
-from image_retrieval.service.app import make_app
+from image_retrieval.service.app import keep_what_exists, make_app
 from image_retrieval.service.clients import VARIABLE, trusted_proxies
 from image_retrieval.service.connections import limited_connection
 from image_retrieval.service.errors import Refused
@@ -47,6 +47,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     require_token(settings, host)
     options = server_options(settings)
     app = app_alone(settings)
+    keep_what_exists()
     listener = Listener(app.state.service)
     listener.start()
     try:
