@@ -7,6 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PROGRAMS = {"airflow", "curl", "docker", "export", "image-retrieval", "make", "printf", "set"}
+STARTS = re.compile(r"[A-Z_]+=|\.venv/bin/|[(#\"]")  # the last: within a quoted value
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
@@ -29,3 +31,13 @@ def test_every_page_is_in_the_navigation():
     named = set(re.findall(r"^ +- .*: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
     assert {page.name for page in PAGES if page.parent.name == "docs"} <= named
     assert {"changelog.md", "contributing.md", "security.md"} <= named
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_line_of_a_shell_block_is_one_command(page):
+    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        for line in re.sub(r"\\\n", "", block).splitlines():
+            first, *others = line.partition(" #")[0].split() or ["#"]
+            assert first in PROGRAMS or STARTS.match(first), line
+            assert ".venv/bin/image-retrieval" not in others, line
+            assert " export" not in line.partition(" #")[2], line
