@@ -1,13 +1,17 @@
 """What processes listen on, and what SECURITY.md says of it."""
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import psutil
 
 from image_retrieval.local import airflow, seaweedfs, services
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| (?P<ports>[\d, ]+) \| (?P<what>[^|]+) \| (?P<started>[^|]+) \| `(?P<address>[^`|]+)` \|", re.M)
 
@@ -30,14 +34,18 @@ def stated(started: str) -> set[Door]:
     }
 
 
-def family(pid: int) -> list[psutil.Process]:
-    parent = psutil.Process(pid)
-    return [parent, *parent.children(recursive=True)]
+def asked_of_family(pid: int, ask: Callable[[psutil.Process], T]) -> list[T]:
+    """What a process and its descendants say, without those that end meanwhile."""
+    parent, found = psutil.Process(pid), []
+    for process in (parent, *parent.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            found.append(ask(process))
+    return found
 
 
 def listening(pid: int, kind: str = "inet") -> list[tuple[str, int]]:
     """Addresses and ports on which a process and its descendants take connections, or datagrams."""
-    sockets = [socket for process in family(pid) for socket in process.net_connections(kind)]
+    sockets = chain(*asked_of_family(pid, lambda process: process.net_connections(kind)))
     return [tuple(socket.laddr) for socket in sockets if socket.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)]
 
 

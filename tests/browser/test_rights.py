@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from dotenv import dotenv_values
+from listening import asked_of_family
 
 from browser.routes import ROUTES, at
 
@@ -93,14 +94,14 @@ def test_the_page_runs_nothing_but_its_own_modules(viewer):
 
 
 def test_the_api_server_imports_no_torch(airflow_settings):
-    import psutil
-
     from image_retrieval.local import services
 
     record = json.loads((airflow_settings.local_path / "services.json").read_text())["airflow"]
     assert services.is_up(airflow_settings.local_path, "airflow")
-    processes = [psutil.Process(record["pid"]), *psutil.Process(record["pid"]).children(recursive=True)]
-    servers = [process for process in processes if "api_server" in " ".join(process.cmdline()).replace("-", "_")]
+    mapped = asked_of_family(
+        record["pid"], lambda process: (" ".join(process.cmdline()).replace("-", "_"), process.memory_maps())
+    )
+    servers = [maps for command, maps in mapped if "api_server" in command]
     assert servers
-    for process in servers:
-        assert not [mapped.path for mapped in process.memory_maps() if "libtorch" in mapped.path]
+    for maps in servers:
+        assert not [each.path for each in maps if "libtorch" in each.path]

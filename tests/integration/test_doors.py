@@ -7,12 +7,13 @@ import stat
 import subprocess
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
-from listening import family, listening, open_doors, stated, store_ports
+from listening import asked_of_family, listening, open_doors, stated, store_ports
 
 from image_retrieval.cli import _parser
 from image_retrieval.local import services
@@ -48,10 +49,10 @@ def test_what_listens_is_what_is_stated(services_folder):
 
 def test_no_socket_lies_where_others_reach_it(services_folder):
     pid = services._records(services_folder)["s3"]["pid"]
+    sockets = asked_of_family(pid, lambda process: [(process.cwd(), each) for each in process.net_connections("unix")])
     paths = {
-        Path(process.cwd(), socket.laddr)
-        for process in family(pid)
-        for socket in process.net_connections("unix")
+        Path(folder, socket.laddr)
+        for folder, socket in chain(*sockets)
         if socket.laddr and socket.laddr[0] not in "@\0"
     }
     assert {path.name for path in paths} >= {"s3.sock", "filer.sock"}

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from listening import asked_of_family
 from pydantic import SecretStr
 
 from image_retrieval.collection import ResampleOptions
@@ -77,8 +78,7 @@ def test_no_planted_secret_is_told(tmp_path, log_format):
             for method, path, body in REQUESTS:
                 answer = client.request(method, path, json=body, headers=headers)
                 told.append(f"{answer.text}{dict(answer.headers)}")
-        processes = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
-        told += [" ".join(process.cmdline()) + process.name() for process in processes]
+        told += asked_of_family(server.pid, lambda process: " ".join(process.cmdline()) + process.name())
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(30)
