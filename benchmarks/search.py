@@ -122,6 +122,7 @@ def measure(settings: Settings, options: argparse.Namespace, result: dict[str, A
             "recall_at_10": recall(answers["search"][:50], found["exact"]),
             "qps": round(len(asked) / sum(seconds["search"]), 1),
             "ratio_to_hand_written": round(sum(seconds["hand"]) / sum(seconds["search"]), 3),
+            "hand_written_p50_ms": milliseconds(seconds["hand"], 50),
             "p50_ms": milliseconds(seconds["search"], 50),
             "p99_ms": milliseconds(seconds["search"], 99),
             "exact_p50_ms": milliseconds(spent["exact"], 50),

@@ -38,6 +38,19 @@ def found(database_url):
     return ask
 
 
+@pytest.fixture
+def lookups(database_url):
+    """How often a search looked up the collection's view, as the frequent search does not."""
+
+    def ask(vector, k=10):
+        with psycopg.connect(database_url, options="-c track_functions=pl") as connection:
+            connection.execute("SELECT FROM images.search('things', %s::halfvec, %s)", [str(vector.tolist()), k])
+            calls = "SELECT pg_stat_get_xact_function_calls('retrieval.view_of(text, text)'::regprocedure)"
+            return connection.execute(calls).fetchone()[0]
+
+    return ask
+
+
 def best(vectors, query, k=10):
     return {str(number) for number in (-similarities(vectors, query)).argsort()[:k]}
 
@@ -45,6 +58,11 @@ def best(vectors, query, k=10):
 @pytest.mark.parametrize(("k", "calls"), [(1, 1), (10, 1), (1000, 1), (1001, None)])
 def test_an_index_is_asked_by_the_collections_own_function(indexed, found, k, calls):
     assert found(indexed[0], k) == (best(indexed, indexed[0], k), calls)
+
+
+@pytest.mark.parametrize(("k", "calls"), [(1, None), (1000, None), (1001, 1)])
+def test_it_plans_no_query_through_the_view(indexed, lookups, k, calls):
+    assert lookups(indexed[0], k) == calls
 
 
 def test_without_an_index_or_with_one_for_another_distance_rows_are_compared(vectors, found, project, collection):

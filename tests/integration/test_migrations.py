@@ -19,12 +19,16 @@ from image_retrieval.store.collections import collection_stats
 from image_retrieval.store.connection import connect, newest_version
 from image_retrieval.store.loading import COLUMNS, load_vectors
 from image_retrieval.store.migrate import migrate
+from image_retrieval.store.sql import script
 from integration.pictures import put
 from integration.tables import VECTORS, rows
 
 FILLED = Path(__file__).with_name("filled")
 PARTS = {"source": "s3://images/", "model": "models/random", "a": "'e1'", "b": "'e2'", "c": "'e3'"}
 MIGRATIONS = files("image_retrieval.store") / "migrations"
+FUNCTIONS = sorted(
+    entry.name for entry in (files("image_retrieval.store") / "schema").iterdir() if entry.name != "tables.sql"
+)
 DROPPED = {("vector_index", "operator_class")}  # columns that a version takes away
 VERSIONS = sorted(entry.name[:4] for entry in (MIGRATIONS / "versions").iterdir() if entry.name.endswith(".py"))
 
@@ -303,3 +307,11 @@ def test_a_function_that_somebody_changed_is_as_it_should_be_again(project, data
         )
     migrate(project)
     assert rows(database_url, "SELECT images.phash_distance(0, 7)") == [(3,)]
+
+
+def test_no_function_hides_a_variable(project):
+    """A variable named `found` would hide PL/pgSQL's own FOUND."""
+    with connect(project) as connection:
+        connection.execute("SET plpgsql.extra_errors = 'shadowed_variables'")
+        for name in FUNCTIONS:
+            connection.execute(script(f"schema/{name}"))

@@ -50,14 +50,14 @@ COMMENT ON FUNCTION retrieval.view_of(text, text) IS
 CREATE OR REPLACE FUNCTION retrieval.embedding_of(collection text, image_id text) RETURNS halfvec
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    found halfvec;
+    vector halfvec;
 BEGIN
-    EXECUTE format('SELECT embedding FROM %s WHERE image_id = $1', retrieval.view_of($1, NULL)) INTO found USING $2;
-    IF found IS NULL THEN
+    EXECUTE format('SELECT embedding FROM %s WHERE image_id = $1', retrieval.view_of($1, NULL)) INTO vector USING $2;
+    IF vector IS NULL THEN
         RAISE EXCEPTION 'collection % has no image %', quote_literal($1), quote_literal($2)
             USING HINT = 'image_id is the object''s key under the collection''s source, without its extension.';
     END IF;
-    RETURN found;
+    RETURN vector;
 END
 $$;
 COMMENT ON FUNCTION retrieval.embedding_of IS 'The vector of an image; an error if the collection does not have the image.';
@@ -107,7 +107,6 @@ DECLARE
     operator  text;
     answer    text;
     results   retrieval.result[];
-    found     retrieval.result;
     enough    boolean;
     hits      bigint;                     -- rows that the index returned
 BEGIN
@@ -126,11 +125,7 @@ BEGIN
             ef := NULL;
         END IF;
         IF cardinality(results) >= k THEN
-            FOREACH found IN ARRAY results LOOP
-                IF min_similarity IS NULL OR found.similarity >= min_similarity THEN
-                    RETURN NEXT found;
-                END IF;
-            END LOOP;
+            RETURN QUERY SELECT * FROM unnest(results) AS r WHERE min_similarity IS NULL OR r.similarity >= min_similarity;
             RETURN;
         END IF;
     END IF;

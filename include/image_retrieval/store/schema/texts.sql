@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION retrieval.query_vector(collection text, text text) RETURNS halfvec
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    found halfvec;
+    vector halfvec;
 BEGIN
     PERFORM retrieval.view_of(query_vector.collection);
     IF query_vector.text IS NULL OR retrieval.is_blank(query_vector.text) THEN
@@ -12,11 +12,11 @@ BEGIN
     ELSIF length(query_vector.text) > 1000 THEN
         RAISE EXCEPTION 'text has % characters: at most 1000 are allowed', length(query_vector.text);
     END IF;
-    SELECT q.embedding INTO found
+    SELECT q.embedding INTO vector
     FROM retrieval.collection AS c
     JOIN retrieval.query AS q ON q.model = c.model
     WHERE c.name = query_vector.collection AND md5(q.text) = md5(query_vector.text) AND q.text = query_vector.text;
-    RETURN found;
+    RETURN vector;
 END
 $$;
 COMMENT ON FUNCTION retrieval.query_vector IS
