@@ -8,7 +8,7 @@ from PIL import Image
 from image_retrieval.collection import FORMATS
 from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging import jxl
-from image_retrieval.imaging.signatures import told
+from image_retrieval.imaging.signatures import description_of
 
 # Pillow's names, in the order in which they are tried; its JPEG includes MPO. None of them starts another program
 ACCEPTED = tuple(name for name in FORMATS if name != "MPO")
@@ -44,7 +44,7 @@ def open_image(data: bytes, *, max_pixels: int) -> Image.Image:
             refusals += [rejection(error)] if name in names else []
         else:
             return image
-    raise next(iter(refusals), ImageRejected(Reason.UNSUPPORTED_FORMAT, told(data)))
+    raise next(iter(refusals), ImageRejected(Reason.UNSUPPORTED_FORMAT, description_of(data)))
 
 
 def signed(data: bytes) -> list[str]:

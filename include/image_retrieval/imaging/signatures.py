@@ -61,7 +61,7 @@ SIGNATURES: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
 )
 
 
-def told(data: bytes) -> str:
+def description_of(data: bytes) -> str:
     """A name and the reason why it is not supported; for an unknown file, its first eight bytes."""
     for start, name, cause in SIGNATURES:
         if start.match(data):

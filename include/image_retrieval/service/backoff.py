@@ -28,7 +28,7 @@ class _Record:
     """What one client was told on one route."""
 
     tries: float = TRIES
-    told: float = -math.inf  # when it was told to wait
+    answered: float = -math.inf  # when it was last told to wait
     until: float = -math.inf  # before which it should not come back
     earned: float = -math.inf  # when tries were last added
     away: float = -math.inf  # before which it is sent away
@@ -37,8 +37,8 @@ class _Record:
         self.tries = min(TRIES, self.tries + (now - self.earned) / EARNED_SECONDS)
         self.earned = now
         if began >= self.until:
-            self.told, self.until = now, now + min(wait, MOST_WAIT)
-        elif began > self.told + HEARD_SECONDS:
+            self.answered, self.until = now, now + min(wait, MOST_WAIT)
+        elif began > self.answered + HEARD_SECONDS:
             self.tries -= 1
             if self.tries < 1:
                 self.away = now + SENT_AWAY_SECONDS

@@ -6,12 +6,12 @@ from image_retrieval.collection import FORMATS, SUFFIXES, ResampleOptions
 from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging.decode import decode
 from image_retrieval.imaging.formats import ACCEPTED, open_image
-from image_retrieval.imaging.signatures import told
+from image_retrieval.imaging.signatures import description_of
 from unit.imaging.pictures import LIMITS, encoded, photo, written
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "description"),
     [
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n", "EPS or PostScript: only another program"),
         (b"\xc5\xd0\xd3\xc6" + b"\0" * 28, "EPS or PostScript: only another program"),
@@ -47,11 +47,11 @@ from unit.imaging.pictures import LIMITS, encoded, photo, written
         (b"not a picture, just text", "starts with b'not a pi'"),
     ],
 )
-def test_what_is_not_accepted_is_refused_by_its_name(data, told):
+def test_what_is_not_accepted_is_refused_by_its_name(data, description):
     with pytest.raises(ImageRejected) as rejected:
         open_image(data, max_pixels=LIMITS.pixels)
     assert rejected.value.reason is Reason.UNSUPPORTED_FORMAT
-    assert rejected.value.detail.startswith(told)
+    assert rejected.value.detail.startswith(description)
 
 
 @pytest.mark.parametrize("format", [*ACCEPTED, "MPO"])
@@ -112,8 +112,8 @@ def test_no_signature_is_called_unsupported(name, rest):
 
 
 @given(st.binary(max_size=300))
-def test_anything_is_told_of(data):
-    assert told(data)
+def test_anything_has_a_description(data):
+    assert description_of(data)
 
 
 @pytest.mark.parametrize("format", FORMATS)
