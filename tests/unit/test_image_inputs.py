@@ -4,7 +4,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from image_retrieval import image_inputs
@@ -102,7 +102,15 @@ def test_a_file_that_is_too_large_missing_or_empty_is_told(file):
         named_image(str(file), SETTINGS)
 
 
+@pytest.mark.parametrize("text", ["0000=", "0000==", "0000====", "00=", "000"])
+def test_padding_of_another_length_is_refused_by_every_python(text):
+    with pytest.raises(UserError, match="the picture is not base64: "):
+        image_bytes(text, "image_base64", SETTINGS)
+
+
 @given(st.text("ABab01+/=\n%", max_size=60), st.sampled_from([4, 8, 12]))
+@example("0000=", 4)
+@example("0000====", 8)
 def test_a_long_base64_reads_in_pieces_as_it_does_whole(text, piece):
     def read():
         try:
