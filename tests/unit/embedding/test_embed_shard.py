@@ -127,6 +127,7 @@ def test_a_killed_process_repeats_at_most_a_row_group(tmp_path, random_model):
         "import sys\n"
         "from image_retrieval.embedding import checkpoint, embed_shard\n"
         f"checkpoint.VECTORS_PER_GROUP = embed_shard.VECTORS_PER_GROUP = {group}\n"
+        "checkpoint.SECONDS = 1e9\n"
         "from image_retrieval.cli import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
