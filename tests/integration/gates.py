@@ -1,5 +1,7 @@
 """Gates in the database, at which a process waits until a test has seen it there."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from integration.tables import rows
 
 GATE = 4711
 SECONDS = 90
+HANGS = 900  # seconds after which a process that runs counts as hung: a busy machine takes minutes to load a model
 GATES = {
     "list": "INSERT ON retrieval.run",
     "upsert": "INSERT ON retrieval.shard",
@@ -23,6 +26,22 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.02)
+
+
+@contextmanager
+def command_at(condition: Callable[[], bool], *arguments: str):
+    """A process of the command line, once the condition holds; it is killed when the block ends, if it still runs."""
+    process = subprocess.Popen([sys.executable, "-m", "image_retrieval.cli", *arguments], stdout=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + HANGS
+        while not condition():
+            assert process.poll() is None, f"it ended with {process.returncode} before it came to that"
+            assert time.monotonic() < end, "it hangs"
+            time.sleep(0.02)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

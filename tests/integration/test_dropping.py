@@ -1,8 +1,6 @@
 """A dropped collection leaves nothing but its originals, whenever the drop is killed, and touches no other one."""
 
 import signal
-import subprocess
-import sys
 
 import psycopg
 import pytest
@@ -22,7 +20,7 @@ from image_retrieval.store.collections import dropped_meanwhile
 from image_retrieval.store.connection import connect
 from image_retrieval.store.locks import lock_collection
 from integration.collections_as_left import KEYS, fill
-from integration.gates import a_gate, wait_for
+from integration.gates import a_gate, command_at
 from integration.pictures import SCENES, put
 from integration.refusing import refusing_store
 from integration.tables import contents, rows
@@ -172,10 +170,8 @@ def test_folders_in_which_originals_lie_are_not_emptied(filled, project, change_
 
 def test_a_drop_that_is_killed_has_done_nothing_or_is_finished_later(filled, store, project, database_url):
     def killed_at(event):
-        drop = [sys.executable, "-m", "image_retrieval.cli", "collections", "drop", "things", "--yes"]
-        with a_gate(database_url, event) as is_reached:
-            process = subprocess.Popen(drop, stdout=subprocess.DEVNULL)
-            wait_for(is_reached)
+        drop = ["collections", "drop", "things", "--yes"]
+        with a_gate(database_url, event) as is_reached, command_at(is_reached, *drop) as process:
             process.kill()
             assert process.wait() == -signal.SIGKILL
 

@@ -1,8 +1,7 @@
 """A run that is killed at any stage and started again ends in the same tables as one that was not."""
 
 import signal
-import subprocess
-import sys
+from contextlib import nullcontext
 from typing import Any
 
 import psycopg
@@ -11,7 +10,7 @@ import pytest
 from image_retrieval.collection import find_collection
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.settings import Settings
-from integration.gates import GATES, a_gate, wait_for
+from integration.gates import GATES, a_gate, command_at
 from integration.pictures import BAD, SCENES, put
 from integration.tables import contents
 
@@ -23,15 +22,7 @@ def filled(store, collection, change_collection):
 
 
 @pytest.fixture
-def start(project):
-    def start(run_id: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-m", "image_retrieval.cli", "run", "things", "--run", run_id])
-
-    return start
-
-
-@pytest.fixture
-def kill_at(start, database_url, store, project):
+def kill_at(database_url, store, project):
     """Start a run and kill it in the middle of a stage."""
 
     def count(stage: str) -> int:
@@ -39,18 +30,10 @@ def kill_at(start, database_url, store, project):
         return sum(len(page) for page in store.pages(project.work_uri + folder))
 
     def kill(stage: str) -> None:
-        if stage in GATES:
-            with a_gate(database_url, GATES[stage]) as is_reached:
-                process = start("broken")
-                wait_for(is_reached)
-                process.kill()
-                process.wait()
-        else:
-            process = start("broken")
-            wait_for(lambda: count(stage) > 0)
+        reached = a_gate(database_url, GATES[stage]) if stage in GATES else nullcontext(lambda: count(stage) > 0)
+        with reached as is_reached, command_at(is_reached, "run", "things", "--run", "broken") as process:
             process.kill()
-            process.wait()
-        assert process.returncode == -signal.SIGKILL
+            assert process.wait() == -signal.SIGKILL
 
     return kill
 

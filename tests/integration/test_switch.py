@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -28,7 +26,7 @@ from image_retrieval.pipeline.switching import (
     roll_back,
     switch_collection,
 )
-from integration.gates import SECONDS, a_gate, wait_for
+from integration.gates import SECONDS, a_gate, command_at
 from integration.pictures import FIRST, LATER, SCENES, put
 from integration.tables import OTHER, VECTORS, rows, shown_is_one_models
 
@@ -264,9 +262,7 @@ GATES = {
 )
 def test_a_killed_switch_is_whole_or_not_at_all(gate, filled, other, project, database_url):
     command = ["models", "switch", "things", "other", "--source", other.source]
-    with a_gate(database_url, GATES[gate]) as is_reached:
-        process = subprocess.Popen([sys.executable, "-m", "image_retrieval.cli", *command])
-        wait_for(is_reached)
+    with a_gate(database_url, GATES[gate]) as is_reached, command_at(is_reached, *command) as process:
         process.kill()
         assert process.wait() == -signal.SIGKILL
         assert shown(database_url) == ("random", None)
@@ -293,9 +289,11 @@ def start_again(folder):
 @pytest.mark.parametrize("gate", ["upsert", "record"])
 def test_a_killed_postgresql_leaves_one_model_or_the_other(gate, filled, other, project, database_url, services_folder):
     command = ["models", "switch", "things", "other", "--source", other.source]
-    with suppress(psycopg.OperationalError), a_gate(database_url, GATES[gate]) as is_reached:
-        process = subprocess.Popen([sys.executable, "-m", "image_retrieval.cli", *command])
-        wait_for(is_reached)
+    with (
+        suppress(psycopg.OperationalError),
+        a_gate(database_url, GATES[gate]) as is_reached,
+        command_at(is_reached, *command) as process,
+    ):
         os.kill(int((services_folder / "postgres/data/postmaster.pid").read_text().split()[0]), signal.SIGKILL)
         assert process.wait() != 0
     start_again(services_folder)

@@ -1,8 +1,9 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+from listening import asked_of_family
 
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import ImageRejected, Reason
@@ -49,8 +50,9 @@ def decoders() -> Iterator[Decoders]:
 
 def peak_mb() -> float:
     """The most memory that a decoding process has had."""
-    children = [child for child in psutil.Process().children() if "image_retrieval.imaging.worker" in child.cmdline()]
-    statuses = [Path(f"/proc/{child.pid}/status").read_text() for child in children]
+    commands = asked_of_family(os.getpid(), lambda process: (process.pid, process.cmdline()))
+    workers = [pid for pid, command in commands if "image_retrieval.imaging.worker" in command]
+    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in workers]
     lines = [line for status in statuses for line in status.splitlines() if line.startswith("VmHWM")]
     return max(int(line.split()[1]) / 1024 for line in lines)
 
