@@ -16,7 +16,6 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from image_retrieval.imaging.effort import MOST_SCANS
 from image_retrieval.service.standalone import app_alone
 from image_retrieval.service.state import FETCHES, WRITERS, Service
 from image_retrieval.settings import Settings
@@ -38,8 +37,6 @@ def hurried(served: Settings, client: httpx.Client) -> Iterator[tuple[str, Servi
     thread = threading.Thread(target=server.run)
     thread.start()
     url = f"http://127.0.0.1:{port}"
-    large = io.BytesIO()
-    Image.new("L", (2500, 2000)).save(large, "PNG")
     try:
         until = time.monotonic() + 3 * SECONDS
         while not server.started:
@@ -49,7 +46,7 @@ def hurried(served: Settings, client: httpx.Client) -> Iterator[tuple[str, Servi
         for first in (
             {"texts": [{"text": "a red circle"}]},
             {"images": [{"base64": as_base64(small(0))}]},
-            {"images": [{"base64": as_base64(large.getvalue())}]},
+            {"images": [{"base64": as_base64(large(0))}]},
         ):
             while search(url, **first).status_code != 200:
                 assert time.monotonic() < until
@@ -78,14 +75,10 @@ def small(shade: int) -> bytes:
     return file.getvalue()
 
 
-@pytest.fixture(scope="module")
-def slow_picture() -> bytes:
-    """A progressive JPEG within all limits that takes seconds to decode."""
+def large(shade: int) -> bytes:
     file = io.BytesIO()
-    Image.new("L", (5400, 5400), 128).save(file, "JPEG", progressive=True, quality=50)
-    data = file.getvalue()
-    last = data.rindex(b"\xff\xda")
-    return data[:-2] + data[last:-2] * (MOST_SCANS - data.count(b"\xff\xda")) + data[-2:]
+    Image.new("L", (2500, 2000), shade).save(file, "PNG")
+    return file.getvalue()
 
 
 @contextmanager
@@ -137,27 +130,26 @@ def test_who_waits_for_a_lock_keeps_nobody_from_reading(hurried, served):
     assert {answer.status_code for answer in answers} <= {404, 503}
 
 
-def test_a_request_that_is_too_late_is_a_503_and_its_decoder_is_gone(hurried, slow_picture):
-    url, _ = hurried
-    with meanwhile(lambda: search(url, images=[{"base64": as_base64(slow_picture)}]), 1) as answers:
-        busy = decoder_at_work()
-        busy.suspend()  # so that it is too late on however fast a machine
-        assert search(url, images=[{"base64": as_base64(small(2))}]).status_code == 200
-    [answer] = answers
-    assert (answer.status_code, answer.json()["code"]) == (503, "too_slow")
-    until(lambda: not busy.is_running())
+def test_a_request_that_is_too_late_is_a_503_and_its_decoder_is_gone(hurried):
+    url, service = hurried
+    with stopped_decoders(service) as decoders:
+        with meanwhile(lambda: search(url, images=[{"base64": as_base64(large(1))}]), 1) as answers:
+            assert search(url, images=[{"base64": as_base64(small(2))}]).status_code == 200
+        [answer] = answers
+        assert (answer.status_code, answer.json()["code"]) == (503, "too_slow")
+        until(lambda: len(running(decoders)) == len(decoders) - 1)
 
 
-def test_a_client_that_goes_away_takes_its_decoder_along(hurried, slow_picture):
-    url, _ = hurried
-    body = f'{{"collection": "things", "images": [{{"base64": "{as_base64(slow_picture)}"}}]}}'.encode()
+def test_a_client_that_goes_away_takes_its_decoder_along(hurried):
+    url, service = hurried
+    body = f'{{"collection": "things", "images": [{{"base64": "{as_base64(large(2))}"}}]}}'.encode()
     head = f"POST /api/search HTTP/1.1\r\nHost: here\r\nAuthorization: {TOKEN}\r\nContent-Type: application/json\r\n"
     place = (httpx.URL(url).host, httpx.URL(url).port)
-    with socket.create_connection(place, timeout=SECONDS) as connection:
-        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        busy = decoder_at_work()
-        busy.suspend()
-    until(lambda: not busy.is_running())
+    with stopped_decoders(service) as decoders:
+        with socket.create_connection(place, timeout=SECONDS) as connection:
+            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            until(lambda: service._pictures._large._users == 1)
+        until(lambda: len(running(decoders)) == len(decoders) - 1)
 
 
 def test_a_statement_ends_with_its_request(hurried):
@@ -169,16 +161,29 @@ def test_a_statement_ends_with_its_request(hurried):
         assert connection.execute("SHOW lock_timeout").fetchone() == {"lock_timeout": "5s"}
 
 
-def decoder_at_work() -> psutil.Process:
-    """A process for large pictures that decodes one; waited for."""
-    end = time.monotonic() + SECONDS
-    before: dict[int, float] = {}
-    while time.monotonic() < end:
-        for process in psutil.Process().children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                if "image_retrieval.imaging.worker" in process.cmdline() and process.nice() == 19:
-                    used = process.cpu_times().user
-                    if used > before.setdefault(process.pid, used):
-                        return process
-        time.sleep(0.05)
-    raise AssertionError("no decoder is at work")
+@contextmanager
+def stopped_decoders(service: Service) -> Iterator[list[psutil.Process]]:
+    """The service's processes for large pictures, stopped for the block: a request for one is too late."""
+    lane = service._pictures._large._decoders
+    assert lane is not None
+    until(lambda: all(waits(one.pid) for one in lane._all))
+    decoders = [psutil.Process(one.pid) for one in lane._all]
+    for decoder in decoders:
+        decoder.suspend()
+    try:
+        yield decoders
+    finally:
+        for decoder in running(decoders):
+            decoder.resume()
+
+
+def waits(pid: int) -> bool:
+    """Whether a process for large pictures has started and waits for one."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        return (process.nice(), process.status()) == (19, psutil.STATUS_SLEEPING)
+    return False
+
+
+def running(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
