@@ -91,7 +91,11 @@ def test_no_part_of_a_password_is_told(shape, password):
     assert [part for part in parts if part in said] == []
 
 
-@given(PASSWORDS.filter(lambda text: not set(text) & {"\0", "\udcff"}), st.text("abc@/%?#: é", min_size=1, max_size=5))
+# but one that may be a connection string, which is not shown
+NAMES = st.text("abc@/%?#: é", min_size=1, max_size=5).filter(lambda name: "://" not in name)
+
+
+@given(PASSWORDS.filter(lambda text: not set(text) & {"\0", "\udcff"}), NAMES)
 @settings(max_examples=30)
 def test_an_encoded_password_reaches_the_driver_whole(password, name):
     user, database = quote(name, safe=""), quote(name, safe="")
