@@ -16,7 +16,10 @@ def matches_any(key: str, globs: tuple[str, ...]) -> bool:
         return True
     if key.endswith(("/", "/.")):  # a path would drop these
         others = globs
-    return bool(others) and any(_matches(PurePosixPath(key), pattern.lower()) for pattern in others)
+    if not others:
+        return False
+    parts = PurePosixPath(key).parts
+    return any(_matches(parts, _parts(glob)) for glob in others)
 
 
 @lru_cache(maxsize=64)
@@ -31,12 +34,19 @@ def _split(globs: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     )
 
 
-def _matches(key: PurePosixPath, pattern: str) -> bool:
-    """Whether the end of a key matches a glob; `**` stands for any number of folders, including none."""
-    if "**" not in pattern:
-        return key.match(pattern)
-    parts = PurePosixPath(pattern).parts
-    return _match_parts(key.parts, parts if pattern.startswith("/") else ("**", *parts))
+@lru_cache(maxsize=64)
+def _parts(glob: str) -> tuple[str, ...]:
+    """The patterns for the last parts of a key, or for all if one is `**`: any number of folders, including none."""
+    parts = PurePosixPath(glob.lower()).parts
+    return ("**", *parts) if "**" in parts and not glob.startswith("/") else parts
+
+
+def _matches(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    """Whether a key's parts match patterns. On Python 3.13 PurePath.match takes exponential time for some."""
+    if "**" in patterns:
+        return _match_parts(parts, patterns)
+    end = parts[-len(patterns) :]
+    return len(end) == len(patterns) and all(map(fnmatchcase, end, patterns))
 
 
 def _match_parts(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:

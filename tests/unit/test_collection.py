@@ -301,6 +301,14 @@ def test_a_glob_looks_at_each_part_of_a_key_once(glob, key):
     assert time.monotonic() - started < 1
 
 
+@given(
+    st.text("ab/.", min_size=1, max_size=8).filter(lambda key: not key.endswith(("/", "/."))),
+    st.text("ab/*?.", min_size=1, max_size=6).filter(lambda glob: PurePosixPath(glob).parts and "**" not in glob),
+)
+def test_a_glob_without_any_folders_takes_what_a_path_matches(key, glob):
+    assert collection(glob=glob).takes(key) is PurePosixPath(key).match(glob)
+
+
 @given(st.text())
 @example("")
 @example(".")
