@@ -214,7 +214,11 @@ def _without_suffix(key: str) -> str:
     if plain:
         return plain[1]
     path = PurePosixPath(key)
-    return str(path.with_suffix("")) if path.name else key  # `/` and `.` have none
+    if not path.name:  # `/` and `.`
+        return key
+    folder, slash, name = str(path).rpartition("/")
+    stem, _, suffix = name.rpartition(".")  # with_suffix would refuse `..jpg`, on some versions of Python
+    return folder + slash + (stem if stem and suffix else name)
 
 
 def _require_few_gone(collection: Collection, listed: int, found: Differences) -> None:
