@@ -1,6 +1,5 @@
 """Structured logs: an event and its fields on one line of bounded length, as text or JSON."""
 
-import io
 import logging
 import sys
 import traceback
@@ -22,7 +21,7 @@ CAUSES = 3  # of an error, at most
 Fields = MutableMapping[str, Any]
 
 
-class _StandardError(io.TextIOBase):
+class _StandardError:
     """The current standard error. If it cannot be written to, the line is dropped and the program continues."""
 
     def write(self, text: str) -> int:
@@ -35,7 +34,7 @@ class _StandardError(io.TextIOBase):
             sys.stderr.flush()
 
 
-STREAM = cast(TextIO, _StandardError())
+STREAM = cast(TextIO, _StandardError())  # no io.TextIOBase: Python would flush that after all modules are gone
 
 
 def configure(log_format: str) -> None:
