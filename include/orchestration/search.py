@@ -55,7 +55,7 @@ async def _user(request: Request) -> Any:
         user = _users[token] = await asyncio.get_running_loop().run_in_executor(_checks, asyncio.run, checked)
     elif user is None:  # Airflow's middleware has checked the cookie
         user = await get_user(request, None, None)
-    count_for(request.scope, user.get_id())
+    count_for(request.scope, user.get_id(), user.get_name())
     return user
 
 

@@ -8,19 +8,25 @@ from typing import Any
 from image_retrieval.errors import UserError
 
 PREFIX = 64  # bits of an IPv6 address: one customer has all addresses with the same prefix
-USER = "image_retrieval.user"  # in the scope of a request: who has logged in
+USER, NAME = "image_retrieval.user", "image_retrieval.user_name"  # in the scope of a request: who has logged in
 VARIABLE = "FORWARDED_ALLOW_IPS"  # uvicorn's own, which Airflow's API server reads, too
 
 
-def count_for(scope: MutableMapping[str, Any], user: str) -> None:
-    """Let a request count for a user, whatever address it comes from."""
-    scope[USER] = f"user {user}"
+def count_for(scope: MutableMapping[str, Any], user: str, name: str | None = None) -> None:
+    """Let a request count for a user, whatever address it comes from. `name`: what people know the user by."""
+    scope[USER], scope[NAME] = f"user {user}", name or user
 
 
 def client_of_request(scope: Mapping[str, Any]) -> str:
     """The client that a request counts for, by its scope."""
     user: str | None = scope.get(USER)
     return user or client_of(scope.get("client"))
+
+
+def name_of_user(scope: Mapping[str, Any]) -> str | None:
+    """The name of the user who has logged in; None where there is only a token."""
+    name: str | None = scope.get(NAME)
+    return name
 
 
 def client_of(peer: tuple[str, int] | list[str | int] | None) -> str:

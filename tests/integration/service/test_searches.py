@@ -1,10 +1,15 @@
 """Searches through the API, on real vectors."""
 
 import time
+from contextlib import contextmanager
 
 import psycopg
 import pytest
+from fastapi import Request
+from fastapi.testclient import TestClient
 
+from image_retrieval.service.app import make_app
+from image_retrieval.service.clients import count_for
 from image_retrieval.service.state import SHOWN_SECONDS
 from image_retrieval.store.duplicates import find_duplicates
 from integration.pictures import SCENES, half_size_copy
@@ -12,6 +17,21 @@ from integration.service.conftest import as_base64
 
 FIRST = next(iter(SCENES))
 FIRST_ID = FIRST.rpartition(".")[0]
+
+
+@contextmanager
+def logged_in(settings, name):
+    """A client of another application, which knows users, and has an attribute of that name, as Airflow has."""
+
+    async def check(request: Request) -> None:
+        request.state.user = object()
+        count_for(request.scope, "7", name)
+
+    app = make_app(settings, may_read=check, may_write=check)
+    try:
+        yield TestClient(app)
+    finally:
+        app.state.service.close()
 
 
 def ids(answer):
@@ -160,6 +180,11 @@ def test_duplicates_are_told_and_decided_on(client, things, served):
     assert len(rest) == len(found["pairs"]) - 1
     [second] = client.get(path, params={"tier": "picture", "offset": 1, "limit": 1}).json()["pairs"]
     assert (second["a"], second["b"]) == (found["pairs"][1]["a"], found["pairs"][1]["b"])
+    assert client.post(f"{path}/verdict", json=decision | {"verdict": None}).status_code == 204
+    with logged_in(served, "anna") as other:
+        assert other.post(f"{path}/verdict", json=decision).status_code == 204
+        [decided] = other.get(path, params={"tier": "picture", "decided": True}).json()["pairs"]
+    assert decided["decided_by"] == "anna"
     assert client.post(f"{path}/verdict", json=decision | {"verdict": None}).status_code == 204
     unknown = client.post(f"{path}/verdict", json=decision | {"a": "nobody"})
     assert (unknown.status_code, unknown.json()["code"]) == (422, "invalid")

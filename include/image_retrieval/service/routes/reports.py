@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query, Request
 
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import shown_collection
+from image_retrieval.service.clients import name_of_user
 from image_retrieval.service.schemas import RequeueForm, Tier, VerdictForm
 from image_retrieval.service.state import Service
 from image_retrieval.store import duplicates as pairs
@@ -59,7 +60,7 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         """Mark two images as duplicates or as different; null removes the mark."""
         with service.changing(), service.writing() as connection:
             shown_collection(connection, service.settings, name)
-            user = getattr(request.state, "user", "api")
+            user = name_of_user(request.scope) or "api"
             pairs.set_verdict(connection, name, form.a, form.b, form.verdict, user)
 
     @routes.get("/collections/{name}/runs")
