@@ -1,15 +1,14 @@
 """A checkpoint's files, wherever it lies, and which of them are its weights."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from image_retrieval.errors import UserError
+from image_retrieval.models.hub import find_repository, is_hub_id
 from image_retrieval.models.weight_files import SUFFIXES
 from image_retrieval.objects import ObjectStore
-from image_retrieval.redaction import redacted
 from image_retrieval.settings import Settings
 
 STATED = ("config.json", "open_clip_config.json", "preprocessor_config.json", "processor_config.json")
@@ -101,12 +100,15 @@ def _file_in(source: str, settings: Settings) -> tuple[str, str | None]:
 
 def _place(folder: str, revision: str | None, settings: Settings, scratch: Path) -> _Place:
     here = Path(settings.home, folder)
+    if is_hub_id(folder) and not here.is_dir():
+        found = find_repository(folder, revision)
+        return _Place(found.files, found.download, found.commit)
+    if revision is not None:
+        raise UserError(f"revision {revision!r} has no meaning for {folder!r}, which is no hub id: leave it out")
     if "://" in folder:
         return _stored(folder, settings, scratch)
     if here.is_dir():
         return _Place([path.name for path in here.iterdir() if path.is_file()], lambda names: here)
-    if folder.count("/") == 1 and not folder.startswith((".", "/", "~")):
-        return _on_the_hub(folder, revision)
     raise UserError(
         f"checkpoint {folder!r} does not exist: give a folder, a hub id (owner/name), s3://bucket/prefix/, "
         f"or one file in any of them that ends in {', '.join(SUFFIXES)}"
@@ -124,30 +126,3 @@ def _stored(folder: str, settings: Settings, scratch: Path) -> _Place:
         return scratch
 
     return _Place(names, bring)
-
-
-def _on_the_hub(repository: str, revision: str | None) -> _Place:
-    from huggingface_hub import HfApi, snapshot_download
-
-    with _told_in_one_line(repository):
-        found = HfApi().model_info(repository, revision=revision)
-    names = [file.rfilename for file in found.siblings or [] if "/" not in file.rfilename]
-    commit = str(found.sha)
-
-    def bring(wanted: list[str]) -> Path:
-        with _told_in_one_line(repository):
-            return Path(snapshot_download(repository, revision=commit, allow_patterns=wanted, ignore_patterns=["*/*"]))
-
-    return _Place(names, bring, commit)
-
-
-@contextmanager
-def _told_in_one_line(repository: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # the hub's errors, and those of the client that it is asked with
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(
-            f"checkpoint {repository!r} is not a folder here, and could not be fetched from the hub "
-            f"({redacted(first)[:200]}): check the name and revision"
-        ) from None

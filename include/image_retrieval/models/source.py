@@ -3,16 +3,18 @@
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from image_retrieval.errors import UserError
+from image_retrieval.models.hub import CONFIG_FILES, find_repository, is_hub_id
 from image_retrieval.objects import ObjectStore, StoredObject
-from image_retrieval.redaction import redacted
 from image_retrieval.settings import Settings
 
-CONFIG_FILES = ("config.json", "preprocessor_config.json", "processor_config.json", "calibration.json")
 WEIGHTS = "*.safetensors"
 WANTED = (*CONFIG_FILES, WEIGHTS, "*.json", "*.txt", "spiece.model")  # with the files of every kind of tokenizer
+PICKLED = (".bin", ".pt", ".pth")
 
 
 def model_folder(source: str, revision: str | None, settings: Settings, *, weights: bool = True) -> Path:
@@ -20,24 +22,33 @@ def model_folder(source: str, revision: str | None, settings: Settings, *, weigh
 
     Raises UserError if there is no such model.
     """
+    names: Sequence[str]
     if "://" in source:
-        folder = _from_store(source, settings, weights)
-    elif Path(settings.home, source).is_dir():
-        folder = Path(settings.home, source)
-    elif source.count("/") == 1 and not source.startswith((".", "/")):
-        folder = _from_hub(source, revision, weights)
+        folder, names = _from_store(source, settings, weights)
+    elif (folder := Path(settings.home, source)).is_dir():
+        names = [path.name for path in folder.iterdir()]
+    elif is_hub_id(source):
+        folder, names = _from_hub(source, revision, weights)
     else:
         raise UserError(
             f"model {source!r} does not exist: give a folder that holds config.json and model.safetensors, "
             "a hub id (owner/name), or s3://bucket/prefix/"
         )
-    missing = [name for name in ("config.json", WEIGHTS)[: 1 + weights] if not list(folder.glob(name))]
-    if missing:
-        raise UserError(f"model {source!r} has no {' and no '.join(missing)}: only safetensors models are loaded")
+    _require(names, ("config.json", WEIGHTS)[: 1 + weights], source, revision)
     return folder
 
 
-def _from_store(source: str, settings: Settings, weights: bool) -> Path:
+def _require(names: Sequence[str], patterns: Sequence[str], source: str, revision: str | None) -> None:
+    missing = [pattern for pattern in patterns if not any(Path(name).match(pattern) for name in names)]
+    if not missing:
+        return
+    others = sorted(name for name in names if name.endswith(PICKLED))
+    given = source if revision is None else f"{source} --revision {revision}"
+    advice = f": `image-retrieval models add NAME {given}` converts {others[0]}" if others else ""
+    raise UserError(f"model {source!r} has no {' and no '.join(missing)}: only safetensors models are loaded{advice}")
+
+
+def _from_store(source: str, settings: Settings, weights: bool) -> tuple[Path, Sequence[str]]:
     store = ObjectStore(settings)
     prefix = source.rstrip("/") + "/"
     found = [entry for page in store.pages(prefix) for entry in page if "/" not in entry.key]
@@ -49,14 +60,15 @@ def _from_store(source: str, settings: Settings, weights: bool) -> Path:
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".partial-"))
-        for entry in wanted:
-            with store.open(entry.uri) as stream, (partial / entry.key).open("wb") as target:
-                shutil.copyfileobj(stream, target, 2**22)
         try:
-            partial.rename(folder)
-        except OSError:  # another process was faster
-            shutil.rmtree(partial)
-    return folder
+            for entry in wanted:
+                with store.open(entry.uri) as stream, (partial / entry.key).open("wb") as target:
+                    shutil.copyfileobj(stream, target, 2**22)
+            with suppress(OSError):  # another process was faster
+                partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return folder, [entry.key for entry in found]
 
 
 def _fingerprint(entries: list[StoredObject]) -> str:
@@ -64,16 +76,10 @@ def _fingerprint(entries: list[StoredObject]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:24]
 
 
-def _from_hub(source: str, revision: str | None, weights: bool) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    patterns = list(WANTED if weights else CONFIG_FILES)
-    try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"model {source!r} is not a folder here, and could not be fetched from the hub ({redacted(first)[:200]}): "
-            "check the name and revision, or copy it to a folder or an s3:// prefix"
-        ) from None
+def _from_hub(source: str, revision: str | None, weights: bool) -> tuple[Path, Sequence[str]]:
+    found = find_repository(source, revision)
+    if any(name.endswith(PICKLED) for name in found.files):
+        _require(found.files, (WEIGHTS,), source, revision)  # a listing, too, so that no run begins
+    patterns = WANTED if weights else CONFIG_FILES
+    wanted = [name for name in found.files if any(Path(name).match(pattern) for pattern in patterns)]
+    return found.download(wanted), found.files

@@ -98,4 +98,5 @@ def test_a_hub_id_that_cannot_be_had_is_told_in_one_line(home):
     assert last.startswith(
         "image_retrieval.errors.UserError: model 'owner/name' is not a folder here, and could not be fetched"
     )
-    assert "check the name and revision, or copy it to a folder or an s3:// prefix" in last
+    assert f"(HF_HUB_OFFLINE is set, and {home / 'hub'} lacks it): fetch it once with HF_HUB_OFFLINE=0" in last
+    assert last.endswith("or copy the model to a folder or an s3:// prefix")
