@@ -18,6 +18,7 @@ from image_retrieval.models.digest import digest_of
 from image_retrieval.models.fetching import BESIDE, STATED, TOKENIZER, TRANSFORMERS, Fetched, fetch, fetch_tokenizer
 from image_retrieval.models.layouts import convert
 from image_retrieval.models.layouts.checkpoint import Checkpoint, Converted
+from image_retrieval.models.publishing import alone_here, put_model, require_no_model
 from image_retrieval.models.towers import ImageTower, load_image_tower, load_text_tower
 from image_retrieval.models.weight_files import read_weights
 from image_retrieval.objects import ObjectStore
@@ -62,23 +63,23 @@ def add_model(
 
     Raises UserError where any of it fails; nothing is then left of it.
     """
-    target, store = models_folder(name, settings), ObjectStore(settings)
-    if store.exists(f"{target}config.json"):
-        raise UserError(f"there is a model {name!r} in {target}: give another name, or remove that folder")
-    settings.local_path.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=settings.local_path, prefix=".adding-") as scratch:
+    target = models_folder(name, settings)
+    with (
+        alone_here(target, settings),
+        tempfile.TemporaryDirectory(dir=settings.local_path, prefix=".adding-") as scratch,
+    ):
+        require_no_model(target, ObjectStore(settings))
         fetched_into, tokens_into, made = (Path(scratch, part) for part in ("fetched", "tokenizer", "model"))
         for folder in (fetched_into, tokens_into, made):
             folder.mkdir()
         fetched = fetch(source, revision, settings, fetched_into)
         words = fetch_tokenizer(tokenizer, settings, tokens_into) if tokenizer else fetched.folder
         layout, assumed = write_model(fetched, words, made)
-        origin = {"source": source, "revision": fetched.commit or revision, "layout": layout}
+        origin = {"source": source, "revision": fetched.commit, "layout": layout}
         (made / ORIGIN).write_text(json.dumps(origin, indent=2), encoding="utf-8")
         description, card = describe(made), read_card(made)
         speed = try_out(made, description)
-        store.delete_under(target)  # what an attempt that was killed left: without its config.json it is no model
-        put_model(made, target, store)
+        put_model(made, target, settings)
         width, height = description.size
         return Added(
             name=name,
@@ -100,12 +101,11 @@ def add_model(
 
 def put_weights(weights: Path, target: str, settings: Settings) -> bool:
     """Convert one file of weights into a prefix that ends in `/`, unless a model lies there; returns whether it did."""
-    store = ObjectStore(settings)
-    if store.exists(f"{target}config.json"):
-        return False
-    with tempfile.TemporaryDirectory() as made:
+    with alone_here(target, settings), tempfile.TemporaryDirectory() as made:
+        if ObjectStore(settings).exists(f"{target}config.json"):
+            return False
         write_model(Fetched(weights.parent, (weights,)), weights.parent, Path(made))
-        put_model(Path(made), target, store)
+        put_model(Path(made), target, settings)
     return True
 
 
@@ -187,17 +187,6 @@ def _keep(weights: tuple[Path, ...], target: Path) -> None:
 def _save(model: Converted, target: Path) -> None:
     whole = {name: values.clone(memory_format=torch.contiguous_format) for name, values in model.weights.items()}
     save_file(whole, target / WEIGHTS, metadata={"format": "pt"})
-
-
-def put_model(folder: Path, target: str, store: ObjectStore) -> None:
-    """Write a model's files, config.json last: without it the folder is no model."""
-    paths = sorted(folder.iterdir(), key=lambda path: path.name == "config.json")
-    try:
-        for path in paths:
-            store.upload(path, target + path.name)
-    except BaseException:
-        store.try_delete([target + path.name for path in paths])
-        raise
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -3,6 +3,12 @@
 import json
 import os
 import pickle
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +20,12 @@ from safetensors.torch import load_file
 from image_retrieval.cli import main
 from image_retrieval.errors import UserError
 from image_retrieval.models.adding import Added, add_model
+from image_retrieval.models.digest import digest_of
 from image_retrieval.models.presets import PRESETS
+from image_retrieval.models.publishing import alone_here
 from image_retrieval.models.weight_files import read_weights
-from image_retrieval.settings import load_settings
+from image_retrieval.objects import ObjectStore
+from image_retrieval.settings import Settings, load_settings
 from unit.models.families import save
 from unit.models.vocabularies import VOCABULARIES
 
@@ -24,7 +33,7 @@ from unit.models.vocabularies import VOCABULARIES
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("models")
-    for name in ("vit", "chinese_clip"):
+    for name in ("vit", "chinese_clip", "swin"):
         save(name, root / name)
     return root
 
@@ -97,6 +106,91 @@ def test_what_a_killed_attempt_left_does_not_matter(pickled, work):
     (work / "models" / "tiny").mkdir(parents=True)
     (work / "models" / "tiny" / "model.safetensors").write_bytes(b"half")
     assert added(pickled).dimensions == 32
+
+
+def claim(work: Path, settings: Settings, **other: str) -> Path:
+    """What a process holds while it writes the model, of this machine and project unless others are named."""
+    path = work / "models" / "tiny.lock"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"machine": socket.gethostname(), "folder": str(settings.local_path), **other}))
+    return path
+
+
+def test_of_two_that_add_one_name_at_once_one_is_refused_and_their_files_do_not_mix(pickled, models, work, monkeypatch):
+    upload, results = ObjectStore.upload, dict[Path, Added | UserError]()
+
+    def slowly(store: ObjectStore, source: Path, uri: str) -> None:
+        time.sleep(0.05)
+        upload(store, source, uri)
+
+    def add(source: Path) -> None:
+        try:
+            results[source] = added(source)
+        except UserError as error:
+            results[source] = error
+
+    monkeypatch.setattr(ObjectStore, "upload", slowly)
+    threads = [threading.Thread(target=add, args=[source]) for source in (pickled, models / "swin")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (won,) = [result for result in results.values() if isinstance(result, Added)]
+    (lost,) = [result for result in results.values() if isinstance(result, UserError)]
+    assert str(lost).startswith("there is a model 'tiny' in ")
+    assert digest_of(work / "models" / "tiny") == won.digest
+    assert [path.name for path in (work / "models").iterdir()] == ["tiny"]
+    assert list(load_settings().local_path.iterdir()) == []
+
+
+def test_what_another_machine_is_writing_is_left_to_it(pickled, work):
+    path = claim(work, load_settings(), machine="other")
+    told = (
+        f"another process is writing this model (other {load_settings().local_path}): wait until it is done, or remove"
+    )
+    with pytest.raises(UserError, match=re.escape(f"{told} file://{path} if it was stopped")):
+        added(pickled)
+    assert [found for found in work.rglob("*") if found.is_file()] == [path]
+
+
+def test_what_a_killed_process_of_this_machine_was_writing_is_written_again(pickled, work):
+    path = claim(work, load_settings())
+    (work / "models" / "tiny").mkdir()
+    (work / "models" / "tiny" / "vocab.txt").write_text("of another")
+    assert added(pickled).dimensions == 32
+    assert not path.exists()
+    assert not (work / "models" / "tiny" / "vocab.txt").exists()
+
+
+HOLD = """
+import sys, time
+from image_retrieval.models.publishing import alone_here
+from image_retrieval.objects import ObjectStore
+from image_retrieval.settings import Settings, load_settings
+with alone_here(sys.argv[1], load_settings()):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_process_that_is_killed_keeps_nobody_waiting(work):
+    target, settings = f"file://{work}/models/tiny/", load_settings()
+    with subprocess.Popen([sys.executable, "-c", HOLD, target], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        entered = threading.Event()
+
+        def enter() -> None:
+            with alone_here(target, settings):
+                entered.set()
+
+        thread = threading.Thread(target=enter)
+        thread.start()
+        assert not entered.wait(0.2)
+        holder.kill()
+        assert entered.wait(20)
+        thread.join()
+    assert list(settings.local_path.iterdir()) == []
 
 
 class Runs:
