@@ -12,7 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote, unquote, urlsplit
+
+import pytest
 
 LARGE = (".safetensors", ".bin", ".pt", ".pth")
 GATED = "Access to model {} is restricted. You must have access to it and be authenticated to access it."
@@ -47,6 +50,7 @@ class StandInHub:
         self.breaks_at: int | None = None  # bytes of a large file after which the connection ends
         self.breaks = 0  # how often
         self.cut: int | None = None  # bytes of a large file that are sent as if they were all
+        self.alters = False  # whether a large file comes with other bytes
         self.ranges = True
         self.silent: tuple[str, ...] = ()  # of these paths' parts, requests wait until the end
         self.trickles = False  # a large file comes a byte at a time
@@ -94,6 +98,23 @@ def stand_in_hub() -> Iterator[StandInHub]:
         yield hub
     finally:
         hub.stop()
+
+
+def ask(hub: StandInHub, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    """Do what HF_ENDPOINT and HF_HOME do before the client is imported, and let it be impatient."""
+    constants = {
+        "ENDPOINT": hub.url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
+        "HF_HUB_CACHE": str(cache / "hub"),
+        "HF_TOKEN_PATH": str(cache / "token"),
+        "HF_HUB_ETAG_TIMEOUT": 0.5,
+        "HF_HUB_DOWNLOAD_TIMEOUT": 0.5,
+    }
+    for name, value in constants.items():
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("huggingface_hub.file_download.time", SimpleNamespace(sleep=lambda seconds: None))
 
 
 class _Server(ThreadingHTTPServer):
@@ -229,6 +250,7 @@ class _Cdn(_Handler):
             return
         owner, name, commit, file = path.removeprefix("/").split("/", 3)
         data = hub.repositories[f"{owner}/{name}"].commits[commit][file][: hub.cut]
+        data = data.swapcase() if hub.alters else data
         headers, status, first = {"ETag": _etag(file, data), "Accept_Ranges": "bytes"}, 200, 0
         if hub.ranges and (asked := self.headers.get("Range")):
             first, status = int(asked.removeprefix("bytes=").partition("-")[0]), 206

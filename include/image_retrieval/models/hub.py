@@ -1,6 +1,8 @@
 """Repositories of models on a hub: which files they hold, and these files in the hub's own cache."""
 
 import glob
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +29,10 @@ class Repository:
 
     def download(self, names: Sequence[str]) -> Path:
         """A folder with at least these of its files, in the hub's cache. Raises UserError."""
-        if all((self.folder / name).is_file() for name in names):
-            return self.folder
-        return _snapshot(self.name, self.commit, names)
+        if missing := [name for name in names if not (self.folder / name).is_file()]:
+            _snapshot(self.name, self.commit, missing)
+            _require_whole([self.folder / name for name in missing], self.name)
+        return self.folder
 
 
 def is_hub_id(source: str) -> bool:
@@ -49,7 +52,7 @@ def find_repository(name: str, revision: str | None) -> Repository:
     try:
         files = [file.path for file in get_cached_repo_tree(name, revision=folder.name)]
     except CachedRepoTreeNotFoundError:  # an older client filled the cache, and there is no hub to ask
-        files = [path.name for path in folder.iterdir()]
+        files = [path.name for path in folder.glob("*")]
     return Repository(name, folder, tuple(file for file in files if "/" not in file))
 
 
@@ -63,6 +66,26 @@ def _snapshot(name: str, revision: str | None, names: Sequence[str]) -> Path:
         raise UserError(
             f"model {name!r} is not a folder here, and could not be fetched from the hub ({reason}): {advice}"
         ) from None
+
+
+def _require_whole(paths: Sequence[Path], name: str) -> None:
+    """Raise UserError if a file's bytes are not those that its hub stated; it is then removed.
+
+    The client compares sizes alone. A hub's ETag of a large file is its SHA-256, by which the cache calls the file.
+    """
+    for path in paths:
+        stated = path.readlink().name if path.is_symlink() else ""
+        if not re.fullmatch(r"[0-9a-f]{64}", stated):
+            continue
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != stated:
+            (path.parent / path.readlink()).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            raise UserError(
+                f"model {name!r} could not be fetched from the hub ({path.name} was altered on its way, by a mirror or "
+                f"a proxy): try again, set HF_ENDPOINT to another mirror, {ELSEWHERE}"
+            )
 
 
 def _cause(error: Exception) -> BaseException:

@@ -1,15 +1,15 @@
 """What the real client of a hub fetches from one on loopback, and what is told where it cannot."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from stand_in_hub import SIGNED, StandInHub, stand_in_hub
+from stand_in_hub import SIGNED, StandInHub, ask, stand_in_hub
 
 from image_retrieval.errors import UserError
 from image_retrieval.models.fetching import fetch
@@ -31,25 +31,8 @@ print(model_folder("owner/tiny", None, load_settings()))
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandInHub]:
     """A hub that the client of this process asks, with an empty cache."""
     with stand_in_hub() as hub:
-        use(hub, monkeypatch, tmp_path)
+        ask(hub, monkeypatch, tmp_path / "huggingface")
         yield hub
-
-
-def use(hub: StandInHub, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """Do what HF_ENDPOINT and HF_HOME do before the client is imported."""
-    constants = {
-        "ENDPOINT": hub.url,
-        "HUGGINGFACE_CO_URL_TEMPLATE": f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
-        "HF_HUB_CACHE": str(home / "huggingface" / "hub"),
-        "HF_TOKEN_PATH": str(home / "huggingface" / "token"),
-        "HF_HUB_ETAG_TIMEOUT": 0.5,
-        "HF_HUB_DOWNLOAD_TIMEOUT": 0.5,
-    }
-    for name, value in constants.items():
-        monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("huggingface_hub.file_download.time", SimpleNamespace(sleep=lambda seconds: None))
 
 
 def found(name: str = "owner/tiny", revision: str | None = None, *, weights: bool = True) -> Path:
@@ -262,6 +245,25 @@ def test_a_file_that_breaks_off_once_is_continued(hub, capfd):
     assert (found() / "model.safetensors").read_bytes() == LARGE["model.safetensors"]
     assert f"RANGE {10 * 2**20}-" in hub.asked
     assert capfd.readouterr() == ("", "")  # neither a signed URL nor a bar
+
+
+def test_a_file_that_was_altered_on_its_way_is_not_kept(hub, tmp_path):
+    hub.push("owner/tiny", MODEL)
+    hub.alters = True
+    assert "model.safetensors was altered on its way, by a mirror or a proxy): try again" in refused()
+    assert b"WEIGHTS" not in [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    hub.alters = False
+    assert (found() / "model.safetensors").read_bytes() == b"weights"
+
+
+def test_a_cache_without_a_list_of_files_is_used_offline(hub, tmp_path, monkeypatch):
+    hub.push("owner/tiny", MODEL)
+    folder = found()
+    for listed in tmp_path.rglob("trees"):
+        shutil.rmtree(listed)
+    monkeypatch.setattr("huggingface_hub._tree_cache._IN_MEMORY_TREE_CACHE", {})
+    hub.stop()
+    assert found() == found(weights=False) == folder
 
 
 def test_a_checkpoint_to_add_is_resolved_to_its_commit_and_its_file_may_be_named(hub, tmp_path):
