@@ -7,6 +7,7 @@ through a signed URL of the CDN, which is another origin. The hub can be told to
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ class StandInHub:
         self.breaks_at: int | None = None  # bytes of a large file after which the connection ends
         self.breaks = 0  # how often
         self.cut: int | None = None  # bytes of a large file that are sent as if they were all
+        self.xet: str | None = None  # the address of a storage service of another protocol, which holds large files
         self.alters = False  # whether a large file comes with other bytes
         self.ranges = True
         self.silent: tuple[str, ...] = ()  # of these paths' parts, requests wait until the end
@@ -107,6 +109,7 @@ def ask(hub: StandInHub, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
         "HUGGINGFACE_CO_URL_TEMPLATE": f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
         "HF_HUB_CACHE": str(cache / "hub"),
         "HF_TOKEN_PATH": str(cache / "token"),
+        "HF_HUB_DISABLE_XET": False,
         "HF_HUB_ETAG_TIMEOUT": 0.5,
         "HF_HUB_DOWNLOAD_TIMEOUT": 0.5,
     }
@@ -114,6 +117,7 @@ def ask(hub: StandInHub, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
         monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "1")
     monkeypatch.setattr("huggingface_hub.file_download.time", SimpleNamespace(sleep=lambda seconds: None))
 
 
@@ -172,6 +176,9 @@ class _Hub(_Handler):
         elif path.startswith("/api/models/"):
             owner, name, *rest = path.removeprefix("/api/models/").split("/", 3)
             kind, revision = (rest + ["revision", "main"][len(rest) :])[:2]
+            if kind == "xet-read-token":
+                self._storage()
+                return
             self._described(f"{owner}/{name}", kind, revision)
         else:
             owner, name, _, revision, file = path.removeprefix("/").split("/", 4)
@@ -210,11 +217,21 @@ class _Hub(_Handler):
         listed = [{"type": "directory", "oid": commit, "size": 0, "path": key.rpartition("/")[0]} for key in files]
         tree = [entry for entry in listed if entry["path"]]
         tree += [{"type": "file", "size": len(data), "path": key, **_oids(key, data)} for key, data in files.items()]
+        if self.server.hub.xet is not None:
+            tree = [entry | ({"xetHash": hashlib.sha256(b"x").hexdigest()} if "lfs" in entry else {}) for entry in tree]
         about = {"_id": "1", "id": name, "modelId": name, "sha": commit, "private": repository.private}
         about |= {"gated": "manual" if repository.gated else False, "tags": [], "downloads": 0, "likes": 0}
         about |= {"siblings": [{"rfilename": key} for key in files]}
         body = json.dumps(tree if kind == "tree" else about).encode()
         self._answer(200, body, Content_Type="application/json")
+
+    def _storage(self) -> None:
+        """Where the storage service is, unless this hub knows of none."""
+        if not self.server.hub.xet:
+            self._refused(404, None, "Not found")
+            return
+        place = {"X_Xet_Cas_Url": self.server.hub.xet, "X_Xet_Access_Token": "token"}
+        self._answer(200, b"{}", X_Xet_Token_Expiration=str(int(time.time()) + 600), **place)
 
     def _resolved(self, name: str, revision: str, file: str) -> None:
         if self._moved(name) or (found := self._found(name, revision)) is None:

@@ -131,7 +131,8 @@ def _told(error: BaseException, name: str, revision: str | None) -> tuple[str, s
         case UnicodeError():
             return "the token is not in ASCII", "set HF_TOKEN to a valid token, or unset it"
         case OSError(errno=int(), strerror=str()):
-            return f"{error.strerror}: {error.filename}", f"make that possible, {ELSEWHERE}"
+            place = error.filename or constants.HF_HUB_CACHE
+            return f"{place}: {error.strerror}", f"make room or a right there, set HF_HOME, {ELSEWHERE}"
         case errors.FileMetadataError():
             return f"{hub} answers as no hub does", f"check HF_ENDPOINT, {ELSEWHERE}"
         case OSError():  # its text may show a signed URL

@@ -1,5 +1,6 @@
 """The hub's client, with limits: by itself it waits without end for a hub that falls silent."""
 
+import os
 import sys
 import time
 from collections import Counter
@@ -8,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import structlog
 from huggingface_hub import constants, get_session, logging, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils.tqdm import tqdm
 
+log = structlog.get_logger()
 SECONDS = 60.0  # a file of which fewer than LEAST bytes arrive in this time is given up
 LEAST = 2**16
 RESTARTS = 3  # how often a file that breaks off may begin anew, where the hub cannot continue it
+STORAGE = {"HF_XET_CLIENT_RETRY_MAX_DURATION": "30s", "HF_XET_CLIENT_READ_TIMEOUT": "30s"}  # unless its user sets them
 
 _restarts: Counter[str] = Counter()
 
@@ -29,15 +34,35 @@ def fetch_snapshot(name: str, revision: str | None, patterns: Iterable[str]) -> 
     """
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its warnings show the signed URLs of a CDN
     _restarts.clear()
+    for variable, value in STORAGE.items():
+        os.environ.setdefault(variable, value)
     hooks = get_session().event_hooks
     if _watch not in hooks["response"]:
         get_session().event_hooks = {"request": [*hooks["request"], _limit], "response": [*hooks["response"], _watch]}
     wanted = list(patterns)
+    try:
+        return _snapshot(name, revision, wanted)
+    except Exception as error:
+        if constants.HF_HUB_DISABLE_XET or not _is_of_storage(error):
+            raise
+        log.info("the hub's storage service cannot be used: fetching from the hub itself", error=type(error).__name__)
+        constants.HF_HUB_DISABLE_XET = True  # what the variable of that name sets
+        return _snapshot(name, revision, wanted)
+
+
+def _snapshot(name: str, revision: str | None, patterns: list[str]) -> Path:
     return Path(
         snapshot_download(
-            name, revision=revision, allow_patterns=wanted, ignore_patterns=["*/*"], tqdm_class=_BarOfATerminal
+            name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"], tqdm_class=_BarOfATerminal
         )
     )
+
+
+def _is_of_storage(error: Exception) -> bool:
+    """Whether an error may come from Xet, the storage service of large files, which a mirror may lack."""
+    if isinstance(error, HfHubHTTPError):
+        return "/xet-" in error.response.request.url.path
+    return not isinstance(error, httpx2.HTTPError | OSError | HFValidationError | TransferGivenUp)
 
 
 class _BarOfATerminal(tqdm):

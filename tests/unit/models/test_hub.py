@@ -179,6 +179,10 @@ def shorter_than_told(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.cut = 3
 
 
+def no_folder(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/dev/null/hub")
+
+
 def silent(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.silent = ("/api/models",)
 
@@ -206,6 +210,7 @@ def trickling(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
         (breaking, "{hub} breaks off): try again later"),
         (breaking_from_the_start, "breaks off again and again, and the hub does not continue it): try again later"),
         (shorter_than_told, "{hub} sends a file of another size than it states): try again later"),
+        (no_folder, "(/dev/null/hub"),
         (silent, "{hub} does not answer in time): check the network and HF_ENDPOINT"),
         (trickling, "fewer than 64 KiB of a file arrived): try again later, set HF_ENDPOINT to a nearer mirror"),
     ],
@@ -245,6 +250,14 @@ def test_a_file_that_breaks_off_once_is_continued(hub, capfd):
     assert (found() / "model.safetensors").read_bytes() == LARGE["model.safetensors"]
     assert f"RANGE {10 * 2**20}-" in hub.asked
     assert capfd.readouterr() == ("", "")  # neither a signed URL nor a bar
+
+
+@pytest.mark.parametrize("storage", ["", "http://127.0.0.1:9"])
+def test_a_mirror_need_not_have_the_hubs_storage_service(hub, storage):
+    hub.push("owner/tiny", MODEL)
+    hub.xet = storage  # none, and one that cannot be reached
+    assert (found() / "model.safetensors").read_bytes() == b"weights"
+    assert [asked for asked in hub.asked if "xet-read-token" in asked]
 
 
 def test_a_file_that_was_altered_on_its_way_is_not_kept(hub, tmp_path):
