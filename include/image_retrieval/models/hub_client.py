@@ -18,7 +18,7 @@ log = structlog.get_logger()
 SECONDS = 60.0  # a file of which fewer than LEAST bytes arrive in this time is given up
 LEAST = 2**16
 RESTARTS = 3  # how often a file that breaks off may begin anew, where the hub cannot continue it
-STORAGE = {"HF_XET_CLIENT_RETRY_MAX_DURATION": "30s", "HF_XET_CLIENT_READ_TIMEOUT": "30s"}  # unless its user sets them
+STORAGE = {"HF_XET_CLIENT_RETRY_MAX_ATTEMPTS": "1", "HF_XET_CLIENT_READ_TIMEOUT": "10s"}  # unless its user sets them
 
 _restarts: Counter[str] = Counter()
 
