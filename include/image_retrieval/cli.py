@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from image_retrieval import __version__, logs
+from image_retrieval.collection import Dtype
 from image_retrieval.commands import (
     collections,
     datasets,
@@ -262,7 +263,7 @@ def _group(commands: Any, name: str, help: str) -> Any:
 
 def _model_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--revision", metavar="COMMIT", help="commit of a hub id")
-    sub.add_argument("--dtype", choices=("float32", "float16", "bfloat16"))
+    sub.add_argument("--dtype", choices=get_args(Dtype))
     sub.add_argument(
         "--use-cls-token",
         action=argparse.BooleanOptionalAction,

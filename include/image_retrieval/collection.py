@@ -17,6 +17,7 @@ from image_retrieval.spaces import VectorSpace
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,23}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Size = Annotated[int, Field(ge=1, le=4096)]
+Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Channel = Annotated[int, Field(ge=0, le=255)]
 RESERVED = ("duplicates",)  # views of schema images that do not belong to a collection
 ID_GROUPS = {"group_id", "intra_id"}
@@ -102,7 +103,7 @@ class ModelOptions(Strict):
     name: Name = Field(description="names the vector table")
     source: str = Field(description="a folder, a hub id, or s3://bucket/prefix/ with config.json and weights")
     revision: str | None = Field(None, description="commit of a hub id")
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    dtype: Dtype = "auto"
     batch_size: int = Field(64, ge=1, le=4096)
     use_cls_token: bool = Field(True, description="vision transformers: the class token, else the mean of the patches")
 

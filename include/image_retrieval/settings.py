@@ -32,6 +32,7 @@ def _without_secret(uri: str) -> str:
 # limited to what Python's and PostgreSQL's intervals can hold
 Days = Annotated[float, Field(ge=0, le=36_500)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Backend = Literal["auto", "torch", "compile", "openvino", "onnx"]
 Key = Annotated[SecretStr, AfterValidator(_in_one_line)]
 Uri = Annotated[str, AfterValidator(_without_secret)]
 
@@ -58,9 +59,8 @@ class Settings(BaseSettings):
 
     runner: Literal["local", "kubernetes"] = Field("local", description="embed in a process here, or in a GPU pod")
     device: str = Field("cpu", description="where models run in processes here: cpu, cuda, or the rank of a GPU")
-    backend: Literal["torch", "compile", "openvino"] = Field(
-        "torch",
-        description="what runs the model: torch, torch compiled (GPUs), or OpenVINO (CPUs, a package of its own)",
+    backend: Backend = Field(
+        "auto", description="what runs the model: auto, torch, compile, or with packages of their own openvino, onnx"
     )
     pod_namespace: str = Field("image-retrieval", description="namespace of the embedding pods")
     pod_image: str = Field("image-retrieval-embedding:0.1.0", description="image of the embedding pods")

@@ -1,11 +1,12 @@
 """The tasks and the form of the DAG `model_switch`."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, get_current_context, task
 
+from image_retrieval.collection import Dtype
 from orchestration.configuration import DAG_DEFAULTS, declared_collections, task_id
 from orchestration.tasks import shard_arguments, stage
 
@@ -27,7 +28,7 @@ def switch_params() -> dict[str, Param]:
             description="A folder, a hub id, or s3://bucket/prefix/; empty for a model that has made vectors before.",
         ),
         "revision": Param(None, type=["null", "string"], title="Revision", description="Commit of a hub id."),
-        "dtype": Param("float32", type="string", enum=["float32", "float16", "bfloat16"], title="Precision"),
+        "dtype": Param("auto", type="string", enum=list(get_args(Dtype)), title="Precision"),
         "use_cls_token": Param(
             True,
             type="boolean",

@@ -53,7 +53,7 @@ def embed_shard(entry, project, shard, run_id="run"):
 
 def test_what_decides_a_vector_is_recorded(entry, model, project, database_url):
     run_collection(entry, "run", project)
-    assert rows(database_url, "SELECT digest, dtype FROM retrieval.model") == [(digest_of(model), "float32")]
+    assert rows(database_url, "SELECT digest, dtype FROM retrieval.model") == [(digest_of(model), "auto")]
 
 
 def test_two_shards_of_a_first_run_are_of_the_same_weights(entry, model, project, database_url):
@@ -108,8 +108,14 @@ def test_changed_weights_under_a_new_name_are_a_new_model(entry, model, project,
 def test_another_precision_needs_a_new_name(entry, model, project, change_collection):
     run_collection(entry, "first", project)
     other = change_collection(model={"name": "random", "source": str(model), "dtype": "float16"})
-    with pytest.raises(UserError, match=r"dtype 'float32' → 'float16'[^\n]* give the changed model a new name"):
+    with pytest.raises(UserError, match=r"dtype 'auto' → 'float16'[^\n]* give the changed model a new name"):
         run_collection(other, "second", project)
+
+
+def test_stating_the_default_precision_is_no_change(entry, model, project, change_collection):
+    run_collection(entry, "first", project)
+    stated = change_collection(model={"name": "random", "source": str(model), "dtype": "float32"})
+    assert run_collection(stated, "second", project)["state"] == "success"
 
 
 def packed(entry, run_id, project, store):
@@ -142,7 +148,7 @@ def test_a_model_of_a_former_schema_gets_what_it_lacks(entry, model, project, da
     run_collection(entry, "first", project)
     rows(database_url, "UPDATE retrieval.model SET digest = NULL, dtype = NULL RETURNING 1")
     run_collection(entry, "second", project, full=True)
-    assert rows(database_url, "SELECT digest, dtype FROM retrieval.model") == [(digest_of(model), "float32")]
+    assert rows(database_url, "SELECT digest, dtype FROM retrieval.model") == [(digest_of(model), "auto")]
 
 
 def moved(model, change_collection, name="elsewhere"):

@@ -13,7 +13,8 @@ import structlog
 from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding.checkpoint import Parts
 from image_retrieval.embedding.engine import Embedded, Engine
-from image_retrieval.embedding.reader import batches
+from image_retrieval.embedding.quickest import quickest
+from image_retrieval.embedding.reader import batches, sample_of
 from image_retrieval.errors import UserError
 from image_retrieval.models.digest import require_digest
 from image_retrieval.objects import ObjectStore
@@ -47,7 +48,7 @@ def embed_shard(
         facts = facts_of(file)
         shard_log = log.bind(**_names(facts))
         started = time.monotonic()
-        engine = load_engine()
+        engine = quickest(load_engine(), model, sample_of(file), settings)
         digest = engine.tower.digest
         require_digest(digest, facts.get("digest"), model.source)
         shard_log.info("model loaded", model=model.source, seconds=_since(started))

@@ -117,8 +117,8 @@ class Engine:
         if _is_memory(error):
             tried = self.size if self._fixed else len(pixels)
             if tried == 1:
-                raise OutOfMemory(f"out of memory with a single image ({_first_line(error)})")
-            log.warning("out of memory", batch_size=tried, continuing_with=tried // 2, error=_first_line(error))
+                raise OutOfMemory(f"out of memory with a single image ({first_line(error)})")
+            log.warning("out of memory", batch_size=tried, continuing_with=tried // 2, error=first_line(error))
             self.size = tried // 2
             if self.on_gpu:
                 torch.cuda.empty_cache()
@@ -127,7 +127,7 @@ class Engine:
             halves = [self._mended(half, None) for half in pixels.tensor_split(2)]
             return np.concatenate([halves[0][0], halves[1][0]]), [*halves[0][1], *halves[1][1]]
         self._run(torch.full_like(pixels, 127))()  # raises if the model or the machine fails
-        return np.full((1, self.tower.dimensions), np.nan, np.float32), [_first_line(error)]
+        return np.full((1, self.tower.dimensions), np.nan, np.float32), [first_line(error)]
 
 
 def usable(vectors: Vectors) -> Usable:
@@ -152,5 +152,6 @@ def _is_memory(error: Exception) -> bool:
     return any(words in str(error) for words in NO_MEMORY)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in a line of bounded length."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:DETAIL]

@@ -43,7 +43,7 @@ def check_model(model: ModelOptions, size: tuple[int, int] | None, settings: Set
         "digest": engine.tower.digest,
         "dtype": model.dtype,
         "device": device,
-        "backend": settings.backend,
+        "backend": "torch" if settings.backend == "auto" else settings.backend,
         "dimensions": engine.tower.dimensions,
         "size": [width, height],
         "load_seconds": round(seconds, 3),

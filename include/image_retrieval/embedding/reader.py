@@ -1,7 +1,7 @@
 """Reads packed pixels as full batches, while the model works on earlier ones."""
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -18,6 +18,19 @@ from image_retrieval.shards import facts_of
 
 READERS = 4  # row groups fetched and unpacked at once; each has 10 MB at 224×224
 BATCHES_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What can be told of a packed shard before its model runs.
+
+    `images` is its number of rows; `read` returns up to so many of its first pictures: uint8 (count, height, width, 3).
+    """
+
+    images: int
+    width: int
+    height: int
+    read: Callable[[int], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,24 @@ def batches(
         first += 1
     with closing(_row_groups(store, resampled, file.metadata, first)) as groups:
         yield from _ahead(_rebatched(groups, size, skip, shape, pinned))
+
+
+def sample_of(file: pq.ParquetFile) -> Sample:
+    """The size and the first pictures of an open packed shard."""
+    facts = facts_of(file)
+    width, height = int(facts["width"]), int(facts["height"])
+
+    def read(count: int) -> torch.Tensor:
+        parts, missing = [_empty(0, (height, width, 3), pinned=False)], count
+        for group in range(file.num_row_groups):
+            if not missing:
+                break
+            there = file.read_row_group(group, columns=["pixels"])["pixels"].drop_null().slice(0, missing)
+            parts += [_pixels(part, (height, width, 3)) for part in there.chunks if len(part)]
+            missing -= len(there)
+        return torch.cat(parts)
+
+    return Sample(file.metadata.num_rows, width, height, read)
 
 
 def _with_pixels(file: pq.ParquetFile, group: int) -> int:

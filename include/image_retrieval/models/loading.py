@@ -9,7 +9,8 @@ from transformers.utils import logging as transformers_logging
 from image_retrieval.errors import UserError
 
 NOT_READ = ("pooler.", "embeddings.mask_token")
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+# what is left open is float32, unless quickest.py finds another one that agrees with it
+DTYPES = {"auto": torch.float32, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def usable_device(name: str) -> torch.device:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 import psycopg
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
-from image_retrieval.collection import Collection, ModelOptions
+from image_retrieval.collection import Collection, Dtype, ModelOptions
 from image_retrieval.errors import Dropped, UserError
 from image_retrieval.settings import Settings
 from image_retrieval.spaces import VectorSpace
@@ -62,7 +62,7 @@ class ShownRow:
     model: str
     model_source: str
     revision: str | None
-    dtype: Literal["float32", "float16", "bfloat16"] | None
+    dtype: Dtype | None
     use_cls_token: bool
     digest: str | None
     family: str
@@ -167,7 +167,7 @@ class _Stored:
     model: str
     model_source: str
     revision: str | None
-    dtype: Literal["float32", "float16", "bfloat16"] | None
+    dtype: Dtype | None
     use_cls_token: bool
 
 

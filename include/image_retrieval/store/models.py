@@ -5,11 +5,10 @@ model other than the replaced one.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from psycopg.types.json import Jsonb
 
-from image_retrieval.collection import Collection, ModelOptions
+from image_retrieval.collection import Collection, Dtype, ModelOptions
 from image_retrieval.errors import UserError
 from image_retrieval.models.description import ModelDescription
 from image_retrieval.models.digest import require_digest
@@ -18,6 +17,7 @@ from image_retrieval.store.rows import fetch_column, fetch_one, fetch_optional, 
 from image_retrieval.store.runs import find_run
 from image_retrieval.store.sql import statement
 
+COMPARABLE = {"auto", "float32"}  # dtypes whose vectors agree, as quickest.py makes sure
 MOVES = ("source", "revision")  # the place of a model's files; their digest says which files they are
 
 
@@ -39,7 +39,7 @@ class ModelRow:
     family: str
     dimensions: int
     use_cls_token: bool
-    dtype: Literal["float32", "float16", "bfloat16"] | None
+    dtype: Dtype | None
     digest: str | None
 
 
@@ -113,6 +113,8 @@ def register_model(connection: Connection, collection: Collection, model: ModelD
     connection.execute(statement("models", "register_model"), {**name, **wanted, **calibration})
     known = fetch_one(connection, ModelRow, statement("models", "find_model"), name)
     differs = [key for key, value in wanted.items() if getattr(known, key) != value]
+    if {known.dtype, collection.model.dtype} <= COMPARABLE:
+        differs = [key for key in differs if key != "dtype"]
     moved = bool(differs) and set(differs) <= set(MOVES)
     if moved and known.digest is None and not _has_vectors(connection, collection.model.name):
         record_source(connection, collection)
