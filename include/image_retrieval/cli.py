@@ -184,6 +184,12 @@ def _models(commands: Any) -> None:
     adding.add_argument("--revision", metavar="COMMIT", help="commit, branch or tag of a hub id")
     adding.add_argument("--tokenizer", metavar="SOURCE", help="where its tokenizer is, if not beside its weights")
     add("presets", models.presets, json_too=True, to=of_models)
+    exporting = add("export", models.export, json_too=True, to=of_models)
+    exporting.add_argument("--onnx", action="store_true", required=True, help="as ONNX files")
+    exporting.add_argument("source", metavar="NAME", help=f"an added model, or {MODEL_HELP}")
+    exporting.add_argument("folder", type=Path, metavar="FOLDER", help="where the files are written")
+    exporting.add_argument("--revision", metavar="COMMIT", help="commit of a hub id")
+    _cls_token(exporting)
     switch = add("switch", models.switch, collection=True, to=of_models)
     switch.add_argument("model", metavar="MODEL", help="name of the other model")
     switch.add_argument("--source", help=f"{MODEL_HELP}; not needed for a model that has made vectors")
@@ -264,12 +270,16 @@ def _group(commands: Any, name: str, help: str) -> Any:
 def _model_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--revision", metavar="COMMIT", help="commit of a hub id")
     sub.add_argument("--dtype", choices=get_args(Dtype))
+    _cls_token(sub)
+    sub.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
+
+
+def _cls_token(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--use-cls-token",
         action=argparse.BooleanOptionalAction,
         help="vision transformers: the class token, else the mean of the patch tokens",
     )
-    sub.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
 
 
 def script() -> None:

@@ -65,6 +65,20 @@ def presets(options: argparse.Namespace, settings: Settings) -> None:
     print_table(columns, rows)
 
 
+def export(options: argparse.Namespace, settings: Settings) -> None:
+    """Write a model's towers as files that other programs can run."""
+    from image_retrieval.models.exporting import export_model
+
+    with_cls_token = options.use_cls_token is not False
+    files = export_model(
+        options.source, options.folder, settings, revision=options.revision, use_cls_token=with_cls_token
+    )
+    if options.json:
+        print_json({"files": [str(path) for path in files]})
+        return
+    print_table(("file", "bytes"), [(str(path), str(path.stat().st_size)) for path in files])
+
+
 def switch(options: argparse.Namespace, settings: Settings) -> None:
     """Embed a collection under another model, and let its view show that model."""
     from image_retrieval.pipeline.switching import switch_collection, wanted_model
