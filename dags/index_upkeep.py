@@ -11,6 +11,8 @@ that were being written or deleted. For each collection that has vectors:
    original.
 2. **keep_index** builds or rebuilds the index, and vacuums, if needed; its log says why.
 3. **refresh_duplicates** finds the duplicates of new and changed images, for the view `images.duplicates`.
+4. **keep_scores** fits the scores of searches again if the collection has changed much, unless its model brings a
+   calibration.
 
 For a collection that is no longer in collections.yaml, only images deleted long ago are removed. You may clear any
 task and run it again at any time.
@@ -23,6 +25,7 @@ from orchestration.upkeep import (
     drop_expired_vectors,
     finish_changes,
     keep_index,
+    keep_scores,
     list_collections,
     refresh_duplicates,
     remove_deleted,
@@ -33,7 +36,12 @@ with DAG(dag_id="index_upkeep", schedule="@daily", tags=["image-retrieval"], doc
     @task_group
     def upkeep(collection):
         """Maintain one collection, step by step."""
-        remove_deleted(collection) >> keep_index(collection) >> refresh_duplicates(collection)
+        (
+            remove_deleted(collection)
+            >> keep_index(collection)
+            >> refresh_duplicates(collection)
+            >> keep_scores(collection)
+        )
 
     drop_expired_vectors()
     finish_changes()

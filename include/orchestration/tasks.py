@@ -103,7 +103,7 @@ def index(collection: str) -> None:
 
 @task(execution_timeout=timedelta(hours=2))
 def recall(collection: str) -> None:
-    """Compare searches through the index with exact ones, and raise `ef_search` until recall reaches the target."""
+    """Measure recall, raise `ef_search` until it reaches the target, and fit the scores of searches if needed."""
     from image_retrieval.pipeline.finishing import measure_recall
 
     with stage(collection) as (entry, _, settings):

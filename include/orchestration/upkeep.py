@@ -89,3 +89,12 @@ def refresh_duplicates(collection: str) -> dict[str, int]:
 
     with _step(collection) as (entry, settings):
         return upkeep.refresh_duplicates(entry, settings)
+
+
+@task(execution_timeout=timedelta(hours=1), map_index_template=MAP_LABEL)
+def keep_scores(collection: str) -> dict[str, str]:
+    """Fit the scores of searches again if the collection has changed much."""
+    from image_retrieval.pipeline import upkeep
+
+    with _step(collection) as (entry, settings):
+        return upkeep.keep_scores(entry, settings)

@@ -40,6 +40,8 @@ INSERT INTO retrieval.switch (collection, from_model, to_model, state, ended_at)
 VALUES ('things', 'former', 'random', 'switched', now());
 INSERT INTO retrieval.recall (collection, model, ef_search, rows, queries, recall, target)
 VALUES ('things', 'random', 200, 1, 1, 1.0, 0.99);
+INSERT INTO retrieval.calibration (collection, model, direction, slope, middle, rate, vectors, sampled, probes)
+VALUES ('things', 'random', 'image_image', 20, 0.6, 0.05, 1, 1, 1);
 INSERT INTO retrieval.verdict (collection, a, b, verdict, decided_by) VALUES ('things', 'a', 'b/c', 'different', 'me');
 INSERT INTO retrieval.duplicate (a, b, collection, tier, similarity)
 SELECT min(id), max(id), 'things', 'scene', 0.99 FROM retrieval.image WHERE collection = 'things';

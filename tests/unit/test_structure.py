@@ -25,6 +25,7 @@ JSON = {  # what a column of JSON holds, or is asked for
     "store/loaders.py:_attributes",
     "store/search.py:Filter",
     "pipeline/shown.py:Shown.calibrations",
+    "pipeline/shown.py:_calibrations",
 }
 DATABASE = {"psycopg", "psycopg_pool", "pgvector", "pgpq", "sqlalchemy", "alembic"}
 STATEMENTS = (

@@ -148,6 +148,7 @@ class Client:
                 calibrated=bool(shown.calibrations),
                 made=shown.made,
                 listed=shown.listed,
+                scores=shown.scores,
             )
             for shown in found
             if shown is not None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 from image_retrieval.client import showing
 from image_retrieval.collection import ResampleChoice
 from image_retrieval.errors import ImageRejected, Unavailable, UserError
+from image_retrieval.pipeline.shown import ScoreOrigin
 from image_retrieval.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ class CollectionInfo:
     """A collection that can be searched, and the model whose vectors it has.
 
     `reads_texts`: it can be searched by texts; `calibrated`: its scores are calibrated, in at least one direction;
-    `made`: it was made through the API; `listed`: it is in collections.yaml.
+    `scores`: where the calibration of each such direction comes from, and when it was fitted; `made`: it was made
+    through the API; `listed`: it is in collections.yaml.
     """
 
     name: str
@@ -36,6 +38,7 @@ class CollectionInfo:
     calibrated: bool
     made: bool
     listed: bool
+    scores: tuple[ScoreOrigin, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,16 @@
 """Commands that add a model, switch a collection to another one, and back."""
 
 import argparse
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from image_retrieval.commands.collections import listed_collection
 from image_retrieval.commands.printing import print_json, print_table
 from image_retrieval.commands.stages import new_run_id
 from image_retrieval.settings import Settings
+
+if TYPE_CHECKING:
+    from image_retrieval.pipeline.models_in_use import CollectionModel
 
 
 def list_models(options: argparse.Namespace, settings: Settings) -> None:
@@ -17,11 +22,16 @@ def list_models(options: argparse.Namespace, settings: Settings) -> None:
         print_json({"models": found})
         return
     columns = ("collection", "model", "state", "dimensions", "source")
-    rows = [
-        (*(str(dict(row)[column]) for column in columns), f"{row['until']:%Y-%m-%d %H:%M}" if row["until"] else "")
-        for row in found
-    ]
-    print_table((*columns, "kept until"), rows)
+    rows = [(*(str(dict(row)[column]) for column in columns), _scores(row), _minute(row["until"])) for row in found]
+    print_table((*columns, "scores", "kept until"), rows)
+
+
+def _scores(row: "CollectionModel") -> str:
+    return " ".join((row["scores"], *([_minute(row["fitted_at"])] if row["scores"] == "fitted" else [])))
+
+
+def _minute(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M}" if time else ""
 
 
 def add(options: argparse.Namespace, settings: Settings) -> None:

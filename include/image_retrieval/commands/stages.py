@@ -100,11 +100,12 @@ def _end(*received: object) -> NoReturn:
 
 
 def upkeep(options: argparse.Namespace, settings: Settings) -> None:
-    """Remove images deleted long ago and vectors of former models, and update index and duplicates."""
+    """Remove images deleted long ago and vectors of former models, and update index, duplicates and scores."""
     from image_retrieval.pipeline.models_in_use import drop_expired_vectors
     from image_retrieval.pipeline.upkeep import (
         finish_changes,
         keep_index,
+        keep_scores,
         kept_collections,
         refresh_duplicates,
         remove_deleted,
@@ -123,5 +124,5 @@ def upkeep(options: argparse.Namespace, settings: Settings) -> None:
         report = {"dropped": dropped, **remove_deleted(kept, settings, dry_run=options.dry_run)}
         if not options.dry_run:
             report |= {"pending": finish_changes(settings), **keep_index(kept, settings)}
-            report["duplicates"] = refresh_duplicates(kept, settings)
+            report |= {"duplicates": refresh_duplicates(kept, settings), "scores": keep_scores(kept, settings)}
     print_json(report)

@@ -9,6 +9,7 @@ from image_retrieval.collection import Collection
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import NotDeleted, ObjectStore
+from image_retrieval.pipeline.calibrating import keep_calibrated
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder, run_folder
@@ -59,10 +60,11 @@ def index_vectors(collection: Collection, run_id: str, settings: Settings) -> No
 
 
 def measure_recall(collection: Collection, settings: Settings) -> None:
-    """Measure the recall of searches, and raise `ef_search` until it reaches the collection's target."""
+    """Measure the recall of searches, raise `ef_search` until it reaches the target, and fit the scores if needed."""
     with connect(settings) as connection:
         collection = models.shown(connection, collection)
     ensure_recall(collection, settings)
+    keep_calibrated(collection, settings)
 
 
 def finish_run(collection: Collection, run_id: str, settings: Settings) -> FinishedRun:

@@ -7,6 +7,7 @@ from typing import Literal, TypedDict
 import structlog
 
 from image_retrieval.errors import Unavailable
+from image_retrieval.models.calibration import usable_calibrations
 from image_retrieval.settings import Settings
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store import switches, vector_tables
@@ -15,13 +16,15 @@ from image_retrieval.store.locks import insist, lock_collection, wait_shortly
 from image_retrieval.store.switches import ModelInUse
 
 log = structlog.get_logger()
+Scores = Literal["own", "fitted", "none"]
 State = Literal["shown", "incoming", "kept"]
 
 
 class CollectionModel(TypedDict):
     """A model under which a collection has vectors.
 
-    `incoming`: a switch to it is open. `kept`: its vectors will be dropped after `until`, if known.
+    `incoming`: a switch to it is open. `kept`: its vectors will be dropped after `until`, if known. `scores`: the model
+    brings a calibration of its own, its scores were fitted on the collection at `fitted_at`, or neither.
     """
 
     collection: str
@@ -30,6 +33,8 @@ class CollectionModel(TypedDict):
     source: str
     state: State
     until: datetime | None
+    scores: Scores
+    fitted_at: datetime | None
 
 
 def list_models(settings: Settings) -> list[CollectionModel]:
@@ -41,6 +46,7 @@ def list_models(settings: Settings) -> list[CollectionModel]:
 
 def _in_use(row: ModelInUse, kept: timedelta) -> CollectionModel:
     state: State = "shown" if row.shown else "incoming" if row.incoming else "kept"
+    scores: Scores = "own" if usable_calibrations(row.calibration) else "fitted" if row.fitted_at else "none"
     return {
         "collection": row.collection,
         "model": row.model,
@@ -48,6 +54,8 @@ def _in_use(row: ModelInUse, kept: timedelta) -> CollectionModel:
         "source": row.source,
         "state": state,
         "until": row.left_at + kept if state == "kept" and row.left_at else None,
+        "scores": scores,
+        "fitted_at": row.fitted_at,
     }
 
 

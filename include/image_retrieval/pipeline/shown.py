@@ -2,17 +2,34 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from image_retrieval.collection import Collection, ModelOptions, load_collections
-from image_retrieval.models.calibration import Calibration, calibration_of, usable_calibrations
+from image_retrieval.models.calibration import DIRECTIONS, Calibration, calibration_of, usable_calibrations
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.settings import Settings
 from image_retrieval.store import collections
 from image_retrieval.store.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreOrigin:
+    """Where the calibration of a direction comes from: the model's own, or fitted on the collection.
+
+    Of a fitted one: its date, the number of vectors that the collection had, and how many of them and how many altered
+    copies or phrases were compared.
+    """
+
+    direction: str
+    origin: Literal["own", "fitted"]
+    fitted_at: datetime | None = None
+    vectors: int | None = None
+    sampled: int | None = None
+    probes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +49,7 @@ class Shown:
     made: bool
     listed: bool
     unread: tuple[str, ...] = ()  # keys of its definition that this version does not know
+    scores: tuple[ScoreOrigin, ...] = ()
 
     @property
     def name(self) -> str:
@@ -44,7 +62,7 @@ class Shown:
         return self.family == "dual_encoder"
 
     def calibration(self, direction: str | None) -> Calibration | None:
-        """The calibration for a direction, or None if the model has none."""
+        """The calibration for a direction, or None if there is none."""
         return calibration_of(self.calibrations, direction)
 
 
@@ -86,22 +104,42 @@ def find_shown(connection: Connection, settings: Settings, name: str, *, missing
         moved = {"source": listed.model.source, "revision": listed.model.revision}
         model = model.model_copy(update=moved)
     collection = listed or made or collections.stored_collections(connection)[name]
+    calibrations, scores = _calibrations(usable_calibrations(row.calibration), usable_calibrations(row.fitted))
     return Shown(
         collection.model_copy(update={"model": model}),  # collections.yaml may name the next one already
         model,
         row.family,
         row.dimensions,
         row.digest,
-        usable_calibrations(row.calibration),
+        calibrations,
         made=made is not None,
         listed=listed is not None,
         unread=collections.unread_keys(connection, name) if made else (),
+        scores=scores,
     )
+
+
+def _calibrations(
+    own: dict[str, Any] | None, fitted: dict[str, Any] | None
+) -> tuple[dict[str, Any] | None, tuple[ScoreOrigin, ...]]:
+    """The calibrations that count, and where each comes from: the model's own come first."""
+    found: dict[str, Any] = {}
+    origins = []
+    for direction in DIRECTIONS:
+        if calibration_of(own, direction):
+            found[direction] = (own or {})[direction]
+            origins.append(ScoreOrigin(direction, "own"))
+        elif calibration_of(fitted, direction):
+            found[direction] = row = (fitted or {})[direction]
+            counts = (row["vectors"], row["sampled"], row["probes"])
+            origins.append(ScoreOrigin(direction, "fitted", datetime.fromisoformat(row["fitted_at"]), *counts))
+    return found or None, tuple(origins)
 
 
 def describe_listed(collection: Collection, settings: Settings) -> Shown:
     """An entry of collections.yaml under its own model, for uses that need no stored vectors. Raises UserError."""
     model = collection.model
     described = describe(model_folder(model.source, model.revision, settings, weights=False))
-    found = described.family, described.dimensions, None, usable_calibrations(described.calibration)
-    return Shown(collection, model, *found, made=False, listed=True)
+    calibrations, scores = _calibrations(usable_calibrations(described.calibration), None)
+    found = described.family, described.dimensions, None, calibrations
+    return Shown(collection, model, *found, made=False, listed=True, scores=scores)

@@ -17,6 +17,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore
+from image_retrieval.pipeline.calibrating import keep_calibrated
 from image_retrieval.pipeline.finishing import finish_run
 from image_retrieval.pipeline.listing import manifest_facts, require_ready, write_manifests
 from image_retrieval.pipeline.moving import follow_model
@@ -157,9 +158,9 @@ def plan_switch(
 
 
 def check_switch(collection: Collection, model: str, settings: Settings) -> Figures:
-    """Index the other model's vectors, and measure both models side by side. Records and returns the figures.
+    """Index the other model's vectors, measure both models side by side, and fit the other's scores if needed.
 
-    For a finished switch, returns the recorded figures.
+    Records and returns the figures; for a finished switch, the recorded ones.
     """
     with connect(settings) as connection:
         shown = _shown(connection, collection)
@@ -184,6 +185,7 @@ def check_switch(collection: Collection, model: str, settings: Settings) -> Figu
         switches.write_checks(connection, number, checks)
     figures: Figures = {"from": shown.model.name, "to": model, **checks}
     log.info("models side by side", **figures)
+    keep_calibrated(target, settings)
     return figures
 
 

@@ -10,6 +10,7 @@ from image_retrieval.batches import in_order
 from image_retrieval.collection import Collection, load_collections
 from image_retrieval.imaging.resample import hash_of_resampled
 from image_retrieval.objects import ObjectFault, ObjectStore
+from image_retrieval.pipeline.calibrating import keep_calibrated
 from image_retrieval.pipeline.pending import settle_all
 from image_retrieval.pipeline.removing import count_expired, find_orphans, remove_expired
 from image_retrieval.settings import Settings
@@ -102,6 +103,11 @@ def refresh_duplicates(kept: Kept, settings: Settings) -> dict[str, int]:
     counts = {"hashed": hash_images(collection, settings), **find_duplicates(collection, settings)}
     log.info("duplicates", **counts)
     return counts
+
+
+def keep_scores(kept: Kept, settings: Settings) -> dict[str, str]:
+    """Fit the scores again if the collection has changed much. Does nothing for a collection that is not listed."""
+    return keep_calibrated(kept.collection, settings) if kept.listed else {}
 
 
 def hash_images(collection: Collection, settings: Settings) -> int:

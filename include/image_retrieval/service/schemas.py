@@ -134,6 +134,17 @@ class CollectionForm(Form):
     id_pattern: Word | None = None
 
 
+class ScoreInfo(BaseModel):
+    """Where the calibration of one direction of searches comes from."""
+
+    direction: str = Field(description="image_image, text_image_en or text_image_zh")
+    origin: Literal["own", "fitted"] = Field(description="the model's own, or fitted on the collection's vectors")
+    fitted_at: datetime | None
+    vectors: int | None = Field(description="vectors that the collection had when it was fitted")
+    sampled: int | None = Field(description="vectors of them that were compared")
+    probes: int | None = Field(description="altered copies of pictures, or phrases, that were compared with them")
+
+
 class CollectionInfo(BaseModel):
     """A collection, its model, and the searches that it supports."""
 
@@ -143,6 +154,7 @@ class CollectionInfo(BaseModel):
     dimensions: int
     reads_texts: bool
     calibrated: bool = Field(description="whether its scores are calibrated, in at least one direction")
+    scores: list[ScoreInfo] = Field(description="the directions whose scores are calibrated")
     made: bool = Field(description="made through the API")
     listed: bool = Field(description="an entry of collections.yaml; if it is neither, it cannot be changed")
 

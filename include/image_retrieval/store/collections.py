@@ -67,6 +67,7 @@ class ShownRow:
     digest: str | None
     family: str
     calibration: Any
+    fitted: Any
 
 
 def known_collections(connection: Connection) -> list[Known]:

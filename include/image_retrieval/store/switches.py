@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
@@ -70,7 +71,11 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class ModelInUse:
-    """A model under which a collection has vectors; `left_at`: when a switch last replaced it or ended."""
+    """A model under which a collection has vectors.
+
+    `left_at`: when a switch last replaced it or ended. `calibration`: the model's own; `fitted_at`: when its scores
+    were fitted on the collection.
+    """
 
     collection: str
     model: str
@@ -80,6 +85,8 @@ class ModelInUse:
     overrules: str | None
     incoming: bool
     left_at: datetime | None
+    calibration: Any
+    fitted_at: datetime | None
 
 
 def find_open(connection: Connection, collection: str) -> Switch | None:

@@ -1,5 +1,6 @@
 """Collections: list, show, create, drop."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
@@ -7,7 +8,7 @@ from fastapi import APIRouter, Path
 from image_retrieval.service import collections
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import Shown, shown_collection
-from image_retrieval.service.schemas import CollectionForm, CollectionInfo
+from image_retrieval.service.schemas import CollectionForm, CollectionInfo, ScoreInfo
 from image_retrieval.service.state import Service
 from image_retrieval.store.collections import collection_names
 
@@ -53,6 +54,7 @@ def _info(shown: Shown) -> CollectionInfo:
         dimensions=shown.dimensions,
         reads_texts=shown.reads_texts,
         calibrated=bool(shown.calibrations),
+        scores=[ScoreInfo(**asdict(origin)) for origin in shown.scores],
         made=shown.made,
         listed=shown.listed,
     )

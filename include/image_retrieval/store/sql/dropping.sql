@@ -34,5 +34,6 @@ WITH images AS (DELETE FROM retrieval.image WHERE collection = %(collection)s),
      spaces AS (DELETE FROM retrieval.vector_space AS s WHERE s.collection = %(collection)s
                 AND to_regclass('retrieval.' || quote_ident(s.vectors)) IS NULL),
      recalls AS (DELETE FROM retrieval.recall WHERE collection = %(collection)s),
+     calibrations AS (DELETE FROM retrieval.calibration WHERE collection = %(collection)s),
      shown AS (DELETE FROM retrieval.collection WHERE name = %(collection)s)
 DELETE FROM retrieval.made_collection WHERE name = %(collection)s;

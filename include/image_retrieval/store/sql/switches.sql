@@ -98,7 +98,10 @@ SELECT c.name AS collection, m.name AS model, m.dimensions, m.source, m.name = c
        EXISTS (SELECT FROM retrieval.switch AS s
                WHERE s.collection = c.name AND s.to_model = m.name AND s.state = 'open') AS incoming,
        (SELECT max(s.ended_at) FROM retrieval.switch AS s
-        WHERE s.collection = c.name AND m.name IN (s.from_model, s.to_model)) AS left_at
+        WHERE s.collection = c.name AND m.name IN (s.from_model, s.to_model)) AS left_at,
+       m.calibration,
+       (SELECT max(f.fitted_at) FROM retrieval.calibration AS f
+        WHERE f.collection = c.name AND f.model = m.name AND f.slope IS NOT NULL) AS fitted_at
 FROM retrieval.collection AS c
 JOIN retrieval.vector_space AS v ON v.collection = c.name
 JOIN retrieval.model AS m ON m.name = v.model
