@@ -8,7 +8,8 @@ from structlog.testing import capture_logs
 
 from image_retrieval.client import Client
 from image_retrieval.models.calibration import DIRECTIONS, FILE
-from image_retrieval.models.chance import LEAST_VECTORS, everyday_phrases
+from image_retrieval.models.chance import LEAST_VECTORS
+from image_retrieval.models.phrases import phrases_version
 from image_retrieval.models.shipped import DUAL
 from image_retrieval.pipeline.calibrating import keep_calibrated
 from image_retrieval.pipeline.running import run_collection
@@ -91,7 +92,7 @@ def test_they_are_fitted_again_when_the_collection_has_changed_much(dual, scenes
     assert all(text.startswith("cutoff at cosine 0.") for text in told.values())
     assert rows(database_url, fitted) > before
     assert rows(database_url, "SELECT DISTINCT phrases FROM retrieval.calibration WHERE phrases IS NOT NULL") == [
-        (everyday_phrases().version,)
+        (phrases_version(),)
     ]
     calibrate_by_hand(database_url, (DUAL / FILE).read_text())
     with psycopg.connect(database_url) as connection:

@@ -5,11 +5,7 @@ rate r of such results that a search may show, the score 1 / (1 + E(c) / r) is a
 E(c) is r, and its slope is 1 / scale, where E falls by a factor of e over each `scale`.
 """
 
-import json
 import math
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +14,11 @@ from image_retrieval.models.calibration import SAME, Calibration
 
 RATE = 0.05  # chance results at the cutoff, per search
 BODY, TAIL = 0.75, 0.95  # quantiles between which the fall is measured; above, pairs may be alike for a reason
-LOST = 0.05  # share of the copies that a cutoff may hide
+LOST = 0.2  # share of the altered copies that a cutoff may hide
+NAMED = 0.5  # share of the pictures whose best phrase may stay under a cutoff
+PAIRS = 200_000
 SPREAD = 1e-4  # least scale: half precision moves a cosine by a tenth of that
 LEAST_VECTORS, LEAST_COPIES, LEAST_PHRASES = 30, 16, 40
-EULER = 0.5772156649
 Cosines = NDArray[np.float64]
 
 
@@ -29,20 +26,14 @@ class NotFitted(Exception):
     """A sample that no calibration can be fitted to; the text is the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Phrases:
-    """Everyday phrases that are about nothing that a picture shows, by language."""
-
-    version: int
-    en: tuple[str, ...]
-    zh: tuple[str, ...]
-
-
-@cache
-def everyday_phrases() -> Phrases:
-    """The phrases that texts are calibrated with, of phrases.json; a change of the list has a version of its own."""
-    found = json.loads(files("image_retrieval.models").joinpath("phrases.json").read_text(encoding="utf-8"))
-    return Phrases(found["version"], tuple(found["en"]), tuple(found["zh"]))
+def random_pairs(vectors: NDArray[np.float32]) -> Cosines:
+    """The cosines of pairs of different rows of vectors of length 1: of all pairs, or of PAIRS random ones."""
+    first, second = np.triu_indices(len(vectors), 1)
+    if len(first) > PAIRS:
+        chosen = np.random.default_rng().choice(len(first), PAIRS, replace=False)
+        first, second = first[chosen], second[chosen]
+    cosines: Cosines = (vectors @ vectors.T)[first, second].astype(np.float64)
+    return cosines
 
 
 def fit_images(pairs: Cosines, copies: Cosines, vectors: int) -> Calibration:
@@ -66,14 +57,18 @@ def fit_images(pairs: Cosines, copies: Cosines, vectors: int) -> Calibration:
     return _calibration(scale, middle)
 
 
-def fit_texts(best: Cosines, vectors: int, sampled: int) -> Calibration:
+def fit_texts(best: Cosines, named: Cosines, vectors: int, sampled: int) -> Calibration:
     """The calibration of searches by texts of one language in a collection of `vectors` vectors.
 
     `best`: for each phrase about nothing, its highest cosine among `sampled` of the vectors. Such maxima have a Gumbel
     distribution. Its scale and place come from the quartiles, so a phrase that happens to be about something does not
-    count. At most RATE of the maxima reach the cutoff. Raises NotFitted.
+    count. At most RATE of the maxima reach the cutoff.
+
+    `named`: for each of the sampled vectors, its highest cosine among phrases that name things. Half-right texts are
+    far above chance. So the cutoff is also no less than what half of the pictures (NAMED) reach under the phrase that
+    fits them best. Raises NotFitted.
     """
-    _require_numbers(best)
+    _require_numbers(best, named)
     if len(best) < LEAST_PHRASES:
         raise NotFitted("the model is too slow here to embed enough phrases")
     lower, median, upper = (float(value) for value in np.quantile(best, (0.25, 0.5, 0.75)))
@@ -84,7 +79,8 @@ def fit_texts(best: Cosines, vectors: int, sampled: int) -> Calibration:
     middle = place - scale * math.log(-math.log(1 - RATE))
     shown = np.quantile(best, 1 - RATE, method="higher")  # and no less than what the phrases themselves reach
     middle = max(middle, float(np.nextafter(shown, math.inf)))
-    return _calibration(scale, middle + scale * math.log(max(1.0, vectors / sampled)))
+    middle += scale * math.log(max(1.0, vectors / sampled))
+    return _calibration(scale, max(middle, float(np.quantile(named, NAMED))) if len(named) else middle)
 
 
 def _require_numbers(*cosines: Cosines) -> None:

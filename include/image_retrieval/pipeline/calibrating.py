@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import BytesIO
@@ -21,11 +21,12 @@ from image_retrieval.models.chance import (
     RATE,
     Cosines,
     NotFitted,
-    everyday_phrases,
     fit_images,
     fit_texts,
+    random_pairs,
 )
 from image_retrieval.models.digest import require_digest
+from image_retrieval.models.phrases import describing, naming, phrases_of, phrases_version
 from image_retrieval.objects import ObjectFault, ObjectStore
 from image_retrieval.pipeline.altering import altered
 from image_retrieval.settings import Settings
@@ -37,14 +38,15 @@ if TYPE_CHECKING:
     from image_retrieval.models.towers import ImageTower, TextTower
 
 SAMPLE = 1_000  # vectors that are compared
-PAIRS = 200_000  # pairs of them
 COPIES = 64  # altered copies of pictures that are embedded
+DESCRIBED = 16  # things that pictures show most often, of which phrases tell counts and colours
 BATCH = 16
-SECONDS = 60.0  # after which no further batch is embedded
+SECONDS = 30.0  # after which no further batch of copies or of a list of phrases is embedded
 GROWN, SHRUNK = 1.5, 0.5  # sizes, in those at the last fit, from which a collection has changed much
 
 log = structlog.get_logger()
 Item = TypeVar("Item")
+Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def _due(connection: Connection, collection: Collection, total: int) -> list[str
     own = usable_calibrations(calibrations.own_calibration(connection, model.name))
     known = calibrations.find_fits(connection, collection.space)
     supported = DIRECTIONS if model.family == "dual_encoder" else (IMAGES,)
-    version = everyday_phrases().version
+    version = phrases_version()
 
     def is_due(direction: str) -> bool:
         fit = known.get(direction)
@@ -129,8 +131,17 @@ def _sample(connection: Connection, collection: Collection, total: int, count: i
 
 def _fit(direction: str, sample: _Sample, settings: Settings) -> Fit:
     started = time.monotonic()
-    probes = _copies(sample, settings) if direction == IMAGES else _best_of_phrases(direction, sample, settings)
-    found, reason = _fitted(direction, sample, probes)
+    found: Calibration | None = None
+    reason, probes = None, 0
+    try:
+        if direction == IMAGES:
+            copies = _copies(sample, settings)
+            probes = len(copies)
+            found = fit_images(random_pairs(sample.vectors), copies, sample.total)
+        else:
+            found, probes = _fit_texts(direction, sample, settings)
+    except NotFitted as error:
+        reason = str(error)
     fit = Fit(
         direction,
         slope=found.slope if found else None,
@@ -139,43 +150,40 @@ def _fit(direction: str, sample: _Sample, settings: Settings) -> Fit:
         rate=RATE,
         vectors=sample.total,
         sampled=len(sample.vectors),
-        probes=len(probes),
-        phrases=None if direction == IMAGES else everyday_phrases().version,
+        probes=probes,
+        phrases=None if direction == IMAGES else phrases_version(),
     )
     log.info("fitted the scores", **asdict(fit), seconds=round(time.monotonic() - started, 2))
     return fit
 
 
-def _fitted(direction: str, sample: _Sample, probes: Cosines) -> tuple[Calibration | None, str | None]:
-    """The calibration, or why there is none."""
-    try:
-        if direction == IMAGES:
-            return fit_images(_random_pairs(sample.vectors), probes, sample.total), None
-        return fit_texts(probes, sample.total, len(sample.vectors)), None
-    except NotFitted as error:
-        return None, str(error)
-
-
-def _random_pairs(vectors: NDArray[np.float32]) -> Cosines:
-    """The cosines of pairs of different rows: of all of them, or of PAIRS random ones."""
-    count = len(vectors)
-    first, second = np.triu_indices(count, 1)
-    if len(first) > PAIRS:
-        chosen = np.random.default_rng().choice(len(first), PAIRS, replace=False)
-        first, second = first[chosen], second[chosen]
-    cosines: Cosines = (vectors @ vectors.T)[first, second].astype(np.float64)
-    return cosines
-
-
-def _best_of_phrases(direction: str, sample: _Sample, settings: Settings) -> Cosines:
-    """For each everyday phrase of the direction's language, its highest cosine among the vectors."""
+def _fit_texts(direction: str, sample: _Sample, settings: Settings) -> tuple[Calibration, int]:
     from image_retrieval.models.towers import text_tower
 
     tower = text_tower(sample.collection.model, settings, _device(settings))
     _require_digest(tower, sample)
-    phrases = everyday_phrases().zh if direction.endswith("zh") else everyday_phrases().en
-    best = [(tower.embed(part).numpy() @ sample.vectors.T).max(axis=1) for part in _in_time(phrases)]
-    return np.concatenate(best).astype(np.float64)
+    language = direction.removeprefix("text_image_")
+    return fit_phrases(language, lambda texts: tower.embed(texts).numpy(), sample.vectors, sample.total)
+
+
+def fit_phrases(
+    language: str, embed: Callable[[Sequence[str]], Vector], vectors: Vector, total: int
+) -> tuple[Calibration, int]:
+    """Fit searches by texts of a language on some of a collection's `total` vectors, each of length 1.
+
+    Returns the calibration, and the number of phrases about nothing that it was fitted to. Raises NotFitted.
+    """
+
+    def cosines(phrases: Sequence[str]) -> Cosines:
+        """Phrases (rows) with the vectors (columns)."""
+        return np.concatenate([embed(part) @ vectors.T for part in _in_time(phrases)]).astype(np.float64)
+
+    best = cosines(phrases_of(language).about_nothing).max(axis=1)
+    things = cosines(naming(language))
+    named, counts = things.max(axis=0), np.bincount(things.argmax(axis=0))
+    most = [int(thing) for thing in np.argsort(-counts)[:DESCRIBED] if counts[thing]]
+    named = np.maximum(named, cosines(describing(language, most)).max(axis=0))
+    return fit_texts(best, named, total, len(vectors)), len(best)
 
 
 def _copies(sample: _Sample, settings: Settings) -> Cosines:
