@@ -14,7 +14,7 @@ from image_retrieval.models.calibration import SAME, Calibration
 
 RATE = 0.05  # chance results at the cutoff, per search
 BODY, TAIL = 0.75, 0.95  # quantiles between which the fall is measured; above, pairs may be alike for a reason
-LOST = 0.2  # share of the altered copies that a cutoff may hide
+LOST = 0.25  # share of the altered copies that a cutoff may hide
 NAMED = 0.5  # share of the pictures whose best phrase may stay under a cutoff
 PAIRS = 200_000
 SPREAD = 1e-4  # least scale: half precision moves a cosine by a tenth of that
