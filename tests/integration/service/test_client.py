@@ -18,6 +18,7 @@ import pytest
 import structlog
 from PIL import Image
 from pydantic import SecretStr
+from pydantic_core import to_jsonable_python
 
 from image_retrieval import Client, Settings, UserError
 from image_retrieval.cli import main
@@ -201,7 +202,8 @@ def test_hits_open_their_pictures(python):
 
 
 def test_collections_are_those_of_the_api(python, client):
-    assert [dataclasses.asdict(each) for each in python.collections()] == client.get("/api/collections").json()
+    found = [dataclasses.asdict(each) for each in python.collections()]
+    assert to_jsonable_python(found) == client.get("/api/collections").json()
 
 
 @pytest.mark.parametrize(
