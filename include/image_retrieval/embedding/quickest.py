@@ -34,6 +34,7 @@ LEAST_IMAGES = 500  # shorter shards are not worth a measurement
 LEAST_COSINE = 0.999  # to the vectors of torch, on each picture
 SHARE = 0.05  # of the time that torch needs for the shard: what trying the others may take
 GAIN = 0.1  # of torch's time, saved at least
+LONGER = 2  # times as many images as in the trial that is remembered: then more candidates may be worth one
 SECONDS, MOST_ROUNDS = 2.0, 5  # of the timing itself, of which one round is always run
 PASSES = 3  # about how often each one embeds the pictures
 # to load, convert and compile, in seconds: what is expected before it is known
@@ -74,7 +75,7 @@ def quickest(engine: Engine, model: ModelOptions, sample: Sample, settings: Sett
     what = (model.dtype, model.use_cls_token, shard.size, sample.width, sample.height)
     file = timings_file(engine.tower.digest, what, settings)
     known = read_timings(file)
-    remembered = known is not None and set(_affordable(shard, known.found[0])) <= {_of(each) for each in known.found}
+    remembered = known is not None and _suffices(known, shard)
     if known is None or not remembered:
         known = _measure(shard, file)
         if known is None:
@@ -89,6 +90,15 @@ def quickest(engine: Engine, model: ModelOptions, sample: Sample, settings: Sett
         remembered=remembered,
     )
     return engine if best == shard.own else _engine(shard, file, best)
+
+
+def _suffices(known: Timings, shard: Shard) -> bool:
+    """Whether a trial was for a shard about as long as this one, or has left out nothing.
+
+    The speed of torch does not count: it varies, and would have a busy machine measure again and again.
+    """
+    tried = {_of(each) for each in known.found}
+    return shard.sample.images <= LONGER * known.images or tried.issuperset(_candidates(shard))
 
 
 def _best(shard: Shard, known: Timings) -> Candidate:
@@ -162,7 +172,7 @@ def _measure(shard: Shard, file: Path) -> Timings | None:
         best = _timed(ready, pictures) if len(ready) > 1 else {shard.own: shard.size / rate}
     rates = {candidate: shard.size / seconds for candidate, seconds in best.items()}
     told = tuple(each.model_copy(update={"images_per_second": rates.get(_of(each))}) for each in found)
-    known = Timings(measured_at=time.time(), found=told)
+    known = Timings(measured_at=time.time(), images=shard.sample.images, found=told)
     chosen = _best(shard, known)
     _ready.clear()
     if chosen != shard.own:

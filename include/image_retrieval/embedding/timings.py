@@ -38,11 +38,12 @@ class Timing(BaseModel):
 
 
 class Timings(BaseModel):
-    """What was measured of a model, and when (seconds since 1970). The first one is plain torch."""
+    """What was measured of a model, when (seconds since 1970), and for how many images. Plain torch comes first."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, extra="forbid")
 
     measured_at: float
+    images: Annotated[int, Field(ge=1)]
     found: Annotated[tuple[Timing, ...], Field(min_length=1, max_length=20)]
 
 

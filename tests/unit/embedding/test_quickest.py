@@ -144,6 +144,25 @@ def test_the_next_process_does_not_measure_again(settings, others):
     assert (torch_network.calls, other.calls) == (0, calls)
 
 
+@pytest.mark.parametrize(("images", "remembered"), [(500, True), (1000, True), (2000, True), (2001, False)], ids=str)
+def test_only_a_longer_shard_tries_what_an_earlier_one_could_not_afford(
+    settings, others, monkeypatch, images, remembered
+):
+    others["openvino", "float32"] = Network(0.1)
+    others["compile", "float32"] = Network(0.5)
+    monkeypatch.setattr(program, "_affordable", lambda shard, own: [("openvino", "float32")])
+    choice(engine(Network(2.0)), settings, sample(1000))
+    # torch seems slower on a machine that got busy, so that more would be affordable
+    monkeypatch.setattr(program, "_affordable", lambda shard, own: list(others))
+    assert choice(engine(Network(9.0)), settings, sample(images))[1][0]["remembered"] == remembered
+
+
+def test_nothing_is_tried_twice_where_all_were_tried(settings, others):
+    others["openvino", "float32"] = Network(0.1)
+    choice(engine(Network(2.0)), settings, sample(1000))
+    assert choice(engine(Network(2.0)), settings, sample(10**6))[1][0]["remembered"]
+
+
 def test_another_model_or_one_of_another_size_is_measured(settings, others):
     others["openvino", "float32"] = Network(0.1)
     choice(engine(Network(2.0)), settings)
