@@ -55,6 +55,8 @@ class StandInHub:
         self.alters = False  # whether a large file comes with other bytes
         self.ranges = True
         self.silent: tuple[str, ...] = ()  # of these paths' parts, requests wait until the end
+        self.hangs_up = False  # whether the hub closes connections without an answer
+        self.wait: str | None = None  # Retry-After of refusals by `status`
         self.trickles = False  # a large file comes a byte at a time
         self.over = threading.Event()
         self._servers = [_Server(self, _Hub), _Server(self, _Cdn)]
@@ -103,22 +105,23 @@ def stand_in_hub() -> Iterator[StandInHub]:
 
 
 def ask(hub: StandInHub, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    """Do what HF_ENDPOINT and HF_HOME do before the client is imported, and let it be impatient."""
+    """Do what HF_ENDPOINT and HF_HOME do before the client is imported, and wait for nothing between attempts."""
     constants = {
         "ENDPOINT": hub.url,
         "HUGGINGFACE_CO_URL_TEMPLATE": f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
         "HF_HUB_CACHE": str(cache / "hub"),
         "HF_TOKEN_PATH": str(cache / "token"),
         "HF_HUB_DISABLE_XET": False,
-        "HF_HUB_ETAG_TIMEOUT": 0.5,
-        "HF_HUB_DOWNLOAD_TIMEOUT": 0.5,
+        "HF_HUB_ETAG_TIMEOUT": 10,
+        "HF_HUB_DOWNLOAD_TIMEOUT": 10,
     }
     for name, value in constants.items():
         monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "1")
-    monkeypatch.setattr("huggingface_hub.file_download.time", SimpleNamespace(sleep=lambda seconds: None))
+    for module in ("file_download", "utils._http"):
+        monkeypatch.setattr(f"huggingface_hub.{module}.time", SimpleNamespace(sleep=lambda seconds: None))
 
 
 class _Server(ThreadingHTTPServer):
@@ -151,8 +154,11 @@ class _Handler(BaseHTTPRequestHandler):
             hub.over.wait(30)
             self.close_connection = True
             return
+        if hub.hangs_up:
+            self.close_connection = True
+            return
         if hub.status:
-            self._answer(hub.status, b"")
+            self._answer(hub.status, b"", **({"Retry_After": hub.wait} if hub.wait else {}))
             return
         self._serve(unquote(parts.path))
 
@@ -160,8 +166,9 @@ class _Handler(BaseHTTPRequestHandler):
         raise NotImplementedError
 
     def _answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.close_connection = True  # so that a stopped hub answers nobody
         self.send_response(status)
-        for name, value in {"Content_Length": str(len(body)), **headers}.items():
+        for name, value in {"Content_Length": str(len(body)), "Connection": "close", **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         if self.command != "HEAD":
@@ -287,8 +294,6 @@ class _Cdn(_Handler):
             self._answer(status, data[: hub.breaks_at], **headers)
         else:
             self._answer(status, data, **headers)
-            return
-        self.close_connection = True
 
 
 def _etag(file: str, data: bytes) -> str:

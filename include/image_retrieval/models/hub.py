@@ -31,7 +31,7 @@ class Repository:
         """A folder with at least these of its files, in the hub's cache. Raises UserError."""
         if missing := [name for name in names if not (self.folder / name).is_file()]:
             _snapshot(self.name, self.commit, missing)
-            _require_whole([self.folder / name for name in missing], self.name)
+        _require_whole([self.folder / name for name in names], self.name)  # another process may have fetched them
         return self.folder
 
 
@@ -69,7 +69,7 @@ def _snapshot(name: str, revision: str | None, names: Sequence[str]) -> Path:
 
 
 def _require_whole(paths: Sequence[Path], name: str) -> None:
-    """Raise UserError if a file's bytes are not those that its hub stated; it is then removed.
+    """Raise UserError if a file's bytes are not those that its hub stated; the file is then removed.
 
     The client compares sizes alone. A hub's ETag of a large file is its SHA-256, by which the cache calls the file.
     """
@@ -132,7 +132,7 @@ def _told(error: BaseException, name: str, revision: str | None) -> tuple[str, s
             return "the token is not in ASCII", "set HF_TOKEN to a valid token, or unset it"
         case OSError(errno=int(), strerror=str()):
             place = error.filename or constants.HF_HUB_CACHE
-            return f"{place}: {error.strerror}", f"make room or a right there, set HF_HOME, {ELSEWHERE}"
+            return f"{place}: {error.strerror}", f"free space there, or allow writing, or set HF_HOME, {ELSEWHERE}"
         case errors.FileMetadataError():
             return f"{hub} answers as no hub does", f"check HF_ENDPOINT, {ELSEWHERE}"
         case OSError():  # its text may show a signed URL

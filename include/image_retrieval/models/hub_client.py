@@ -1,17 +1,21 @@
 """The hub's client, with limits: by itself it waits without end for a hub that falls silent."""
 
+import json
 import os
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import structlog
-from huggingface_hub import constants, get_session, logging, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub import constants, logging, set_client_factory, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils._http import default_client_factory, parse_ratelimit_headers
 from huggingface_hub.utils.tqdm import tqdm
 
 log = structlog.get_logger()
@@ -30,39 +34,54 @@ class TransferGivenUp(Exception):
 def fetch_snapshot(name: str, revision: str | None, patterns: Iterable[str]) -> Path:
     """The folder of a repository's commit in the hub's cache, with the files at its top that match.
 
-    Raises TransferGivenUp, and whatever the client raises.
+    If the hub does not say which files there are, the commit that it named last counts. Raises TransferGivenUp, and
+    whatever the client raises.
     """
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its warnings show the signed URLs of a CDN
     _restarts.clear()
     for variable, value in STORAGE.items():
         os.environ.setdefault(variable, value)
-    hooks = get_session().event_hooks
-    if _watch not in hooks["response"]:
-        get_session().event_hooks = {"request": [*hooks["request"], _limit], "response": [*hooks["response"], _watch]}
     wanted = list(patterns)
     try:
         return _snapshot(name, revision, wanted)
     except Exception as error:
-        if constants.HF_HUB_DISABLE_XET or not _is_of_storage(error):
+        if _is_of_storage(error) and not constants.HF_HUB_DISABLE_XET:
+            log.info("the hub's storage service cannot be used: fetching from the hub", error=type(error).__name__)
+            constants.HF_HUB_DISABLE_XET = True  # what the variable of that name sets
+            return _snapshot(name, revision, wanted)
+        if not _is_of_listing(error):
             raise
-        log.info("the hub's storage service cannot be used: fetching from the hub itself", error=type(error).__name__)
-        constants.HF_HUB_DISABLE_XET = True  # what the variable of that name sets
-        return _snapshot(name, revision, wanted)
+        with suppress(Exception):
+            return _snapshot(name, revision, wanted, local_files_only=True)
+        raise
 
 
-def _snapshot(name: str, revision: str | None, patterns: list[str]) -> Path:
+def _snapshot(name: str, revision: str | None, patterns: list[str], *, local_files_only: bool = False) -> Path:
     return Path(
         snapshot_download(
-            name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"], tqdm_class=_BarOfATerminal
+            name,
+            revision=revision,
+            allow_patterns=patterns,
+            ignore_patterns=["*/*"],
+            tqdm_class=_BarOfATerminal,
+            local_files_only=local_files_only,
         )
     )
 
 
 def _is_of_storage(error: Exception) -> bool:
-    """Whether an error may come from Xet, the storage service of large files, which a mirror may lack."""
+    """Whether an error comes from Xet, the storage service of large files, which a mirror may lack."""
     if isinstance(error, HfHubHTTPError):
         return "/xet-" in error.response.request.url.path
-    return not isinstance(error, httpx2.HTTPError | OSError | HFValidationError | TransferGivenUp)
+    called = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
+    return "xet_get" in called and not isinstance(error, httpx2.HTTPError | TransferGivenUp)
+
+
+def _is_of_listing(error: Exception) -> bool:
+    """Whether the hub broke off, or answered as no hub does, before any file was asked for."""
+    if isinstance(error, httpx2.TransportError):
+        return error.request.url.path.startswith("/api/models/")
+    return isinstance(error, json.JSONDecodeError)
 
 
 class _BarOfATerminal(tqdm):
@@ -81,14 +100,23 @@ def _limit(request: httpx2.Request) -> None:
 
 
 def _watch(response: httpx2.Response) -> None:
-    """Count a restart; watch the pace of a body. Raises TransferGivenUp."""
+    """Count a restart, and watch the pace of a body. Raises TransferGivenUp, also for a wait that is too long."""
     request = response.request
     if "Range" in request.headers and response.status_code == 200:  # the client then starts again, without end
         _restarts[str(request.url)] += 1
         if _restarts[str(request.url)] > RESTARTS:
             raise TransferGivenUp("a file breaks off again and again, and the hub does not continue it")
+    if response.is_error and (wait := _asked_wait(response)) > SECONDS:  # the client would wait as long as that
+        raise TransferGivenUp(f"it answers with status {response.status_code}, and asks for a wait of {wait} s")
     if isinstance(response.stream, httpx2.SyncByteStream):
         response.stream = _Watched(response.stream)
+
+
+def _asked_wait(response: httpx2.Response) -> int:
+    """The seconds for which an answer asks the client to wait."""
+    stated = response.headers.get("Retry-After", "").strip()
+    limits = parse_ratelimit_headers(response.headers)
+    return max(int(stated) if stated.isdecimal() else 0, limits.reset_in_seconds if limits else 0)
 
 
 class _Watched(httpx2.SyncByteStream):
@@ -109,3 +137,14 @@ class _Watched(httpx2.SyncByteStream):
 
     def close(self) -> None:
         self._stream.close()
+
+
+def _client() -> httpx2.Client:
+    """The client that the hub's library makes, again after each failed connection, with limits."""
+    client = default_client_factory()
+    hooks = client.event_hooks
+    client.event_hooks = {"request": [*hooks["request"], _limit], "response": [*hooks["response"], _watch]}
+    return client
+
+
+set_client_factory(_client)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from image_retrieval.errors import UserError
 from image_retrieval.models.hub import CONFIG_FILES, find_repository, is_hub_id
+from image_retrieval.models.weight_files import SUFFIXES
 from image_retrieval.objects import ObjectStore, StoredObject
 from image_retrieval.settings import Settings
 
 WEIGHTS = "*.safetensors"
 WANTED = (*CONFIG_FILES, WEIGHTS, "*.json", "*.txt", "spiece.model")  # with the files of every kind of tokenizer
-PICKLED = (".bin", ".pt", ".pth")
+PICKLED = tuple(suffix for suffix in SUFFIXES if suffix != ".safetensors")
 
 
 def model_folder(source: str, revision: str | None, settings: Settings, *, weights: bool = True) -> Path:
@@ -43,7 +44,7 @@ def _require(names: Sequence[str], patterns: Sequence[str], source: str, revisio
     if not missing:
         return
     others = sorted(name for name in names if name.endswith(PICKLED))
-    given = source if revision is None else f"{source} --revision {revision}"
+    given = source if revision is None or not is_hub_id(source) else f"{source} --revision {revision}"
     advice = f": `image-retrieval models add NAME {given}` converts {others[0]}" if others else ""
     raise UserError(f"model {source!r} has no {' and no '.join(missing)}: only safetensors models are loaded{advice}")
 
