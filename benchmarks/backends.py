@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import get_args
 
 import structlog
 import torch
@@ -82,7 +83,7 @@ def main() -> None:
     which.add_argument("--shape", choices=MODELS, default="dinov2-small", help="random weights of this shape")
     parser.add_argument("--batch", type=whole(1, 4096), default=8, metavar="N")
     parser.add_argument("--turns", type=whole(1, 1000), default=7, metavar="N")
-    parser.add_argument("--without", action="append", default=[], metavar="BACKEND", help="leave a backend out")
+    parser.add_argument("--without", action="append", default=[], choices=get_args(Backend), help="leave a backend out")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with tempfile.TemporaryDirectory() as scratch:

@@ -161,6 +161,8 @@ def main() -> None:
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     settings = load_settings()
+    if settings.backend == "auto":  # the engine is compared with torch itself
+        settings = settings.model_copy(update={"backend": "torch"})
     if settings.backend == "openvino":
         require("openvino")
     try:

@@ -48,7 +48,7 @@ def embed_shard(
         facts = facts_of(file)
         shard_log = log.bind(**_names(facts))
         started = time.monotonic()
-        engine = quickest(load_engine(), model, sample_of(file), settings)
+        engine = load_engine()
         digest = engine.tower.digest
         require_digest(digest, facts.get("digest"), model.source)
         shard_log.info("model loaded", model=model.source, seconds=_since(started))
@@ -60,6 +60,7 @@ def embed_shard(
             for table in parts.saved():
                 rows.add(table)
                 count.take_saved(table)
+            engine = quickest(engine, model, sample_of(file, count.continued), settings)
             count.begin()
             feed = batches(store, resampled, file, engine.size, count.continued, pinned=engine.on_gpu)
             tables = _behind(parts.add, (_table(found, schema) for found in engine.embed(feed)))

@@ -33,9 +33,10 @@ def check_model(model: ModelOptions, size: tuple[int, int] | None, settings: Set
     (found,) = engine.embed([Batch(pa.array([0]), pixels)])
     embedded = time.monotonic()
     if found.reasons != [None]:
+        advice = "" if model.dtype in ("auto", "float32") else "try --dtype=float32, or "
         raise UserError(
             f"model {model.source!r} as {model.dtype} on {device}: its vector of a test picture is not finite or not "
-            "of length 1: try --dtype=float32, or check the weights"
+            f"of length 1: {advice}check the weights"
         )
     return {
         "model": model.source,

@@ -24,7 +24,8 @@ BATCHES_AHEAD = 2
 class Sample:
     """What can be told of a packed shard before its model runs.
 
-    `images` is its number of rows; `read` returns up to so many of its first pictures: uint8 (count, height, width, 3).
+    `images` is the number of rows that are left to embed; `read` returns up to so many of its first pictures: uint8
+    (count, height, width, 3).
     """
 
     images: int
@@ -58,8 +59,8 @@ def batches(
         yield from _ahead(_rebatched(groups, size, skip, shape, pinned))
 
 
-def sample_of(file: pq.ParquetFile) -> Sample:
-    """The size and the first pictures of an open packed shard."""
+def sample_of(file: pq.ParquetFile, skip: int = 0) -> Sample:
+    """The size and the first pictures of an open packed shard, of which so many rows are embedded already."""
     facts = facts_of(file)
     width, height = int(facts["width"]), int(facts["height"])
 
@@ -73,7 +74,7 @@ def sample_of(file: pq.ParquetFile) -> Sample:
             missing -= len(there)
         return torch.cat(parts)
 
-    return Sample(file.metadata.num_rows, width, height, read)
+    return Sample(file.metadata.num_rows - skip, width, height, read)
 
 
 def _with_pixels(file: pq.ParquetFile, group: int) -> int:

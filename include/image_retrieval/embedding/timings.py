@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from image_retrieval import __version__
 from image_retrieval.collection import Dtype
 from image_retrieval.private import make_private_folder, write_private
 from image_retrieval.settings import Backend, Settings
 
-VALID_SECONDS = 30 * 86400.0
+VALID_SECONDS, AGAIN_SECONDS = 30 * 86400.0, 3600.0  # of a whole trial, and of one that was cut short
 MOST_BYTES = 100_000  # of a file
 PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxscript", "openvino", "torch", "transformers")
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
@@ -38,13 +38,17 @@ class Timing(BaseModel):
 
 
 class Timings(BaseModel):
-    """What was measured of a model, when (seconds since 1970), and for how many images. Plain torch comes first."""
+    """What was measured of a model, when (seconds since 1970), and for how many images. Plain torch comes first.
+
+    `whole`: whether the trial came to its end.
+    """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, extra="forbid")
 
     measured_at: float
     images: Annotated[int, Field(ge=1)]
     found: Annotated[tuple[Timing, ...], Field(min_length=1, max_length=20)]
+    whole: bool
 
 
 def timings_file(digest: str, what: tuple[object, ...], settings: Settings) -> Path:
@@ -60,9 +64,9 @@ def read_timings(path: Path) -> Timings | None:
     try:
         with path.open("rb") as stream:
             found = Timings.model_validate_json(stream.read(MOST_BYTES))
-    except (OSError, ValidationError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError):
         return None
-    fresh = 0 <= time.time() - found.measured_at < VALID_SECONDS
+    fresh = 0 <= time.time() - found.measured_at < (VALID_SECONDS if found.whole else AGAIN_SECONDS)
     return found if fresh and found.found[0].images_per_second else None
 
 

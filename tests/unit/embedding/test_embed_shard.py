@@ -1,6 +1,7 @@
 """A shard's vectors are complete and in order however often the process that makes them ends early."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -14,12 +15,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from random_weights import save_random_dinov2
+from structlog.testing import capture_logs
 
 from image_retrieval.collection import ModelOptions
-from image_retrieval.embedding import checkpoint
+from image_retrieval.embedding import checkpoint, quickest
 from image_retrieval.embedding import embed_shard as program
+from image_retrieval.embedding.backends import load_engine
 from image_retrieval.embedding.embed_shard import embed_shard
 from image_retrieval.embedding.engine import Engine
+from image_retrieval.embedding.reader import sample_of
 from image_retrieval.errors import OutOfMemory, UserError
 from image_retrieval.exit_codes import TERMINATED
 from image_retrieval.models.towers import ImageTower
@@ -117,6 +121,33 @@ def test_the_row_groups_are_the_same_however_often_it_was_ended(tmp_path, monkey
     sizes = [found.metadata.row_group(group).num_rows for group in range(found.num_row_groups)]
     assert sizes == [4] * 7 + [2]
     assert vectors(tmp_path)[0] == ids
+
+
+def test_the_setting_auto_makes_the_vectors_of_torch(tmp_path, random_model, monkeypatch):
+    monkeypatch.setattr(quickest, "LEAST_IMAGES", 40)
+    monkeypatch.setattr(quickest, "SHARE", math.inf)
+    monkeypatch.setattr(quickest, "installed", lambda backend: backend == "torch")
+    ids = pack(tmp_path / "in.parquet", 44, rejected=(0, 7), side=56)
+    settings = Settings(home=tmp_path, database_url="")
+    model = ModelOptions(name="m", source=str(random_model), batch_size=8)
+    with capture_logs() as lines:
+        given = (str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet"), model)
+        embed_shard(*given, lambda: load_engine(model, settings, "cpu"), settings)
+    (chosen,) = (line["images_per_second"] for line in lines if line["event"] == "backend chosen")
+    assert [part.split()[:2] for part in chosen.split(", ")] == [["torch", "float32"], ["torch", "bfloat16"]]
+    found_ids, found = vectors(tmp_path)
+    pixels = torch.stack([torch.full((56, 56, 3), row % 251, dtype=torch.uint8) for row in ids])
+    wanted = load_engine(model, settings, "cpu").tower.embed(pixels).numpy()
+    assert found_ids == ids
+    assert (found * wanted).sum(axis=1).min() >= 0.999
+
+
+def test_a_sample_has_the_first_pictures_and_what_is_left(tmp_path):
+    ids = pack(tmp_path / "in.parquet", 20, rejected=(1, 2, 9))
+    sample = sample_of(pq.ParquetFile(tmp_path / "in.parquet"), 6)
+    assert (sample.images, sample.width, sample.height) == (14, SIDE, SIDE)
+    assert sample.read(12)[:, 0, 0, 0].tolist() == ids[:12]
+    assert len(sample.read(100)) == len(ids)
 
 
 def test_a_killed_process_repeats_at_most_a_row_group(tmp_path, random_model):

@@ -14,7 +14,7 @@ from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding import quickest as program
 from image_retrieval.embedding import timings
 from image_retrieval.embedding.engine import Engine
-from image_retrieval.embedding.quickest import Shard, quickest
+from image_retrieval.embedding.quickest import Trial, quickest
 from image_retrieval.embedding.reader import Sample
 from image_retrieval.errors import UserError
 from image_retrieval.models.towers import ImageTower
@@ -57,13 +57,13 @@ def others(monkeypatch: pytest.MonkeyPatch) -> dict:
     """The networks of candidates, which the test fills in: they are cheap to try."""
     found: dict = {}
 
-    def built(shard: Shard, candidate: tuple) -> Engine:
-        return replace_network(shard.engine, found[candidate])
+    def built(trial: Trial, candidate: tuple) -> Engine:
+        return replace_network(trial.engine, found[candidate])
 
     monkeypatch.setattr(program, "COST", dict.fromkeys(program.COST, 0.0))
     monkeypatch.setattr(program, "PASSES", 0)
     monkeypatch.setattr(program, "_seconds", seconds)
-    monkeypatch.setattr(program, "_candidates", lambda shard: [each for each in found if each != shard.own])
+    monkeypatch.setattr(program, "_candidates", lambda trial: [each for each in found if each != trial.own])
     monkeypatch.setattr(program, "_built", built)
     program._ready.clear()
     return found
@@ -150,10 +150,10 @@ def test_only_a_longer_shard_tries_what_an_earlier_one_could_not_afford(
 ):
     others["openvino", "float32"] = Network(0.1)
     others["compile", "float32"] = Network(0.5)
-    monkeypatch.setattr(program, "_affordable", lambda shard, own: [("openvino", "float32")])
+    monkeypatch.setattr(program, "_affordable", lambda trial, rate: [("openvino", "float32")])
     choice(engine(Network(2.0)), settings, sample(1000))
     # torch seems slower on a machine that got busy, so that more would be affordable
-    monkeypatch.setattr(program, "_affordable", lambda shard, own: list(others))
+    monkeypatch.setattr(program, "_affordable", lambda trial, rate: list(others))
     assert choice(engine(Network(9.0)), settings, sample(images))[1][0]["remembered"] == remembered
 
 
@@ -207,6 +207,7 @@ def as_folder(file: Path) -> None:
         spoilt("\ud83d".encode("utf-16", "surrogatepass").decode("latin-1")),
         changed(measured_at="yesterday"),
         changed(found=[]),
+        changed(found=[{"backend": "openvino", "dtype": "float32", "images_per_second": 1}]),
         changed(found=[{"backend": "rm -rf", "dtype": "float32", "images_per_second": 1}]),
         changed(found=[{"backend": "torch", "dtype": "float32", "images_per_second": -1}]),
         changed(found=[{"backend": "torch", "dtype": "float32", "images_per_second": None}]),
@@ -225,6 +226,38 @@ def test_a_spoilt_file_is_measured_anew(settings, others, spoil):
     assert not line["remembered"]
 
 
+@pytest.mark.parametrize("error", [RuntimeError("too large"), MemoryError()])
+def test_where_torch_itself_fails_its_engine_goes_on_and_tells(settings, others, error):
+    others["openvino", "float32"] = Network(0.1)
+    first = engine(Network(error=error))
+    assert choice(first, settings) == (first.network, [])
+
+
+def test_a_short_shard_uses_what_a_longer_one_measured(settings, others):
+    others["openvino", "float32"] = other = Network(0.1)
+    choice(engine(Network(2.0)), settings)
+    network, (line,) = choice(engine(Network(2.0)), settings, sample(100))
+    assert network is other
+    assert line["remembered"]
+
+
+def test_a_trial_that_was_killed_is_not_repeated_at_once(settings, others, monkeypatch):
+    def kills(trial: Trial, candidate: tuple) -> Engine:
+        raise KeyboardInterrupt
+
+    others["openvino", "float32"] = other = Network(0.1)
+    with monkeypatch.context() as patched:
+        patched.setattr(program, "_built", kills)
+        with pytest.raises(KeyboardInterrupt):
+            choice(engine(Network(2.0)), settings)
+    first = engine(Network(2.0))
+    network, (line,) = choice(first, settings)
+    assert (network, line["remembered"]) == (first.network, True)
+    later = time.time() + timings.AGAIN_SECONDS + 60
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert choice(first, settings)[0] is other
+
+
 def test_without_a_place_to_remember_it_measures_each_time(settings, others):
     others["openvino", "float32"] = other = Network(0.1)
     settings.local_path.write_text("not a folder")
@@ -240,7 +273,7 @@ def test_a_remembered_one_that_fails_is_told_and_forgotten(settings, others, mon
     choice(first, settings)
     program._ready.clear()
 
-    def fails(shard: Shard, candidate: tuple) -> Engine:
+    def fails(trial: Trial, candidate: tuple) -> Engine:
         raise UserError("its package was removed")
 
     monkeypatch.setattr(program, "_built", fails)
@@ -276,29 +309,26 @@ def test_fewer_pictures_than_a_batch_are_repeated(settings, others):
 def test_what_costs_more_than_it_may_gain_is_not_tried(settings, monkeypatch):
     monkeypatch.setattr(program, "installed", lambda backend: True)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    shard = Shard(engine(Network()), MODEL, sample(10_000), settings)
-    tried = {
-        rate: program._affordable(shard, timings.Timing(backend="torch", dtype="float32", images_per_second=rate))
-        for rate in (2000, 100, 10, 0.5)
-    }
+    trial = Trial(engine(Network()), MODEL, sample(10_000), settings)
+    tried = {rate: program._affordable(trial, rate) for rate in (2000, 100, 10, 0.5)}
     assert tried[2000] == []
     assert tried[100] == [("torch", "bfloat16")]
     assert tried[10] == [("torch", "bfloat16"), ("openvino", "float32"), ("openvino", "bfloat16")]
-    assert tried[0.5] == list(program._candidates(shard))
+    assert tried[0.5] == list(program._candidates(trial))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_a_stated_precision_is_kept(settings, monkeypatch, dtype):
     monkeypatch.setattr(program, "installed", lambda backend: True)
-    shard = Shard(engine(Network()), MODEL.model_copy(update={"dtype": dtype}), sample(), settings)
-    assert shard.own == ("torch", dtype)
-    assert {found for _, found in program._candidates(shard)} == {dtype}
+    trial = Trial(engine(Network()), MODEL.model_copy(update={"dtype": dtype}), sample(), settings)
+    assert trial.own == ("torch", dtype)
+    assert {found for _, found in program._candidates(trial)} == {dtype}
 
 
 def test_a_package_that_is_missing_is_no_candidate(settings, monkeypatch):
     monkeypatch.setattr(program, "installed", lambda backend: backend == "torch")
-    shard = Shard(engine(Network()), MODEL, sample(), settings)
-    assert list(program._candidates(shard)) == [("torch", "bfloat16")]
+    trial = Trial(engine(Network()), MODEL, sample(), settings)
+    assert list(program._candidates(trial)) == [("torch", "bfloat16")]
 
 
 def test_only_its_owner_reads_the_file(settings, others):
