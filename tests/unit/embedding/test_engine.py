@@ -114,6 +114,7 @@ def test_fixed_batches_are_filled_up():
     "backend",
     [
         "openvino",
+        "onnx",
         pytest.param("compile", marks=pytest.mark.skipif(not shutil.which("g++"), reason="torch compiles with g++")),
     ],
 )

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 
@@ -29,7 +30,7 @@ def pictures(count: int, width: int = SIDE, height: int = SIDE) -> torch.Tensor:
 
 
 def session(file: Path) -> Any:
-    return pytest.importorskip("onnxruntime").InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
 
 
 def tower(folder: Path) -> ImageTower:
@@ -42,7 +43,6 @@ def least_cosine(found: Any, wanted: torch.Tensor) -> float:
 
 
 def hold(found: ImageTower, folder: Path, width: int, height: int) -> None:
-    pytest.importorskip("onnxscript")
     running = session(export_images(found, folder, (width, height)))
     for count in (1, 2, 5):
         pixels = pictures(count, width, height)
@@ -62,7 +62,6 @@ def test_so_does_that_of_efficientnet_lite(efficientnet, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DUAL_ENCODERS)
 def test_an_exported_text_tower_agrees_with_torch(tmp_path, name):
-    pytest.importorskip("onnxscript")
     folder = save(name, tmp_path / name)
     VOCABULARIES[name](folder)
     texts = load_text_tower(folder, dtype="float32", device="cpu")
@@ -73,7 +72,6 @@ def test_an_exported_text_tower_agrees_with_torch(tmp_path, name):
 
 
 def test_a_model_is_written_with_one_command(random_model, tmp_path, capsys):
-    pytest.importorskip("onnxscript")
     target = tmp_path / "a" / "b"
     assert main(["models", "export", "--onnx", str(random_model), str(target), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"files": [str(target / "images.onnx")]}
