@@ -22,13 +22,14 @@ from benchmarks.needs import folder, model, run, whole
 from benchmarks.shipped import ABSENT, LIMITS, Vectors, load
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.imaging.resample import resample
+from image_retrieval.models.altering import altered
 from image_retrieval.models.calibration import CUTOFF, IMAGES, Calibration, calibration_of, read_calibration
 from image_retrieval.models.chance import fit_images, random_pairs
 from image_retrieval.models.packaged import packaged_weights
+from image_retrieval.models.probes import COPIES, SAMPLE, texts_of
 from image_retrieval.models.shipped import DUAL, VISION
 from image_retrieval.models.towers import ImageTower, load_text_tower
-from image_retrieval.pipeline.altering import altered
-from image_retrieval.pipeline.calibrating import COPIES, SAMPLE, fit_phrases
+from image_retrieval.pipeline.calibrating import fit_phrases
 from image_retrieval.scenes import draw_scenes
 from image_retrieval.settings import Settings
 from image_retrieval.training.facts import facts_of
@@ -88,7 +89,8 @@ def on_scenes(count: int) -> dict[str, dict[str, float]]:
         direction = f"text_image_{language}"
         said = texts.embed([getattr(caption, attribute) for caption in captions]).numpy() @ vectors.T
         absent = texts.embed([*ABSENT[language], *MORE_ABSENT[language]]).numpy() @ vectors.T
-        chance, _ = fit_phrases(language, lambda given: texts.embed(given).numpy(), vectors[:SAMPLE], count)
+        probes = texts_of(language, lambda given: texts.embed(given).numpy(), vectors[:SAMPLE])
+        chance = fit_phrases(probes, vectors[:SAMPLE], count)
         for how, calibration in {"chance": chance, "labels": own(DUAL, direction)}.items():
             middle = calibration.cosine(CUTOFF)
             found = {"cutoff": middle, **shown(said, right, middle), "quiet": quiet(absent, middle)}

@@ -17,7 +17,8 @@ from image_retrieval.objects import ObjectStore
 ROWS_PER_GROUP = 64  # of packed pixels: 9.6 MB at 224×224, so that a reader needs little memory
 VECTORS_PER_GROUP = 4096  # of embeddings: 16 MB at 1,024 dimensions, a second's work for a fast GPU
 
-# its metadata: the `width` and `height` of resampled pictures, and the `digest` of the model if it is known
+# its metadata: the `width` and `height` of resampled pictures, the `digest` of the model if it is known, and where the
+# `probes` of the model lie
 MANIFEST = pa.schema(
     [
         pa.field("id", pa.int64(), nullable=False),
@@ -34,8 +35,8 @@ MANIFEST = pa.schema(
 KEPT_MANIFEST = MANIFEST.append(pa.field("resampled_uri", pa.string()))
 
 
-# in the work folder: files of runs, kept pictures, and copies of objects that are being overwritten
-RUNS_FOLDER, KEPT_FOLDER, FORMER_FOLDER = "work", "resampled", "former"
+# in the work folder: files of runs, kept pictures, copies of objects that are being overwritten, and probes of models
+RUNS_FOLDER, KEPT_FOLDER, FORMER_FOLDER, PROBES_FOLDER = "work", "resampled", "former", "probes"
 
 
 @dataclass(slots=True)  # frozen ones take twice the time to make, and a listing makes millions
@@ -84,6 +85,16 @@ def folder_in(work_uri: str, *parts: str) -> str:
 def collection_folder(work_uri: str, collection: str) -> str:
     """The folder of all runs' files of a collection, ending in `/`."""
     return folder_in(work_uri, RUNS_FOLDER, collection)
+
+
+def probes_folder(work_uri: str, collection: str) -> str:
+    """The folder of the probes of a collection's models, ending in `/`."""
+    return folder_in(work_uri, PROBES_FOLDER, collection)
+
+
+def probes_uri(work_uri: str, collection: str, model: str) -> str:
+    """The file of the probes of a collection's model."""
+    return f"{probes_folder(work_uri, collection)}{model}.parquet"
 
 
 def run_folder(work_uri: str, collection: str, run_id: str) -> str:

@@ -1,21 +1,27 @@
 """Scores of a model that brings no calibration are fitted on the collection, kept, and fitted again as it changes."""
 
 import shutil
+import sys
+from datetime import datetime
 
 import psycopg
 import pytest
 from structlog.testing import capture_logs
 
 from image_retrieval.client import Client
+from image_retrieval.collection import ModelOptions
 from image_retrieval.models.calibration import DIRECTIONS, FILE
 from image_retrieval.models.chance import LEAST_VECTORS
-from image_retrieval.models.phrases import phrases_version
+from image_retrieval.models.probes import read_probes
 from image_retrieval.models.shipped import DUAL
 from image_retrieval.pipeline.calibrating import keep_calibrated
-from image_retrieval.pipeline.running import run_collection
+from image_retrieval.pipeline.running import run_collection, run_shards
 from image_retrieval.pipeline.shown import find_shown
+from image_retrieval.pipeline.switching import check_switch, plan_switch
 from image_retrieval.scenes import draw_scenes
+from image_retrieval.shards import probes_uri
 from image_retrieval.store.connection import connect
+from image_retrieval.store.switches import list_models
 from integration.pictures import put
 from integration.random_vectors import fill
 from integration.tables import rows
@@ -57,7 +63,7 @@ def test_a_run_fits_every_direction_and_searches_use_it(dual, scenes, project, s
         assert [(each.direction, each.origin, each.sampled) for each in info.scores] == [
             (direction, "fitted", IMAGES) for direction in DIRECTIONS
         ]
-        assert str(info.scores[0].fitted_at)[:16] == listed["fitted_at"].replace("T", " ")[:16]
+        assert max(each.fitted_at for each in info.scores) == datetime.fromisoformat(listed["fitted_at"])
         for text, direction in ((NOTHING, "text_image_en"), ("须遵守相关条款", "text_image_zh")):
             assert client.search("things", text).calibration == direction
             assert len(client.search("things", text, min_score=0.5)) == 0
@@ -73,31 +79,120 @@ def test_a_run_fits_every_direction_and_searches_use_it(dual, scenes, project, s
     assert shown.calibration("image_image").middle == 0.25
 
 
+def change(url, *statements):
+    with psycopg.connect(url) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
 def test_they_are_fitted_again_when_the_collection_has_changed_much(dual, scenes, project, store, database_url, report):
     put(store, dual.source, scenes)
     run_collection(dual, "first", project)
-    fitted = "SELECT min(fitted_at), max(vectors) FROM retrieval.calibration"
-    before = rows(database_url, fitted)
+    functions = "SELECT direction, slope, middle FROM retrieval.calibration ORDER BY direction"
+    fitted = rows(database_url, functions)
     assert keep_calibrated(dual, project) == {}
 
-    with psycopg.connect(database_url) as connection:
-        connection.execute("UPDATE retrieval.calibration SET vectors = 27 WHERE direction = 'image_image'")
-        connection.execute("UPDATE retrieval.calibration SET phrases = 0 WHERE direction = 'text_image_zh'")
+    column = "UPDATE retrieval.calibration SET {} = {} WHERE direction = '{}'".format
+    change(database_url, column("vectors", 27, "image_image"), column("phrases", 0, "text_image_zh"))
     assert {*keep_calibrated(dual, project)} == {"text_image_zh"}  # grown, but not by half; another list of phrases
-    with psycopg.connect(database_url) as connection:
-        connection.execute("UPDATE retrieval.calibration SET vectors = 26 WHERE direction = 'image_image'")
-        connection.execute("UPDATE retrieval.calibration SET vectors = 81 WHERE direction = 'text_image_en'")
+    change(database_url, column("vectors", 26, "image_image"), column("vectors", 81, "text_image_en"))
     told = report("upkeep", "things")["scores"]
     assert {*told} == {"image_image", "text_image_en"}
     assert all(text.startswith("cutoff at cosine 0.") for text in told.values())
-    assert rows(database_url, fitted) > before
-    assert rows(database_url, "SELECT DISTINCT phrases FROM retrieval.calibration WHERE phrases IS NOT NULL") == [
-        (phrases_version(),)
-    ]
+
+    renew = "UPDATE retrieval.image SET updated = now() + interval '{}' WHERE id IN (SELECT min(id) + n FROM "
+    renew += "retrieval.image, generate_series(0, {}) AS n GROUP BY n)"
+    change(database_url, renew.format("1 s", 19))
+    assert keep_calibrated(dual, project) == {}  # half of the pictures are others
+    change(database_url, renew.format("1 s", 20))
+    assert {*keep_calibrated(dual, project)} == {*DIRECTIONS}
+    change(database_url, "UPDATE retrieval.image SET updated = first_seen")
+    assert keep_calibrated(dual, project) == {}
+    change(database_url, "UPDATE retrieval.shard SET finished_at = now()")  # as a full re-scan leaves it
+    assert {*keep_calibrated(dual, project)} == {*DIRECTIONS}
+    assert rows(database_url, functions) == fitted  # the same collection gives the same scores
+
+    change(
+        database_url, "UPDATE retrieval.image SET deleted = now() WHERE id IN (SELECT id FROM retrieval.image LIMIT 11)"
+    )
+    assert keep_calibrated(dual, project) == {}
+    assert rows(database_url, functions) == []  # too few are left
+    change(database_url, "UPDATE retrieval.image SET deleted = NULL")
     calibrate_by_hand(database_url, (DUAL / FILE).read_text())
-    with psycopg.connect(database_url) as connection:
-        connection.execute("DELETE FROM retrieval.calibration")
     assert keep_calibrated(dual, project) == {}  # it brings all of them
+
+
+def test_the_fit_needs_neither_torch_nor_the_model(dual, scenes, project, store, database_url, monkeypatch):
+    put(store, dual.source, scenes)
+    run_collection(dual, "first", project)
+    functions = "SELECT direction, slope, middle, probes FROM retrieval.calibration ORDER BY direction"
+    fitted = rows(database_url, functions)
+    probes = probes_uri(project.work_uri, "things", "dual")
+    left = store.read(probes)
+
+    cluster = project.model_copy(update={"runner": "kubernetes"})
+    forget = "DELETE FROM retrieval.calibration"
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "torch", None)
+        patch.setattr("image_retrieval.models.source.model_folder", None)
+        change(database_url, forget)
+        assert {*keep_calibrated(dual, cluster)} == {*DIRECTIONS}
+        assert rows(database_url, functions) == fitted
+
+        change(database_url, forget)
+        store.delete([probes])  # as of a collection that an earlier version embedded
+        with capture_logs() as logs:
+            assert {*keep_calibrated(dual, cluster)} == {"image_image"}
+            assert keep_calibrated(dual, cluster) == {}
+        assert "it is not probed yet" in logs[0]["event"]
+        assert [(row[0], row[3]) for row in rows(database_url, functions)] == [("image_image", 0)]
+        store.write(probes, left)
+        assert {*keep_calibrated(dual, cluster)} == {*DIRECTIONS}  # pictures are better fitted with copies
+        assert rows(database_url, functions) == fitted
+        change(database_url, "UPDATE retrieval.model SET digest = 'other'", forget)
+        assert {*keep_calibrated(dual, cluster)} == {"image_image"}  # not with the probes of other files
+
+    [(digest,)] = {(read_probes(store, probes).digest,)}
+    change(database_url, f"UPDATE retrieval.model SET digest = '{digest}'", forget)
+    store.delete([probes])
+    [*kept] = [uri for (uri,) in rows(database_url, "SELECT resampled_uri FROM retrieval.image ORDER BY id LIMIT 10")]
+    store.delete(kept[:5])
+    for uri in kept[5:]:
+        store.write(uri, b"no picture")
+    assert {*keep_calibrated(dual, project)} == {*DIRECTIONS}  # on one machine the model is asked for what is missing
+    assert [row[3] for row in rows(database_url, functions)] == [IMAGES - 10, 100, 100]
+
+
+def test_similarities_that_are_no_cosines_are_not_scored(project, collection, database_url):
+    fill(project, collection, IMAGES)
+    assert {*keep_calibrated(collection, project)} == {"image_image"}
+    change(database_url, "UPDATE retrieval.collection SET distance = 'l2'")
+    assert keep_calibrated(collection.model_copy(update={"distance": "l2"}), project) == {}
+    with connect(project) as connection:
+        shown = find_shown(connection, project, "things")
+        assert (shown.calibrations, shown.scores) == (None, ())
+        assert [row.fitted_at for row in list_models(connection)] == [None]
+
+
+def test_a_switch_fits_the_scores_before_it_shows_the_other_model(
+    collection, tmp_path, scenes, project, store, database_url
+):
+    put(store, collection.source, scenes)
+    run_collection(collection, "first", project)
+    folder = shutil.copytree(DUAL, tmp_path / "dual", ignore=shutil.ignore_patterns(FILE))
+    other = ModelOptions(name="dual", source=str(folder))
+    plan_switch(collection, other, "switch", project)
+    run_shards(collection, "switch", project)
+    check_switch(collection, "dual", project)
+    shown = "SELECT model FROM retrieval.collection"
+    fits = "SELECT direction FROM retrieval.calibration WHERE model = 'dual' AND slope IS NOT NULL ORDER BY direction"
+    assert rows(database_url, shown) == [("random",)]
+    assert rows(database_url, fits) == [(direction,) for direction in DIRECTIONS]
+    probes = {model: probes_uri(project.work_uri, "things", model) for model in ("dual", "random")}
+    assert {model: bool(read_probes(store, uri).texts) for model, uri in probes.items()} == {
+        "dual": True,
+        "random": False,
+    }
 
 
 @pytest.mark.parametrize("images", [1, 2, 10])
@@ -128,9 +223,10 @@ def test_a_calibration_that_fails_does_not_fail_the_run(dual, scenes, project, s
     put(store, dual.source, scenes)
     with capture_logs() as logs:
         assert run_collection(dual, "first", project)["state"] == "success"
-    told = [line for line in logs if line["event"] == "the scores were not fitted"]
-    assert [line["direction"] for line in told] == ["text_image_en", "text_image_zh"]
-    assert all(line["log_level"] == "warning" and "\n" not in line["reason"] for line in told)
+    [warning] = [line for line in logs if line["log_level"] == "warning"]
+    assert (warning["event"], "\n" in warning["reason"]) == ("the model was probed without texts", False)
+    [told] = [line for line in logs if line["event"].startswith("the scores of texts are not fitted")]
+    assert told["directions"] == ["text_image_en", "text_image_zh"]
     assert [direction for direction, *_ in rows(database_url, FITS)] == ["image_image"]
 
 

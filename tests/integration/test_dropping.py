@@ -14,7 +14,7 @@ from image_retrieval.pipeline.names import pictures_folder
 from image_retrieval.pipeline.pending import former_folder, settle_all
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.switching import complete_switch, plan_switch
-from image_retrieval.shards import collection_folder
+from image_retrieval.shards import collection_folder, probes_folder, probes_uri
 from image_retrieval.store import dropping
 from image_retrieval.store.collections import dropped_meanwhile
 from image_retrieval.store.connection import connect
@@ -68,7 +68,8 @@ def under(store, uri):
 
 def folders(name, project):
     work = project.work_uri
-    return [pictures_folder(name, project), collection_folder(work, name), former_folder(work, name)]
+    of_work = [folder(work, name) for folder in (collection_folder, former_folder, probes_folder)]
+    return [pictures_folder(name, project), *of_work]
 
 
 def in_folders(store, name, project):
@@ -107,6 +108,8 @@ def named_after(url, name):
 def test_nothing_is_left_of_a_dropped_collection_but_its_originals(filled, command, store, project, database_url):
     with psycopg.connect(database_url) as connection:
         connection.execute(ALSO_FILLED)
+    for name in ("things", OTHER):
+        store.write(probes_uri(project.work_uri, name, "random"), b"probes")
     originals, other = under(store, filled.source), of_collection(database_url, OTHER)
     others = [under(store, folder) for folder in folders(OTHER, project)]
     assert [table for table, count in of_collection(database_url, "things").items() if not count] == []

@@ -13,6 +13,7 @@ import structlog
 from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding.checkpoint import Parts
 from image_retrieval.embedding.engine import Embedded, Engine
+from image_retrieval.embedding.probing import Sampler, leave_probes
 from image_retrieval.embedding.quickest import quickest
 from image_retrieval.embedding.reader import batches, sample_of
 from image_retrieval.errors import UserError
@@ -36,7 +37,8 @@ def embed_shard(
 ) -> None:
     """Write a vector of length 1, or the reason for a rejection, for each picture of a packed shard, in its order.
 
-    Does nothing if the file exists; `load_engine` is called only if there is work. Continues from what a former process
+    Also leaves the probes of the model, if the shard names a place for them and they are due there. Does nothing if the
+    file exists; `load_engine` is called only if there is work. Continues from what a former process
     saved. Saves finished work every few seconds, and when an error or a signal ends it. Raises UserError if the packed
     shard is missing, OutOfMemory if not even one image fits.
     """
@@ -63,7 +65,9 @@ def embed_shard(
             engine = quickest(engine, model, sample_of(file, count.continued), settings)
             count.begin()
             feed = batches(store, resampled, file, engine.size, count.continued, pinned=engine.on_gpu)
-            tables = _behind(parts.add, (_table(found, schema) for found in engine.embed(feed)))
+            sampler = Sampler(file.metadata.num_rows - count.continued)
+            embedded = sampler.vectors(engine.embed(sampler.pictures(feed)))
+            tables = _behind(parts.add, (_table(found, schema) for found in embedded))
             with _saved_at_the_end(parts), closing(feed), closing(tables):
                 for table in tables:
                     rows.add(table)
@@ -72,6 +76,8 @@ def embed_shard(
             out.add_key_value_metadata({"seconds": f"{count.seconds():.3f}", "digest": digest})
     parts.remove()
     count.end()
+    if "probes" in facts:
+        leave_probes(facts["probes"], sampler, engine, model, store, settings)
 
 
 class _Count:

@@ -4,7 +4,7 @@ from image_retrieval.collection import Collection, load_collections
 from image_retrieval.containment import lies_inside
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
-from image_retrieval.shards import FORMER_FOLDER, KEPT_FOLDER, RUNS_FOLDER, folder_in
+from image_retrieval.shards import FORMER_FOLDER, KEPT_FOLDER, PROBES_FOLDER, RUNS_FOLDER, folder_in
 from image_retrieval.store.collections import made_collections
 from image_retrieval.store.connection import Connection
 
@@ -13,6 +13,7 @@ PARTS = {
     RUNS_FOLDER: "files of runs are deleted",
     KEPT_FOLDER: "resampled pictures are kept",
     FORMER_FOLDER: "copies of overwritten objects are deleted",
+    PROBES_FOLDER: "probes of models are kept",
 }
 
 

@@ -15,7 +15,7 @@ from image_retrieval.pipeline.names import pictures_folder
 from image_retrieval.pipeline.owning import pictures_place, require_own, work_place
 from image_retrieval.pipeline.pending import former_folder, settle
 from image_retrieval.settings import Settings
-from image_retrieval.shards import collection_folder
+from image_retrieval.shards import collection_folder, probes_folder
 from image_retrieval.store import dropping
 from image_retrieval.store.collections import known_collections, made_collections
 from image_retrieval.store.connection import Connection, connect
@@ -56,12 +56,12 @@ def find_contents(name: str, settings: Settings, *, originals: bool = False) -> 
         pictures, *folders = _folders(connection, name, settings, originals=originals)
         rows = asdict(dropping.count_rows(connection, name))
         tables = [table.vectors for table in dropping.vector_tables(connection, name)]
-        sources = ({*folders[2:]} | _announced(connection, name)) - {pictures, *folders[:2]}
+        sources = ({*folders[3:]} | _announced(connection, name)) - {pictures, *folders[:3]}
     return Contents(
         **rows,
         tables=tables,
         pictures=_count(store, [pictures]),
-        work_files=_count(store, folders[:2]),
+        work_files=_count(store, folders[:3]),
         originals=_count(store, sorted(sources)),
     )
 
@@ -113,6 +113,7 @@ def _folders(connection: Connection, name: str, settings: Settings, *, originals
         pictures_folder(name, settings),
         collection_folder(settings.work_uri, name),
         former_folder(settings.work_uri, name),
+        probes_folder(settings.work_uri, name),
     ]
     for owner, source in [*known.items(), *listed.items()]:
         _require_apart(folders, owner, source)

@@ -21,7 +21,7 @@ from image_retrieval.pipeline.names import as_text, fault_of
 from image_retrieval.pipeline.owning import WORK_MARK, require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending
 from image_retrieval.settings import Settings
-from image_retrieval.shards import MANIFEST, ManifestRow, Shard, run_folder, table_of, writing
+from image_retrieval.shards import MANIFEST, ManifestRow, Shard, probes_uri, run_folder, table_of, writing
 from image_retrieval.store import listings, models, rejections, runs, switches, vector_tables
 from image_retrieval.store.collections import made_collection
 from image_retrieval.store.connection import Connection, connect
@@ -246,13 +246,16 @@ def _of_model(connection: Connection, collection: Collection, settings: Settings
     model = describe(model_folder(collection.model.source, collection.model.revision, settings, weights=False))
     digest = models.register_model(connection, collection, model)
     vector_tables.ensure_vector_table(connection, collection, model.dimensions)
-    return manifest_facts(collection, model, digest)
+    return manifest_facts(collection, model, digest, settings)
 
 
-def manifest_facts(collection: Collection, model: ModelDescription, digest: str | None) -> dict[str, str]:
+def manifest_facts(
+    collection: Collection, model: ModelDescription, digest: str | None, settings: Settings
+) -> dict[str, str]:
     """A manifest's metadata: what a shard must know about its model."""
     width, height = collection.resample.target_size or model.size
-    return {"width": str(width), "height": str(height), **({"digest": digest} if digest else {})}
+    probes = probes_uri(settings.work_uri, collection.name, collection.model.name)
+    return {"width": str(width), "height": str(height), "probes": probes, **({"digest": digest} if digest else {})}
 
 
 def write_manifests(

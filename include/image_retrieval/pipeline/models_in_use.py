@@ -1,14 +1,17 @@
 """The models that collections have vectors of: what is shown, what comes, and what is kept for a while."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal, TypedDict
 
 import structlog
 
-from image_retrieval.errors import Unavailable
+from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.models.calibration import usable_calibrations
+from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
+from image_retrieval.shards import probes_uri
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store import switches, vector_tables
 from image_retrieval.store.connection import connect
@@ -87,4 +90,6 @@ def _drop(space: VectorSpace, settings: Settings) -> bool:
             return False
         wait_shortly(connection)  # its reference to retrieval.image locks that, too
         vector_tables.drop_vectors(connection, space)
+    with suppress(UserError):  # nobody reads them any more, and they go with the collection
+        ObjectStore(settings).delete([probes_uri(settings.work_uri, space.collection, space.model)])
     return True

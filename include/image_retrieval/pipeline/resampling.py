@@ -84,7 +84,7 @@ def resample_shard(
         seconds = time.monotonic() - started
         out.add_key_value_metadata(
             {"collection": collection.name, "run": run_id, "shard": str(shard), "seconds": f"{seconds:.3f}"}
-            | ({"digest": planned["digest"]} if "digest" in planned else {})
+            | {name: planned[name] for name in ("digest", "probes") if name in planned}
         )
     log.info("resampled", shard=shard, images=done - rejected, rejected=rejected, seconds=round(seconds, 2))
 

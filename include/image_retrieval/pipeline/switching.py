@@ -131,7 +131,8 @@ def plan_switch(
         if shown.model.name != model.name:
             _require_settled(connection, collection, shown, model)
             description = describe(model_folder(model.source, model.revision, settings, weights=False))
-            facts = manifest_facts(target, description, models.register_model(connection, target, description))
+            digest = models.register_model(connection, target, description)
+            facts = manifest_facts(target, description, digest, settings)
             follow_model(connection, target, settings)  # runs that embed under it read its place from the database
             vector_tables.ensure_vector_table(connection, target, description.dimensions)
             switches.open_switch(connection, collection.name, shown.model.name, model.name)

@@ -1,14 +1,18 @@
 """The calibrations that were fitted on collections."""
 
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from pgvector import HalfVector
 
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.rows import fetch_all, fetch_value
+from image_retrieval.store.rows import fetch_all, fetch_one, fetch_value
 from image_retrieval.store.sql import statement
+
+SPREAD = 16  # rows that are read for each row of a sample
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +20,26 @@ class Sampled:
     """A vector of a collection, and where the resampled picture that it shows lies, if one is kept."""
 
     embedding: HalfVector
-    resampled_image_path: str | None
+    resampled_uri: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFit:
-    """The number of vectors when a direction was last fitted, and the version of the phrases, of texts."""
+    """When a direction was last fitted, and on how many vectors and probes; of texts, the version of the phrases."""
 
     direction: str
     vectors: int
+    probes: int
     phrases: int | None
+    fitted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The images of a space that can be searched, and how many of them have changed since some time."""
+
+    vectors: int
+    changed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +78,21 @@ def own_calibration(connection: Connection, model: str) -> Any:
     return fetch_value(connection, statement("calibrations", "find_own"), {"model": model})
 
 
-def count_vectors(connection: Connection, space: VectorSpace) -> int:
-    """The number of images of a space that can be searched."""
-    return int(fetch_value(connection, statement("calibrations", "count_vectors", view=space.view)))
+def count_vectors(connection: Connection, space: VectorSpace, since: datetime | None) -> Count:
+    """Count the images of a space that can be searched, and those that were changed or embedded anew since."""
+    connection.execute(statement("calibrations", "prepare_session"))
+    given = {**_names(space), "since": since or NEVER}
+    found = fetch_one(connection, Count, statement("calibrations", "count_vectors", vectors=space.vector_table), given)
+    embedded = int(fetch_value(connection, statement("calibrations", "count_embedded"), given))
+    return Count(found.vectors, max(found.changed, embedded))
 
 
-def sample_vectors(connection: Connection, space: VectorSpace, sample: int) -> list[Sampled]:
-    """So many of a space's vectors, or all of them, in random order."""
-    return fetch_all(connection, Sampled, statement("calibrations", "sample", view=space.view), {"sample": sample})
+def sample_vectors(connection: Connection, space: VectorSpace, total: int, sample: int) -> list[Sampled]:
+    """So many of a space's `total` vectors, or all of them, in an order that is random and always the same."""
+    connection.execute(statement("calibrations", "prepare_session"))
+    query = statement("calibrations", "sample", vectors=space.vector_table)
+    percent = min(100.0, 100 * SPREAD * sample / max(1, total))
+    return fetch_all(connection, Sampled, query, {"percent": percent, "sample": sample})
 
 
 def _names(space: VectorSpace) -> dict[str, str]:

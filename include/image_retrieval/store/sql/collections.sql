@@ -14,7 +14,7 @@ WHERE i.collection = %(collection)s;
 SELECT c.name, c.source, c.dimensions, c.model, m.source AS model_source, m.revision, m.dtype, m.use_cls_token,
        m.digest, m.family, m.calibration,
        (SELECT jsonb_object_agg(f.direction, to_jsonb(f)) FROM retrieval.calibration AS f
-        WHERE f.collection = c.name AND f.model = c.model AND f.slope IS NOT NULL) AS fitted
+        WHERE f.collection = c.name AND f.model = c.model AND f.slope IS NOT NULL AND c.distance <> 'l2') AS fitted
 FROM retrieval.collection AS c
 JOIN retrieval.model AS m ON m.name = c.model
 WHERE c.name = %(name)s;

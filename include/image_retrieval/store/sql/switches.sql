@@ -101,7 +101,7 @@ SELECT c.name AS collection, m.name AS model, m.dimensions, m.source, m.name = c
         WHERE s.collection = c.name AND m.name IN (s.from_model, s.to_model)) AS left_at,
        m.calibration,
        (SELECT max(f.fitted_at) FROM retrieval.calibration AS f
-        WHERE f.collection = c.name AND f.model = m.name AND f.slope IS NOT NULL) AS fitted_at
+        WHERE f.collection = c.name AND f.model = m.name AND f.slope IS NOT NULL AND c.distance <> 'l2') AS fitted_at
 FROM retrieval.collection AS c
 JOIN retrieval.vector_space AS v ON v.collection = c.name
 JOIN retrieval.model AS m ON m.name = v.model

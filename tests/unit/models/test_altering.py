@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_retrieval.pipeline.altering import altered
+from image_retrieval.models.altering import altered
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (64, 48), (224, 224)])

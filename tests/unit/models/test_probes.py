@@ -1,0 +1,113 @@
+"""Probes of a model: read as they were written, the same each time, and made again when they are of something else."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_retrieval.models.phrases import naming, phrases_of, phrases_version
+from image_retrieval.models.probes import (
+    COPIES,
+    DESCRIBED,
+    RENEWED,
+    Probes,
+    Texts,
+    are_due,
+    make_probes,
+    read_probes,
+    texts_of,
+    write_probes,
+)
+from image_retrieval.objects import ObjectStore
+from image_retrieval.settings import Settings
+
+STORE = ObjectStore(Settings(database_url=""))
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (5, 8, 8, 3), np.uint8)
+
+
+def unit(rows, dimensions=6, seed=0):
+    vectors = np.random.default_rng(seed).standard_normal((rows, dimensions)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def by_colour(pixels):
+    means = pixels.reshape(len(pixels), -1, 3).mean(axis=1).astype(np.float32)
+    return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+
+def by_text(texts):
+    return np.concatenate([unit(1, 3, seed=sum(text.encode())) for text in texts])
+
+
+def made(pictures=5, texts=by_text):
+    vectors = by_colour(PIXELS[:pictures])
+    return make_probes("digest", PIXELS[:pictures], vectors, vectors, by_colour, texts)
+
+
+@given(st.integers(0, 5), st.sets(st.sampled_from(["en", "zh"])), st.integers(1, 4))
+def test_they_are_read_as_they_were_written(tmp_path_factory, copies, languages, dimensions):
+    uri = str(tmp_path_factory.mktemp("probes") / "model.parquet")
+    texts = {language: Texts(unit(3, dimensions), unit(4, dimensions, 1)) for language in languages}
+    written = Probes("digest", 7, RNG.uniform(-1, 1, copies), texts, 3)
+    write_probes(STORE, uri, written)
+    found = read_probes(STORE, uri)
+    assert (found.digest, found.pictures, found.phrases, {*found.texts}) == ("digest", 7, 3, languages)
+    np.testing.assert_array_equal(found.copies, written.copies)
+    for language in languages:
+        np.testing.assert_array_equal(found.texts[language].about_nothing, texts[language].about_nothing)
+        np.testing.assert_array_equal(found.texts[language].named, texts[language].named)
+
+
+def test_there_are_none_where_nobody_wrote_any(tmp_path):
+    assert read_probes(STORE, str(tmp_path / "model.parquet")) is None
+
+
+def test_the_same_pictures_give_the_same_probes_and_copies_are_alike():
+    first, second = made(), made()
+    np.testing.assert_array_equal(first.copies, second.copies)
+    assert len(first.copies) == 5
+    assert (first.copies > 0.9).all()
+    assert (first.copies < 1).all()
+
+
+def test_a_copy_on_which_the_model_fails_is_left_out():
+    def failing(pixels):
+        vectors = by_colour(pixels)
+        vectors[1] = np.nan
+        return vectors
+
+    probes = make_probes("digest", PIXELS, by_colour(PIXELS), by_colour(PIXELS), failing, None)
+    assert (len(probes.copies), probes.pictures, probes.texts) == (4, 5, {})
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_phrases_describe_only_what_pictures_show(language):
+    phrases = phrases_of(language)
+    looks = len(phrases.looks) * len(phrases.counts)
+    one = by_text([naming(language)[3]])
+    texts = texts_of(language, by_text, one)
+    assert (len(texts.about_nothing), len(texts.named)) == (len(phrases.about_nothing), len(phrases.things) + looks)
+    many = texts_of(language, by_text, by_text(naming(language)))
+    assert len(many.named) == len(phrases.things) + DESCRIBED * looks
+    assert len(texts_of(language, by_text, np.empty((0, 3), np.float32)).named) == len(phrases.things)
+
+
+def test_they_are_due_again_if_something_else_made_them_or_more_pictures_are_there(tmp_path):
+    uri = str(tmp_path / "model.parquet")
+    assert are_due(STORE, uri, "digest", 1)
+    write_probes(STORE, uri, made())
+    assert not are_due(STORE, uri, "digest", 5)
+    assert not are_due(STORE, uri, "digest", 1)
+    assert are_due(STORE, uri, "digest", 6)
+    assert are_due(STORE, uri, "other", 1)
+    write_probes(STORE, uri, replace(made(), pictures=COPIES))
+    assert not are_due(STORE, uri, "digest", 100 * COPIES)
+    os.utime(uri, (0, os.stat(uri).st_mtime - RENEWED.total_seconds() - 60))  # noqa: PTH116
+    assert are_due(STORE, uri, "digest", 100 * COPIES)
+    assert not are_due(STORE, uri, "digest", COPIES - 1)
+    write_probes(STORE, uri, replace(made(), phrases=phrases_version() + 1))
+    assert are_due(STORE, uri, "digest", 1)
