@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import psycopg
@@ -20,6 +21,7 @@ from image_retrieval.pipeline.shown import find_shown
 from image_retrieval.pipeline.switching import check_switch, plan_switch
 from image_retrieval.scenes import draw_scenes
 from image_retrieval.shards import probes_uri
+from image_retrieval.store.calibrations import Fit, keep_fit
 from image_retrieval.store.connection import connect
 from image_retrieval.store.switches import list_models
 from integration.pictures import put
@@ -234,7 +236,28 @@ def test_without_kept_pictures_chance_alone_decides_until_the_vectors_go(project
     fill(project, collection, IMAGES)
     assert "cutoff" in keep_calibrated(collection, project)["image_image"]
     assert rows(database_url, FITS) == [("image_image", IMAGES, IMAGES, 0, None)]
-    with psycopg.connect(database_url) as connection:
-        connection.execute("DROP VIEW images.things")
-        connection.execute("SELECT retrieval.drop_vectors('things', 'random')")
+    change(database_url, "DROP VIEW images.things", "SELECT retrieval.drop_vectors('things', 'random')")
+    assert rows(database_url, FITS) == []
+    fit = Fit("image_image", 20, 0.6, None, 0.05, 40, 40, 0, None)
+    with connect(project) as connection:
+        keep_fit(connection, collection.space, fit)  # of vectors that were dropped while it was fitted
+    assert rows(database_url, FITS) == []
+
+
+def test_a_fit_and_a_drop_at_once_leave_no_fit_of_dropped_vectors(project, collection, database_url):
+    fill(project, collection, 2)
+    fit = Fit("image_image", 20, 0.6, None, 0.05, 40, 40, 0, None)
+    drop = "DELETE FROM retrieval.vector_space"
+    with ThreadPoolExecutor(1) as pool:
+        with connect(project) as dropping:
+            dropping.execute(drop)
+
+            def keep():
+                with connect(project) as connection:
+                    keep_fit(connection, collection.space, fit)
+
+            kept = pool.submit(keep)
+            while not rows(database_url, "SELECT FROM pg_locks WHERE NOT granted"):
+                assert not kept.done()
+        kept.result(10)
     assert rows(database_url, FITS) == []

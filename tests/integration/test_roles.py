@@ -155,7 +155,7 @@ def test_one_role_migrates_another_runs_and_a_third_searches(hosted, collection,
         c.execute("DELETE FROM retrieval.image")
     with refused("denies its role a right: permission denied for schema retrieval"), connect(settings("stranger")):
         pass
-    more = "images.things, retrieval.collection, retrieval.model, retrieval.made_collection"
+    more = "images.things, retrieval.collection, retrieval.model, retrieval.made_collection, retrieval.calibration"
     admin(name, f"GRANT SELECT ON {more} TO {name}_searcher")  # as docs/databases.md has it of the Python client
     with Client(settings("searcher")) as client:
         assert [each.name for each in client.collections()] == ["things"]

@@ -341,7 +341,7 @@ COMMENT ON COLUMN retrieval.recall.target IS 'What the collection wants of it.';
 
 CREATE TABLE retrieval.calibration (
     collection text NOT NULL,
-    model      text NOT NULL REFERENCES retrieval.model ON DELETE CASCADE,
+    model      text NOT NULL,
     direction  text NOT NULL CHECK (direction IN ('image_image', 'text_image_en', 'text_image_zh')),
     slope      double precision CHECK (slope > 0 AND slope < 'Infinity'),
     middle     double precision CHECK (middle > '-Infinity' AND middle < 'Infinity'),
@@ -353,6 +353,7 @@ CREATE TABLE retrieval.calibration (
     phrases    integer,
     fitted_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (collection, model, direction),
+    FOREIGN KEY (collection, model) REFERENCES retrieval.vector_space ON DELETE CASCADE,
     CHECK ((slope IS NULL) = (middle IS NULL) AND (slope IS NULL) = (reason IS NOT NULL))
 );
 COMMENT ON TABLE retrieval.calibration IS
@@ -363,13 +364,12 @@ COMMENT ON COLUMN retrieval.calibration.direction IS 'What is searched by: pictu
 COMMENT ON COLUMN retrieval.calibration.slope IS 'Steepness of the logistic function at its middle; null where none could be fitted.';
 COMMENT ON COLUMN retrieval.calibration.middle IS 'Cosine whose score is 0.5, the default cutoff; null where none could be fitted.';
 COMMENT ON COLUMN retrieval.calibration.reason IS 'Why none could be fitted; null where one was.';
-COMMENT ON COLUMN retrieval.calibration.rate IS 'Results over the middle that a search is expected to have by chance.';
+COMMENT ON COLUMN retrieval.calibration.rate IS 'Results by chance, per search, that the middle was aimed at; copies and named things may have moved it.';
 COMMENT ON COLUMN retrieval.calibration.vectors IS 'Vectors of the collection at the time.';
 COMMENT ON COLUMN retrieval.calibration.sampled IS 'Vectors of them that were compared.';
 COMMENT ON COLUMN retrieval.calibration.probes IS 'Altered copies of pictures, or phrases, that were compared with them.';
 COMMENT ON COLUMN retrieval.calibration.phrases IS 'Version of the list of phrases; null for pictures.';
 COMMENT ON COLUMN retrieval.calibration.fitted_at IS 'When it was fitted.';
-
 
 
 CREATE TABLE retrieval.query (

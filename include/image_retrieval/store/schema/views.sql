@@ -165,7 +165,6 @@ BEGIN
     EXECUTE format('DROP VIEW IF EXISTS retrieval.%I', 'images_' || name);
     EXECUTE format('DROP TABLE IF EXISTS retrieval.%I', 'vector_' || name);
     DELETE FROM retrieval.vector_index WHERE vectors = 'vector_' || name;
-    DELETE FROM retrieval.calibration AS f WHERE f.collection = drop_vectors.collection AND f.model = drop_vectors.model;
 END
 $$;
 COMMENT ON FUNCTION retrieval.drop_vectors IS 'Drops the vectors of a collection under a model, and the objects that search them; an error if they are shown.';

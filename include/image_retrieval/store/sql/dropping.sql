@@ -25,7 +25,7 @@ TRUNCATE retrieval.{vectors};
 
 -- name: forget_collection
 -- every table with a column `collection`, and those that hold its name; shards are deleted with their runs, duplicates
--- and compared with their images
+-- and compared with their images, calibrations with their spaces
 WITH images AS (DELETE FROM retrieval.image WHERE collection = %(collection)s),
      rejected AS (DELETE FROM retrieval.rejected WHERE collection = %(collection)s),
      runs AS (DELETE FROM retrieval.run WHERE collection = %(collection)s),
@@ -34,6 +34,5 @@ WITH images AS (DELETE FROM retrieval.image WHERE collection = %(collection)s),
      spaces AS (DELETE FROM retrieval.vector_space AS s WHERE s.collection = %(collection)s
                 AND to_regclass('retrieval.' || quote_ident(s.vectors)) IS NULL),
      recalls AS (DELETE FROM retrieval.recall WHERE collection = %(collection)s),
-     calibrations AS (DELETE FROM retrieval.calibration WHERE collection = %(collection)s),
      shown AS (DELETE FROM retrieval.collection WHERE name = %(collection)s)
 DELETE FROM retrieval.made_collection WHERE name = %(collection)s;
