@@ -16,9 +16,9 @@ RATE = 0.05  # chance results at the cutoff, per search
 BODY, TAIL = 0.75, 0.95  # quantiles between which the fall is measured; above, pairs may be alike for a reason
 LOST = 0.25  # share of the altered copies that a cutoff may hide
 NAMED = 0.5  # share of the pictures whose best phrase may stay under a cutoff
-PAIRS = 200_000
+MOST_NAMED = 0.75  # the same, where the size of the collection asks for more
 SPREAD = 1e-4  # least scale: half precision moves a cosine by a tenth of that
-LEAST_VECTORS, LEAST_COPIES, LEAST_PHRASES = 30, 16, 40
+LEAST_VECTORS, LEAST_COPIES = 30, 16
 Cosines = NDArray[np.float64]
 
 
@@ -27,12 +27,8 @@ class NotFitted(Exception):
 
 
 def random_pairs(vectors: NDArray[np.float32]) -> Cosines:
-    """The cosines of pairs of different rows of vectors of length 1: of all pairs, or of PAIRS random ones."""
-    first, second = np.triu_indices(len(vectors), 1)
-    if len(first) > PAIRS:
-        chosen = np.random.default_rng().choice(len(first), PAIRS, replace=False)
-        first, second = first[chosen], second[chosen]
-    cosines: Cosines = (vectors @ vectors.T)[first, second].astype(np.float64)
+    """The cosines of all pairs of different rows of vectors of length 1, which are random ones of a collection."""
+    cosines: Cosines = (vectors @ vectors.T)[np.triu_indices(len(vectors), 1)].astype(np.float64)
     return cosines
 
 
@@ -64,13 +60,15 @@ def fit_texts(best: Cosines, named: Cosines, vectors: int, sampled: int) -> Cali
     distribution. Its scale and place come from the quartiles, so a phrase that happens to be about something does not
     count. At most RATE of the maxima reach the cutoff.
 
-    `named`: for each of the sampled vectors, its highest cosine among phrases that name things. Half-right texts are
-    far above chance. So the cutoff is also no less than what half of the pictures (NAMED) reach under the phrase that
-    fits them best. Raises NotFitted.
+    `named`: for each of the sampled vectors, its highest cosine among phrases that name things. Texts that are half
+    right reach cosines far above chance. So the cutoff is also no less than what half of the pictures (NAMED) reach
+    under the phrase that fits them best.
+
+    In a collection larger than the sample, chance reaches higher: as far as its fall goes on like this, which it does
+    not up to 1. So its size raises the cutoff no further than to what a quarter of the pictures reach (MOST_NAMED).
+    Raises NotFitted.
     """
     _require_numbers(best, named)
-    if len(best) < LEAST_PHRASES:
-        raise NotFitted("the model is too slow here to embed enough phrases")
     lower, median, upper = (float(value) for value in np.quantile(best, (0.25, 0.5, 0.75)))
     scale = (upper - lower) / (math.log(-math.log(0.25)) - math.log(-math.log(0.75)))
     if scale < SPREAD:
@@ -79,8 +77,11 @@ def fit_texts(best: Cosines, named: Cosines, vectors: int, sampled: int) -> Cali
     middle = place - scale * math.log(-math.log(1 - RATE))
     shown = np.quantile(best, 1 - RATE, method="higher")  # and no less than what the phrases themselves reach
     middle = max(middle, float(np.nextafter(shown, math.inf)))
-    middle += scale * math.log(max(1.0, vectors / sampled))
-    return _calibration(scale, max(middle, float(np.quantile(named, NAMED))) if len(named) else middle)
+    larger = middle + scale * math.log(max(1.0, vectors / sampled))
+    if not len(named):
+        return _calibration(scale, larger)
+    least, most = (float(value) for value in np.quantile(named, (NAMED, MOST_NAMED)))
+    return _calibration(scale, max(middle, least, min(larger, most)))
 
 
 def _require_numbers(*cosines: Cosines) -> None:
@@ -92,5 +93,5 @@ def _require_numbers(*cosines: Cosines) -> None:
 
 def _calibration(scale: float, middle: float) -> Calibration:
     if not middle < SAME:
-        raise NotFitted("random pairs are as alike as a picture and itself under this model")
+        raise NotFitted("chance alone would reach any cosine: pairs are too alike under this model, or too many")
     return Calibration(1 / scale, middle)
