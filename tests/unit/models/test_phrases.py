@@ -24,3 +24,10 @@ def test_phrases_name_things_as_people_do():
     assert {"one red dog", "two red dogs", "three striped dogs"} <= set(describing("en", [0]))
     assert {"一只红色狗", "三只白色狗"} <= set(describing("zh", [0]))
     assert describing("en", []) == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_look_is_said_twice_of_a_thing(language):
+    phrases = phrases_of(language)
+    nouns = [form for thing in phrases.things for form in (thing if language == "en" else thing[1:])]
+    assert not [(look, noun) for look in phrases.looks for noun in nouns if noun[:4] == look[:4] or look in noun]
