@@ -79,6 +79,11 @@ def test_a_run_fits_every_direction_and_searches_use_it(dual, scenes, project, s
         shown = find_shown(connection, project, "things")
     assert [origin.origin for origin in shown.scores] == ["own", "fitted", "fitted"]
     assert shown.calibration("image_image").middle == 0.25
+    [listed] = report("models", "list", "--json")["models"]
+    assert listed["scores"] == "fitted"  # those by texts
+    calibrate_by_hand(database_url, (DUAL / FILE).read_text())
+    [listed] = report("models", "list", "--json")["models"]
+    assert listed["scores"] == "own"
 
 
 def change(url, *statements):

@@ -86,6 +86,11 @@ def read_calibration(folder: Path) -> dict[str, Any] | None:
     return found
 
 
+def directions_of(family: str) -> tuple[str, ...]:
+    """The directions that a model of a family can be searched in."""
+    return DIRECTIONS if family == "dual_encoder" else (IMAGES,)
+
+
 def usable_calibrations(found: Any) -> dict[str, Any] | None:
     """A model's calibrations from the database, or None if there are none or they cannot be used."""
     try:

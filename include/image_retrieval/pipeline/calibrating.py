@@ -14,7 +14,7 @@ import structlog
 from numpy.typing import NDArray
 
 from image_retrieval.collection import Collection
-from image_retrieval.models.calibration import DIRECTIONS, IMAGES, Calibration, calibration_of, usable_calibrations
+from image_retrieval.models.calibration import IMAGES, Calibration, calibration_of, directions_of, usable_calibrations
 from image_retrieval.models.chance import (
     LEAST_COPIES,
     LEAST_VECTORS,
@@ -105,8 +105,7 @@ def _find_state(collection: Collection, settings: Settings) -> _State | None:
         if model is None or collection.distance == "l2":  # whose similarities are no cosines
             return None
         own = usable_calibrations(calibrations.own_calibration(connection, model.name))
-        supported = DIRECTIONS if model.family == "dual_encoder" else (IMAGES,)
-        directions = tuple(direction for direction in supported if not calibration_of(own, direction))
+        directions = tuple(each for each in directions_of(model.family) if not calibration_of(own, each))
         if not directions:
             return None
         known = calibrations.find_fits(connection, collection.space)

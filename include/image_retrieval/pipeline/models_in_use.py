@@ -8,7 +8,7 @@ from typing import Literal, TypedDict
 import structlog
 
 from image_retrieval.errors import Unavailable, UserError
-from image_retrieval.models.calibration import usable_calibrations
+from image_retrieval.models.calibration import calibration_of, directions_of, usable_calibrations
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.shards import probes_uri
@@ -27,7 +27,8 @@ class CollectionModel(TypedDict):
     """A model under which a collection has vectors.
 
     `incoming`: a switch to it is open. `kept`: its vectors will be dropped after `until`, if known. `scores`: the model
-    brings a calibration of its own, its scores were fitted on the collection at `fitted_at`, or neither.
+    brings the calibrations of its own; the rest, or all of them, were fitted on the collection at `fitted_at`; or there
+    are none.
     """
 
     collection: str
@@ -49,7 +50,6 @@ def list_models(settings: Settings) -> list[CollectionModel]:
 
 def _in_use(row: ModelInUse, kept: timedelta) -> CollectionModel:
     state: State = "shown" if row.shown else "incoming" if row.incoming else "kept"
-    scores: Scores = "own" if usable_calibrations(row.calibration) else "fitted" if row.fitted_at else "none"
     return {
         "collection": row.collection,
         "model": row.model,
@@ -57,9 +57,17 @@ def _in_use(row: ModelInUse, kept: timedelta) -> CollectionModel:
         "source": row.source,
         "state": state,
         "until": row.left_at + kept if state == "kept" and row.left_at else None,
-        "scores": scores,
+        "scores": _scores(row),
         "fitted_at": row.fitted_at,
     }
+
+
+def _scores(row: ModelInUse) -> Scores:
+    own = usable_calibrations(row.calibration)
+    found = [calibration_of(own, direction) is not None for direction in directions_of(row.family)]
+    if all(found):
+        return "own"
+    return "fitted" if row.fitted_at else "own" if any(found) else "none"
 
 
 def drop_expired_vectors(settings: Settings, *, dry_run: bool = False) -> list[str]:

@@ -80,6 +80,7 @@ class ModelInUse:
     collection: str
     model: str
     dimensions: int
+    family: str
     source: str
     shown: bool
     overrules: str | None

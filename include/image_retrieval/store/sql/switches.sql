@@ -94,7 +94,7 @@ ORDER BY random() LIMIT %(images)s;
 
 -- name: list_models
 -- the vector tables of each collection, and their state
-SELECT c.name AS collection, m.name AS model, m.dimensions, m.source, m.name = c.model AS shown, c.overrules,
+SELECT c.name AS collection, m.name AS model, m.dimensions, m.family, m.source, m.name = c.model AS shown, c.overrules,
        EXISTS (SELECT FROM retrieval.switch AS s
                WHERE s.collection = c.name AND s.to_model = m.name AND s.state = 'open') AS incoming,
        (SELECT max(s.ended_at) FROM retrieval.switch AS s
