@@ -11,6 +11,7 @@ from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding.engine import Embedded, Engine, Vectors
 from image_retrieval.embedding.reader import Batch
 from image_retrieval.errors import UserError
+from image_retrieval.models.calibration import calibration_of, directions_of
 from image_retrieval.models.description import describe
 from image_retrieval.models.digest import require_digest
 from image_retrieval.models.probes import COPIES, SAMPLE, EmbedTexts, Pixels, are_due, make_probes, write_probes
@@ -50,10 +51,11 @@ class Sampler:
             first += len(batch.vectors)
             yield batch
 
-    def _chosen(self, first: int, count: int, sample: int) -> range:
-        """The numbers of rows from `first` on, of `count`, that belong to a sample of this size."""
-        step = -(-self._images // sample)
-        return range(-(-first // step) * step, first + count, step)
+    def _chosen(self, first: int, count: int, sample: int) -> list[int]:
+        """The rows from `first` on, of `count`, that belong to a sample of this size: every so many-th of the shard."""
+        rows = np.arange(first, first + count)
+        chosen: list[int] = rows[rows * sample % self._images < sample].tolist()
+        return chosen
 
     def kept(self) -> tuple[Pixels, Vectors, Vectors]:
         """Pictures (pictures, height, width, 3), their vectors, and all kept vectors."""
@@ -67,12 +69,19 @@ class Sampler:
 def leave_probes(
     uri: str, sampler: Sampler, engine: Engine, model: ModelOptions, store: ObjectStore, settings: Settings
 ) -> None:
-    """Write the probes of the engine's model, if they are due. An Exception is one line in the log."""
+    """Write the probes of the engine's model, if they are due, and it does not bring its calibration.
+
+    An Exception is one line in the log.
+    """
     try:
+        folder = model_folder(model.source, model.revision, settings, weights=False)
+        description = describe(folder)
+        if all(calibration_of(description.calibration, each) for each in directions_of(description.family)):
+            return
         pixels, of_pictures, vectors = sampler.kept()
         if not len(pixels) or not are_due(store, uri, engine.tower.digest, len(pixels)):
             return
-        texts = _texts(engine, model, settings)
+        texts = _texts(engine, model, settings) if description.family == "dual_encoder" else None
         probes = make_probes(
             engine.tower.digest, pixels, of_pictures, vectors, lambda given: _embedded(engine, given), texts
         )
@@ -94,10 +103,8 @@ def _embedded(engine: Engine, pixels: Pixels) -> Vectors:
 
 
 def _texts(engine: Engine, model: ModelOptions, settings: Settings) -> EmbedTexts | None:
-    """The text side of a model, loaded for these phrases only, or None if it has none that works."""
+    """The text side of a model, loaded for these phrases only, or None if it does not load."""
     folder = model_folder(model.source, model.revision, settings)
-    if describe(folder).family != "dual_encoder":
-        return None
     try:
         tower = load_text_tower(folder, dtype=model.dtype, device=str(engine.tower.device))
         require_digest(tower.digest, engine.tower.digest, model.source)

@@ -4,6 +4,7 @@ Its vectors may have come through the API, by an import, or from an earlier vers
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -118,7 +119,8 @@ def probe(
     pictures = {at: pixels for at, uri in kept if (pixels := read(uri)) is not None}
     pixels = np.stack([*pictures.values()]) if pictures else np.empty((0, 1, 1, 3), np.uint8)
     probes = make_probes(digest, pixels, vectors[[*pictures]], vectors, embed, texts)
-    write_probes(store, uri_of(collection, settings), probes)
+    wanted = min(COPIES, len(vectors))  # not tried again for those that are not kept
+    write_probes(store, uri_of(collection, settings), replace(probes, pictures=wanted))
     log.info("probed the model", output=uri_of(collection, settings), copies=len(probes.copies))
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from image_retrieval.collection import Collection, ModelOptions, load_collections
-from image_retrieval.models.calibration import DIRECTIONS, Calibration, calibration_of, usable_calibrations
+from image_retrieval.models.calibration import (
+    DIRECTIONS,
+    Calibration,
+    calibration_of,
+    directions_of,
+    usable_calibrations,
+)
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.settings import Settings
@@ -60,6 +66,12 @@ class Shown:
     def reads_texts(self) -> bool:
         """Whether its model has a text side."""
         return self.family == "dual_encoder"
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether its model brings the calibrations of all its directions."""
+        own = {score.direction for score in self.scores if score.origin == "own"}
+        return own.issuperset(directions_of(self.family))
 
     def calibration(self, direction: str | None) -> Calibration | None:
         """The calibration for a direction, or None if there is none."""

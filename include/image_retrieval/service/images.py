@@ -107,7 +107,9 @@ def put(
         except ImageExists:
             raise _exists(shown, image_id) from None
         _describe(connection, shown, image_id, form, but=("group_id", "intra_id"))  # an id_pattern may decide these
-        return _image(connection, shown, image_id)
+        info = _image(connection, shown, image_id)
+    service.prober.came(shown)
+    return info
 
 
 def _describe(connection: Connection, shown: Shown, image_id: str, facts: Facts, but: tuple[str, ...] = ()) -> None:

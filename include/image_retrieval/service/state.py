@@ -26,6 +26,7 @@ from image_retrieval.service.encoder import Encoder, Memory, Vector
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.metrics import Metrics
 from image_retrieval.service.places import Places
+from image_retrieval.service.probing import Prober
 from image_retrieval.settings import Settings
 from image_retrieval.store import queries
 from image_retrieval.store.collections import known_collections
@@ -59,6 +60,7 @@ class Service:
         self.metrics = Metrics()
         self.encoder = Encoder(settings, self.metrics, is_shown=self._is_shown)
         self.metrics.watch_memory(self.encoder.pids)
+        self.prober = Prober(settings, self.encoder)
         self._memory = Memory()
         self._shown: dict[str, tuple[Shown, float]] = {}
         self._ends = ExitStack()
