@@ -9,7 +9,6 @@ for each kind in a collection without it. The last line is JSON.
 import argparse
 import io
 import json
-import random
 import tempfile
 from pathlib import Path
 
@@ -22,11 +21,10 @@ from benchmarks.needs import folder, model, run, whole
 from benchmarks.shipped import ABSENT, LIMITS, Vectors, load
 from image_retrieval.collection import ResampleOptions
 from image_retrieval.imaging.resample import resample
-from image_retrieval.models.altering import altered
 from image_retrieval.models.calibration import CUTOFF, IMAGES, Calibration, calibration_of, read_calibration
-from image_retrieval.models.chance import fit_images, random_pairs
+from image_retrieval.models.chance import Cosines, fit_images, random_pairs
 from image_retrieval.models.packaged import packaged_weights
-from image_retrieval.models.probes import COPIES, SAMPLE, texts_of
+from image_retrieval.models.probes import COPIES, SAMPLE, copies_of, texts_of
 from image_retrieval.models.shipped import DUAL, VISION
 from image_retrieval.models.towers import ImageTower, load_text_tower
 from image_retrieval.pipeline.calibrating import fit_phrases
@@ -34,7 +32,7 @@ from image_retrieval.scenes import draw_scenes
 from image_retrieval.settings import Settings
 from image_retrieval.training.facts import facts_of
 
-SEED = 5  # of the scenes that are searched
+SEED = 5  # of the scenes that are drawn, and of the photos that are altered
 FARTHEST = -2.0  # below any cosine
 BATCH = 32
 PACKAGED = "efficientnet_lite2"
@@ -60,25 +58,22 @@ def by_pictures(vectors: Vectors, alike: Right, calibration: Calibration) -> dic
     return {"cutoff": middle, **found, "quiet": quiet(np.where(alike, FARTHEST, cosines), middle)}
 
 
-def copies_of(pictures: list[Image.Image], vectors: Vectors, tower: ImageTower) -> Vectors:
-    """The cosines of altered copies with their pictures."""
-    rng = random.Random(SEED)
-    cosines: Vectors = (embed([altered(picture, rng) for picture in pictures], tower) * vectors[: len(pictures)]).sum(
-        axis=1
-    )
-    return cosines
+def copied(pictures: list[Image.Image], vectors: Vectors, tower: ImageTower) -> Cosines:
+    """The cosines of altered copies with their pictures, as the probes of a model have them."""
+    given = np.stack([np.asarray(picture) for picture in pictures])
+    return copies_of(given, vectors, lambda made: embed([Image.fromarray(picture) for picture in made], tower))
 
 
-def on_scenes(count: int) -> dict[str, dict[str, float]]:
+def on_scenes(count: int, seed: int) -> dict[str, dict[str, float]]:
     """The figures of both models that ship, fitted without and with labels."""
-    scenes = list(draw_scenes(count, SEED))
+    scenes = list(draw_scenes(count, seed))
     kinds = np.array([scene.key.partition("/")[0] for scene in scenes])
     alike, figures = kinds[:, None] == kinds[None], {}
     for name, place in (("vision", VISION), ("dual", DUAL)):
         tower = load(place)
         pictures = pixels([scene.data for scene in scenes], tower)
         vectors = embed(pictures, tower)
-        copies = copies_of(pictures[:COPIES], vectors, tower).astype(np.float64)
+        copies = copied(pictures[:COPIES], vectors[:COPIES], tower)
         fitted = {"chance": fit_images(random_pairs(vectors[:SAMPLE]), copies, count), "labels": own(place, IMAGES)}
         for how, calibration in fitted.items():
             figures[f"{name}_image_image_{how}"] = by_pictures(vectors, alike, calibration)
@@ -114,31 +109,33 @@ def half_size_part(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def on_photos(photos: Path, place: Path) -> dict[str, float]:
+def on_photos(photos: Path, place: Path, seed: int) -> dict[str, float]:
     """The figures of a model on photos, whose folders are their kinds."""
     files = sorted(path for path in photos.glob("*/*") if path.is_file())
     kinds, tower = np.array([path.parent.name for path in files]), load(place)
     pictures = pixels([path.read_bytes() for path in files], tower)
-    vectors = embed(pictures, tower)
-    alike, order = kinds[:, None] == kinds[None], np.random.default_rng(SEED).permutation(len(files))
-    chosen = order[:COPIES]
-    copies = copies_of([pictures[at] for at in chosen], vectors[chosen], tower).astype(np.float64)
-    parts = order[COPIES : 2 * COPIES]
+    vectors, order = embed(pictures, tower), np.random.default_rng(seed).permutation(len(files))
+    copies = copied([pictures[at] for at in order], vectors[order], tower)
+
+    def fitted(chosen: Right) -> Calibration:
+        """As in a collection of some of the photos."""
+        among = chosen[order]
+        vectors_of_it = vectors[order[among]]
+        return fit_images(random_pairs(vectors_of_it[:SAMPLE]), copies[among][:COPIES], len(vectors_of_it))
+
+    calibration, alike = fitted(np.ones(len(files), bool)), kinds[:, None] == kinds[None]
+    middle, parts = calibration.cosine(CUTOFF), order[-COPIES:]  # others than those that were fitted to
     again = [half_size_part(Image.open(files[at]).convert("RGB")) for at in parts]
-    cosines = embed(pixels(again, tower), tower) @ vectors.T
-    calibration = fit_images(random_pairs(vectors[order[:SAMPLE]]), copies, len(files))
-    middle = calibration.cosine(CUTOFF)
-    seen = cosines >= middle
-    itself = np.arange(len(files)) == parts[:, None]
+    seen, itself = embed(pixels(again, tower), tower) @ vectors.T >= middle, np.arange(len(files)) == parts[:, None]
     without = []
     for kind in np.unique(kinds):
-        rest = vectors[kinds != kind]
-        cutoff = fit_images(random_pairs(rest[:SAMPLE]), copies, len(rest)).cosine(CUTOFF)
-        without += [bool(best < cutoff) for best in (vectors[kinds == kind] @ rest.T).max(axis=1)]
+        cutoff = fitted(kinds != kind).cosine(CUTOFF)
+        without += [bool(best < cutoff) for best in (vectors[kinds == kind] @ vectors[kinds != kind].T).max(axis=1)]
     return {
         **by_pictures(vectors, alike, calibration),
-        "copies_shown": float((seen & itself).any(axis=1).mean()),
-        "right_of_copies": float((seen & (itself | alike[parts])).sum() / max(1, seen.sum())),
+        "copies_that_find_their_original": float((seen & itself).any(axis=1).mean()),
+        "originals_among_results_of_copies": float((seen & itself).sum() / max(1, seen.sum())),
+        "same_kind_among_them": float((seen & alike[parts] & ~itself).sum() / max(1, seen.sum())),
         "quiet_without_kind": float(np.mean(without)),
     }
 
@@ -147,17 +144,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=whole(40), default=1_000)
     parser.add_argument("--photos", type=folder, help="a folder with a folder of photos for each kind")
+    parser.add_argument("--seed", type=whole(0), default=SEED)
     parser.add_argument("--model", type=model, help=f"the model for photos; default: {PACKAGED}")
     arguments = parser.parse_args()
-    figures = on_scenes(arguments.scenes)
+    figures = on_scenes(arguments.scenes, arguments.seed)
     if arguments.photos:
         with tempfile.TemporaryDirectory() as made:
-            figures["photos"] = on_photos(arguments.photos, arguments.model or packaged(Path(made)))
+            figures["photos"] = on_photos(arguments.photos, arguments.model or packaged(Path(made)), arguments.seed)
     for what, found in figures.items():
         rest = "  ".join(f"{name} {100 * value:.1f} %" for name, value in found.items() if name != "cutoff")
         print(f"{what:<28} cutoff {found['cutoff']:.3f}  {rest}")
     rounded = {key: {name: round(value, 4) for name, value in found.items()} for key, found in figures.items()}
-    print(json.dumps({"scenes": arguments.scenes, **rounded}))
+    print(json.dumps({"scenes": arguments.scenes, "seed": arguments.seed, **rounded}))
 
 
 def packaged(place: Path) -> Path:
