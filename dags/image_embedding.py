@@ -4,10 +4,9 @@ Keeps the view `images.{name}` up to date with `{source}` ({glob}). Images are e
 
 1. **list_images** compares the bucket with the table and divides new and changed images into shards.
 2. Each **shard** is processed on its own: *resample* (CPU), *embed* (pod or local process), *upsert* (one transaction).
-3. **index** updates the view and its HNSW index; **recall** measures the recall of searches through it, and raises
-   `ef_search` if that is too low (`retrieval.recall`), and fits the scores of searches if needed
-   (`retrieval.calibration`); **report** closes the run in `retrieval.run` and updates the
-   asset `images.{name}`.
+3. **index** updates the view and its HNSW index; **recall** measures the recall of searches, raises `ef_search` if it
+   is too low (`retrieval.recall`), and fits scores if needed (`retrieval.calibration`); **report** closes the run in
+   `retrieval.run` and updates the asset `images.{name}`.
 
 Images that cannot be used are in `images.rejected('{name}')`, with the reason. One image never fails a shard, and one
 shard never fails another. You may clear any task and run it again at any time. *Trigger* offers a full re-scan, another
