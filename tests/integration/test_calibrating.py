@@ -5,6 +5,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
+import numpy as np
 import psycopg
 import pytest
 from structlog.testing import capture_logs
@@ -21,7 +22,7 @@ from image_retrieval.pipeline.shown import find_shown
 from image_retrieval.pipeline.switching import check_switch, plan_switch
 from image_retrieval.scenes import draw_scenes
 from image_retrieval.shards import probes_uri
-from image_retrieval.store.calibrations import Fit, keep_fit
+from image_retrieval.store.calibrations import Fit, count_vectors, keep_fit, sample_vectors
 from image_retrieval.store.connection import connect
 from image_retrieval.store.switches import list_models
 from integration.pictures import put
@@ -247,6 +248,19 @@ def test_without_kept_pictures_chance_alone_decides_until_the_vectors_go(project
     with connect(project) as connection:
         keep_fit(connection, collection.space, fit)  # of vectors that were dropped while it was fitted
     assert rows(database_url, FITS) == []
+
+
+def test_a_sample_comes_from_all_over_a_table_and_is_the_same_each_time(project, collection, database_url):
+    vectors = fill(project, collection, 20_000)
+    change(database_url, "UPDATE retrieval.image SET deleted = now() WHERE id % 10 = 0")
+    with connect(project) as connection:
+        count = count_vectors(connection, collection.space, None).vectors
+        first, second = (sample_vectors(connection, collection.space, count, 200) for _ in range(2))
+    assert (count, len(first), first) == (18_000, 200, second)
+    numbers = {vector.tobytes(): number for number, vector in enumerate(vectors)}
+    places = [numbers[np.array(row.embedding.to_list(), np.float32).tobytes()] for row in first]
+    assert len({*places}) == 200
+    assert min(np.histogram(places, 5, (0, 20_000))[0]) >= 10
 
 
 def test_a_fit_and_a_drop_at_once_leave_no_fit_of_dropped_vectors(project, collection, database_url):
