@@ -29,7 +29,7 @@ FIRST, LATER = dict(list(SCENES.items())[:4]), dict(list(SCENES.items())[4:6])
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandInHub]:
     with stand_in_hub() as hub:
         ask(hub, monkeypatch, tmp_path / "huggingface")
-        monkeypatch.setattr("image_retrieval.models.adding.SECONDS", 0.0)
+        monkeypatch.setattr("image_retrieval.models.trying.SECONDS", 0.0)
         yield hub
 
 

@@ -44,16 +44,16 @@ def add(options: argparse.Namespace, settings: Settings) -> None:
     if options.json:
         print_json(asdict(added))
         return
-    languages = ", ".join(added.languages) or "not stated"
+    languages, pictures = ", ".join(added.languages) or "not stated", added.width is not None
     rows = [
         ("source", added.source),
         ("layout", added.layout),
         ("type", added.model_type),
         ("dimensions", str(added.dimensions)),
-        ("pictures", f"{added.width} × {added.height}"),
+        ("pictures", f"{added.width} × {added.height}" if pictures else "no: no collection can use it"),
         ("texts", f"yes, languages: {languages}" if added.texts else "no"),
         ("licence", added.licence or "not stated"),
-        ("speed here", f"{added.images_per_second} images/s"),
+        *((("speed here", f"{added.images_per_second} images/s"),) if pictures else ()),
         *((("commit", added.commit),) if added.commit else ()),
         ("digest", added.digest),
         *(("assumed", assumed) for assumed in added.assumed),

@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
@@ -13,13 +12,23 @@ from safetensors.torch import save_file
 
 from image_retrieval.errors import UserError
 from image_retrieval.models.card import read_card
-from image_retrieval.models.description import FAMILIES, ModelDescription, describe
+from image_retrieval.models.description import FAMILIES, TEXT_ENCODERS
 from image_retrieval.models.digest import digest_of
-from image_retrieval.models.fetching import BESIDE, STATED, TOKENIZER, TRANSFORMERS, Fetched, fetch, fetch_tokenizer
+from image_retrieval.models.fetching import (
+    BESIDE,
+    SENTENCES,
+    STATED,
+    TOKENIZER,
+    TRANSFORMERS,
+    Fetched,
+    fetch,
+    fetch_tokenizer,
+)
 from image_retrieval.models.layouts import convert
 from image_retrieval.models.layouts.checkpoint import Checkpoint, Converted
 from image_retrieval.models.publishing import alone_here, put_model, require_no_model
-from image_retrieval.models.towers import ImageTower, load_image_tower, load_text_tower
+from image_retrieval.models.text_encoder import KEY, described_by
+from image_retrieval.models.trying import try_out
 from image_retrieval.models.weight_files import read_weights
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
@@ -27,8 +36,6 @@ from image_retrieval.shards import folder_in
 
 ORIGIN = "source.json"  # where a model came from, beside its files
 WEIGHTS = "model.safetensors"
-TEXTS = ("two red circles", "两个红色的圆")
-SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +47,12 @@ class Added:
     layout: str
     model_type: str
     dimensions: int
-    width: int
-    height: int
+    width: int | None  # None: it reads texts only
+    height: int | None
     texts: bool
     languages: tuple[str, ...]
     licence: str
-    images_per_second: float
+    images_per_second: float | None
     commit: str | None
     digest: str
     assumed: tuple[str, ...]
@@ -77,22 +84,21 @@ def add_model(
         layout, assumed = write_model(fetched, words, made)
         origin = {"source": source, "revision": fetched.commit, "layout": layout}
         (made / ORIGIN).write_text(json.dumps(origin, indent=2), encoding="utf-8")
-        description, card = describe(made), read_card(made)
-        speed = try_out(made, description)
+        found, card = try_out(made), read_card(made)
         put_model(made, target, settings)
-        width, height = description.size
+        width, height = found.size or (None, None)
         return Added(
             name=name,
             source=target,
             layout=layout,
-            model_type=description.model_type,
-            dimensions=description.dimensions,
+            model_type=found.model_type,
+            dimensions=found.dimensions,
             width=width,
             height=height,
-            texts=description.family == "dual_encoder",
+            texts=found.texts,
             languages=card.languages,
             licence=card.licence,
-            images_per_second=round(speed, 1),
+            images_per_second=found.images_per_second,
             commit=fetched.commit,
             digest=digest_of(made),
             assumed=assumed,
@@ -111,15 +117,20 @@ def put_weights(weights: Path, target: str, settings: Settings) -> bool:
 
 def write_model(fetched: Fetched, tokenizer: Path, target: Path) -> tuple[str, tuple[str, ...]]:
     """Write a checkpoint as a folder that the towers load. Returns its layout and what no file of it states."""
-    beside = {name: _json(fetched.folder / name) for name in STATED if (fetched.folder / name).is_file()}
+    beside = {name: _mapping(fetched.folder / name) for name in STATED if (fetched.folder / name).is_file()}
     for name in BESIDE:
         origin = tokenizer / name if name in TOKENIZER else fetched.folder / name
         if origin.is_file() and name != "open_clip_config.json":
             copyfile(origin, target / name)
     config = beside.get("config.json") or {}
     if "model_type" in config and any(fetched.weights[0].match(name) for name in TRANSFORMERS):
-        if config["model_type"] not in FAMILIES:
-            raise UserError(f"the model is of type {config['model_type']!r}: supported are {', '.join(FAMILIES)}")
+        if config["model_type"] in TEXT_ENCODERS:
+            parts = [fetched.folder / name for name in SENTENCES]
+            config |= {KEY: described_by(*(_json(part) if part.is_file() else None for part in parts))}
+            (target / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+        elif config["model_type"] not in FAMILIES:
+            supported = ", ".join((*FAMILIES, *TEXT_ENCODERS))
+            raise UserError(f"the model is of type {config['model_type']!r}: supported are {supported}")
         _keep(fetched.weights, target)
         return "transformers", ()
     found = convert(Checkpoint(read_weights(fetched.weights), beside))
@@ -129,43 +140,6 @@ def write_model(fetched: Fetched, tokenizer: Path, target: Path) -> tuple[str, t
         (target / "preprocessor_config.json").write_text(json.dumps(found.preprocessor, indent=2), encoding="utf-8")
     _save(found, target)
     return found.layout, () if stated else found.assumed
-
-
-def try_out(folder: Path, description: ModelDescription) -> float:
-    """Embed a picture twice, and texts where the model reads them. Returns the images that it embeds in a second.
-
-    Raises UserError where the model does not load or run, or where its vectors are not the same both times.
-    """
-    tower = load_image_tower(folder, dtype="float32", device="cpu", use_cls_token=True)
-    reader = load_text_tower(folder, dtype="float32", device="cpu") if description.family == "dual_encoder" else None
-    try:
-        first, second, pictures = _embedded_twice(tower)
-        texts = reader.embed(TEXTS) if reader else first
-        speed = _speed(tower, pictures)
-    except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, MemoryError) as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"the model loads, but does not run ({told[:200]})") from None
-    if first.shape != (1, description.dimensions) or not bool(torch.isfinite(torch.cat([first, texts])).all()):
-        raise UserError("the model makes no usable vector of a test picture or text: its weights may be broken")
-    if float((first * second).sum()) < 0.9999:
-        raise UserError("the model makes another vector of the same picture each time, or none: it cannot be used")
-    return speed
-
-
-def _embedded_twice(tower: ImageTower) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Two vectors of a picture, and some pictures."""
-    width, height = tower.size
-    chance = torch.Generator().manual_seed(0)
-    pictures = torch.randint(0, 256, (8, height, width, 3), dtype=torch.uint8, generator=chance)
-    return tower.embed(pictures[:1]), tower.embed(pictures[:1]), pictures
-
-
-def _speed(tower: ImageTower, pictures: torch.Tensor) -> float:
-    began, done = time.perf_counter(), 0
-    while done == 0 or time.perf_counter() - began < SECONDS:
-        tower.embed(pictures)
-        done += len(pictures)
-    return done / (time.perf_counter() - began)
 
 
 def _keep(weights: tuple[Path, ...], target: Path) -> None:
@@ -189,11 +163,15 @@ def _save(model: Converted, target: Path) -> None:
     save_file(whole, target / WEIGHTS, metadata={"format": "pt"})
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> Any:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path.name} is not JSON: {' '.join(str(error).split())[:200]}") from None
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    found: Any = _json(path)
     if not isinstance(found, dict):
         raise UserError(f"{path.name} is not a mapping")
     return found

@@ -70,6 +70,9 @@ FAMILIES: dict[str, tuple[Family, Callable[[Config], Any], tuple[Channels, Chann
     "efficientnet_lite": ("efficientnet_lite", _before_the_classes, CENTRED),
 }
 
+# encoders of texts without an image side: `models add` takes them, no collection of images does
+TEXT_ENCODERS = ("bert", "xlm-roberta")
+
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
@@ -90,8 +93,13 @@ class ModelDescription:
 
 def describe(folder: Path) -> ModelDescription:
     """Read a model's config and preprocessor files. Raises UserError if its type is not supported."""
-    config = _read(folder / "config.json")
+    config = read_config(folder)
     model_type = str(config.get("model_type"))
+    if model_type in TEXT_ENCODERS:
+        raise UserError(
+            f"model {folder} of type {model_type!r} reads texts only: a collection needs a model with an image side, "
+            "such as CLIP, DINOv2 or ResNet"
+        )
     if model_type not in FAMILIES:
         raise UserError(f"model {folder} is of type {model_type!r}: supported are {', '.join(FAMILIES)}")
     family, length, trained_with = FAMILIES[model_type]
@@ -107,6 +115,11 @@ def describe(folder: Path) -> ModelDescription:
         raise UserError(f"{folder / 'config.json'} does not state the length of the model's vectors")
     calibration = read_calibration(folder)
     return ModelDescription(family, model_type, dimensions, size, scale, mean, std, calibration)
+
+
+def read_config(folder: Path) -> Config:
+    """A model's config.json. Raises UserError if it is no JSON object."""
+    return _read(folder / "config.json")
 
 
 def _preprocessor(folder: Path) -> Config:

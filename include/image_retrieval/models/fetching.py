@@ -7,6 +7,7 @@ from pathlib import Path
 
 from image_retrieval.errors import UserError
 from image_retrieval.models.hub import find_repository, is_hub_id
+from image_retrieval.models.text_encoder import LIMITS, MODULES, POOLING
 from image_retrieval.models.weight_files import SUFFIXES
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
@@ -22,6 +23,7 @@ TOKENIZER = (
     "added_tokens.json",
     "spiece.model",
 )
+SENTENCES = (MODULES, POOLING, LIMITS)
 BESIDE = (*STATED, *TOKENIZER, "calibration.json", "README.md")
 # of several files, the first kind that is there: transformers' and timm's, then open_clip's
 KINDS = (
@@ -62,7 +64,7 @@ def fetch(source: str, revision: str | None, settings: Settings, scratch: Path) 
     weights = [file] if file else chosen(place.names, source)
     if absent := [name for name in weights if name not in place.names]:
         raise UserError(f"checkpoint {source!r} does not exist: there is no {absent[0]} in {folder}")
-    here = place.bring([*weights, *(name for name in BESIDE if name in place.names)])
+    here = place.bring([*weights, *(name for name in (*BESIDE, *SENTENCES) if name in place.names)])
     return Fetched(here, tuple(here / name for name in weights), place.commit)
 
 
@@ -102,13 +104,15 @@ def _place(folder: str, revision: str | None, settings: Settings, scratch: Path)
     here = Path(settings.home, folder)
     if is_hub_id(folder) and not here.is_dir():
         found = find_repository(folder, revision)
-        return _Place(found.files, found.download, found.commit)
+        nested = [POOLING] if MODULES in found.files else []  # the hub's client leaves out what is not there
+        return _Place([*found.files, *nested], found.download, found.commit)
     if revision is not None:
         raise UserError(f"revision {revision!r} has no meaning for {folder!r}, which is no hub id: leave it out")
     if "://" in folder:
         return _stored(folder, settings, scratch)
     if here.is_dir():
-        return _Place([path.name for path in here.iterdir() if path.is_file()], lambda names: here)
+        nested = [POOLING] if (here / POOLING).is_file() else []
+        return _Place([*(path.name for path in here.iterdir() if path.is_file()), *nested], lambda names: here)
     raise UserError(
         f"checkpoint {folder!r} does not exist: give a folder, a hub id (owner/name), s3://bucket/prefix/, "
         f"or one file in any of them that ends in {', '.join(SUFFIXES)}"
@@ -117,10 +121,12 @@ def _place(folder: str, revision: str | None, settings: Settings, scratch: Path)
 
 def _stored(folder: str, settings: Settings, scratch: Path) -> _Place:
     store, prefix = ObjectStore(settings), f"{folder}/"
-    names = [entry.key for page in store.pages(prefix) for entry in page if "/" not in entry.key]
+    keys = [entry.key for page in store.pages(prefix) for entry in page]
+    names = [key for key in keys if "/" not in key or key == POOLING]
 
     def bring(wanted: list[str]) -> Path:
         for name in wanted:
+            (scratch / name).parent.mkdir(exist_ok=True)
             with store.open(prefix + name) as stream, (scratch / name).open("wb") as target:
                 shutil.copyfileobj(stream, target, 2**22)
         return scratch

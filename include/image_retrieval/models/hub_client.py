@@ -32,7 +32,7 @@ class TransferGivenUp(Exception):
 
 
 def fetch_snapshot(name: str, revision: str | None, patterns: Iterable[str]) -> Path:
-    """The folder of a repository's commit in the hub's cache, with the files at its top that match.
+    """The folder of a repository's commit in the hub's cache, with the files that match.
 
     If the hub does not say which files there are, the commit that it named last counts. Raises TransferGivenUp, and
     whatever the client raises.
@@ -62,7 +62,6 @@ def _snapshot(name: str, revision: str | None, patterns: list[str], *, local_fil
             name,
             revision=revision,
             allow_patterns=patterns,
-            ignore_patterns=["*/*"],
             tqdm_class=_BarOfATerminal,
             local_files_only=local_files_only,
         )

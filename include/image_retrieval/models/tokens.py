@@ -1,6 +1,5 @@
 """Turns texts into token ids with a model's own tokenizer, padded and cut as in its family's training."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import torch
 from transformers import AutoTokenizer
 
 from image_retrieval.errors import UserError
-from image_retrieval.models.description import ModelDescription
+from image_retrieval.models.description import read_config
 
 Tokens = Callable[[Sequence[str]], dict[str, torch.Tensor]]
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model")
@@ -16,8 +15,10 @@ VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model")
 LENGTHS = {"clip": 77, "chinese_clip": 512, "siglip": 64, "siglip2": 64}
 
 
-def load_tokens(folder: Path, model: ModelDescription) -> Tokens:
-    """A function from texts to the input of the model's text side. Raises UserError if there is no tokenizer."""
+def load_tokens(folder: Path, model_type: str, *, most: int | None = None, lower_case: bool = False) -> Tokens:
+    """A function from texts to the input of the model's text side. Texts are cut to `most` tokens; None: as config.json
+    states. Raises UserError if there is no tokenizer.
+    """
     if not any((folder / name).is_file() for name in VOCABULARIES):  # transformers would use an empty vocabulary
         raise UserError(
             f"model {folder} has no tokenizer: put its {', '.join(VOCABULARIES[:-1])} or {VOCABULARIES[-1]}, "
@@ -28,11 +29,12 @@ def load_tokens(folder: Path, model: ModelDescription) -> Tokens:
     except Exception as error:  # each kind of tokenizer has errors of its own
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"the tokenizer of model {folder} cannot be loaded: {first[:300]}") from None
-    text = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("text_config") or {}
-    length = int(text.get("max_position_embeddings") or LENGTHS[model.model_type])
+    text = read_config(folder).get("text_config") or {}
+    length = most or int(text.get("max_position_embeddings") or LENGTHS[model_type])
 
     def longest(texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        return dict(tokenizer(list(texts), padding=True, truncation=True, max_length=length, return_tensors="pt"))
+        given = [text.lower() for text in texts] if lower_case else list(texts)
+        return dict(tokenizer(given, padding=True, truncation=True, max_length=length, return_tensors="pt"))
 
     def to_full_length(texts: Sequence[str]) -> dict[str, torch.Tensor]:
         # as in SigLIP's training: lower case, padded on the right to the full length, with padding not masked
@@ -40,4 +42,4 @@ def load_tokens(folder: Path, model: ModelDescription) -> Tokens:
         options = {"padding": "max_length", "padding_side": "right", "truncation": True, "max_length": length}
         return {"input_ids": tokenizer(lower, **options, return_tensors="pt")["input_ids"]}
 
-    return to_full_length if model.model_type.startswith("siglip") else longest
+    return to_full_length if model_type.startswith("siglip") else longest

@@ -9,7 +9,14 @@ import torch
 
 from image_retrieval.collection import ModelOptions
 from image_retrieval.errors import UserError
-from image_retrieval.models import dual_encoder, efficientnet_lite, pooled_backbone, siglip2, vision_transformer
+from image_retrieval.models import (
+    dual_encoder,
+    efficientnet_lite,
+    pooled_backbone,
+    siglip2,
+    text_encoder,
+    vision_transformer,
+)
 from image_retrieval.models.description import ModelDescription, describe
 from image_retrieval.models.digest import digest_of
 from image_retrieval.models.loading import DTYPES, load_model, usable_device
@@ -42,7 +49,7 @@ class ImageTower:
 
 @dataclass(frozen=True, slots=True)
 class TextTower:
-    """Texts to vectors of the same space as the model's image tower."""
+    """Texts to vectors of the same space as the model's image tower, if it has one."""
 
     dimensions: int
     device: torch.device
@@ -85,6 +92,8 @@ def load_image_tower(folder: Path, *, dtype: str, device: str, use_cls_token: bo
 
 def load_text_tower(folder: Path, *, dtype: str, device: str) -> TextTower:
     """Load a model's text tower. Raises UserError if it has none, or device or weights cannot be used."""
+    if words := text_encoder.describe_text_encoder(folder):
+        return _text_encoder(folder, words, DTYPES[dtype], usable_device(device))
     description = describe(folder)
     if description.family != "dual_encoder":
         raise UserError(
@@ -92,10 +101,16 @@ def load_text_tower(folder: Path, *, dtype: str, device: str) -> TextTower:
             "searching by text needs a model with a text side, such as CLIP, Chinese-CLIP or SigLIP"
         )
     place = usable_device(device)
-    tokens = load_tokens(folder, description)
+    tokens = load_tokens(folder, description.model_type)
     model = load_model(folder, DTYPES[dtype], without=dual_encoder.IMAGES)
     network = _TextNetwork(dual_encoder.TextFeatures(model)).to(place)
     return TextTower(description.dimensions, place, tokens, network, digest_of(folder))
+
+
+def _text_encoder(folder: Path, words: text_encoder.TextEncoder, dtype: torch.dtype, place: torch.device) -> TextTower:
+    tokens = load_tokens(folder, words.model_type, most=words.most_tokens, lower_case=words.lower_case)
+    network = _TextNetwork(text_encoder.TextFeatures(load_model(folder, dtype), words.pooling)).to(place)
+    return TextTower(words.dimensions, place, tokens, network, digest_of(folder))
 
 
 def _image_features(

@@ -42,7 +42,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The work store, a folder."""
     monkeypatch.setenv("IMAGE_RETRIEVAL_WORK_URI", f"file://{home}/work/")
-    monkeypatch.setattr("image_retrieval.models.adding.SECONDS", 0.0)
+    monkeypatch.setattr("image_retrieval.models.trying.SECONDS", 0.0)
     (home / "work").mkdir()
     return home / "work"
 
@@ -228,7 +228,7 @@ def other_shape(folder: Path) -> None:
 
 
 def other_family(folder: Path) -> None:
-    (folder / "config.json").write_text('{"model_type": "bert"}')
+    (folder / "config.json").write_text('{"model_type": "gpt2"}')
 
 
 def no_tensor(folder: Path) -> None:
@@ -263,7 +263,7 @@ def no_heads(folder: Path) -> None:
     [
         (half, "is broken, or no file of tensors"),
         (other_shape, "does not load"),
-        (other_family, "is of type 'bert': supported are vit"),
+        (other_family, "is of type 'gpt2': supported are vit"),
         (no_tensor, "only tensors are read"),
         (too_large, "more than it can hold"),
         (several, "name one, as "),

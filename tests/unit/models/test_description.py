@@ -39,7 +39,7 @@ def test_without_a_file_of_its_own_a_dinov2_is_normalised_as_imagenet(tmp_path):
     assert (found.mean, found.std) == (IMAGENET_MEAN, IMAGENET_STD)
 
 
-@pytest.mark.parametrize("config", [{"model_type": "bert"}, {"hidden_size": 8}, {}])
+@pytest.mark.parametrize("config", [{"model_type": "gpt2"}, {"hidden_size": 8}, {}])
 def test_an_unknown_family_is_told_with_those_there_are(tmp_path, config):
     with pytest.raises(UserError) as refused:
         describe(write(tmp_path, config))
