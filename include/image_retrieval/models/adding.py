@@ -5,7 +5,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -24,8 +23,16 @@ from image_retrieval.models.fetching import (
     fetch,
     fetch_tokenizer,
 )
+from image_retrieval.models.json_file import (
+    MOST_BYTES,
+    MOST_BYTES_OF_TOKENIZER,
+    read_json_file,
+    read_mapping,
+    require_size,
+)
 from image_retrieval.models.layouts import convert
 from image_retrieval.models.layouts.checkpoint import Checkpoint, Converted
+from image_retrieval.models.plausible import sizes_of
 from image_retrieval.models.publishing import alone_here, put_model, require_no_model
 from image_retrieval.models.text_encoder import KEY, described_by
 from image_retrieval.models.trying import try_out
@@ -117,20 +124,20 @@ def put_weights(weights: Path, target: str, settings: Settings) -> bool:
 
 def write_model(fetched: Fetched, tokenizer: Path, target: Path) -> tuple[str, tuple[str, ...]]:
     """Write a checkpoint as a folder that the towers load. Returns its layout and what no file of it states."""
-    beside = {name: _mapping(fetched.folder / name) for name in STATED if (fetched.folder / name).is_file()}
+    beside = {name: read_mapping(fetched.folder / name) for name in STATED if (fetched.folder / name).is_file()}
     for name in BESIDE:
         origin = tokenizer / name if name in TOKENIZER else fetched.folder / name
         if origin.is_file() and name != "open_clip_config.json":
+            require_size(origin, MOST_BYTES_OF_TOKENIZER if name in TOKENIZER else MOST_BYTES)
             copyfile(origin, target / name)
     config = beside.get("config.json") or {}
     if "model_type" in config and any(fetched.weights[0].match(name) for name in TRANSFORMERS):
         if config["model_type"] in TEXT_ENCODERS:
             parts = [fetched.folder / name for name in SENTENCES]
-            config |= {KEY: described_by(*(_json(part) if part.is_file() else None for part in parts))}
+            config |= {KEY: described_by(*(read_json_file(part) if part.is_file() else None for part in parts))}
             (target / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
-        elif config["model_type"] not in FAMILIES:
-            supported = ", ".join((*FAMILIES, *TEXT_ENCODERS))
-            raise UserError(f"the model is of type {config['model_type']!r}: supported are {supported}")
+        elif (kind := str(config["model_type"])[:80]) not in FAMILIES:
+            raise UserError(f"the model is of type {kind!r}: supported are {', '.join((*FAMILIES, *TEXT_ENCODERS))}")
         _keep(fetched.weights, target)
         return "transformers", ()
     found = convert(Checkpoint(read_weights(fetched.weights), beside))
@@ -144,34 +151,17 @@ def write_model(fetched: Fetched, tokenizer: Path, target: Path) -> tuple[str, t
 
 def _keep(weights: tuple[Path, ...], target: Path) -> None:
     """Weights that have transformers' names already: copied, or rewritten where they are pickled."""
-    if all(path.suffix == ".safetensors" for path in weights):
-        for path in weights:
-            copyfile(path, target / path.name)
-        index = weights[0].parent / f"{WEIGHTS}.index.json"
-        if len(weights) > 1 and index.is_file():
-            copyfile(index, target / index.name)
-            return
-        if len(weights) == 1 and weights[0].name == WEIGHTS:
-            return
-        for path in weights:
-            (target / path.name).unlink()
-    _save(Converted("transformers", {}, {}, read_weights(weights)), target)
+    if any(path.suffix != ".safetensors" for path in weights):
+        _save(Converted("transformers", {}, {}, read_weights(weights)), target)
+        return
+    held = {path.name: sizes_of([path]) for path in weights}  # before a file is copied that is none
+    for path in weights:
+        copyfile(path, target / (path.name if len(weights) > 1 else WEIGHTS))
+    if len(weights) > 1:
+        index = {"metadata": {}, "weight_map": {name: file for file, names in held.items() for name in names}}
+        (target / f"{WEIGHTS}.index.json").write_text(json.dumps(index), encoding="utf-8")
 
 
 def _save(model: Converted, target: Path) -> None:
     whole = {name: values.clone(memory_format=torch.contiguous_format) for name, values in model.weights.items()}
     save_file(whole, target / WEIGHTS, metadata={"format": "pt"})
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path.name} is not JSON: {' '.join(str(error).split())[:200]}") from None
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    found: Any = _json(path)
-    if not isinstance(found, dict):
-        raise UserError(f"{path.name} is not a mapping")
-    return found

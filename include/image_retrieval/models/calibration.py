@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from image_retrieval.errors import UserError
+from image_retrieval.models.json_file import require_size
 
 FILE = "calibration.json"
 IMAGES = "image_image"
@@ -76,10 +77,11 @@ def read_calibration(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
+        require_size(path)
         found: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")).items())
         for direction in DIRECTIONS:
             calibration_of(found, direction)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise UserError(
             f"{path} is not a calibration ({type(error).__name__}: {error}): create it again, or delete it"
         ) from None

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+MOST_LETTERS = 2**14  # of what is read for the part before the text
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -20,9 +22,10 @@ def read_card(folder: Path) -> Card:
     path = folder / "README.md"
     if not path.is_file():
         return Card()
-    head, *rest = path.read_text(encoding="utf-8", errors="replace").split("---\n", 2)
+    with path.open(encoding="utf-8", errors="replace") as file:
+        head, *rest = file.read(MOST_LETTERS).split("---\n", 2)
     try:
-        stated = yaml.safe_load(rest[0]) if rest and not head.strip() else None
+        stated = yaml.safe_load(rest[0]) if len(rest) == 2 and not head.strip() else None
     except (yaml.YAMLError, ValueError, RecursionError):
         stated = None
     if not isinstance(stated, dict):

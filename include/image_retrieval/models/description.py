@@ -1,6 +1,5 @@
 """Reads the description of a model from its own files, without torch."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, Literal
 
 from image_retrieval.errors import UserError
 from image_retrieval.models.calibration import read_calibration
+from image_retrieval.models.json_file import read_mapping
 from image_retrieval.models.preprocessing import Channels, normalisation, wanted_size
 
 Family = Literal["vision_transformer", "dual_encoder", "pooled_backbone", "efficientnet_lite"]
@@ -18,6 +18,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IMAGENET = IMAGENET_MEAN, IMAGENET_STD
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 CENTRED = (127 / 255,) * 3, (128 / 255,) * 3  # of TensorFlow's models for small machines
+MOST_SIDE = 4096  # as of a collection's target_size
 CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
@@ -94,7 +95,7 @@ class ModelDescription:
 def describe(folder: Path) -> ModelDescription:
     """Read a model's config and preprocessor files. Raises UserError if its type is not supported."""
     config = read_config(folder)
-    model_type = str(config.get("model_type"))
+    model_type = str(config.get("model_type"))[:80]
     if model_type in TEXT_ENCODERS:
         raise UserError(
             f"model {folder} of type {model_type!r} reads texts only: a collection needs a model with an image side, "
@@ -108,9 +109,11 @@ def describe(folder: Path) -> ModelDescription:
         dimensions = length(config)
         size = wanted_size(preprocessor, _vision(config) or config)
         scale, mean, std = normalisation(preprocessor, trained_with)
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
-        message = f"{type(error).__name__}: {error}"
-        raise UserError(f"the config or preprocessor file of model {folder} is not as expected ({message})") from None
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(f"the config or preprocessor file of model {folder} is not as expected ({told})") from None
+    if any(not 1 <= side <= MOST_SIDE for side in size):
+        raise UserError(f"model {folder} states pictures of {size[0]} × {size[1]} pixels: 1 to {MOST_SIDE} are used")
     if not isinstance(dimensions, int):
         raise UserError(f"{folder / 'config.json'} does not state the length of the model's vectors")
     calibration = read_calibration(folder)
@@ -119,23 +122,15 @@ def describe(folder: Path) -> ModelDescription:
 
 def read_config(folder: Path) -> Config:
     """A model's config.json. Raises UserError if it is no JSON object."""
-    return _read(folder / "config.json")
+    return read_mapping(folder / "config.json")
 
 
 def _preprocessor(folder: Path) -> Config:
     """The image part of a model's preprocessor file; empty if there is none."""
-    own = _read(folder / "preprocessor_config.json", missing={})
-    whole = _read(folder / "processor_config.json", missing={})  # written by newer versions of transformers
+    own = _read(folder / "preprocessor_config.json", {})
+    whole = _read(folder / "processor_config.json", {})  # written by newer versions of transformers
     return own or whole.get("image_processor") or {}
 
 
-def _read(path: Path, missing: Config | None = None) -> Config:
-    if missing is not None and not path.is_file():
-        return missing
-    try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}") from None
-    if not isinstance(loaded, dict):
-        raise UserError(f"{path} is not a mapping")
-    return loaded
+def _read(path: Path, missing: Config) -> Config:
+    return read_mapping(path) if path.is_file() else missing

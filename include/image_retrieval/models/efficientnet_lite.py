@@ -3,7 +3,6 @@
 The layers are those of Google's efficientnet_lite_builder.py: EfficientNet without squeeze-and-excitation, with ReLU6.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from image_retrieval.errors import UserError
+from image_retrieval.models.description import read_config
+from image_retrieval.models.plausible import sizes_of, within
 
 WEIGHTS = "model.safetensors"
 
@@ -56,8 +57,8 @@ def load_image_features(folder: Path, dtype: torch.dtype) -> torch.nn.Module:
     Raises UserError where its config or weights are not complete, or do not fit each other.
     """
     try:
-        shape = Shape.of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-        with torch.device("meta"):
+        shape, sizes = Shape.of(read_config(folder)), sizes_of([folder / WEIGHTS])
+        with within(sizes):
             network = ImageFeatures(shape)
         network.load_state_dict(load_file(folder / WEIGHTS), strict=True, assign=True)
     except (OSError, ValueError, RuntimeError, SafetensorError, UserError) as error:

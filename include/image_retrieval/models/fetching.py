@@ -79,6 +79,7 @@ def fetch_tokenizer(source: str, settings: Settings, scratch: Path) -> Path:
 
 def chosen(names: Sequence[str], source: str) -> list[str]:
     """The files of weights among a folder's. Raises UserError where there is none, or no telling which."""
+    names = [name for name in names if name.isprintable()]  # what a program writes, and a line can tell
     for kind in KINDS:
         if found := sorted(name for name in names if any(Path(name).match(pattern) for pattern in kind)):
             return found[:1] if found[0] in (pattern for pattern in kind if "*" not in pattern) else found

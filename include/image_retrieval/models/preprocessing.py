@@ -16,7 +16,14 @@ def normalisation(
     scale = float(preprocessor.get("rescale_factor") or 1 / 255) if _does(preprocessor, "do_rescale") else 1.0
     if not _does(preprocessor, "do_normalize"):
         return scale, (0.0,) * len(mean), (1.0,) * len(std)
-    return scale, tuple(preprocessor.get("image_mean") or mean), tuple(preprocessor.get("image_std") or std)
+    return scale, _channels(preprocessor.get("image_mean") or mean), _channels(preprocessor.get("image_std") or std)
+
+
+def _channels(given: Any) -> Channels:
+    found = tuple(map(float, given))
+    if len(found) not in (1, 3):
+        raise ValueError(f"{len(found)} values for the channels of a picture")
+    return found
 
 
 def wanted_size(preprocessor: dict[str, Any], config: dict[str, Any]) -> tuple[int, int]:

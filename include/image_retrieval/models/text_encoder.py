@@ -41,7 +41,7 @@ def describe_text_encoder(folder: Path) -> TextEncoder | None:
             model_type=model_type,
             dimensions=int(config["hidden_size"]),
             pooling={"mean": "mean", "cls": "cls"}[stated["pooling"]],
-            most_tokens=min(int(stated["most_tokens"] or positions), positions),
+            most_tokens=min(max(int(stated["cut_at"] or positions), 4), positions),
             lower_case=bool(stated["lower_case"]),
         )
     except (TypeError, ValueError, LookupError) as error:
@@ -65,10 +65,10 @@ def described_by(modules: Any, pooling: Any, limits: Any) -> dict[str, Any]:
     chosen = [name.removeprefix("pooling_mode_") for name in pooling if name.startswith("pooling_mode_")]
     chosen = [modes.get(name, name) for name in chosen if pooling[f"pooling_mode_{name}"]]
     if chosen not in (["cls"], ["mean"]):
-        told = ", ".join(chosen)[:80] or "nothing"
+        told = repr(", ".join(chosen)[:80]) if chosen else "nothing"
         raise UserError(f"{POOLING} states {told}: supported are the mean of the tokens, or the first one")
     most, lower_case = limits.get("max_seq_length"), bool(limits.get("do_lower_case"))
-    return {"pooling": chosen[0], "most_tokens": most, "lower_case": lower_case}
+    return {"pooling": chosen[0], "cut_at": most, "lower_case": lower_case}
 
 
 class TextFeatures(torch.nn.Module):

@@ -8,6 +8,7 @@ from transformers import AutoTokenizer
 
 from image_retrieval.errors import UserError
 from image_retrieval.models.description import read_config
+from image_retrieval.models.json_file import MOST_BYTES_OF_TOKENIZER, require_size
 
 Tokens = Callable[[Sequence[str]], dict[str, torch.Tensor]]
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model")
@@ -24,13 +25,19 @@ def load_tokens(folder: Path, model_type: str, *, most: int | None = None, lower
             f"model {folder} has no tokenizer: put its {', '.join(VOCABULARIES[:-1])} or {VOCABULARIES[-1]}, "
             "and its tokenizer_config.json, beside its weights"
         )
+    for name in VOCABULARIES:
+        if (folder / name).is_file():
+            require_size(folder / name, MOST_BYTES_OF_TOKENIZER)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
     except Exception as error:  # each kind of tokenizer has errors of its own
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"the tokenizer of model {folder} cannot be loaded: {first[:300]}") from None
-    text = read_config(folder).get("text_config") or {}
-    length = most or int(text.get("max_position_embeddings") or LENGTHS[model_type])
+    if not set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids):
+        raise UserError(f"the tokenizer of model {folder} knows no word: its files are of another kind of tokenizer")
+    text = read_config(folder).get("text_config")
+    stated = text.get("max_position_embeddings") if isinstance(text, dict) else None
+    length = most or (stated if isinstance(stated, int) and stated > 0 else LENGTHS[model_type])
 
     def longest(texts: Sequence[str]) -> dict[str, torch.Tensor]:
         given = [text.lower() for text in texts] if lower_case else list(texts)

@@ -8,12 +8,14 @@ from pathlib import Path
 import torch
 
 from image_retrieval.errors import UserError
-from image_retrieval.models.description import describe
+from image_retrieval.models.description import describe, read_config
 from image_retrieval.models.text_encoder import describe_text_encoder
 from image_retrieval.models.towers import ImageTower, load_image_tower, load_text_tower
 
 TEXTS = ("two red circles", "两个红色的圆")
 SECONDS = 2.0
+MOST_PIXELS = 2**21  # that are embedded at once
+MOST_PATCHES = 2**14  # of a picture: attention takes the square of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ def try_out(folder: Path) -> Tried:
         _require_same(words.dimensions, lambda: reader.embed(TEXTS))
         return Tried(words.model_type, words.dimensions, texts=True)
     model = describe(folder)
+    _require_patches(folder, model.size)
     tower = load_image_tower(folder, dtype="float32", device="cpu", use_cls_token=True)
     pictures = _pictures(tower)
     _require_same(model.dimensions, lambda: tower.embed(pictures[:1]))
@@ -59,10 +62,22 @@ def _require_same(dimensions: int, embed: Callable[[], torch.Tensor]) -> None:
         raise UserError("the model makes another vector of the same input each time, or none: it cannot be used")
 
 
+def _require_patches(folder: Path, size: tuple[int, int]) -> None:
+    """Raise UserError if a picture has so many patches that one would take hours."""
+    config = read_config(folder)
+    vision = config.get("vision_config")
+    side = (vision if isinstance(vision, dict) else config).get("patch_size")
+    if isinstance(side, int) and side > 0 and (patches := (size[0] // side) * (size[1] // side)) > MOST_PATCHES:
+        raise UserError(
+            f"pictures of {size[0]} × {size[1]} are {patches:,} patches of {side}: at most {MOST_PATCHES:,} are tried"
+        )
+
+
 def _pictures(tower: ImageTower) -> torch.Tensor:
     width, height = tower.size
+    count = min(8, max(1, MOST_PIXELS // (width * height)))
     rng = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (8, height, width, 3), dtype=torch.uint8, generator=rng)
+    return torch.randint(0, 256, (count, height, width, 3), dtype=torch.uint8, generator=rng)
 
 
 def _speed(tower: ImageTower, pictures: torch.Tensor) -> float:

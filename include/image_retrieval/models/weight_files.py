@@ -1,7 +1,9 @@
 """Files of weights into memory: tensors and nothing else, whatever a file holds."""
 
 import re
+import struct
 import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from image_retrieval.errors import UserError
+from image_retrieval.models.plausible import MOST_TENSORS, require_names, sizes_of
 
 SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 # under which training programs keep the weights, beside epochs and optimizers
 NESTED = ("state_dict", "model_state_dict", "model", "module", "teacher")
+MOST_NESTED = 4  # such dicts within each other
+MOST_PICKLED = 2**26  # bytes of names, shapes and what a training program notes
 MOST_TIMES = 3  # tensors may share their numbers, but not so that a small file fills the memory
 
 
@@ -34,6 +39,7 @@ def read_weights(paths: Sequence[Path]) -> dict[str, torch.Tensor]:
 
 
 def _of_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    sizes_of([path])
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
@@ -41,6 +47,7 @@ def _of_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _of_pickle(path: Path) -> dict[str, torch.Tensor]:
+    _require_small_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch thinks of the file, the error below says in one line
@@ -56,10 +63,27 @@ def _of_pickle(path: Path) -> dict[str, torch.Tensor]:
     return _tensors(found, path)
 
 
+def _require_small_archive(path: Path) -> None:
+    """Raise UserError if a zip archive, as torch writes one, would become far larger than it is, or keep torch busy."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
+        raise UserError(f"{path.name} cannot be read: {_line(error)}") from None
+    size = sum(entry.file_size for entry in entries)
+    if size > MOST_TIMES * path.stat().st_size:
+        raise UserError(f"{path.name} would become {size:,} bytes, more than it can hold: it is no file of torch")
+    if len(entries) > MOST_TENSORS:
+        raise UserError(f"{path.name} holds {len(entries):,} parts: at most {MOST_TENSORS:,} are read")
+    if any(entry.file_size > MOST_PICKLED for entry in entries if entry.filename.endswith("data.pkl")):
+        raise UserError(f"{path.name} holds objects of more than {MOST_PICKLED:,} bytes beside its tensors")
+
+
 def _tensors(found: Any, path: Path) -> dict[str, torch.Tensor]:
-    inner = _nested(found)
-    while inner is not None:
-        found, inner = inner, _nested(inner)
+    for _ in range(MOST_NESTED):
+        found = found if (inner := _nested(found)) is None else inner
     if not isinstance(found, dict):
         raise UserError(f"{path.name} holds a {type(found).__name__} instead of weights by name")
     for name, values in found.items():
@@ -69,6 +93,7 @@ def _tensors(found: Any, path: Path) -> dict[str, torch.Tensor]:
             raise UserError(
                 f"{path.name} holds {name[:80]!r}, which is sparse or quantized: only plain tensors are read"
             )
+    require_names(list(found), path.name)
     size = sum(values.numel() * values.element_size() for values in found.values())
     if size > MOST_TIMES * path.stat().st_size:
         raise UserError(f"{path.name} claims tensors of {size:,} bytes, more than it can hold")
@@ -76,7 +101,7 @@ def _tensors(found: Any, path: Path) -> dict[str, torch.Tensor]:
 
 
 def _nested(found: Any) -> Any:
-    """The weights within what a training program saved; None where these are the weights themselves."""
+    """What lies within what a training program saved; None where these are the weights themselves."""
     if not isinstance(found, dict):
         return None
     return next((found[key] for key in NESTED if isinstance(found.get(key), dict)), None)

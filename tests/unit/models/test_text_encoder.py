@@ -110,7 +110,7 @@ def test_a_stated_length_beyond_the_models_positions_is_cut(made, tmp_path):
 
 def test_files_of_a_store_are_enough(made, tmp_path):
     config = json.loads((converted(f"file://{made()}/", tmp_path) / "config.json").read_text())
-    assert config["text_encoder"] == {"pooling": "mean", "most_tokens": LENGTH, "lower_case": True}
+    assert config["text_encoder"] == {"pooling": "mean", "cut_at": LENGTH, "lower_case": True}
 
 
 def test_files_of_a_hub_are_enough_with_the_one_in_a_folder_and_without(hub, made, tmp_path):
@@ -127,7 +127,7 @@ def test_files_of_a_hub_are_enough_with_the_one_in_a_folder_and_without(hub, mad
     ("kinds", "pooling", "told"),
     [
         (("Transformer", "Pooling", "Dense"), MEAN, "modules.json states 'Dense': supported are "),
-        ((), {"pooling_mode_max_tokens": True}, "states max_tokens: supported are the mean"),
+        ((), {"pooling_mode_max_tokens": True}, "states 'max_tokens': supported are the mean"),
         ((), MEAN | {"pooling_mode_cls_token": True}, "supported are the mean of the tokens, or the first one"),
         ((), {}, "states nothing: "),
         ((), None, "lacks modules.json or 1_Pooling/config.json"),

@@ -23,7 +23,9 @@ def convert(checkpoint: Checkpoint) -> Converted:
         raise UserError(f"weights such as {some} are of no known layout: known are {KNOWN}")
     try:
         found: Converted = layout.convert(inner)
-    except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # weights of any shapes, and a file beside them that may state anything
         told = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"the weights are not shaped as those of {layout.NAME} ({told[:200]})") from None
     return found

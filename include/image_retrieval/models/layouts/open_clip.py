@@ -85,5 +85,7 @@ def _stated(checkpoint: Checkpoint) -> tuple[Config, Config]:
         *(f"text_cfg.{name}" for name in model["text_cfg"].keys() - TEXT),
     }
     if unknown:
-        raise UserError(f"{STATED} states {', '.join(sorted(unknown))}: only plain CLIP transformers are converted")
+        told = ", ".join(sorted(unknown))[:200]
+        told = told if told.isprintable() else repr(told)
+        raise UserError(f"{STATED} states {told}: only plain CLIP transformers are converted")
     return model, stated.get("preprocess_cfg") or {}

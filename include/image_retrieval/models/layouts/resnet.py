@@ -45,7 +45,9 @@ def convert(checkpoint: Checkpoint) -> Converted:
     """The model of type resnet."""
     weights, architecture = checkpoint.weights, checkpoint.timm.get("architecture", "resnet50")
     if not PLAIN.match(architecture):
-        raise UserError(f"timm's {architecture} is no plain ResNet: resnet18, 26, 34, 50, 101 and 152 are converted")
+        raise UserError(
+            f"timm's {architecture[:40]!r} is no plain ResNet: resnet18, 26, 34, 50, 101, 152 are converted"
+        )
     last = "conv3" if "layer1.0.conv3.weight" in weights else "conv2"
     stages = count(weights, r"layer(\d+)\.") - 1
     config = {

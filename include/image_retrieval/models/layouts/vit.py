@@ -92,7 +92,10 @@ def _of_dinov2(weights: Weights, width: int, registers: int) -> Config:
 
 
 def _hidden(weights: Weights, name: str) -> int:
-    return next(int(values.shape[0]) for found, values in weights.items() if found.endswith(name))
+    held = [int(values.shape[0]) for found, values in weights.items() if found.endswith(name)]
+    if not held:
+        raise KeyError(name)
+    return held[0]
 
 
 def _with_place_of_the_class(weights: Weights) -> dict[str, torch.Tensor]:
