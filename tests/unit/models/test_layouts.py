@@ -142,6 +142,33 @@ def moco(weights: Weights) -> Weights:
     return found | {"module.queue": torch.ones(4, 8), "module.queue_ptr": torch.zeros(1)}
 
 
+SWAV = {
+    **{f"neck.{name}.{part}": torch.ones(4) for name in ("fc0", "bn0", "fc1") for part in ("weight", "bias")},
+    "neck.bn0.running_mean": torch.zeros(4),
+}
+
+
+def swav(weights: Weights) -> Weights:
+    """As EasyCV saves it, with several sets of prototypes."""
+    found = {f"backbone.{name}": values for name, values in resnet(weights).items() if not name.startswith("fc.")}
+    return found | SWAV | {f"prototypes.prototypes{number}.weight": torch.ones(4, 8) for number in (0, 1)}
+
+
+def its_authors_swav(weights: Weights) -> Weights:
+    found = {f"module.{name}": values for name, values in resnet(weights).items() if not name.startswith("fc.")}
+    beside = (
+        "projection_head.0.weight",
+        "projection_head.1.running_var",
+        "projection_head.3.bias",
+        "prototypes.weight",
+    )
+    return found | {f"module.{name}": torch.ones(4) for name in beside}
+
+
+def swav_of_swin(weights: Weights) -> Weights:
+    return {f"backbone.{name}": values for name, values in swin(weights).items()} | SWAV
+
+
 def swin(weights: Weights) -> Weights:
     names = tuple(f"attention.self.{part}." for part in ("query", "key", "value"))
     found = foreign(untouched(weights), SWIN, names)
@@ -214,6 +241,9 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[Weights], Weights], dict[str
     "ResNet": (lambda: transformers.ResNetConfig(**STAGES), resnet, {}),
     "ResNet of two": (lambda: transformers.ResNetConfig(**STAGES, layer_type="basic"), resnet, {}),
     "EasyCV MoCo": (lambda: transformers.ResNetConfig(**STAGES), moco, {}),
+    "EasyCV SwAV": (lambda: transformers.ResNetConfig(**STAGES), swav, {}),
+    "SwAV": (lambda: transformers.ResNetConfig(**STAGES), its_authors_swav, {}),
+    "EasyCV SwAV of Swin": (lambda: transformers.SwinConfig(**SWIN_CONFIG, window_size=4), swav_of_swin, {}),
     "Swin": (lambda: transformers.SwinConfig(**SWIN_CONFIG, window_size=4), swin, {}),
     "Swin, newer timm": (lambda: transformers.SwinConfig(**SWIN_CONFIG, window_size=4), newer_swin, {}),
     "EasyCV MoBY": (lambda: transformers.SwinConfig(**SWIN_CONFIG, window_size=4), moby, {}),
@@ -245,7 +275,14 @@ def models(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path, 
     model.save_pretrained(own)
     back.mkdir()
     checkpoint = tmp_path / "checkpoint.pth"
-    torch.save({"epoch": 3, "state_dict": rewritten(load_file(own / "model.safetensors"))}, checkpoint)
+    torch.save(
+        {
+            "meta": {"epoch": 3, "config": "model = dict()"},
+            "optimizer": {"state": {}},
+            "state_dict": rewritten(load_file(own / "model.safetensors")),
+        },
+        checkpoint,
+    )
     for name, values in beside.items():
         (tmp_path / name).write_text(json.dumps(values))
     for folder in (own, back):
@@ -298,6 +335,24 @@ def vit_weights() -> Weights:
 def test_weights_that_a_layout_does_not_know_are_another_network():
     with pytest.raises(UserError, match=r"the weights hold fc_norm\.weight, which the layout timm ViT has not"):
         convert(Checkpoint(vit_weights() | {"fc_norm.weight": torch.ones(8)}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "blocks.0.attn.q_proj.weight",  # of EVA-02, base and large
+        "blocks.0.attn.q_bias",  # tiny, small and the giant EVA
+        "blocks.0.mlp.fc1_g.weight",
+        "rope.freqs_cos",
+        "blocks.0.attn.rope.freqs_cos",  # as its authors have it
+        "visual.blocks.0.mlp.w1.weight",  # of EVA-CLIP
+    ],
+)
+def test_weights_of_eva_are_refused_by_their_name(name):
+    with pytest.raises(
+        UserError, match=r"^the weights are those of EVA, EVA-02 or BEiT \([^\n]+\), which are not supported"
+    ):
+        convert(Checkpoint(vit_weights() | {name: torch.ones(8)}))
 
 
 def test_weights_of_open_clip_need_what_states_their_activation():

@@ -8,6 +8,7 @@ import pytest
 import torch
 from real_weights import class_token_of, efficientnet_lite, focus_program, in_dinov2s_layout, likeness, needed
 
+from image_retrieval.errors import UserError
 from image_retrieval.models.adding import write_model
 from image_retrieval.models.description import IMAGENET_MEAN, IMAGENET_STD
 from image_retrieval.models.fetching import Fetched
@@ -72,6 +73,14 @@ def test_timms_networks_make_the_same_vectors(tmp_path, name):
         wanted = other(normalised(224, stated["mean"], stated["std"]))
     found = embedded(tmp_path / "weights.pth", tmp_path / "model", 224)
     assert likeness(found, wanted) >= 0.9999
+
+
+@pytest.mark.parametrize("name", ["eva02_tiny_patch14_224", "eva02_base_patch14_224", "beit_base_patch16_224"])
+def test_timms_eva_is_refused_by_its_name(tmp_path, name):
+    other = needed("timm").create_model(name, pretrained=False, num_classes=0)
+    torch.save(other.state_dict(), tmp_path / "weights.pth")
+    with pytest.raises(UserError, match=r"^the weights are those of EVA, EVA-02 or BEiT"):
+        embedded(tmp_path / "weights.pth", tmp_path / "model", 224)
 
 
 def test_open_clips_network_makes_the_same_vectors(tmp_path):

@@ -10,7 +10,7 @@ from image_retrieval.models.layouts.checkpoint import Checkpoint, Converted, by_
 from image_retrieval.models.layouts.renaming import Rule, count, renamed
 
 NAME = "ResNet"
-UNREAD = r"fc\.|head\."
+UNREAD = r"fc\.|head\.|projection_head\.|prototypes\."  # classifiers, and what SwAV's training adds
 PLAIN = re.compile(r"resnet(18|26|34|50|101|152)(\.|$)")
 BLOCK = r"layer(\d+)\.(\d+)\."
 
