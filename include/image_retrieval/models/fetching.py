@@ -7,6 +7,7 @@ from pathlib import Path
 
 from image_retrieval.errors import UserError
 from image_retrieval.models.hub import find_repository, is_hub_id
+from image_retrieval.models.json_file import MOST_BYTES, MOST_BYTES_OF_TOKENIZER, require_bytes
 from image_retrieval.models.text_encoder import LIMITS, MODULES, POOLING
 from image_retrieval.models.weight_files import SUFFIXES
 from image_retrieval.objects import ObjectStore
@@ -122,14 +123,16 @@ def _place(folder: str, revision: str | None, settings: Settings, scratch: Path)
 
 def _stored(folder: str, settings: Settings, scratch: Path) -> _Place:
     store, prefix = ObjectStore(settings), f"{folder}/"
-    keys = [entry.key for page in store.pages(prefix) for entry in page]
-    names = [key for key in keys if "/" not in key or key == POOLING]
+    entries = [entry for page in store.pages(prefix) for entry in page]
+    sizes = {entry.key: entry.size for entry in entries if "/" not in entry.key or entry.key == POOLING}
 
     def bring(wanted: list[str]) -> Path:
         for name in wanted:
+            if name in (*BESIDE, *SENTENCES):
+                require_bytes(name, sizes[name], MOST_BYTES_OF_TOKENIZER if name in TOKENIZER else MOST_BYTES)
             (scratch / name).parent.mkdir(exist_ok=True)
             with store.open(prefix + name) as stream, (scratch / name).open("wb") as target:
                 shutil.copyfileobj(stream, target, 2**22)
         return scratch
 
-    return _Place(names, bring)
+    return _Place(list(sizes), bring)

@@ -12,8 +12,13 @@ MOST_BYTES_OF_TOKENIZER = 2**27  # the vocabularies of 250,000 words that exist 
 
 def require_size(path: Path, most: int = MOST_BYTES) -> None:
     """Raise UserError if a file has more bytes than it could need."""
-    if (size := path.stat().st_size) > most:
-        raise UserError(f"{path.name} has {size:,} bytes: at most {most:,} are read")
+    require_bytes(path.name, path.stat().st_size, most)
+
+
+def require_bytes(name: str, size: int, most: int = MOST_BYTES) -> None:
+    """Raise UserError if that is more bytes than a file of that name could need."""
+    if size > most:
+        raise UserError(f"{name} has {size:,} bytes: at most {most:,} are read")
 
 
 def read_json_file(path: Path) -> Any:

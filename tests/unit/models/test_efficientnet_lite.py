@@ -169,3 +169,9 @@ def test_cut_weights_are_told(folder):
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(UserError, match="does not load"):
         embedded(folder)
+
+
+def test_a_config_of_far_more_blocks_than_there_are_weights_for_is_told_before_they_are_made(folder):
+    (folder / "config.json").write_text(json.dumps(CONFIG | {"num_block_repeats": [2**16, 2**16]}))
+    with pytest.raises(UserError, match="modules, which its weights do not fit"):
+        embedded(folder)

@@ -138,6 +138,13 @@ def test_another_kind_of_tokenizer_which_transformers_takes_for_an_empty_one_is_
     assert "knows no word" in refused(folder, work, capsys)
 
 
+def test_a_large_file_of_a_store_is_not_fetched(models, work, tmp_path, capsys):
+    folder = shutil.copytree(models / "vit", tmp_path / "hostile")
+    os.truncate(folder / "config.json", 2**40)
+    assert main(["models", "add", "tiny", f"file://{folder}/"]) == MISTAKE
+    assert "config.json has 1,099,511,627,776 bytes" in capsys.readouterr().err
+
+
 def head(path: Path, size: int, content: bytes = b"{}") -> None:
     path.write_bytes(struct.pack("<Q", size) + content)
 
@@ -189,6 +196,14 @@ def holds_itself(path: Path) -> None:
     torch.save(found, path)
 
 
+def few_of_many_layers() -> dict[str, torch.Tensor]:
+    """Of a Swin."""
+    block = "layers.0.blocks.0."
+    found = {"patch_embed.proj.weight": torch.zeros(8, 3, 4, 4), f"{block}mlp.fc1.weight": torch.zeros(32, 8)}
+    found[f"{block}attn.relative_position_bias_table"] = torch.zeros(49, 2)
+    return found | {"layers.99999999.blocks.0.norm1.weight": torch.ones(8)}
+
+
 @pytest.mark.parametrize(
     ("write", "told"),
     [
@@ -197,6 +212,7 @@ def holds_itself(path: Path) -> None:
         (holds_itself, "holds 'model', which is no tensor"),
         (lambda path: path.symlink_to("/etc/passwd"), "cannot be read"),
         (lambda path: torch.save({"module." * 10_000 + "x": torch.ones(1)}, path), "the name 'module."),
+        (lambda path: torch.save(few_of_many_layers(), path), "the numbers of layers have gaps up to 99999999"),
         (lambda path: torch.save({"a\nb": torch.ones(1)}, path), r"the name 'a\nb'"),
     ],
 )

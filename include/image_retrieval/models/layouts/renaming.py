@@ -46,8 +46,13 @@ def renamed(weights: Weights, rules: Iterable[Rule], unread: str, layout: str) -
 
 
 def count(weights: Weights, pattern: str) -> int:
-    """How many numbers stand at the group of a pattern, counted from 0 up to the greatest."""
+    """How many numbers stand at the group of a pattern, counted from 0 up to the greatest.
+
+    Raises ValueError if one of them from 1 on is missing.
+    """
     numbers = {int(match[1]) for name in weights if (match := re.match(pattern, name))}
+    if numbers and len(numbers - {0}) != max(numbers):
+        raise ValueError(f"the numbers of layers have gaps up to {max(numbers)}")
     return max(numbers) + 1 if numbers else 0
 
 
