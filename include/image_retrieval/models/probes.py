@@ -4,7 +4,6 @@ Whoever has a collection's model loaded writes them: the process that embeds a s
 for each collection and model.
 """
 
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from image_retrieval.batches import in_batches
-from image_retrieval.models.altering import altered
+from image_retrieval.models.altering import altered, choices
 from image_retrieval.models.chance import Cosines
 from image_retrieval.models.phrases import describing, naming, phrases_of, phrases_version
 from image_retrieval.objects import ObjectStore
@@ -28,7 +27,6 @@ COPIES = 64  # pictures of which an altered copy is embedded
 DESCRIBED = 8  # things that pictures show most often, of which phrases tell counts and looks
 BATCH = 64  # texts
 RENEWED = timedelta(days=7)  # after which the next shard writes them again: its pictures may be of other kinds
-SEED = 0  # of what is altered how, so that the same pictures give the same probes
 COSINES, NOTHING, NAMED = "copies", "about_nothing", "named"  # kinds of rows
 Vector = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -66,8 +64,10 @@ def copies_of(pictures: Pixels, vectors: Vector, embed: EmbedPixels) -> Cosines:
     """
     if not len(pictures):
         return np.empty(0)
-    rng = random.Random(SEED)
-    copies = embed(np.stack([np.asarray(altered(Image.fromarray(picture), rng)) for picture in pictures]))
+    ways = choices(len(pictures))
+    copies = embed(
+        np.stack([np.asarray(altered(Image.fromarray(each), way)) for each, way in zip(pictures, ways, strict=True)])
+    )
     cosines: Cosines = (copies * vectors).sum(axis=1).astype(np.float64)
     finite: Cosines = cosines[np.isfinite(cosines)]
     return finite
