@@ -182,6 +182,7 @@ def test_similarities_that_are_no_cosines_are_not_scored(project, collection, da
         assert [row.fitted_at for row in list_models(connection)] == [None]
 
 
+@pytest.mark.slow
 def test_a_switch_fits_the_scores_before_it_shows_the_other_model(
     collection, tmp_path, scenes, project, store, database_url
 ):
