@@ -21,7 +21,7 @@ FIRST_ID = FIRST.rpartition(".")[0]
 
 @contextmanager
 def logged_in(settings, name):
-    """A client of another application, which knows users, and has an attribute of that name, as Airflow has."""
+    """A client of another application that knows its users and keeps an attribute `name`, as Airflow's does."""
 
     async def check(request: Request) -> None:
         request.state.user = object()

@@ -91,7 +91,7 @@ def test_no_part_of_a_password_is_told(shape, password):
     assert [part for part in parts if part in said] == []
 
 
-# but one that may be a connection string, which is not shown
+# no name that could itself be a connection string, since messages leave those out
 NAMES = st.text("abc@/%?#: é", min_size=1, max_size=5).filter(lambda name: "://" not in name)
 
 
