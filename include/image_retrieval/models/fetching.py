@@ -8,8 +8,8 @@ from pathlib import Path
 from image_retrieval.errors import UserError
 from image_retrieval.models.hub import find_repository, is_hub_id
 from image_retrieval.models.json_file import MOST_BYTES, MOST_BYTES_OF_TOKENIZER, require_bytes
+from image_retrieval.models.source import SUFFIXES
 from image_retrieval.models.text_encoder import LIMITS, MODULES, POOLING
-from image_retrieval.models.weight_files import SUFFIXES
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 

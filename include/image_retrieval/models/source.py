@@ -9,10 +9,10 @@ from pathlib import Path
 
 from image_retrieval.errors import UserError
 from image_retrieval.models.hub import CONFIG_FILES, find_repository, is_hub_id
-from image_retrieval.models.weight_files import SUFFIXES
 from image_retrieval.objects import ObjectStore, StoredObject
 from image_retrieval.settings import Settings
 
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")  # of files of weights
 WEIGHTS = "*.safetensors"
 WANTED = (*CONFIG_FILES, WEIGHTS, "*.json", "*.txt", "spiece.model")  # with the files of every kind of tokenizer
 PICKLED = tuple(suffix for suffix in SUFFIXES if suffix != ".safetensors")

@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from image_retrieval.errors import UserError
 from image_retrieval.models.plausible import MOST_TENSORS, require_names, sizes_of
 
-SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 # under which training programs keep the weights, beside epochs and optimizers
 NESTED = ("state_dict", "model_state_dict", "model", "module", "teacher")
 MOST_NESTED = 4  # such dicts within each other
