@@ -116,7 +116,10 @@ def onnx_network(tower: ImageTower, dtype: str) -> Network:
             return onnxruntime.InferenceSession(str(exported), options, providers=["CPUExecutionProvider"])
 
     def run(pixels: torch.Tensor) -> torch.Tensor:
-        found = session(*pixels.shape[1:3]).run(None, {"pixels": pixels.numpy()})
+        try:
+            found = session(*pixels.shape[1:3]).run(None, {"pixels": pixels.numpy()})
+        except Exception as error:  # its errors are of no kind that the engine knows
+            raise RuntimeError(str(error)) from error
         return torch.from_numpy(found[0])
 
     return run

@@ -81,7 +81,7 @@ def read_calibration(folder: Path) -> dict[str, Any] | None:
         found: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")).items())
         for direction in DIRECTIONS:
             calibration_of(found, direction)
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+    except (ValueError, ArithmeticError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise UserError(
             f"{path} is not a calibration ({type(error).__name__}: {error}): create it again, or delete it"
         ) from None
@@ -98,7 +98,7 @@ def usable_calibrations(found: Any) -> dict[str, Any] | None:
     try:
         for direction in DIRECTIONS:
             calibration_of(found, direction)
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except (ValueError, ArithmeticError, TypeError, AttributeError, KeyError):
         return None
     return found or None
 

@@ -44,7 +44,7 @@ class Shape:
         try:
             whole += [number for stage in stages for number in stage]
             right = len({len(stage) for stage in stages}) == 1 and float(shape.batch_norm_eps) > 0
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, ArithmeticError):
             right = False
         if not right or not all(type(number) is int and 0 < number <= 2**16 for number in whole):
             raise UserError("config.json of an efficientnet_lite model needs whole numbers, as many for each stage")

@@ -28,7 +28,11 @@ _restarts: Counter[str] = Counter()
 
 
 class TransferGivenUp(Exception):
-    """A file arrives too slowly, or breaks off too often. The client retries nothing that ends with this."""
+    """A request is answered too slowly, or breaks off too often. The client retries nothing that ends with this."""
+
+    def __init__(self, message: str, request: httpx2.Request) -> None:
+        super().__init__(message)
+        self.request = request
 
 
 def fetch_snapshot(name: str, revision: str | None, patterns: Iterable[str]) -> Path:
@@ -78,7 +82,7 @@ def _is_of_storage(error: Exception) -> bool:
 
 def _is_of_listing(error: Exception) -> bool:
     """Whether the hub broke off, or answered as no hub does, before any file was asked for."""
-    if isinstance(error, httpx2.TransportError):
+    if isinstance(error, httpx2.TransportError | TransferGivenUp):
         return error.request.url.path.startswith("/api/models/")
     return isinstance(error, json.JSONDecodeError)
 
@@ -104,11 +108,12 @@ def _watch(response: httpx2.Response) -> None:
     if "Range" in request.headers and response.status_code == 200:  # the client then starts again, without end
         _restarts[str(request.url)] += 1
         if _restarts[str(request.url)] > RESTARTS:
-            raise TransferGivenUp("a file breaks off again and again, and the hub does not continue it")
+            raise TransferGivenUp("a file breaks off again and again, and the hub does not continue it", request)
     if response.is_error and (wait := _asked_wait(response)) > SECONDS:  # the client would wait as long as that
-        raise TransferGivenUp(f"it answers with status {response.status_code}, and asks for a wait of {wait} s")
+        asked = f"it answers with status {response.status_code}, and asks for a wait of {wait} s"
+        raise TransferGivenUp(asked, request)
     if isinstance(response.stream, httpx2.SyncByteStream):
-        response.stream = _Watched(response.stream)
+        response.stream = _Watched(response.stream, request)
 
 
 def _asked_wait(response: httpx2.Response) -> int:
@@ -121,8 +126,8 @@ def _asked_wait(response: httpx2.Response) -> int:
 class _Watched(httpx2.SyncByteStream):
     """A body that has a least pace."""
 
-    def __init__(self, stream: httpx2.SyncByteStream) -> None:
-        self._stream = stream
+    def __init__(self, stream: httpx2.SyncByteStream, request: httpx2.Request) -> None:
+        self._stream, self._request = stream, request
 
     def __iter__(self) -> Iterator[bytes]:
         began, arrived = time.monotonic(), 0
@@ -131,7 +136,8 @@ class _Watched(httpx2.SyncByteStream):
             if arrived >= LEAST:
                 began, arrived = time.monotonic(), 0
             elif time.monotonic() - began > SECONDS:
-                raise TransferGivenUp(f"in {SECONDS:.0f} s fewer than {LEAST // 1024} KiB of a file arrived")
+                slow = f"in {SECONDS:.0f} s fewer than {LEAST // 1024} KiB of a file arrived"
+                raise TransferGivenUp(slow, self._request)
             yield chunk
 
     def close(self) -> None:

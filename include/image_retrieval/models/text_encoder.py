@@ -44,7 +44,7 @@ def describe_text_encoder(folder: Path) -> TextEncoder | None:
             most_tokens=min(max(int(stated["cut_at"] or positions), 4), positions),
             lower_case=bool(stated["lower_case"]),
         )
-    except (TypeError, ValueError, LookupError) as error:
+    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise UserError(f"config.json of model {folder} is not as expected ({type(error).__name__}: {error})") from None
 
 

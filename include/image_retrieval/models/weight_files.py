@@ -19,6 +19,19 @@ from image_retrieval.models.plausible import MOST_TENSORS, require_names, sizes_
 NESTED = ("state_dict", "model_state_dict", "model", "module", "teacher")
 MOST_NESTED = 4  # such dicts within each other
 MOST_PICKLED = 2**26  # bytes of names, shapes and what a training program notes
+# without complex numbers and those of which torch knows the bits alone: no model has such weights
+NUMBERS = {
+    torch.bool,
+    torch.uint8,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+    torch.float16,
+    torch.bfloat16,
+    torch.float32,
+    torch.float64,
+}
 MOST_TIMES = 3  # tensors may share their numbers, but not so that a small file fills the memory
 
 
@@ -88,15 +101,22 @@ def _tensors(found: Any, path: Path) -> dict[str, torch.Tensor]:
     for name, values in found.items():
         if not isinstance(name, str) or not isinstance(values, torch.Tensor):
             raise UserError(f"{path.name} holds {str(name)[:80]!r}, which is no tensor: only tensors are read")
-        if values.layout != torch.strided or values.is_quantized:
+        if not _is_plain(values):
             raise UserError(
-                f"{path.name} holds {name[:80]!r}, which is sparse or quantized: only plain tensors are read"
+                f"{path.name} holds {name[:80]!r}, which is sparse, quantized, complex or without numbers: only plain "
+                "tensors are read"
             )
     require_names(list(found), path.name)
     size = sum(values.numel() * values.element_size() for values in found.values())
     if size > MOST_TIMES * path.stat().st_size:
         raise UserError(f"{path.name} claims tensors of {size:,} bytes, more than it can hold")
     return {name: values.detach() for name, values in found.items()}
+
+
+def _is_plain(values: torch.Tensor) -> bool:
+    if values.is_nested or values.is_meta or values.is_quantized:
+        return False
+    return values.layout == torch.strided and values.dtype in NUMBERS
 
 
 def _nested(found: Any) -> Any:

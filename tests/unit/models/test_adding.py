@@ -235,6 +235,13 @@ def no_tensor(folder: Path) -> None:
     torch.save({"layernorm.weight": [1.0, 2.0]}, folder / "pytorch_model.bin")
 
 
+def odd(values: torch.Tensor) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        torch.save({"layernorm.weight": values}, folder / "pytorch_model.bin")
+
+    return spoil
+
+
 def too_large(folder: Path) -> None:
     torch.save({"layernorm.weight": torch.ones(1).expand(2**40)}, folder / "pytorch_model.bin")
 
@@ -265,6 +272,11 @@ def no_heads(folder: Path) -> None:
         (other_shape, "does not load"),
         (other_family, "is of type 'gpt2': supported are vit"),
         (no_tensor, "only tensors are read"),
+        (odd(torch.empty(3, device="meta")), "only plain tensors are read"),
+        (odd(torch.zeros(3, dtype=torch.complex128)), "only plain tensors are read"),
+        (odd(torch.empty(3, dtype=torch.bits8)), "only plain tensors are read"),
+        (odd(torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])), "only plain tensors are read"),
+        (odd(torch.ones(3).to_sparse()), "only plain tensors are read"),
         (too_large, "more than it can hold"),
         (several, "name one, as "),
         (nothing, "holds no weights"),

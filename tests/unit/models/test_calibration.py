@@ -93,7 +93,15 @@ def test_a_calibration_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"image_image": {}}', '{"image_image": {"slope": -1, "middle": 0}}', "NaN"]
+    "text",
+    [
+        "",
+        "[]",
+        '{"image_image": {}}',
+        '{"image_image": {"slope": -1, "middle": 0}}',
+        '{"image_image": {"slope": 1%s, "middle": 0}}' % ("0" * 400),
+        "NaN",
+    ],
 )
 def test_a_broken_one_is_told(tmp_path, text):
     (tmp_path / "calibration.json").write_text(text)

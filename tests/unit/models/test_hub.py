@@ -103,7 +103,7 @@ def test_the_token_reaches_the_hub_and_never_its_cdn(hub, monkeypatch):
     assert hub.told_to_cdn == []
 
 
-@pytest.mark.parametrize("answer", ["stopped", "offline", "status 503", "silent", "hangs up", "no hub", "refuses"])
+@pytest.mark.parametrize("answer", ["stopped", "offline", "status 503", "silent", "hangs up", "no hub", "refuses", "long wait"])
 def test_what_is_here_is_used_where_the_hub_cannot_be(hub, monkeypatch, answer):
     hub.push("owner/tiny", MODEL)
     folder = found()
@@ -120,6 +120,8 @@ def test_what_is_here_is_used_where_the_hub_cannot_be(hub, monkeypatch, answer):
             hub.hangs_up = True
         case "no hub":
             hub.status = 200
+        case "long wait":
+            hub.status, hub.wait = 429, "3600"
         case "refuses":
             del hub.repositories["owner/tiny"]
     assert found() == folder

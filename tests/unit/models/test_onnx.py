@@ -104,3 +104,9 @@ def test_packages_that_are_missing_are_named(random_model, tmp_path, monkeypatch
     with pytest.raises(UserError, match=r"backend 'onnx' needs [^\n]* not installed: pip install "):
         onnx_network(found, "float32")
     assert not list(tmp_path.glob("*.onnx*"))
+
+
+def test_what_onnx_runtime_raises_the_engine_knows(tmp_path):
+    network = onnx_network(tower(save("vit", tmp_path / "model")), "float32")
+    with pytest.raises(RuntimeError, match="Unexpected input data type"):
+        network(pictures(1).float())

@@ -1,6 +1,7 @@
 """Encoders of texts alone are taken by `models add`, equal what transformers computes, and serve no collection."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,14 @@ def test_modules_that_are_no_list_are_told(made, tmp_path):
     source = made()
     (source / "modules.json").write_text('{"type": 3}')
     assert "lacks modules.json or " in refused(source, tmp_path)
+
+
+def test_sizes_that_are_no_numbers_are_told(made, tmp_path):
+    folder = Path(converted(made(), tmp_path))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_size": math.inf}))
+    with pytest.raises(UserError, match=r"is not as expected \(OverflowError"):
+        load_text_tower(folder, dtype="float32", device="cpu")
 
 
 def test_no_collection_has_such_a_model(made, tmp_path):
