@@ -16,7 +16,7 @@ from image_retrieval.settings import Settings
 
 PARSER = _parser()
 NOT_UTF_8 = os.fsdecode(b"caf\xe9")
-NAMES_OF_FILES = {("search", "image"), ("match", "a"), ("match", "b"), ("demo", "images")}
+NAMES_OF_FILES = {("search", "image"), ("match", "a"), ("match", "b"), ("demo", "images"), ("export", "folder")}
 
 
 def leaves(parser, path=()):
@@ -37,7 +37,7 @@ def filled(parser, bad):
         value = NOT_UTF_8 if action is bad else action.choices[0] if action.choices else usual
         if action.option_strings:
             if action is bad or action.required:
-                yield from (action.option_strings[-1], value)
+                yield from (action.option_strings[-1], value)[: 1 if action.nargs == 0 else 2]
         elif action is bad or (action.nargs != "*" and action not in grouped):
             yield value
 

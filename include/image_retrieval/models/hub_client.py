@@ -1,6 +1,7 @@
 """The hub's client, with limits: by itself it waits without end for a hub that falls silent."""
 
 import json
+import logging
 import os
 import sys
 import time
@@ -13,8 +14,9 @@ from typing import Any
 
 import httpx2
 import structlog
-from huggingface_hub import constants, logging, set_client_factory, snapshot_download
+from huggingface_hub import constants, set_client_factory, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import logging as hub_logging
 from huggingface_hub.utils._http import default_client_factory, parse_ratelimit_headers
 from huggingface_hub.utils.tqdm import tqdm
 
@@ -41,7 +43,8 @@ def fetch_snapshot(name: str, revision: str | None, patterns: Iterable[str]) -> 
     If the hub does not say which files there are, the commit that it named last counts. Raises TransferGivenUp, and
     whatever the client raises.
     """
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its warnings show the signed URLs of a CDN
+    hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its warnings show the signed URLs of a CDN
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # and so does what it tells of each request
     _restarts.clear()
     for variable, value in STORAGE.items():
         os.environ.setdefault(variable, value)

@@ -1,5 +1,6 @@
 """What the real client of a hub fetches from one on loopback, and what is told where it cannot."""
 
+import logging
 import os
 import shutil
 import socket
@@ -103,7 +104,9 @@ def test_the_token_reaches_the_hub_and_never_its_cdn(hub, monkeypatch):
     assert hub.told_to_cdn == []
 
 
-@pytest.mark.parametrize("answer", ["stopped", "offline", "status 503", "silent", "hangs up", "no hub", "refuses", "long wait"])
+@pytest.mark.parametrize(
+    "answer", ["stopped", "offline", "status 503", "silent", "hangs up", "no hub", "refuses", "long wait"]
+)
 def test_what_is_here_is_used_where_the_hub_cannot_be(hub, monkeypatch, answer):
     hub.push("owner/tiny", MODEL)
     folder = found()
@@ -297,12 +300,14 @@ def test_pickled_weights_are_named_before_a_run_begins(hub, weights):
     assert list(load_settings().home.rglob("*.bin")) == []
 
 
-def test_a_file_that_breaks_off_once_is_continued(hub, capfd):
+def test_a_file_that_breaks_off_once_is_continued(hub, capfd, caplog):
+    caplog.set_level(logging.INFO)
     hub.push("owner/tiny", LARGE)
     hub.breaks_at, hub.breaks = 11 * 2**20, 1
     assert (found() / "model.safetensors").read_bytes() == LARGE["model.safetensors"]
     assert f"RANGE {10 * 2**20}-" in hub.asked
     assert capfd.readouterr() == ("", "")  # neither a signed URL nor a bar
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("known", [False, True])
