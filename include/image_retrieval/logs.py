@@ -81,6 +81,11 @@ def tell_uncaught(kind: type[BaseException], error: BaseException, _: TracebackT
     print("image-retrieval: failed: " + ", ".join(f"{k}: {v}" for k, v in failure(error).items()), file=sys.stderr)
 
 
+def reason(error: BaseException) -> str:
+    """What an error says, or else its type, for a field of a line."""
+    return shown(" ".join(str(error).split()) or type(error).__name__, 300)
+
+
 def shown(text: str, longest: int = LONGEST) -> str:
     """A text on one line of bounded length, without secrets in URLs."""
     cut = text[: 2 * longest]

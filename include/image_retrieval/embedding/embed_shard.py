@@ -38,9 +38,9 @@ def embed_shard(
     """Write a vector of length 1, or the reason for a rejection, for each picture of a packed shard, in its order.
 
     Also leaves the probes of the model, if the shard names a place for them and they are due there. Does nothing if the
-    file exists; `load_engine` is called only if there is work. Continues from what a former process
-    saved. Saves finished work every few seconds, and when an error or a signal ends it. Raises UserError if the packed
-    shard is missing, OutOfMemory if not even one image fits.
+    file exists; `load_engine` is called only if there is work. Continues from what a former process saved. Saves
+    finished work every few seconds, and when an error or a signal ends it. Raises UserError if the packed shard is
+    missing, OutOfMemory if not even one image fits.
     """
     store = ObjectStore(settings)
     if store.exists(embeddings):
@@ -62,10 +62,11 @@ def embed_shard(
             for table in parts.saved():
                 rows.add(table)
                 count.take_saved(table)
-            engine = quickest(engine, model, sample_of(file, count.continued), settings)
+            sample = sample_of(file, count.continued)
+            engine = quickest(engine, model, sample, settings)
             count.begin()
             feed = batches(store, resampled, file, engine.size, count.continued, pinned=engine.on_gpu)
-            sampler = Sampler(file.metadata.num_rows - count.continued)
+            sampler = Sampler(sample.images)
             embedded = sampler.vectors(engine.embed(sampler.pictures(feed)))
             tables = _behind(parts.add, (_table(found, schema) for found in embedded))
             with _saved_at_the_end(parts), closing(feed), closing(tables):
@@ -137,7 +138,7 @@ def _rejected(table: pa.Table) -> int:
 
 
 class RowGroups:
-    """Writes tables of any length as row groups of one length, so that the file is the same however it was made."""
+    """Writes tables of any length as row groups of one length, so that a continued file has the same groups."""
 
     def __init__(self, out: pq.ParquetWriter, schema: pa.Schema) -> None:
         self._out, self._schema, self._rows, self._count = out, schema, list[pa.Table](), 0

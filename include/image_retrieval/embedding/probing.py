@@ -11,6 +11,7 @@ from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding.engine import Embedded, Engine, Vectors
 from image_retrieval.embedding.reader import Batch
 from image_retrieval.errors import UserError
+from image_retrieval.logs import reason
 from image_retrieval.models.calibration import calibration_of, directions_of
 from image_retrieval.models.description import describe
 from image_retrieval.models.digest import require_digest
@@ -24,7 +25,7 @@ log = structlog.get_logger()
 
 
 class Sampler:
-    """Keeps some pictures and vectors of a shard of so many images, spread over it, as they pass."""
+    """Keeps some pictures and vectors of a shard of so many pictures, spread over it, as they pass."""
 
     def __init__(self, images: int) -> None:
         self._images = images
@@ -79,7 +80,7 @@ def leave_probes(
         if all(calibration_of(description.calibration, each) for each in directions_of(description.family)):
             return
         pixels, of_pictures, vectors = sampler.kept()
-        if not len(pixels) or not are_due(store, uri, engine.tower.digest, len(pixels)):
+        if not len(pixels) or not are_due(store, uri, engine.tower.digest, len(pixels), in_hand=True):
             return
         texts = _texts(engine, model, settings) if description.family == "dual_encoder" else None
         probes = make_probes(
@@ -89,7 +90,7 @@ def leave_probes(
         phrases = sum(len(found.about_nothing) + len(found.named) for found in probes.texts.values())
         log.info("probed the model", output=uri, copies=len(probes.copies), phrases=phrases)
     except Exception as error:
-        log.warning("the model was not probed", output=uri, reason=" ".join(str(error).split())[:300])
+        log.warning("the model was not probed", output=uri, reason=reason(error))
 
 
 def _embedded(engine: Engine, pixels: Pixels) -> Vectors:
@@ -109,6 +110,6 @@ def _texts(engine: Engine, model: ModelOptions, settings: Settings) -> EmbedText
         tower = load_text_tower(folder, dtype=model.dtype, device=str(engine.tower.device))
         require_digest(tower.digest, engine.tower.digest, model.source)
     except UserError as error:  # without a tokenizer, for example
-        log.warning("the model was probed without texts", reason=str(error))
+        log.warning("the model is probed without texts", reason=str(error))
         return None
     return lambda texts: tower.embed(texts).numpy()

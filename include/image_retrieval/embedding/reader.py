@@ -24,7 +24,7 @@ BATCHES_AHEAD = 2
 class Sample:
     """What can be told of a packed shard before its model runs.
 
-    `images` is the number of rows that are left to embed; `read` returns up to so many of its first pictures: uint8
+    `images` is the number of pictures that are left to embed; `read` returns up to so many of its first pictures: uint8
     (count, height, width, 3).
     """
 
@@ -74,7 +74,8 @@ def sample_of(file: pq.ParquetFile, skip: int = 0) -> Sample:
             missing -= len(there)
         return torch.cat(parts)
 
-    return Sample(file.metadata.num_rows - skip, width, height, read)
+    pictures = sum(_with_pixels(file, group) for group in range(file.num_row_groups))
+    return Sample(pictures - skip, width, height, read)
 
 
 def _with_pixels(file: pq.ParquetFile, group: int) -> int:

@@ -27,37 +27,39 @@ COPIES = 64  # pictures of which an altered copy is embedded
 DESCRIBED = 8  # things that pictures show most often, of which phrases tell counts and looks
 BATCH = 64  # texts
 RENEWED = timedelta(days=7)  # after which the next shard writes them again: its pictures may be of other kinds
-COSINES, NOTHING, NAMED = "copies", "about_nothing", "named"  # kinds of rows
-Vector = NDArray[np.float32]
+COPIED, NOTHING, NAMED = "copies", "about_nothing", "named"  # kinds of rows
+Vectors = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
-EmbedTexts = Callable[[Sequence[str]], Vector]
-EmbedPixels = Callable[[Pixels], Vector]
+EmbedTexts = Callable[[Sequence[str]], Vectors]
+EmbedPixels = Callable[[Pixels], Vectors]
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
     """Vectors (phrases, dimensions) of length 1 of one language's phrases: about nothing, and about things."""
 
-    about_nothing: Vector
-    named: Vector
+    about_nothing: Vectors
+    named: Vectors
 
 
 @dataclass(frozen=True, slots=True)
 class Probes:
     """What the model with this `digest` makes of pictures and phrases.
 
-    `pictures`: how many were altered, or should have been. `copies`: the cosines of those copies with their pictures.
+    `pictures`: how many were altered, of those that were `sought`. `copies`: the cosines of the copies with their
+    pictures.
     `texts`: by language; none if the model reads no texts.
     """
 
     digest: str
     pictures: int
+    sought: int
     copies: Cosines
     texts: dict[str, Texts]
     phrases: int
 
 
-def copies_of(pictures: Pixels, vectors: Vector, embed: EmbedPixels) -> Cosines:
+def copies_of(pictures: Pixels, vectors: Vectors, embed: EmbedPixels) -> Cosines:
     """The cosines of altered copies of pictures (pictures, height, width, 3) with the pictures' vectors of length 1.
 
     A copy whose vector is not finite is left out.
@@ -73,10 +75,10 @@ def copies_of(pictures: Pixels, vectors: Vector, embed: EmbedPixels) -> Cosines:
     return finite
 
 
-def texts_of(language: str, embed: EmbedTexts, vectors: Vector) -> Texts:
+def texts_of(language: str, embed: EmbedTexts, vectors: Vectors) -> Texts:
     """The phrases of a language; those that name things go on to what these vectors show most often."""
 
-    def embedded(phrases: Sequence[str]) -> Vector:
+    def embedded(phrases: Sequence[str]) -> Vectors:
         return np.concatenate([embed(part) for part in in_batches(phrases, BATCH)])
 
     about_nothing, things = embedded(phrases_of(language).about_nothing), embedded(naming(language))
@@ -87,18 +89,18 @@ def texts_of(language: str, embed: EmbedTexts, vectors: Vector) -> Texts:
 
 
 def make_probes(
-    digest: str, pictures: Pixels, of_pictures: Vector, vectors: Vector, embed: EmbedPixels, texts: EmbedTexts | None
+    digest: str, pictures: Pixels, of_pictures: Vectors, vectors: Vectors, embed: EmbedPixels, texts: EmbedTexts | None
 ) -> Probes:
     """Probe a model. `of_pictures`: the vectors of these pictures; `vectors`: those of more of the collection."""
     copies = copies_of(pictures, of_pictures, embed)
     found = {language: texts_of(language, texts, vectors) for language in LANGUAGES} if texts else {}
-    return Probes(digest, len(pictures), copies, found, phrases_version())
+    return Probes(digest, len(pictures), len(pictures), copies, found, phrases_version())
 
 
-def are_due(store: ObjectStore, uri: str, digest: str, pictures: int) -> bool:
-    """Whether the probes should be written by somebody who has so many pictures of the collection.
+def are_due(store: ObjectStore, uri: str, digest: str, pictures: int, *, in_hand: bool) -> bool:
+    """Whether the probes should be written by somebody who has so many pictures, or (not `in_hand`) who may find them.
 
-    So they should if there are none of this model and these phrases, or of fewer pictures, or old ones.
+    So they should if there are none of this model and these phrases, or of fewer pictures, or old ones of as many.
     """
     entry = store.stat(uri)
     if entry is None:
@@ -106,7 +108,7 @@ def are_due(store: ObjectStore, uri: str, digest: str, pictures: int) -> bool:
     try:
         with reading(store, uri) as file:
             facts = facts_of(file)
-        made_of, known = (facts["digest"], facts["phrases"]), int(facts["pictures"])
+        made_of, known = (facts["digest"], facts["phrases"]), int(facts["pictures" if in_hand else "sought"])
     except (ValueError, KeyError):  # it holds something else
         return True
     if made_of != (digest, str(phrases_version())):
@@ -117,8 +119,8 @@ def are_due(store: ObjectStore, uri: str, digest: str, pictures: int) -> bool:
 
 def write_probes(store: ObjectStore, uri: str, probes: Probes) -> None:
     """Write the probes, completely or not at all."""
-    kinds: list[str] = [COSINES] * len(probes.copies)
-    vectors: list[Vector | None] = [None] * len(probes.copies)
+    kinds: list[str] = [COPIED] * len(probes.copies)
+    vectors: list[Vectors | None] = [None] * len(probes.copies)
     for language, texts in probes.texts.items():
         for kind, found in ((NOTHING, texts.about_nothing), (NAMED, texts.named)):
             kinds += [f"{kind} {language}"] * len(found)
@@ -130,8 +132,8 @@ def write_probes(store: ObjectStore, uri: str, probes: Probes) -> None:
     )
     with writing(store, uri, table.schema, compression="zstd") as out:
         out.write_table(table)
-        facts = {"digest": probes.digest, "pictures": str(probes.pictures), "phrases": str(probes.phrases)}
-        out.add_key_value_metadata(facts)
+        numbers = {"pictures": probes.pictures, "sought": probes.sought, "phrases": probes.phrases}
+        out.add_key_value_metadata({"digest": probes.digest, **{name: str(each) for name, each in numbers.items()}})
 
 
 def read_probes(store: ObjectStore, uri: str) -> Probes | None:
@@ -148,9 +150,9 @@ def read_probes(store: ObjectStore, uri: str) -> Probes | None:
 def _probes_of(table: pa.Table, facts: dict[str, str]) -> Probes:
     """Raises ValueError and KeyError where a file holds something else."""
 
-    def vectors(kind: str) -> Vector:
+    def vectors(kind: str) -> Vectors:
         rows = table.filter(pc.equal(table["kind"], kind))["vector"].combine_chunks()
-        found: Vector = rows.flatten().to_numpy().reshape(len(rows), -1)
+        found: Vectors = rows.flatten().to_numpy().reshape(len(rows), -1)
         return found
 
     kinds = {*table["kind"].to_pylist()}
@@ -160,4 +162,5 @@ def _probes_of(table: pa.Table, facts: dict[str, str]) -> Probes:
         if f"{NOTHING} {language}" in kinds
     }
     copies = table["cosine"].drop_null().to_numpy()
-    return Probes(facts["digest"], int(facts["pictures"]), copies, texts, int(facts["phrases"]))
+    pictures, sought, phrases = (int(facts[name]) for name in ("pictures", "sought", "phrases"))
+    return Probes(facts["digest"], pictures, sought, copies, texts, phrases)

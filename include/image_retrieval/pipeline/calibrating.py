@@ -14,6 +14,7 @@ import structlog
 from numpy.typing import NDArray
 
 from image_retrieval.collection import Collection
+from image_retrieval.logs import reason
 from image_retrieval.models.calibration import IMAGES, Calibration, calibration_of, directions_of, usable_calibrations
 from image_retrieval.models.chance import (
     LEAST_COPIES,
@@ -94,8 +95,7 @@ def _logged(collection: Collection, **more: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        log.warning("the scores were not fitted", model=collection.model.name, **more, reason=reason)
+        log.warning("the scores were not fitted", model=collection.model.name, **more, reason=reason(error))
 
 
 def _find_state(collection: Collection, settings: Settings) -> _State | None:

@@ -10,6 +10,7 @@ import structlog
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.models.calibration import calibration_of, directions_of, usable_calibrations
 from image_retrieval.objects import ObjectStore
+from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
 from image_retrieval.shards import probes_uri
 from image_retrieval.spaces import VectorSpace
@@ -26,9 +27,9 @@ State = Literal["shown", "incoming", "kept"]
 class CollectionModel(TypedDict):
     """A model under which a collection has vectors.
 
-    `incoming`: a switch to it is open. `kept`: its vectors will be dropped after `until`, if known. `scores`: the model
-    brings the calibrations of its own; the rest, or all of them, were fitted on the collection at `fitted_at`; or there
-    are none.
+    `incoming`: a switch to it is open. `kept`: its vectors will be dropped after `until`, if known. `scores`:
+    `own` if the model brings its calibrations, `fitted` if some were fitted on the collection, at `fitted_at`, or
+    `none`.
     """
 
     collection: str
@@ -49,6 +50,7 @@ def list_models(settings: Settings) -> list[CollectionModel]:
 
 
 def _in_use(row: ModelInUse, kept: timedelta) -> CollectionModel:
+    scores = _scores(row)
     state: State = "shown" if row.shown else "incoming" if row.incoming else "kept"
     return {
         "collection": row.collection,
@@ -57,8 +59,8 @@ def _in_use(row: ModelInUse, kept: timedelta) -> CollectionModel:
         "source": row.source,
         "state": state,
         "until": row.left_at + kept if state == "kept" and row.left_at else None,
-        "scores": _scores(row),
-        "fitted_at": row.fitted_at,
+        "scores": scores,
+        "fitted_at": row.fitted_at if scores == "fitted" else None,
     }
 
 
@@ -98,6 +100,9 @@ def _drop(space: VectorSpace, settings: Settings) -> bool:
             return False
         wait_shortly(connection)  # its reference to retrieval.image locks that, too
         vector_tables.drop_vectors(connection, space)
+    store = ObjectStore(settings)
     with suppress(UserError):  # nobody reads them any more, and they go with the collection
-        ObjectStore(settings).delete([probes_uri(settings.work_uri, space.collection, space.model)])
+        with connect(settings) as connection:
+            require_own(connection, work_place(settings), store, claim=False)
+        store.delete([probes_uri(settings.work_uri, space.collection, space.model)])
     return True

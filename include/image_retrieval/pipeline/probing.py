@@ -12,8 +12,10 @@ import structlog
 from numpy.typing import NDArray
 from PIL import Image
 
+from image_retrieval.batches import in_batches
 from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.errors import UserError
+from image_retrieval.logs import reason
 from image_retrieval.models.description import describe
 from image_retrieval.models.digest import require_digest
 from image_retrieval.models.phrases import phrases_version
@@ -30,6 +32,7 @@ from image_retrieval.models.probes import (
 )
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectFault, ObjectStore
+from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
 from image_retrieval.shards import probes_uri
 from image_retrieval.store import calibrations
@@ -51,7 +54,7 @@ def find_probes(collection: Collection, digest: str | None, settings: Settings) 
         try:
             _probe_here(collection, digest, settings)
         except Exception as error:  # no torch, a model that does not load
-            log.warning("the model was not probed", output=uri, reason=" ".join(str(error).split())[:300])
+            log.warning("the model was not probed", output=uri, reason=reason(error))
         probes = _usable(read_probes(store, uri), digest)
     return probes
 
@@ -78,7 +81,8 @@ def _probe_here(collection: Collection, digest: str | None, settings: Settings) 
     require_digest(tower.digest, digest, model.source)
 
     def embed(pixels: Pixels) -> Vectors:
-        vectors: Vectors = tower.embed(torch.from_numpy(pixels)).numpy()
+        batches = in_batches(torch.from_numpy(pixels), model.batch_size)
+        vectors: Vectors = torch.cat([tower.embed(torch.stack(batch)) for batch in batches]).numpy()
         return vectors
 
     probe(collection, tower.digest, tower.size, embed, _texts_here(model, settings), settings)
@@ -93,7 +97,7 @@ def _texts_here(model: ModelOptions, settings: Settings) -> EmbedTexts | None:
     try:
         side = text_tower(model, settings, settings.device)
     except UserError as error:  # without a tokenizer, for example
-        log.warning("the model was probed without texts", reason=str(error))
+        log.warning("the model is probed without texts", reason=str(error))
         return None
     return lambda texts: side.embed(texts).numpy()
 
@@ -110,17 +114,18 @@ def probe(
 
     `size`: the width and height that the model reads.
     """
+    store = ObjectStore(settings)
     with connect(settings) as connection:
+        require_own(connection, work_place(settings), store)
         total = calibrations.count_vectors(connection, collection.space, None).vectors
     vectors, uris = sample_of(collection, total, settings)
-    store = ObjectStore(settings)
     read = _reader(store, collection.resample.target_size or size)
     kept = [(at, uri) for at, uri in enumerate(uris) if uri][:COPIES]
     pictures = {at: pixels for at, uri in kept if (pixels := read(uri)) is not None}
     pixels = np.stack([*pictures.values()]) if pictures else np.empty((0, 1, 1, 3), np.uint8)
     probes = make_probes(digest, pixels, vectors[[*pictures]], vectors, embed, texts)
-    wanted = min(COPIES, len(vectors))  # not tried again for those that are not kept
-    write_probes(store, uri_of(collection, settings), replace(probes, pictures=wanted))
+    sought = min(COPIES, len(vectors))  # not again for those that are not kept
+    write_probes(store, uri_of(collection, settings), replace(probes, sought=sought))
     log.info("probed the model", output=uri_of(collection, settings), copies=len(probes.copies))
 
 

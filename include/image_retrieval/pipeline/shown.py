@@ -68,7 +68,7 @@ class Shown:
         return self.family == "dual_encoder"
 
     @property
-    def is_calibrated(self) -> bool:
+    def brings_calibrations(self) -> bool:
         """Whether its model brings the calibrations of all its directions."""
         own = {score.direction for score in self.scores if score.origin == "own"}
         return own.issuperset(directions_of(self.family))

@@ -10,8 +10,9 @@ import numpy as np
 import structlog
 
 from image_retrieval.batches import in_order
+from image_retrieval.logs import reason
 from image_retrieval.models.chance import LEAST_VECTORS
-from image_retrieval.models.probes import COPIES, Pixels, Vector, are_due
+from image_retrieval.models.probes import COPIES, Pixels, Vectors, are_due
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.probing import probe, uri_of
 from image_retrieval.pipeline.shown import Shown
@@ -30,16 +31,15 @@ log = structlog.get_logger()
 class _Look:
     """How many images a collection had when it was looked at, when that was, and how many have come since."""
 
+    shown: Shown
     images: float = math.nan
     at: float = -math.inf
     came: int = 0
 
     def is_due(self) -> bool:
-        return self.many_came() or time.monotonic() - self.at > LOOK_SECONDS
-
-    def many_came(self) -> bool:
         missing = LEAST_VECTORS - self.images
-        return self.came >= (missing if missing > 0 else COPIES)
+        many = self.came >= (missing if missing > 0 else COPIES)
+        return many or (self.came > 0 and time.monotonic() - self.at > LOOK_SECONDS)
 
 
 class Prober:
@@ -56,29 +56,33 @@ class Prober:
 
     def came(self, shown: Shown) -> None:
         """An image has come to a collection."""
-        if shown.collection.distance == "l2" or shown.is_calibrated:
+        if shown.collection.distance == "l2" or shown.brings_calibrations:
             return
         with self._lock:
-            look = self._looks.setdefault(shown.name, _Look())
-            look.came += 1
-            if self._thread is not None or not look.is_due():
-                return
-            self._thread = threading.Thread(target=self._follow, args=(shown, look), name="prober", daemon=True)
-            self._thread.start()
+            look = self._looks.setdefault(shown.name, _Look(shown))
+            look.shown, look.came = shown, look.came + 1
+            if self._thread is None and look.is_due():
+                self._thread = threading.Thread(target=self._follow, name="prober", daemon=True)
+                self._thread.start()
 
-    def _follow(self, shown: Shown, look: _Look) -> None:
-        """Look at a collection, and again if many images have come meanwhile."""
-        while True:
-            with self._lock:
+    def _follow(self) -> None:
+        """Look at collections for as long as one is due."""
+        while (look := self._next()) is not None:
+            self._look(look)
+
+    def _next(self) -> _Look | None:
+        """The collection to look at; without one, the thread ends."""
+        with self._lock:
+            look = next((each for each in self._looks.values() if each.is_due()), None)
+            if look is None:
+                self._thread = None
+            else:
                 look.at, look.came = time.monotonic(), 0
-            self._look(shown, look)
-            with self._lock:
-                if not look.many_came():
-                    self._thread = None
-                    return
+            return look
 
-    def _look(self, shown: Shown, look: _Look) -> None:
+    def _look(self, look: _Look) -> None:
         """Probe the model, if that is due. What goes wrong is one line in the log."""
+        shown = look.shown
         try:
             with connect(self._settings) as connection:
                 look.images = calibrations.count_vectors(connection, shown.collection.space, None).vectors
@@ -86,23 +90,22 @@ class Prober:
             if look.images < LEAST_VECTORS or digest is None:
                 return
             uri = uri_of(shown.collection, self._settings)
-            if are_due(ObjectStore(self._settings), uri, digest, int(look.images)):
+            if are_due(ObjectStore(self._settings), uri, digest, int(look.images), in_hand=False):
                 self._probe(shown, digest)
         except Exception as error:
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
-            log.warning("the model was not probed", collection=shown.name, reason=reason)
+            log.warning("the model was not probed", collection=shown.name, reason=reason(error))
 
     def _probe(self, shown: Shown, digest: str) -> None:
         encoder, model = self._encoder, shown.model
         width, height = encoder.facts(model)["size"]
 
-        def embed(pixels: Pixels) -> Vector:
+        def embed(pixels: Pixels) -> Vectors:
             size = pixels.shape[2], pixels.shape[1]
             return np.stack(
                 [*in_order(lambda each: encoder.image(model, each.tobytes(), size, digest), pixels, AT_ONCE)]
             )
 
-        def embed_texts(texts: Sequence[str]) -> Vector:
+        def embed_texts(texts: Sequence[str]) -> Vectors:
             return np.stack([*in_order(lambda text: encoder.text(model, text, digest), texts, AT_ONCE)])
 
         texts = embed_texts if shown.reads_texts else None

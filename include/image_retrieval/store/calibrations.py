@@ -11,7 +11,7 @@ from image_retrieval.store.connection import Connection
 from image_retrieval.store.rows import fetch_all, fetch_one, fetch_value
 from image_retrieval.store.sql import statement
 
-SPREAD = 16  # rows that are read for each row of a sample
+ROWS_READ = 16  # rows that are read for each row of a sample
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -91,7 +91,7 @@ def sample_vectors(connection: Connection, space: VectorSpace, total: int, sampl
     """So many of a space's `total` vectors, or all of them, in an order that is random and always the same."""
     connection.execute(statement("calibrations", "prepare_session"))
     query = statement("calibrations", "sample", vectors=space.vector_table)
-    percent = min(100.0, 100 * SPREAD * sample / max(1, total))
+    percent = min(100.0, 100 * ROWS_READ * sample / max(1, total))
     return fetch_all(connection, Sampled, query, {"percent": percent, "sample": sample})
 
 

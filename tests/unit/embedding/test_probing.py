@@ -16,7 +16,7 @@ from image_retrieval.embedding.backends import load_engine
 from image_retrieval.embedding.embed_shard import embed_shard
 from image_retrieval.embedding.engine import Embedded
 from image_retrieval.embedding.probing import Sampler
-from image_retrieval.embedding.reader import Batch
+from image_retrieval.embedding.reader import Batch, sample_of
 from image_retrieval.models.calibration import FILE
 from image_retrieval.models.probes import COPIES, SAMPLE, read_probes
 from image_retrieval.models.shipped import DUAL
@@ -56,6 +56,17 @@ def test_a_shard_leaves_the_probes_of_its_model_once(shard):
     made = place.read_bytes()
     assert shard("again.parquet")[1][-1] == "embedded"
     assert place.read_bytes() == made
+
+
+def test_pictures_are_taken_from_all_over_a_shard_of_which_many_were_rejected(tmp_path):
+    pack(tmp_path / "packed.parquet", 200, rejected=tuple(range(100)), side=SIDE)
+    with pq.ParquetFile(tmp_path / "packed.parquet") as file:
+        sampler = Sampler(sample_of(file).images)
+    pixels = torch.zeros((100, 4, 4, 3), dtype=torch.uint8)
+    vectors = np.ones((100, 2), np.float32)
+    [*sampler.pictures([Batch(pa.array(range(100)), pixels)])]
+    [*sampler.vectors([Embedded(pa.array(range(100)), vectors, [None] * 100, [None] * 100)])]
+    assert [len(kept) for kept in sampler.kept()] == [COPIES, COPIES, 100]
 
 
 def test_a_model_that_brings_its_calibration_leaves_none(shard):

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -52,10 +53,11 @@ def made(pictures=5, texts=by_text):
 def test_they_are_read_as_they_were_written(tmp_path_factory, copies, languages, dimensions):
     uri = str(tmp_path_factory.mktemp("probes") / "model.parquet")
     texts = {language: Texts(unit(3, dimensions), unit(4, dimensions, 1)) for language in languages}
-    written = Probes("digest", 7, RNG.uniform(-1, 1, copies), texts, 3)
+    written = Probes("digest", 7, 9, RNG.uniform(-1, 1, copies), texts, 3)
     write_probes(STORE, uri, written)
     found = read_probes(STORE, uri)
-    assert (found.digest, found.pictures, found.phrases, {*found.texts}) == ("digest", 7, 3, languages)
+    assert (found.digest, found.pictures, found.sought, found.phrases) == ("digest", 7, 9, 3)
+    assert {*found.texts} == languages
     np.testing.assert_array_equal(found.copies, written.copies)
     for language in languages:
         np.testing.assert_array_equal(found.texts[language].about_nothing, texts[language].about_nothing)
@@ -96,18 +98,27 @@ def test_phrases_describe_only_what_pictures_show(language):
     assert len(texts_of(language, by_text, np.empty((0, 3), np.float32)).named) == len(phrases.things)
 
 
-def test_they_are_due_again_if_something_else_made_them_or_more_pictures_are_there(tmp_path):
+@pytest.mark.parametrize("in_hand", [True, False])
+def test_they_are_due_again_if_something_else_made_them_or_more_pictures_are_there(tmp_path, in_hand):
     uri = str(tmp_path / "model.parquet")
-    assert are_due(STORE, uri, "digest", 1)
+    due = partial(are_due, STORE, uri, in_hand=in_hand)
+    assert due("digest", 1)
     write_probes(STORE, uri, made())
-    assert not are_due(STORE, uri, "digest", 5)
-    assert not are_due(STORE, uri, "digest", 1)
-    assert are_due(STORE, uri, "digest", 6)
-    assert are_due(STORE, uri, "other", 1)
-    write_probes(STORE, uri, replace(made(), pictures=COPIES))
-    assert not are_due(STORE, uri, "digest", 100 * COPIES)
+    assert not due("digest", 5)
+    assert not due("digest", 1)
+    assert due("digest", 6)
+    assert due("other", 1)
+    write_probes(STORE, uri, replace(made(), pictures=COPIES, sought=COPIES))
+    assert not due("digest", 100 * COPIES)
     os.utime(uri, (0, os.stat(uri).st_mtime - RENEWED.total_seconds() - 60))  # noqa: PTH116
-    assert are_due(STORE, uri, "digest", 100 * COPIES)
-    assert not are_due(STORE, uri, "digest", COPIES - 1)
+    assert due("digest", 100 * COPIES)
+    assert not due("digest", COPIES - 1)
     write_probes(STORE, uri, replace(made(), phrases=phrases_version() + 1))
-    assert are_due(STORE, uri, "digest", 1)
+    assert due("digest", 1)
+
+
+def test_pictures_that_are_not_kept_are_sought_once_and_taken_from_whoever_has_them(tmp_path):
+    uri = str(tmp_path / "model.parquet")
+    write_probes(STORE, uri, replace(made(pictures=0), sought=COPIES))
+    assert not are_due(STORE, uri, "digest", COPIES, in_hand=False)
+    assert are_due(STORE, uri, "digest", 1, in_hand=True)
