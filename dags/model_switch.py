@@ -5,8 +5,8 @@ Moves a collection to another model while people search.
 1. **plan** opens the switch and divides the images without a vector under the other model into shards. From now on,
    runs of `image_embedding_<collection>` embed under both models.
 2. Each **shard** is *resampled* from the kept pictures, *embedded* and *upserted* beside the present vectors.
-3. **check** indexes the new vectors, fits their scores if needed, and measures both models side by side
-   (`retrieval.switch.checks`).
+3. **check** indexes the new vectors, measures both models side by side (`retrieval.switch.checks`), and
+   fits scores if needed.
 4. **approve** waits for a person if `require_approval` is set. *Reject* cancels the switch.
 5. **plan_late** and **late_shard** embed images that came meanwhile, but not by a run.
 6. **switch** lets `images.<collection>` show the other model's vectors, in one transaction.

@@ -54,7 +54,8 @@ class Settings(BaseSettings):
     s3_region: str | None = Field(None, description="unset: boto3's own chain")
     s3_timeout_seconds: Seconds = Field(30, description="for connecting and for each read")
     work_uri: Uri = Field(
-        "s3://image-retrieval/", description="where tasks pass files to each other, and kept pictures"
+        "s3://image-retrieval/",
+        description="where tasks pass files to each other; kept pictures, added models and probes",
     )
 
     runner: Literal["local", "kubernetes"] = Field("local", description="embed in a process here, or in a GPU pod")

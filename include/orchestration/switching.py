@@ -69,7 +69,7 @@ def plan(collection: str) -> list[dict[str, Any]]:
 
 @task(execution_timeout=timedelta(hours=12), trigger_rule="none_failed")
 def check(collection: str) -> dict[str, Any]:
-    """Index the other model's vectors, fit their scores if needed, and measure both models side by side."""
+    """Index the other model's vectors, measure both models side by side, and fit scores if needed."""
     from image_retrieval.pipeline.finishing import finish_run
     from image_retrieval.pipeline.switching import check_switch
 

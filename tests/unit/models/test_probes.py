@@ -119,6 +119,6 @@ def test_they_are_due_again_if_something_else_made_them_or_more_pictures_are_the
 
 def test_pictures_that_are_not_kept_are_sought_once_and_taken_from_whoever_has_them(tmp_path):
     uri = str(tmp_path / "model.parquet")
-    write_probes(STORE, uri, replace(made(pictures=0), sought=COPIES))
+    write_probes(STORE, uri, replace(made(), pictures=0, sought=COPIES, copies=np.empty(0)))
     assert not are_due(STORE, uri, "digest", COPIES, in_hand=False)
     assert are_due(STORE, uri, "digest", 1, in_hand=True)

@@ -31,3 +31,5 @@ COMMENT ON COLUMN retrieval.calibration.sampled IS 'Vectors of them that were co
 COMMENT ON COLUMN retrieval.calibration.probes IS 'Altered copies of pictures, or phrases, that were compared with them.';
 COMMENT ON COLUMN retrieval.calibration.phrases IS 'Version of the list of phrases; null for pictures.';
 COMMENT ON COLUMN retrieval.calibration.fitted_at IS 'When it was fitted.';
+COMMENT ON COLUMN retrieval.model.dtype IS
+    'Precision stated for it; auto: float32, or what agrees with that; null where nothing was listed since version 4.';

@@ -53,7 +53,8 @@ COMMENT ON COLUMN retrieval.model.family IS
 COMMENT ON COLUMN retrieval.model.dimensions IS 'Length of its vectors, in components.';
 COMMENT ON COLUMN retrieval.model.use_cls_token IS 'Vision transformers: the class token was taken, else the mean of the patch tokens.';
 COMMENT ON COLUMN retrieval.model.created_at IS 'When it was first used.';
-COMMENT ON COLUMN retrieval.model.dtype IS 'Precision that it runs in; null where nothing was listed since version 4.';
+COMMENT ON COLUMN retrieval.model.dtype IS
+    'Precision stated for it; auto: float32, or what agrees with that; null where nothing was listed since version 4.';
 COMMENT ON COLUMN retrieval.model.digest IS
     'SHA-256 over its weights, config and preprocessor files; null until the first shard is in the table.';
 COMMENT ON COLUMN retrieval.model.calibration IS
