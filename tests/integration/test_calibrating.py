@@ -233,7 +233,7 @@ def test_a_calibration_that_fails_does_not_fail_the_run(dual, scenes, project, s
     with capture_logs() as logs:
         assert run_collection(dual, "first", project)["state"] == "success"
     [warning] = [line for line in logs if line["log_level"] == "warning"]
-    assert (warning["event"], "\n" in warning["reason"]) == ("the model was probed without texts", False)
+    assert (warning["event"], "\n" in warning["reason"]) == ("the model is probed without texts", False)
     [told] = [line for line in logs if line["event"].startswith("the scores of texts are not fitted")]
     assert told["directions"] == ["text_image_en", "text_image_zh"]
     assert [direction for direction, *_ in rows(database_url, FITS)] == ["image_image"]
