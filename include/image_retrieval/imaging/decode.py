@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pyvips
+from kornia_rs.io import decode_image_png_u8
 from PIL import Image, ImageFile
 
 from image_retrieval.collection import RAW, ResampleOptions
@@ -23,6 +24,7 @@ pyvips.cache_set_max(0)  # no picture is decoded twice
 logging.getLogger("pyvips").setLevel(logging.ERROR)  # the rejection reports what it finds in a file
 os.environ["LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER"] = str(effort.MOST_PASSES)  # of each strip of a TIFF
 TURNED_BY_DECODER = ("TIFF", "HEIF", jxl.FORMAT)
+PNG_MODES = {"L": "mono", "RGB": "rgb", "RGBA": "rgba"}  # as kornia-rs names them
 COMPOSED = ("GIF", "PNG", "WEBP", "AVIF")  # their frames are drawn over earlier ones
 SCALES = (8, 4, 2)  # at these, libjpeg's scaled decoding is exactly the mean of 8×8, 4×4 or 2×2 pixels
 AllowedScale = Callable[[int, int], float]
@@ -186,13 +188,13 @@ def _draft(image: Image.Image, allowed: float) -> tuple[float, float] | None:
 
 
 def _read_png(image: Image.Image, data: bytes) -> Image.Image | None:
-    """A plain 8-bit PNG decoded by libvips, in half the time; None for other PNGs, and if libvips refuses it."""
+    """A plain 8-bit PNG decoded in a third of the time; None for other PNGs, and if the faster decoder refuses it."""
     tile = image.tile[0] if isinstance(image, ImageFile.ImageFile) and image.tile else None
-    plain = tile is not None and tile.args == image.mode and image.mode in ("L", "LA", "RGB", "RGBA")
+    plain = tile is not None and tile.args == image.mode and image.mode in PNG_MODES
     if not plain or getattr(image, "n_frames", 1) > 1 or {"transparency", "interlace"} & set(image.info):
         return None
     try:
-        pixels = pyvips.Image.pngload_buffer(data, access="sequential", fail_on="warning").write_to_memory()
-    except pyvips.Error:
+        pixels = decode_image_png_u8(data, (image.height, image.width), PNG_MODES[image.mode])
+    except Exception:  # Pillow tells what is wrong, or reads it nevertheless
         return None
     return Image.frombytes(image.mode, image.size, pixels)

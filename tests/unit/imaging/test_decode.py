@@ -258,7 +258,7 @@ def test_where_truncated_files_are_accepted_what_was_decoded_is_shown(format):
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
-def test_libvips_and_pillow_read_the_same_pixels(mode):
+def test_the_faster_decoder_and_pillow_read_the_same_pixels(mode):
     data = encoded(photo(97, 63).convert(mode), "PNG")
     assert shown(data) == opened(data).convert("RGB")
 

@@ -19,7 +19,7 @@ from unit.imaging.pictures import LIMITS, encoded, photo, rgb_profile, shown
 
 PHOTO = photo(96, 64)
 PNG = encoded(PHOTO, "PNG")
-DEEP = encoded(PHOTO.quantize(64), "PNG")  # which libvips does not read here
+DEEP = encoded(PHOTO.quantize(64), "PNG")  # which Pillow reads
 MEGABYTES = bytes(3_000_000)
 
 
@@ -184,3 +184,11 @@ def test_stripping_keeps_what_pillow_sees():
     with Image.open(io.BytesIO(png.stripped(data).data)) as image:
         assert image.convert("RGB").tobytes() == PHOTO.tobytes()
         assert image.info == {}
+
+
+def test_the_checksum_within_a_chunk_need_not_be_right():
+    at = PNG.index(b"IDAT") - 4
+    length = struct.unpack(">I", PNG[at : at + 4])[0]
+    pixels = bytearray(PNG[at + 8 : at + 8 + length])
+    pixels[-1] ^= 1  # the last byte of zlib's own checksum
+    assert shown(PNG[:at] + chunk(b"IDAT", bytes(pixels)) + PNG[at + 12 + length :]) == PHOTO
