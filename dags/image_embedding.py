@@ -9,7 +9,8 @@ Keeps the view `images.{name}` up to date with `{source}` ({glob}). Images are e
    `retrieval.run` and updates the asset `images.{name}`.
 
 Images that cannot be used are in `images.rejected('{name}')`, with the reason. One image never fails a shard, and one
-shard never fails another. You may clear any task and run it again at any time. *Trigger* offers a full re-scan, another
+shard never fails another. You may clear any task and run it again at any time. With `watch`, hints of changed objects
+start runs between the scheduled ones, which look at the hinted objects alone. *Trigger* offers a full re-scan, another
 try of rejected images, another shard size, and a dry run.
 
 ```sql
@@ -24,6 +25,7 @@ from orchestration.documentation import collection_page
 from orchestration.embedding import embed, embeds_in_pods
 from orchestration.orphans import remove_orphans
 from orchestration.tasks import index, list_images, recall, report_task, resample, upsert
+from orchestration.watching import schedule_of
 
 PARAMS = {
     "full": Param(False, type="boolean", title="Full re-scan", description="Embed every image again, changed or not."),
@@ -49,7 +51,7 @@ def image_embedding(collection):
     """List new images, pass each shard through its three stages independently, index, measure recall, report."""
     with DAG(
         dag_id=collection.dag_id,
-        schedule=collection.schedule,
+        schedule=schedule_of(collection),
         params=PARAMS,
         tags=["image-retrieval", collection.name],
         doc_md=collection_page(__doc__, collection),

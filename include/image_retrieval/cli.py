@@ -153,6 +153,7 @@ def _stages(commands: Any) -> None:
         stage.add_argument("--run", type=run_id, metavar="ID", help="ID of the run; default: a new one")
         stage.add_argument("--full", action="store_true", help="embed every image again")
         stage.add_argument("--requeue", action="store_true", help="try rejected images again, including final ones")
+        stage.add_argument("--hinted", action="store_true", help="look only at the objects that hints name")
         stage.add_argument("--shard-size", type=number(1, 1_000_000), metavar="N", help="images per shard")
         if name == "list":
             stage.add_argument("--dry-run", action="store_true", help="only show what would be done")

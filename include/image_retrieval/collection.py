@@ -108,6 +108,15 @@ class ModelOptions(Strict):
     use_cls_token: bool = Field(True, description="vision transformers: the class token, else the mean of the patches")
 
 
+class WatchOptions(Strict):
+    """When hints of changed objects start a run, and where hints come from besides the API."""
+
+    poll: bool = Field(False, description="look for recent objects every few seconds; for stores that send no events")
+    queue: str | None = Field(None, description="URL of the SQS queue that gets the bucket's events")
+    images: int = Field(1000, ge=1, description="a run starts when so many objects are hinted")
+    seconds: float = Field(10, ge=0, le=86_400, description="or when one has been hinted for so long")
+
+
 class Collection(Strict):
     """One source of images, and the model for its view `images.<name>`."""
 
@@ -118,6 +127,7 @@ class Collection(Strict):
     model: ModelOptions
     resample: ResampleChoice = ResampleChoice()
     schedule: str | None = Field("@daily", description="cron expression or preset; null: only by hand")
+    watch: WatchOptions | None = Field(None, description="embed what hints name between scheduled runs; null: do not")
     id_pattern: str | None = Field(None, description="regular expression of RE2 with groups group_id and / or intra_id")
     deletion_limit: float = Field(0.2, ge=0, le=1, description="share of images that may disappear at once")
     shard_size: int = Field(10_000, ge=1, le=1_000_000, description="images per shard")
@@ -212,7 +222,7 @@ def _describe(error: Any) -> str:
 
 
 def _fields_beside(location: tuple[str | int, ...]) -> list[str]:
-    parts: dict[str, type[BaseModel]] = {"resample": ResampleChoice, "model": ModelOptions}
+    parts: dict[str, type[BaseModel]] = {"resample": ResampleChoice, "model": ModelOptions, "watch": WatchOptions}
     model: type[BaseModel] = Collection
     for part in location[1:-1]:
         model = parts[str(part)]

@@ -110,6 +110,9 @@ class Settings(BaseSettings):
     )
 
     token: Key = Field(SecretStr(""), description="what clients of `image-retrieval serve` must send")
+    hints_token: Key = Field(
+        SecretStr(""), description="what senders of events must send to /api/hints; it allows nothing else"
+    )
     service_source_uri: Uri = Field(
         "s3://images/collections/", description="where pictures of collections made through the API are stored"
     )

@@ -15,6 +15,7 @@ from image_retrieval.settings import Settings
 from orchestration.arguments import embed_arguments
 from orchestration.configuration import CPU_POOL, LABEL, MAP_LABEL, declared_collection, task_settings
 from orchestration.failures import told_in_one_line
+from orchestration.watching import is_hinted
 
 log = structlog.get_logger()
 
@@ -40,7 +41,8 @@ def list_images(collection: str) -> list[dict[str, Any]]:
     """List the bucket, and plan shards. Returns the number and arguments of each shard."""
     from image_retrieval.pipeline import listing
 
-    params = get_current_context()["params"]
+    context = get_current_context()
+    params = context["params"]
     dry_run = bool(params["dry_run"])
     with stage(collection) as (entry, run_id, settings):
         plan = listing.list_images(
@@ -51,6 +53,7 @@ def list_images(collection: str) -> list[dict[str, Any]]:
             requeue=params["requeue"],
             shard_size=params["shard_size"],
             dry_run=dry_run,
+            hinted=is_hinted(context),
         )
         return [] if dry_run or not plan.shards else shard_arguments(entry, run_id, settings)
 

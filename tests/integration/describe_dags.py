@@ -22,6 +22,7 @@ print(
             "dags": {
                 dag_id: {
                     "schedule": str(dag.schedule),
+                    "watched": [asset.uri for asset in getattr(dag.timetable.asset_condition, "objects", ())],
                     "max_active_runs": dag.max_active_runs,
                     "documented": bool(dag.doc_md),
                     "page": dag.doc_md,

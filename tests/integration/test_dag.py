@@ -96,6 +96,14 @@ def test_a_shard_flows_through_its_stages_on_its_own(described):
     assert all(tasks[f"shard.{stage}"]["map_index"] for stage in ("resample", "embed", "upsert"))
 
 
+def test_a_watched_collection_runs_by_its_hints_as_well(described):
+    dags = described["dags"]
+    assert dags["image_embedding_demo"]["watched"] == ["x-image-retrieval-hints://demo"]
+    assert "AssetOrTimeSchedule" in dags["image_embedding_demo"]["schedule"]
+    assert dags["image_embedding_photos"]["watched"] == ["x-image-retrieval-hints://photos"]
+    assert dags["index_upkeep"]["watched"] == []
+
+
 def test_the_upkeep_takes_its_steps_in_order_for_each_collection(described):
     dag = described["dags"]["index_upkeep"]
     tasks = dag["tasks"]

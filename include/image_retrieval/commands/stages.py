@@ -32,6 +32,7 @@ def plan(options: argparse.Namespace, settings: Settings) -> None:
         settings,
         full=options.full,
         requeue=options.requeue,
+        hinted=options.hinted,
         shard_size=options.shard_size,
         dry_run=options.dry_run,
     )
@@ -87,6 +88,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
             device=options.device or settings.device,
             full=options.full,
             requeue=options.requeue,
+            hinted=options.hinted,
             shard_size=options.shard_size,
             planned=lambda plan: show.expect(plan.new + plan.changed - plan.left_over),
             progress=show,

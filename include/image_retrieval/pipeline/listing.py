@@ -16,6 +16,7 @@ from image_retrieval.models.description import ModelDescription, describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore, StoredObject
 from image_retrieval.pipeline.apart import WHY, require_apart
+from image_retrieval.pipeline.hints import hinted_pages, leave_many_gone
 from image_retrieval.pipeline.moving import follow_model
 from image_retrieval.pipeline.names import as_text, fault_of
 from image_retrieval.pipeline.owning import WORK_MARK, require_own, work_place
@@ -25,6 +26,7 @@ from image_retrieval.shards import MANIFEST, ManifestRow, Shard, probes_uri, run
 from image_retrieval.store import listings, models, rejections, runs, switches, vector_tables
 from image_retrieval.store.collections import made_collection
 from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.hints import forget_hints
 from image_retrieval.store.listings import Differences, ListedRow, Unsupported
 from image_retrieval.store.locks import lock_collection
 from image_retrieval.store.runs import RunPlan
@@ -50,13 +52,15 @@ def list_images(
     requeue: bool = False,
     shard_size: int | None = None,
     dry_run: bool = False,
+    hinted: bool = False,
 ) -> RunPlan:
     """Compare the bucket with the table, mark missing images as deleted, and write a manifest per shard of due images.
 
     A run of that name that is still running keeps its plan. While a switch to another model is open, each shard is
     planned twice, the second time under that model. `full` includes every image, and `requeue` every rejected one, with
-    its attempts reset; `dry_run` writes nothing. Raises UserError if more images are missing than the collection's
-    deletion limit allows, if the work folder lies inside a source, or if it belongs to another project.
+    its attempts reset; `dry_run` writes nothing; `hinted` compares only the objects that hints name. Raises UserError
+    if more images are missing than the collection's deletion limit allows, if the work folder lies inside a source, or
+    if it belongs to another project.
     """
     started = time.monotonic()
     store = ObjectStore(settings)
@@ -74,7 +78,7 @@ def list_images(
         collection = models.current(connection, declared)
         also = _other_model(connection, collection)
         manifests = [_of_model(connection, entry, settings) for entry in (collection, also) if entry]
-        found = compare(connection, collection, store, run_id=run_id, full=full, requeue=requeue)
+        found = compare(connection, collection, store, run_id=run_id, full=full, requeue=requeue, hinted=hinted)
         plan, size = _cut(found, collection, shard_size or collection.shard_size, full=full)
         if dry_run:
             connection.rollback()
@@ -94,6 +98,8 @@ def list_images(
                 also=also.model.name if also else None,
                 seconds=time.monotonic() - started,
             )
+            if hinted and not plan.left_over:  # at the end: whoever repeats one of these hints waits for the commit
+                forget_hints(connection, collection.name)
             if not plan.shards:  # otherwise `embed` compares the digest
                 follow_model(connection, collection, settings)
     log.info("planned (dry run)" if dry_run else "listed", **asdict(plan), seconds=round(time.monotonic() - started, 2))
@@ -135,19 +141,25 @@ def compare(
     run_id: str = "",
     full: bool = False,
     requeue: bool = False,
+    hinted: bool = False,
 ) -> RunPlan:
     """Update `retrieval.image` to match the bucket, and put the images to embed into the temporary table `due`.
 
-    Returns the plan without shards. Raises UserError if too many images are missing.
+    `hinted`: of the objects that hints name. Returns the plan without shards. Raises UserError if too many images are
+    missing.
     """
     listings.prepare_session(connection)
-    listed = copy_listing(connection, collection, store)
+    pages = hinted_pages(connection, collection, store) if hinted else None
+    listed = copy_listing(connection, collection, store, pages)
     if requeue:
         rejections.requeue(connection, rejections.Rejected(collection.name))
-    differences = listings.find_differences(connection, collection.space)
-    _require_few_gone(collection, listed.count, differences)
+    differences = listings.find_differences(connection, collection.space, hinted=hinted)
+    if hinted:
+        differences = replace(differences, gone=leave_many_gone(connection, collection, differences.gone))
+    else:
+        _require_few_gone(collection, listed.count, differences)
     listings.mark_gone(connection)
-    listings.forget_rejected(connection, collection.name, listed.unsupported)
+    listings.forget_rejected(connection, collection.name, listed.unsupported, hinted=hinted)
     listings.reject_unsupported(connection, collection.name, run_id, listed.unsupported)
     if not full:
         listings.narrow_listed(connection)
@@ -167,15 +179,21 @@ def compare(
     )
 
 
-def copy_listing(connection: Connection, collection: Collection, store: ObjectStore) -> Listed:
-    """Stream the source's pages into the temporary table `listed`, each object once, in its latest version.
+def copy_listing(
+    connection: Connection,
+    collection: Collection,
+    store: ObjectStore,
+    pages: Iterable[list[StoredObject]] | None = None,
+) -> Listed:
+    """Stream pages, by default all of the source, into the temporary table `listed`: each object once, in its latest
+    version.
 
     Raises UserError if the source cannot be listed completely.
     """
     count, last, ordered = 0, "", True
     unsupported: dict[str, Unsupported] = {}
     with listings.writing_listed(connection) as write:
-        for page in store.pages(collection.source, follow_links=collection.follow_links):
+        for page in store.pages(collection.source, follow_links=collection.follow_links) if pages is None else pages:
             for entry in page:
                 if entry.key.endswith(WORK_MARK):
                     raise UserError(

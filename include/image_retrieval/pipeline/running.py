@@ -29,6 +29,7 @@ def run_collection(
     full: bool = False,
     requeue: bool = False,
     shard_size: int | None = None,
+    hinted: bool = False,
     planned: Callable[[RunPlan], None] = lambda plan: None,
     progress: Progress = lambda stage, done: None,
 ) -> FinishedRun:
@@ -40,7 +41,9 @@ def run_collection(
         structlog.contextvars.bound_contextvars(collection=collection.name, run=run_id),
         _closed_if_it_fails(collection, run_id, settings),
     ):
-        plan = list_images(collection, run_id, settings, full=full, requeue=requeue, shard_size=shard_size)
+        plan = list_images(
+            collection, run_id, settings, full=full, requeue=requeue, shard_size=shard_size, hinted=hinted
+        )
         planned(plan)
         run_shards(collection, run_id, settings, device=device, progress=progress)
         with dropped_meanwhile(collection.name, settings):

@@ -13,8 +13,9 @@ from image_retrieval.service import errors
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.gate import Check, Gate, declared
 from image_retrieval.service.limits import Guard
-from image_retrieval.service.routes import collections, images, operation, page, predict, reports, search
+from image_retrieval.service.routes import collections, hints, images, operation, page, predict, reports, search
 from image_retrieval.service.state import Service
+from image_retrieval.service.tokens import may_hint
 from image_retrieval.settings import Settings
 
 
@@ -29,10 +30,11 @@ def make_app(
     """The API over the collections of these settings, and its page.
 
     `may_read` is checked for every route, and `may_write` also for those that change something. Both get the request
-    before its body is read, and raise if the client lacks the right. `open_page` lets anybody read the page's own
-    files, which hold no data, so that the page can ask for a token. `documented_by` is a security scheme; with it,
-    /openapi.json is served, to clients that may read, and names the scheme. The first request starts processes and
-    connections; `app.state.service.close()` ends them. Mount the application, or serve it with uvicorn.
+    before its body is read, and raise if the client lacks the right. Where events come in, the settings' token for
+    hints takes the place of `may_write`. `open_page` lets anybody read the page's own files, which hold no data, so
+    that the page can ask for a token. `documented_by` is a security scheme; with it, /openapi.json is served, to
+    clients that may read, and names the scheme. The first request starts processes and connections;
+    `app.state.service.close()` ends them. Mount the application, or serve it with uvicorn.
     """
     service = Service(settings)
     app = FastAPI(
@@ -55,6 +57,7 @@ def make_app(
     app.include_router(reports.router(service, writing), dependencies=reading)
     app.include_router(operation.router(service, writing), dependencies=reading)
     app.include_router(predict.router(service), dependencies=[*reading, *writing])
+    app.include_router(hints.router(service), dependencies=[declared(may_hint(settings, may_write))])
     app.include_router(page.router(), dependencies=[] if open_page else reading)
     if documented_by:
         app.include_router(_documentation(app), dependencies=reading)

@@ -1,7 +1,5 @@
 """The service without Airflow: the settings' token, and its own server."""
 
-import hashlib
-import hmac
 import os
 from ipaddress import ip_address
 from typing import Any
@@ -17,12 +15,12 @@ from image_retrieval.service.clients import VARIABLE, trusted_proxies
 from image_retrieval.service.connections import limited_connection
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.text_listener import Listener
+from image_retrieval.service.tokens import is_token, require_long
 from image_retrieval.settings import Settings
 
 HEADER = APIKeyHeader(
     name="Authorization", auto_error=False, description="IMAGE_RETRIEVAL_TOKEN, with or without `Bearer ` before it"
 )
-LEAST_TOKEN = 16  # characters
 
 
 def app_alone(settings: Settings) -> FastAPI:
@@ -73,23 +71,13 @@ def server_options(settings: Settings) -> dict[str, Any]:
 
 
 def require_token(settings: Settings, host: str) -> None:
-    """Raise UserError if this address needs a token and there is none, or if the token is short."""
+    """Raise UserError if this address needs a token and there is none, or if a token is short."""
     token = settings.token.get_secret_value()
     if not token and not _is_loopback(host):
         raise UserError(
             f"other machines can reach {host}: set IMAGE_RETRIEVAL_TOKEN to a long random text, or serve on 127.0.0.1"
         )
-    if token and len(token) < LEAST_TOKEN:
-        raise UserError(f"IMAGE_RETRIEVAL_TOKEN has fewer than {LEAST_TOKEN} characters: use a long random text")
-
-
-def is_token(given: str | None, token: str) -> bool:
-    """Whether a header's value is the token, compared in constant time."""
-    bare = (given or "").strip()
-    if bare[:7].lower() == "bearer ":
-        bare = bare[7:].strip()
-    digests = (hashlib.sha256(text.encode(errors="replace")).digest() for text in (bare, token))
-    return hmac.compare_digest(*digests)
+    require_long(settings)
 
 
 def _is_loopback(host: str) -> bool:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from psycopg import sql
+
 from image_retrieval.errors import Reason
 from image_retrieval.shards import ManifestRow
 from image_retrieval.spaces import VectorSpace
@@ -82,10 +84,14 @@ def analyse_listed(connection: Connection) -> None:
     connection.execute(statement("listings", "analyse_listed"))
 
 
-def find_differences(connection: Connection, space: VectorSpace) -> Differences:
-    """Compare `listed` with the images and vectors of a space, and fill the table `difference`."""
+def find_differences(connection: Connection, space: VectorSpace, *, hinted: bool = False) -> Differences:
+    """Compare `listed` with the images and vectors of a space, and fill the table `difference`.
+
+    `hinted`: `listed` holds only the objects of the table `hinted`, so that others are not missing.
+    """
     names = {"collection": space.collection, "model": space.model}
-    connection.execute(statement("listings", "find_differences", vectors=space.vector_table), names)
+    compared = statement("listings", "find_differences", vectors=space.vector_table, narrowed=_narrowed(hinted))
+    connection.execute(compared, names)
     return fetch_one(connection, Differences, statement("listings", "count_differences"))
 
 
@@ -94,10 +100,15 @@ def mark_gone(connection: Connection) -> None:
     connection.execute(statement("listings", "mark_gone"))
 
 
-def forget_rejected(connection: Connection, collection: str, unsupported: Sequence[Unsupported]) -> None:
-    """Forget rejections of versions that no longer exist; those of `unsupported` objects stay."""
+def forget_rejected(
+    connection: Connection, collection: str, unsupported: Sequence[Unsupported], *, hinted: bool = False
+) -> None:
+    """Forget rejections of versions that no longer exist; those of `unsupported` objects stay.
+
+    `hinted`: only those of the objects of the table `hinted`.
+    """
     kept = {"collection": collection, "unsupported": [entry.uri for entry in unsupported]}
-    connection.execute(statement("listings", "forget_rejected"), kept)
+    connection.execute(statement("listings", "forget_rejected", narrowed=_narrowed(hinted)), kept)
 
 
 def reject_unsupported(
@@ -142,3 +153,7 @@ def find_due(connection: Connection, space: VectorSpace, *, full: bool) -> DueCo
 def read_due(connection: Connection, limit: int, size: int) -> Iterator[list[ManifestRow]]:
     """The first `limit` rows of `due` in order of their URIs, `size` at a time, with a manifest's columns."""
     return fetch_batches(connection, ManifestRow, statement("listings", "read_due"), {"limit": limit}, size=size)
+
+
+def _narrowed(hinted: bool) -> sql.Composable:
+    return statement("hints", "only_hinted") if hinted else sql.SQL("")

@@ -28,6 +28,7 @@ from image_retrieval.settings import Settings
 from integration.pictures import BAD, SCENES, put
 
 TOKEN = "a-token-of-the-tests-only"
+HINTS_TOKEN = "a-token-for-hints-only"
 DATABASE = f"service_{os.getpid()}"
 
 
@@ -41,6 +42,7 @@ def served(services_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         "model": {"name": "dual", "source": str(model)},
         "id_pattern": "^(?P<group_id>[a-z]+-[a-z]+)/(?P<intra_id>.+)",
         "schedule": None,
+        "watch": {},
     }
     (home / "collections.yaml").write_text(yaml.safe_dump({"collections": {"things": entry}}))
     with own_database(services_folder, DATABASE) as url:
@@ -52,6 +54,7 @@ def served(services_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> I
             work_uri=f"s3://image-retrieval/{DATABASE}/",
             service_source_uri=f"s3://images/{DATABASE}-made/",
             token=SecretStr(TOKEN),
+            hints_token=SecretStr(HINTS_TOKEN),
             service_rate=10_000,
             service_seconds=300,  # a busy machine loads a model slowly
             service_max_bytes=4 * 2**20,

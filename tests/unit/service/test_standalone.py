@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from image_retrieval.errors import UserError
-from image_retrieval.service.standalone import is_token, require_token
+from image_retrieval.service.standalone import require_token
+from image_retrieval.service.tokens import is_token
 from image_retrieval.settings import Settings
 
 TOKEN = "0123456789abcdef"

@@ -470,3 +470,16 @@ COMMENT ON COLUMN retrieval.pending.former_uri IS 'Copy of what lay there before
 COMMENT ON COLUMN retrieval.pending.etag IS 'Version that is to go; a later one stays. Null: whatever lies there.';
 COMMENT ON COLUMN retrieval.pending.last_modified IS 'When that version was written.';
 COMMENT ON COLUMN retrieval.pending.since IS 'When it was announced.';
+
+
+CREATE TABLE retrieval.hint (
+    collection text NOT NULL,
+    uri        text NOT NULL,
+    received   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (collection, uri)
+);
+COMMENT ON TABLE retrieval.hint IS
+    'Objects that may have changed, as events and polls tell. The next run looks at each and forgets it; the scheduled listing finds whatever no hint told.';
+COMMENT ON COLUMN retrieval.hint.collection IS 'Collection whose source holds the object.';
+COMMENT ON COLUMN retrieval.hint.uri IS 'The object. Whether it was written or deleted is asked of the store.';
+COMMENT ON COLUMN retrieval.hint.received IS 'When the last hint of it came.';

@@ -34,7 +34,7 @@ ANALYZE listed;
 CREATE TEMPORARY TABLE difference ON COMMIT DROP AS
 SELECT i.id, i.deleted IS NOT NULL AS was_deleted, l.*
 FROM listed AS l
-FULL JOIN (SELECT * FROM retrieval.image WHERE collection = %(collection)s) AS i ON i.uri = l.uri
+FULL JOIN (SELECT * FROM retrieval.image WHERE collection = %(collection)s {narrowed}) AS i ON i.uri = l.uri
 LEFT JOIN retrieval.{vectors} AS v ON v.id = i.id
 LEFT JOIN retrieval.rejected AS r
        ON r.collection = %(collection)s AND r.uri = l.uri AND r.etag = l.etag
@@ -66,7 +66,8 @@ ANALYZE listed;
 -- name: forget_rejected
 -- rejections of versions that no longer exist
 DELETE FROM retrieval.rejected AS r
-WHERE r.collection = %(collection)s AND NOT EXISTS (SELECT FROM listed AS l WHERE l.uri = r.uri AND l.etag = r.etag)
+WHERE r.collection = %(collection)s {narrowed}
+  AND NOT EXISTS (SELECT FROM listed AS l WHERE l.uri = r.uri AND l.etag = r.etag)
   AND (r.stage <> 'list' OR r.uri <> ALL (%(unsupported)s::text[]));
 
 -- name: reject_unsupported

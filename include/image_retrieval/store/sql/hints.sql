@@ -1,0 +1,63 @@
+-- name: write
+-- A later hint of the same object replaces the earlier one, in order of the URIs, so that two writers never wait for
+-- each other. A run that looked at the object before this hint keeps it.
+INSERT INTO retrieval.hint AS h (collection, uri)
+SELECT DISTINCT collection, uri
+FROM unnest(%(collections)s::text[], %(uris)s::text[]) AS given (collection, uri)
+ORDER BY collection, uri
+ON CONFLICT (collection, uri) DO UPDATE SET received = greatest(clock_timestamp(), h.received + interval '1 microsecond');
+
+-- name: count_waiting
+SELECT count(*) AS images, coalesce(extract(epoch FROM clock_timestamp() - min(received)), 0)::float8 AS seconds
+FROM retrieval.hint WHERE collection = %(collection)s;
+
+-- name: create_hinted
+CREATE TEMPORARY TABLE hinted (
+    uri      text PRIMARY KEY,
+    received timestamptz NOT NULL,
+    shown    boolean NOT NULL DEFAULT true
+) ON COMMIT DROP;
+
+-- name: take
+-- the hints that a run looks at; those that come meanwhile stay
+INSERT INTO hinted (uri, received)
+SELECT uri, received FROM retrieval.hint WHERE collection = %(collection)s ORDER BY received LIMIT %(limit)s
+RETURNING uri;
+
+-- name: analyse_hinted
+ANALYZE hinted;
+
+-- name: leave_refused
+UPDATE hinted SET shown = false WHERE uri = ANY (%(uris)s::text[]);
+
+-- name: forget
+DELETE FROM retrieval.hint AS h USING hinted AS t
+WHERE h.collection = %(collection)s AND h.uri = t.uri AND h.received = t.received;
+
+-- name: leave_unlisted
+-- removals wait for the listing if they are too many
+DELETE FROM difference WHERE uri IS NULL;
+
+-- name: count_known
+-- images of the collection, and those that were marked as deleted within a day
+SELECT count(*) FILTER (WHERE deleted IS NULL) AS known,
+       count(*) FILTER (WHERE deleted > now() - interval '1 day') AS gone
+FROM retrieval.image WHERE collection = %(collection)s;
+
+-- name: find_unknown
+-- the objects whose version has no vector of the collection's model, and no rejection
+SELECT given.uri
+FROM unnest(%(uris)s::text[], %(etags)s::text[]) AS given (uri, etag)
+WHERE NOT EXISTS (SELECT FROM retrieval.image AS i JOIN retrieval.{vectors} AS v USING (id)
+                  WHERE i.collection = %(collection)s AND i.uri = given.uri AND i.deleted IS NULL
+                    AND v.etag = given.etag)
+  AND NOT EXISTS (SELECT FROM retrieval.rejected AS r
+                  WHERE r.collection = %(collection)s AND r.uri = given.uri AND r.etag = given.etag);
+
+-- name: find_last_listing
+-- when the last listing of the collection began, whether it ended or not
+SELECT max(started_at) AS began FROM retrieval.run WHERE collection = %(collection)s;
+
+-- name: only_hinted
+-- narrows a statement of listings.sql
+AND uri IN (SELECT uri FROM hinted WHERE shown)
