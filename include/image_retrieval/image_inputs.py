@@ -2,11 +2,11 @@
 
 import base64
 import binascii
-import re
 import sys
 from pathlib import Path
 from typing import Literal
 
+from image_retrieval import allowed
 from image_retrieval.errors import ImageRejected, Reason, UserError
 from image_retrieval.objects import (
     AccessRefused,
@@ -20,6 +20,7 @@ from image_retrieval.objects import (
     local_path,
 )
 from image_retrieval.redaction import shown_url
+from image_retrieval.schemes import is_object
 from image_retrieval.settings import Settings
 from image_retrieval.values import printable
 
@@ -80,10 +81,12 @@ def named_image(name: str, settings: Settings) -> bytes:
 
 
 def _from_url(url: str, settings: Settings) -> bytes:
-    if re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+", url):
+    if is_object(url):
+        allowed.require(url, settings)
         return stored_image(ObjectStore(settings), url, limit=settings.max_image_bytes)
     if not url.lower().startswith(("http://", "https://")):
         raise UserError(f"{shown_url(url)} is not a supported URL: use http://…, https://… or s3://bucket/key")
+    allowed.require(url, settings)
     from image_retrieval.http_fetch import fetch
 
     return fetch(url, settings)

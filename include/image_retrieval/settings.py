@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from image_retrieval.errors import UserError
+from image_retrieval.schemes import is_bucket
 
 PREFIX = "IMAGE_RETRIEVAL_"
 NO_DATABASE = "no database is configured: run `make up`, or set IMAGE_RETRIEVAL_DATABASE_URL"
@@ -29,12 +30,27 @@ def _without_secret(uri: str) -> str:
     return uri
 
 
+def _from_json(given: Any) -> Any:
+    """What a variable holds as JSON; an empty one counts as unset."""
+    try:
+        return json.loads(given or "[]") if isinstance(given, str) else given
+    except ValueError:
+        raise ValueError("is not JSON of the form that docs/settings.md gives") from None
+
+
+def _of_sources(prefixes: tuple[str, ...]) -> tuple[str, ...]:
+    if any(not (is_bucket(uri) or re.match(r"file:///|https?://[^@/]+(/|$)", uri)) for uri in prefixes):
+        raise ValueError("each prefix has the form s3://bucket/, s3://bucket/prefix/, file:///folder/ or https://host/")
+    return prefixes
+
+
 # limited to what Python's and PostgreSQL's intervals can hold
 Days = Annotated[float, Field(ge=0, le=36_500)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Backend = Literal["auto", "torch", "compile", "openvino", "onnx"]
 Key = Annotated[SecretStr, AfterValidator(_in_one_line)]
 Uri = Annotated[str, AfterValidator(_without_secret)]
+Prefixes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_from_json), AfterValidator(_of_sources)]
 
 
 class Settings(BaseSettings):
@@ -96,6 +112,7 @@ class Settings(BaseSettings):
     read_ahead_mb: int = Field(256, gt=0, description="images that wait for a decoder; a larger one waits alone")
     url_seconds: Seconds = Field(30, description="a picture behind an http(s) URL must arrive within this time")
     allow_private_urls: bool = Field(False, description="http(s) URLs may reach addresses that are not public")
+    allowed_sources: Prefixes = Field((), description="prefixes of URIs that may be read, as a JSON list; empty: all")
     max_attempts: int = Field(3, ge=1, description="runs that try an image that fails for a transient reason")
     keep_vectors_days: Days = Field(7, description="days for which vectors that a switch replaced are kept")
     deleted_grace_days: Days = Field(
@@ -167,7 +184,7 @@ def _as_text(value: Any) -> str:
     """A value as its variable holds it."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list | tuple):
         return json.dumps(value)
     return "" if value is None else str(value)
 

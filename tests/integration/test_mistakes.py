@@ -39,6 +39,13 @@ def test_a_work_folder_inside_the_source(
         is_told(*words, says=[f"{without} {WORK}"], IMAGE_RETRIEVAL_WORK_URI=without)
 
 
+@pytest.mark.parametrize("words", [("run", "things"), ("list", "things", "--dry-run")])
+def test_a_source_that_may_not_be_read(is_told, report, collection, words):
+    told = f"'{collection.source}' is outside what this installation may read"
+    is_told(*words, says=[told], IMAGE_RETRIEVAL_ALLOWED_SOURCES='["s3://elsewhere/", "https://cdn.example.com/"]')
+    assert report("list", "things", "--dry-run", IMAGE_RETRIEVAL_ALLOWED_SOURCES=f'["{collection.source}"]')
+
+
 def test_a_work_folder_that_links_into_the_source(is_told, change_collection, tmp_path):
     (tmp_path / "in" / "deep").mkdir(parents=True)
     (tmp_path / "work").symlink_to(tmp_path / "in" / "deep")

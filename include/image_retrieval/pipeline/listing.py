@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 import structlog
 
+from image_retrieval import allowed
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
 from image_retrieval.models.description import ModelDescription, describe
@@ -118,7 +119,8 @@ def _cut(found: RunPlan, collection: Collection, size: int, *, full: bool) -> tu
 def require_ready(
     connection: Connection, collection: Collection, store: ObjectStore, settings: Settings, *, claim: bool = True
 ) -> None:
-    """Raise UserError if a run of a listed collection would touch the images, files or pictures of another one."""
+    """Raise UserError if a run may not read the source, or would touch images, files or pictures of another one."""
+    allowed.require(collection.source, settings)
     require_apart(connection, collection, settings)
     require_declared(connection, collection)
     require_own(connection, work_place(settings), store, claim=claim)
