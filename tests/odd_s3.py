@@ -1,9 +1,10 @@
 """A store that speaks as much of S3 as listings, reads and writes need, in the dialects of stores there are.
 
 It can be told to refuse objects, to break off, and to answer listings wrongly. Keys are not checked; one bucket,
-`bucket`, path style; objects live in memory.
+`bucket`, by path or, if the store is told so, by host alone; objects live in memory.
 """
 
+import base64
 import hashlib
 import socket
 import struct
@@ -59,6 +60,8 @@ class OddStore(ThreadingHTTPServer):
         self.instead: Callable[[str], tuple[bytes, str | None] | None] = lambda key: None
         self.refuse_write: Callable[[str, int], tuple[int, str] | None] = lambda key, number: None
         self.refuse_delete: dict[str, str] = {}
+        self.virtual = False  # refuse requests whose host does not begin with the bucket
+        self.wants_md5 = False  # refuse lists of objects to delete without Content-MD5
         self.refuse_listing: tuple[int, str] | None = None
         self.reads = self.writes = self.listings = 0
         self.asked: list[str] = []
@@ -99,8 +102,21 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *given: Any) -> None:
         pass
 
+    def _path(self) -> str:
+        path = urlsplit(self.path).path
+        return f"/bucket{path}" if self.server.virtual else path
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        if self.server.virtual and not self.headers["Host"].startswith("bucket."):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self._error(403, "SecondLevelDomainForbidden")
+            return False
+        return True
+
     def _key(self) -> str:
-        path = unquote(urlsplit(self.path).path, errors="surrogateescape")
+        path = unquote(self._path(), errors="surrogateescape")
         return path.removeprefix("/bucket").removeprefix("/")
 
     def _answer(self, status: int, body: bytes = b"", **headers: str) -> None:
@@ -120,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         with self.server.lock:
             self.server.asked.append(f"{self.command} {self.path}")
-        if urlsplit(self.path).path.rstrip("/") == "/bucket":
+        if self._path().rstrip("/") == "/bucket":
             self._list({name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()})
         else:
             self._read(self._key())
@@ -147,7 +163,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         import xml.etree.ElementTree as ElementTree
 
-        tree = ElementTree.fromstring(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        if self.server.wants_md5 and self.headers.get("Content-MD5") != digest:
+            self._error(400, "MissingContentMD5")
+            return
+        tree = ElementTree.fromstring(body)
         keys = [str(entry.text) for entry in tree.iter() if entry.tag.endswith("Key")]
         told = ""
         for key in keys:

@@ -12,6 +12,7 @@ from image_retrieval.located_yaml import Located
 from image_retrieval.patterns import find_groups, group_names
 from image_retrieval.redaction import shown_url
 from image_retrieval.schedules import check_schedule
+from image_retrieval.schemes import BUCKET, SUPPORTED
 from image_retrieval.spaces import VectorSpace
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,23}$"
@@ -24,8 +25,11 @@ ID_GROUPS = {"group_id", "intra_id"}
 
 
 def _folder_uri(uri: str) -> str:
-    if not re.fullmatch(r"(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|file://)/.*", uri):
-        raise ValueError(f"{shown_url(uri)} is not allowed: a source is s3://bucket/prefix/ or file:///folder/")
+    if not re.fullmatch(rf"({BUCKET}|file://)/.*", uri):
+        raise ValueError(
+            f"{shown_url(uri)} is not allowed: a source is s3://bucket/prefix/ or file:///folder/; "
+            f"schemes are {SUPPORTED}"
+        )
     return uri if uri.endswith("/") else uri + "/"
 
 

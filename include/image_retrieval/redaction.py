@@ -2,6 +2,8 @@
 
 import re
 
+from image_retrieval.schemes import BUCKETS
+
 # a scheme has at most 40 letters here; without a limit, a long word would be scanned again from each letter
 _URL = re.compile(r"([A-Za-z0-9+.-]{1,40}://)([^\s\"'<>]*)")
 LONGEST = 200
@@ -21,7 +23,7 @@ def redacted(text: str) -> str:
 
 
 def _kept(scheme: str, rest: str) -> str:
-    if scheme.lower() in ("s3://", "file://"):  # a key may contain ? and @
+    if scheme.lower().removesuffix("://") in (*BUCKETS, "file"):  # a key may contain ? and @
         return rest if "@" not in rest.partition("/")[0] else "…"
     return _bare(rest)
 

@@ -13,15 +13,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from image_retrieval.errors import UserError
 from image_retrieval.schemes import is_bucket
+from image_retrieval.stores import Key, Store, with_known_names
 
 PREFIX = "IMAGE_RETRIEVAL_"
 NO_DATABASE = "no database is configured: run `make up`, or set IMAGE_RETRIEVAL_DATABASE_URL"
-
-
-def _in_one_line(given: SecretStr) -> SecretStr:
-    if not given.get_secret_value().isprintable():
-        raise ValueError("contains a line break or another invisible character")
-    return given
 
 
 def _without_secret(uri: str) -> str:
@@ -30,12 +25,16 @@ def _without_secret(uri: str) -> str:
     return uri
 
 
-def _from_json(given: Any) -> Any:
-    """What a variable holds as JSON; an empty one counts as unset."""
-    try:
-        return json.loads(given or "[]") if isinstance(given, str) else given
-    except ValueError:
-        raise ValueError("is not JSON of the form that docs/settings.md gives") from None
+def _json_or(empty: Any) -> BeforeValidator:
+    """Reads a variable that holds JSON; an empty one counts as unset."""
+
+    def read(given: Any) -> Any:
+        try:
+            return given if not isinstance(given, str) else json.loads(given) if given else empty
+        except ValueError:
+            raise ValueError("is not JSON of the form that docs/settings.md gives") from None
+
+    return BeforeValidator(read)
 
 
 def _of_sources(prefixes: tuple[str, ...]) -> tuple[str, ...]:
@@ -48,9 +47,9 @@ def _of_sources(prefixes: tuple[str, ...]) -> tuple[str, ...]:
 Days = Annotated[float, Field(ge=0, le=36_500)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Backend = Literal["auto", "torch", "compile", "openvino", "onnx"]
-Key = Annotated[SecretStr, AfterValidator(_in_one_line)]
 Uri = Annotated[str, AfterValidator(_without_secret)]
-Prefixes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_from_json), AfterValidator(_of_sources)]
+Prefixes = Annotated[tuple[str, ...], NoDecode, _json_or(()), AfterValidator(_of_sources)]
+Stores = Annotated[dict[str, Store], NoDecode, _json_or({}), AfterValidator(with_known_names)]
 
 
 class Settings(BaseSettings):
@@ -68,6 +67,7 @@ class Settings(BaseSettings):
     s3_access_key_id: Key | None = Field(None, description="unset: boto3's own chain (profile, role, …)")
     s3_secret_access_key: Key | None = None
     s3_region: str | None = Field(None, description="unset: boto3's own chain")
+    stores: Stores = Field({}, description="endpoints, regions and keys of other clouds and of buckets, as JSON")
     s3_timeout_seconds: Seconds = Field(30, description="for connecting and for each read")
     work_uri: Uri = Field(
         "s3://image-retrieval/",
@@ -185,8 +185,13 @@ def _as_text(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, dict | list | tuple):
-        return json.dumps(value)
+        return json.dumps(value, default=_plain)
     return "" if value is None else str(value)
+
+
+def _plain(value: SecretStr | Store) -> Any:
+    """A value of an entry, or the entry, as JSON has it."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else value.given()
 
 
 def services_file(home: Path, local_dir: Path) -> Path:
@@ -231,9 +236,16 @@ def _is_utf8(value: Any) -> bool:
 def _in_words(error: ErrorDetails) -> str:
     """What is wrong with a setting. The value, which may be a secret, is shown only if it is a number or a word."""
     variable = PREFIX + str(error["loc"][0]).upper().removeprefix(PREFIX)
+    inner = [str(part) for part in error["loc"][1:]]
+    where = f"{'.'.join(inner)}: " if inner and all(map(_may_be_shown, inner)) else ""
     given = error["input"]
     shown = f", not {given!r}" if re.fullmatch(r"[A-Za-z0-9_.+-]{0,20}", str(given)) and not _is_text(variable) else ""
-    return f"setting {variable}: {error['msg'].removeprefix('Value error, ')}{shown}"
+    return f"setting {variable}: {where}{error['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _may_be_shown(part: str) -> bool:
+    """Whether a key of JSON is a word or a bucket, and so no secret."""
+    return is_bucket(part) or re.fullmatch("[a-z_]{1,30}|[0-9]{1,4}", part) is not None
 
 
 def _is_text(variable: str) -> bool:

@@ -10,8 +10,9 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from image_retrieval.collection import Collection, find_collection, load_collections
 from image_retrieval.errors import UserError
+from image_retrieval.schemes import BUCKETS
 from image_retrieval.settings import Settings, load_settings
-from orchestration.connections import POSTGRES_CONNECTION, S3_CONNECTION, connection_string, store_settings
+from orchestration.connections import POSTGRES_CONNECTION, connection_string, store_connection, with_stores
 from orchestration.failures import RETRY_POLICY
 
 CPU_POOL = "resample"
@@ -69,9 +70,8 @@ def _settings(get: Callable[[str], Any]) -> Settings:
     postgres = _found(get, POSTGRES_CONNECTION)
     if postgres is not None:
         changes["database_url"] = connection_string(postgres)
-    s3 = _found(get, S3_CONNECTION)
-    if s3 is not None:
-        changes |= store_settings(s3)
+    found = {scheme: _found(get, store_connection(scheme)) for scheme in BUCKETS}
+    changes |= with_stores(settings, {scheme: given for scheme, given in found.items() if given is not None})
     return settings.model_copy(update=changes)
 
 

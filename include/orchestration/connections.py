@@ -8,11 +8,13 @@ import structlog
 from pydantic import SecretStr
 
 from image_retrieval.errors import UserError
+from image_retrieval.settings import Settings
 from image_retrieval.store.connection_string import joined, parameter_names
+from image_retrieval.stores import Store
 
 log = structlog.get_logger()
 POSTGRES_CONNECTION = "image_retrieval_postgres"
-S3_CONNECTION = "image_retrieval_s3"
+S3_CONNECTION = "image_retrieval_s3"  # Airflow's remote logs may use it, too
 
 # options of Airflow's hook that do not affect where it connects
 HOOK_OPTIONS = {"cursor", "sqlalchemy_scheme", "sqlalchemy_query", "enable_log_db_messages"}
@@ -57,20 +59,39 @@ def _text(value: Any, name: str) -> str:
     return text
 
 
-def store_settings(connection: Any) -> dict[str, Any]:
-    """The settings of the object store from a connection of Airflow; missing values count as unset.
+def store_connection(scheme: str) -> str:
+    """The name of the connection to the store of a scheme."""
+    return f"image_retrieval_{scheme}"
 
-    Raises UserError that names an extra that is not supported here.
+
+def with_stores(settings: Settings, connections: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the object stores, changed by connections of Airflow, given by scheme.
+
+    A connection replaces all four values of its scheme: what it leaves out counts as unset. Raises UserError that names
+    an extra that is not supported here.
     """
+    found: dict[str, Any] = {"stores": dict(settings.stores)}
+    for scheme, connection in connections.items():
+        values = _store_values(connection, store_connection(scheme))
+        if scheme == "s3":
+            found |= {f"s3_{field}": value for field, value in values.items()}
+        else:
+            former = settings.stores.get(scheme, Store())
+            found["stores"][scheme] = former.model_copy(update=values)
+    return found
+
+
+def _store_values(connection: Any, store: str) -> dict[str, Any]:
+    """Keys, endpoint and region of a connection of this name."""
     if connection.conn_type not in (None, "aws", "s3", "generic"):
-        raise UserError(f"connection {S3_CONNECTION} is of another type than aws")
-    extra = _extra(connection, S3_CONNECTION)
+        raise UserError(f"connection {store} is of another type than aws")
+    extra = _extra(connection, store)
     for name, value in extra.items():
         if name in S3_EXTRAS or value in (None, "", {}) or (name == "verify" and value is True):
             continue
         if name != LEFT_TO_AIRFLOW:
-            raise _refused(S3_CONNECTION, name, f"is not supported: known are {', '.join(sorted(S3_EXTRAS))}")
-        log.warning("only Airflow itself uses this part of the connection", connection=S3_CONNECTION, extra=name)
+            raise _refused(store, name, f"is not supported: known are {', '.join(sorted(S3_EXTRAS))}")
+        log.warning("only Airflow itself uses this part of the connection", connection=store, extra=name)
     service = extra.get("service_config") or {}
     for_s3 = service.get("s3") or {} if isinstance(service, Mapping) else {}
     endpoint = for_s3.get("endpoint_url") if isinstance(for_s3, Mapping) else None
@@ -81,14 +102,14 @@ def store_settings(connection: Any) -> dict[str, Any]:
     texts = {"endpoint_url": endpoint or extra.get("endpoint_url"), "region_name": extra.get("region_name")}
     for name, value in (keys | texts).items():
         if value is not None and not (isinstance(value, str) and _is_utf8(value) and value.isprintable()):
-            raise _refused(S3_CONNECTION, name, "is not a text of one line")
+            raise _refused(store, name, "is not a text of one line")
     if bool(keys["aws_access_key_id"]) != bool(keys["aws_secret_access_key"]):
-        raise UserError(f"connection {S3_CONNECTION} has only one of login and password: give both keys, or none")
+        raise UserError(f"connection {store} has only one of login and password: give both keys, or none")
     return {
-        "s3_access_key_id": SecretStr(keys["aws_access_key_id"]) if keys["aws_access_key_id"] else None,
-        "s3_secret_access_key": SecretStr(keys["aws_secret_access_key"]) if keys["aws_secret_access_key"] else None,
-        "s3_endpoint_url": texts["endpoint_url"] or None,
-        "s3_region": texts["region_name"] or None,
+        "access_key_id": SecretStr(keys["aws_access_key_id"]) if keys["aws_access_key_id"] else None,
+        "secret_access_key": SecretStr(keys["aws_secret_access_key"]) if keys["aws_secret_access_key"] else None,
+        "endpoint_url": texts["endpoint_url"] or None,
+        "region": texts["region_name"] or None,
     }
 
 

@@ -1,4 +1,4 @@
-"""Objects named by URI: `s3://bucket/key` in any S3 store, `file:///path` on this machine."""
+"""Objects named by URI: `s3://bucket/key` in any store of schemes.py, `file:///path` on this machine."""
 
 from image_retrieval.objects.base import (
     AccessRefused,

@@ -1,6 +1,6 @@
 """The interface of an object store, and its errors. No error by itself means that an image is at fault."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -93,3 +93,15 @@ class Objects(Protocol):
 
     def delete_under(self, prefix: str) -> None:
         """Delete everything under a prefix that ends in `/`."""
+
+
+def delete_all(batches: Iterable[tuple[Objects, list[str]]]) -> None:
+    """Delete batches of objects, each from its store. Raises NotDeleted at the end, for all of them together."""
+    refused: list[NotDeleted] = []
+    for objects, uris in batches:
+        try:
+            objects.delete(uris)
+        except NotDeleted as error:
+            refused.append(error)
+    if refused:
+        raise NotDeleted(str(refused[0]), [uri for error in refused for uri in error.uris])

@@ -1,18 +1,19 @@
-"""Picks the store by the scheme of a URI."""
+"""Picks the store by the scheme and bucket of a URI."""
 
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import IO
 
-from image_retrieval.objects.base import NotDeleted, Objects, StoredObject
+from image_retrieval.objects.access import access, entry_name
+from image_retrieval.objects.base import NotDeleted, Objects, StoredObject, delete_all
 from image_retrieval.objects.local import LocalObjects
 from image_retrieval.objects.uris import local_path
 from image_retrieval.settings import Settings
 
 
 class ObjectStore:
-    """Reads, writes and lists objects. Create one per process: its client keeps connections open.
+    """Reads, writes and lists objects. Create one per process: its clients keep connections open.
 
     The methods raise the errors of `base`, all of them UserErrors, and UserError for an unknown scheme.
     """
@@ -20,15 +21,19 @@ class ObjectStore:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._local = LocalObjects(local_path(settings.work_uri))
-
-    @cached_property
-    def _s3(self) -> Objects:
-        from image_retrieval.objects.s3 import S3Objects  # boto3 takes a third of a second
-
-        return S3Objects(self._settings)
+        self._stores: dict[str, Objects] = {}  # by the entry of the settings
+        self._lock = Lock()
 
     def _of(self, uri: str) -> Objects:
-        return self._s3 if local_path(uri) is None else self._local
+        if local_path(uri) is not None:
+            return self._local
+        from image_retrieval.objects.s3 import S3Objects  # boto3 takes a third of a second
+
+        name = entry_name(uri, self._settings)
+        with self._lock:
+            if name not in self._stores:
+                self._stores[name] = S3Objects(access(name, self._settings))
+            return self._stores[name]
 
     def pages(
         self, prefix: str, *, missing_ok: bool = False, follow_links: bool = False
@@ -77,23 +82,18 @@ class ObjectStore:
 
     def delete(self, uris: list[str]) -> None:
         """Delete objects; missing ones are ignored. Raises NotDeleted for those that the store refuses to delete."""
-        remote = [uri for uri in uris if local_path(uri) is None]
-        here = [uri for uri in uris if local_path(uri) is not None]
-        if here:
-            self._local.delete(here)
-        if remote:
-            self._s3.delete(remote)
+        by_store: dict[Objects, list[str]] = {}
+        for uri in uris:
+            by_store.setdefault(self._of(uri), []).append(uri)
+        delete_all(by_store.items())
 
     def try_delete(self, uris: list[str]) -> list[str]:
         """Delete objects as `delete` does. Returns the URIs of those that the store refuses to delete."""
-        kept: list[str] = []
-        for uri_is_local in (True, False):
-            some = [uri for uri in uris if (local_path(uri) is not None) is uri_is_local]
-            try:
-                self.delete(some)
-            except NotDeleted as error:
-                kept += error.uris
-        return kept
+        try:
+            self.delete(uris)
+        except NotDeleted as error:
+            return error.uris
+        return []
 
     def delete_under(self, prefix: str) -> None:
         """Delete everything under a prefix that ends in `/`. Raises NotDeleted for what the store refuses to delete."""

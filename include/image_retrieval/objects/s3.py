@@ -1,4 +1,4 @@
-"""Objects of S3 stores: `s3://bucket/key`."""
+"""Objects of stores that speak S3: `s3://bucket/key`, `oss://bucket/key`, …"""
 
 import http.client
 import io
@@ -13,6 +13,7 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from image_retrieval.objects.access import Access
 from image_retrieval.objects.base import (
     ListingIncomplete,
     NotDeleted,
@@ -23,14 +24,14 @@ from image_retrieval.objects.base import (
     ObjectUnreadable,
     StoredObject,
     StoreUnavailable,
+    delete_all,
 )
 from image_retrieval.objects.ranges import RangeReader
 from image_retrieval.objects.retrying import Broken, again
-from image_retrieval.objects.s3_client import place_of, s3_client
+from image_retrieval.objects.s3_client import s3_client
 from image_retrieval.objects.s3_errors import MISSING, NOT_CONDITIONAL, OVERTAKEN, code_of, explained, is_doubtful
 from image_retrieval.objects.s3_listing import pages, plain_etag, require_told_whether_cut
-from image_retrieval.objects.uris import split_s3
-from image_retrieval.settings import Settings
+from image_retrieval.objects.uris import root_of, split_s3
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -47,9 +48,9 @@ PLAIN = re.compile("[\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")  # cha
 class S3Objects:
     """Reads, writes and lists objects of one store. The client retries requests that fail before an answer begins."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._client: S3Client = s3_client(settings)
-        self._place = place_of(settings)
+    def __init__(self, access: Access) -> None:
+        self._client: S3Client = s3_client(access)
+        self._place = access
         for operation in ("ListObjectsV2", "ListObjects"):
             self._client.meta.events.register(f"before-parse.s3.{operation}", require_told_whether_cut)
 
@@ -198,18 +199,17 @@ class S3Objects:
         refused: dict[str, str] = {}
         by_bucket: dict[str, list[str]] = {}
         for uri in uris:
-            bucket, key = split_s3(uri)
-            by_bucket.setdefault(bucket, []).append(key)
+            by_bucket.setdefault(root_of(uri), []).append(split_s3(uri)[1])
         for bucket, keys in by_bucket.items():
             plain = [key for key in keys if PLAIN.fullmatch(key)]
             for start in range(0, len(plain), AT_ONCE):
                 refused |= self._deleted(bucket, plain[start : start + AT_ONCE])
             for key in set(keys).difference(plain):  # a list of keys in XML cannot contain these
                 try:
-                    with explained(f"s3://{bucket}/{key}", self._place):
-                        self._client.delete_object(Bucket=bucket, Key=key)
+                    with explained(f"{bucket}{key}", self._place):
+                        self._client.delete_object(Bucket=split_s3(bucket)[0], Key=key)
                 except ObjectFault as error:
-                    refused[f"s3://{bucket}/{key}"] = type(error).__name__
+                    refused[f"{bucket}{key}"] = type(error).__name__
         if refused:
             uri, code = next(iter(refused.items()))
             raise NotDeleted(
@@ -219,23 +219,17 @@ class S3Objects:
             )
 
     def _deleted(self, bucket: str, keys: list[str]) -> dict[str, str]:
-        """Delete objects. Returns those that the store refused to delete, each with its error code."""
-        with explained(f"s3://{bucket}/{keys[0]}", self._place):
+        """Delete objects of a bucket, given by its URI. Returns those that are refused, each with its error code."""
+        with explained(f"{bucket}{keys[0]}", self._place):
             answer = self._client.delete_objects(
-                Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+                Bucket=split_s3(bucket)[0], Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
             )
         return {
-            f"s3://{bucket}/{error.get('Key', '')}": error.get("Code", "")
+            f"{bucket}{error.get('Key', '')}": error.get("Code", "")
             for error in answer.get("Errors", [])
             if error.get("Code") not in MISSING
         }
 
     def delete_under(self, prefix: str) -> None:
-        refused: list[NotDeleted] = []
-        for page in self.pages(prefix, missing_ok=True, follow_links=False):
-            try:
-                self.delete([entry.uri for entry in page])
-            except NotDeleted as error:
-                refused.append(error)
-        if refused:
-            raise NotDeleted(str(refused[0]), [uri for error in refused for uri in error.uris])
+        pages = self.pages(prefix, missing_ok=True, follow_links=False)
+        delete_all((self, [entry.uri for entry in page]) for page in pages)

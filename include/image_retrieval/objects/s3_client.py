@@ -1,10 +1,12 @@
-"""Creates a client of an S3 store from the settings and AWS's own environment."""
+"""Creates a client of a store that speaks S3, from the settings and AWS's own environment."""
 
+import base64
+import hashlib
 import ipaddress
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -12,19 +14,13 @@ from botocore import exceptions as s3
 from botocore.config import Config
 
 from image_retrieval.errors import UserError
-from image_retrieval.settings import Settings
+from image_retrieval.objects.access import Access
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-ENDPOINT = "IMAGE_RETRIEVAL_S3_ENDPOINT_URL"
 # whose debug lines hold signed headers, session tokens, and answers of AWS that give keys
 TALKATIVE = ("botocore.auth", "botocore.endpoint", "botocore.parsers")
-
-
-def place_of(settings: Settings) -> str:
-    """The store in words."""
-    return settings.s3_endpoint_url or "AWS"
 
 
 def keep_keys_from_logs() -> None:
@@ -33,27 +29,26 @@ def keep_keys_from_logs() -> None:
         logging.getLogger(name).setLevel(logging.INFO)
 
 
-def s3_client(settings: Settings) -> "S3Client":
+def s3_client(access: Access) -> "S3Client":
     """A client that keeps connections open. Raises UserError that names the wrong setting."""
     keep_keys_from_logs()
-    endpoint = settings.s3_endpoint_url or None
-    host = _host(endpoint) if endpoint else ""
+    store = access.store
+    endpoint = store.endpoint_url
+    host = _host(endpoint, access) if endpoint else ""
     _require_bundle(endpoint)
-    key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
-    key_id, secret_key = (given.get_secret_value() if given else "" for given in (key, secret))
-    if bool(key_id) != bool(secret_key):
-        raise UserError("set both IMAGE_RETRIEVAL_S3_ACCESS_KEY_ID and IMAGE_RETRIEVAL_S3_SECRET_ACCESS_KEY, or none")
+    key_id, secret_key = _keys(access)
     try:
         client: S3Client = boto3.client(
             "s3",
             endpoint_url=endpoint,
-            region_name=settings.s3_region or ("us-east-1" if endpoint else None),
+            region_name=store.region or ("us-east-1" if endpoint else None),
             aws_access_key_id=key_id or None,
             aws_secret_access_key=secret_key or None,
             config=Config(
                 max_pool_connections=64,
-                connect_timeout=settings.s3_timeout_seconds,
-                read_timeout=settings.s3_timeout_seconds,
+                connect_timeout=access.timeout,
+                read_timeout=access.timeout,
+                s3={"addressing_style": store.addressing},
                 retries={"mode": "standard", "total_max_attempts": 4},
                 # an empty mapping means no proxy, None the proxies of the environment
                 proxies={} if is_loopback(host) else None,
@@ -63,8 +58,28 @@ def s3_client(settings: Settings) -> "S3Client":
             ),
         )
     except (s3.BotoCoreError, ValueError) as error:
-        raise _told(error, settings) from None
+        raise _told(error, access) from None
+    client.meta.events.register("before-call.s3.DeleteObjects", _with_content_md5)
     return client
+
+
+def _keys(access: Access) -> tuple[str, str]:
+    """Both keys; empty where AWS's own environment says them. Raises UserError."""
+    given = access.store.access_key_id, access.store.secret_access_key
+    key_id, secret_key = (key.get_secret_value() if key else "" for key in given)
+    names = access.setting("access_key_id"), access.setting("secret_access_key")
+    if bool(key_id) != bool(secret_key):
+        raise UserError(f"set both {names[0]} and {names[1]}, or none")
+    if not key_id and not access.is_aws:  # boto3 would sign with the keys for AWS, and send their session token along
+        raise UserError(f"no keys for {access}: set access_key_id and secret_access_key of {access.settings}")
+    return key_id, secret_key
+
+
+def _with_content_md5(params: dict[str, Any], **_: Any) -> None:
+    """Send the digest that every store knows with a list of objects to delete, in place of a newer checksum."""
+    digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
+    params["context"].pop("checksum", None)
 
 
 def is_loopback(host: str) -> bool:
@@ -79,17 +94,18 @@ def is_loopback(host: str) -> bool:
     return (inner or address).is_loopback
 
 
-def _host(endpoint: str) -> str:
+def _host(endpoint: str, access: Access) -> str:
     """The host of an endpoint. A wrong endpoint is not repeated in the error, since it may contain keys."""
+    name = access.setting("endpoint_url")
     try:
         parts = urlsplit(endpoint)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         host, parts = "", urlsplit("")
     if parts.scheme not in ("http", "https") or not host or any(letter.isspace() for letter in endpoint):
-        raise UserError(f"{ENDPOINT} is not an http:// or https:// URL of a store: write it like http://host:8333")
+        raise UserError(f"{name} is not an http:// or https:// URL of a store: write it like http://host:8333")
     if parts.username is not None or parts.query or parts.fragment:
-        raise UserError(f"{ENDPOINT} must not contain a user, password or query: keys have their own settings")
+        raise UserError(f"{name} must not contain a user, password or query: keys have their own settings")
     return host
 
 
@@ -100,17 +116,18 @@ def _require_bundle(endpoint: str | None) -> None:
         raise UserError(f"AWS_CA_BUNDLE names {bundle}, which does not exist: correct it, or unset it")
 
 
-def _told(error: Exception, settings: Settings) -> UserError:
+def _told(error: Exception, access: Access) -> UserError:
     match error:
         case s3.ProfileNotFound():
             profile = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
             return UserError(f"AWS_PROFILE names the profile {profile!r}, which AWS's configuration does not have")
         case s3.InvalidRegionError() | s3.NoRegionError():
-            region = settings.s3_region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+            region = access.store.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
             message = f"{region!r} is not a region" if region else "no region is set"
-            return UserError(f"{message}: set IMAGE_RETRIEVAL_S3_REGION, such as eu-central-1, or AWS_DEFAULT_REGION")
+            chain = ", or AWS_DEFAULT_REGION" if access.is_aws else ""
+            return UserError(f"{message}: set {access.setting('region')}, such as {access.dialect.region}{chain}")
         case s3.ConfigParseError() | s3.ConfigNotFound():
             return UserError("AWS's configuration cannot be read: check AWS_CONFIG_FILE and ~/.aws/config")
     return UserError(
-        f"these settings do not make an S3 client ({type(error).__name__}): check IMAGE_RETRIEVAL_S3_… and AWS_…"
+        f"these settings do not make an S3 client ({type(error).__name__}): check {access.settings}, and AWS_…"
     )

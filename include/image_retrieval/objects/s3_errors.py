@@ -7,6 +7,7 @@ from botocore import exceptions as s3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from image_retrieval.errors import UserError
+from image_retrieval.objects.access import Access
 from image_retrieval.objects.base import (
     AccessRefused,
     NameUnsupported,
@@ -19,7 +20,6 @@ from image_retrieval.objects.retrying import TRIES, Broken
 from image_retrieval.objects.uris import split_s3
 from image_retrieval.redaction import redacted
 
-S3_SETTINGS = "IMAGE_RETRIEVAL_S3_ENDPOINT_URL, …_S3_ACCESS_KEY_ID and …_S3_SECRET_ACCESS_KEY"
 MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound", "MethodNotAllowed", "405"}  # 405: a delete marker
 CHANGED = {"PreconditionFailed", "412"}
 OVERTAKEN = CHANGED | {"ConditionalRequestConflict", "409"}  # somebody else wrote it first, or is writing it
@@ -33,7 +33,8 @@ CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
 KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
 KEYS |= {"AuthorizationHeaderMalformed", "InvalidSecurity", "401", "Unauthorized"}
 REGION = {"PermanentRedirect", "IllegalLocationConstraintException", "301"}
-KNOWN = MISSING | CHANGED | MISNAMED | REFUSED | ARCHIVED | CLOCK | KEYS | REGION | {"NoSuchBucket"}
+PATH_STYLE = {"SecondLevelDomainForbidden"}
+KNOWN = PATH_STYLE | MISSING | CHANGED | MISNAMED | REFUSED | ARCHIVED | CLOCK | KEYS | REGION | {"NoSuchBucket"}
 BUSY = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "RequestTimeout"}
 BUSY_STATUS = {429, 502, 503, 504}
 
@@ -50,8 +51,8 @@ def is_doubtful(error: ClientError) -> bool:
 
 
 @contextmanager
-def explained(uri: str, place: str) -> Iterator[None]:
-    """Raise errors of the client and the network as errors of base.py. `place` names the store."""
+def explained(uri: str, place: Access) -> Iterator[None]:
+    """Raise errors of the client and the network as errors of base.py. `place` is the store."""
     try:
         yield
     except ClientError as error:
@@ -64,7 +65,7 @@ def explained(uri: str, place: str) -> Iterator[None]:
         raise NameUnsupported(f"{uri!a} is not a valid key") from None
 
 
-def _of_store(error: ClientError, uri: str, place: str) -> UserError:
+def _of_store(error: ClientError, uri: str, place: Access) -> UserError:
     code = code_of(error)
     if code == "NoSuchBucket":
         return UserError(f"bucket {split_s3(uri)[0]!r} does not exist at {place}: create it, or correct the URI {uri}")
@@ -72,27 +73,31 @@ def _of_store(error: ClientError, uri: str, place: str) -> UserError:
         return ObjectMissing(f"{uri} does not exist")
     if code in CHANGED:
         return ObjectChanged(f"{uri} is not the version that was listed")
+    if code in PATH_STYLE:
+        return StoreUnavailable(
+            f"{place} wants the bucket in the host ({code}): set {place.setting('addressing')} to virtual"
+        )
     if code in MISNAMED:
         return NameUnsupported(f"{place} does not accept the key of {uri} ({code})")
     if code in REFUSED:
-        return AccessRefused(f"{place} refuses access to {uri} ({code}): check its rights, or {S3_SETTINGS}")
+        return AccessRefused(f"{place} refuses access to {uri} ({code}): check its rights, or {place.settings}")
     if code in ARCHIVED:
         return ObjectUnreadable(f"{uri} is archived ({code}): restore it first")
     if code in CLOCK:
         message = "the clocks of the store and of this machine differ: set them"
         return StoreUnavailable(f"{place} refuses access to {uri} ({code}): {message}")
     if code in KEYS:
-        return StoreUnavailable(f"{place} refuses access to {uri} ({code}): check {S3_SETTINGS}")
+        return StoreUnavailable(f"{place} refuses access to {uri} ({code}): check {place.settings}")
     if code in REGION:
-        return StoreUnavailable(f"{uri} is in another region than {place} ({code}): check IMAGE_RETRIEVAL_S3_REGION")
+        return StoreUnavailable(f"{uri} is in another region than {place} ({code}): check {place.setting('region')}")
     return StoreUnavailable(f"the object store at {place} fails at {uri} ({code or 'no code'}): try again later")
 
 
-def _of_client(error: BotoCoreError, uri: str, place: str) -> UserError:
+def _of_client(error: BotoCoreError, uri: str, place: Access) -> UserError:
     kind = type(error).__name__
     match error:
         case s3.NoCredentialsError() | s3.PartialCredentialsError():
-            return StoreUnavailable(f"no credentials for {uri}: set {S3_SETTINGS}")
+            return StoreUnavailable(f"no credentials for {uri}: set {place.settings}")
         case s3.CredentialRetrievalError() | s3.TokenRetrievalError() | s3.SSOError():
             return StoreUnavailable(f"no credentials could be obtained for {uri} ({kind}): check AWS's configuration")
         case s3.ParamValidationError():
@@ -100,7 +105,7 @@ def _of_client(error: BotoCoreError, uri: str, place: str) -> UserError:
         case s3.SSLError():
             return StoreUnavailable(
                 f"TLS with the object store at {place} fails: does it speak https there (check "
-                "IMAGE_RETRIEVAL_S3_ENDPOINT_URL), and does AWS_CA_BUNDLE, if set, hold the issuer of its certificate?"
+                f"{place.setting('endpoint_url')}), and does AWS_CA_BUNDLE, if set, hold the issuer of its certificate?"
             )
         case s3.ProxyConnectionError():
             return StoreUnavailable(
@@ -109,5 +114,5 @@ def _of_client(error: BotoCoreError, uri: str, place: str) -> UserError:
             )
     return StoreUnavailable(
         f"the object store at {place} does not answer ({kind}): is it running? "
-        f"`make up` starts the embedded one; check {S3_SETTINGS} for another"
+        f"`make up` starts the embedded one; check {place.settings} for another"
     )

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from image_retrieval.objects.base import ListingIncomplete, StoredObject
-from image_retrieval.objects.uris import split_s3
+from image_retrieval.objects.uris import root_of, split_s3
 
 TRUNCATED = re.compile(rb"<(?:\w+:)?IsTruncated>([^<]*)</")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,7 +40,7 @@ def require_told_whether_cut(response_dict: dict[str, Any], **_: Any) -> None:
 
 
 def pages(ask: Ask, prefix: str) -> Iterator[list[StoredObject]]:
-    """Pages of the objects under an s3:// prefix. Raises ListingIncomplete."""
+    """Pages of the objects under a prefix. Raises ListingIncomplete."""
     course = _Course(prefix)
     request: _Request | None = _Request()
     while request is not None:
@@ -72,14 +72,14 @@ class _Request:
         return {}
 
     def behind_uri(self, prefix: str) -> str:
-        return f"s3://{split_s3(prefix)[0]}/{self.behind}"
+        return f"{root_of(prefix)}{self.behind}"
 
 
 class _Course:
     """The progress of a listing, and its next request."""
 
     def __init__(self, prefix: str) -> None:
-        self._bucket = f"s3://{split_s3(prefix)[0]}/"
+        self._bucket = root_of(prefix)
         self._version, self._greatest, self._ordered, self._empty = 2, "", True, 0
         self._tokens, self._seen = set[str](), set[tuple[str, str]]()
 
@@ -123,7 +123,7 @@ class _Course:
 
 def _entries(answer: dict[str, Any], prefix: str) -> list[StoredObject]:
     """The objects of an answer. Raises ListingIncomplete if it has fewer objects, or others, than requested."""
-    bucket, start = split_s3(prefix)
+    bucket, start = root_of(prefix), split_s3(prefix)[1]
     listed = answer.get("Contents", [])
     if answer.get("KeyCount", 0) > len(listed):
         raise ListingIncomplete(f"an answer counts {answer['KeyCount']} objects and lists {len(listed)}")
@@ -148,7 +148,7 @@ def _entry(listed: dict[str, Any], bucket: str, start: str, encoded: bool) -> St
         raise ListingIncomplete(f"an answer has no ETag for {key!a}")
     if not 0 <= size <= LARGEST:
         raise ListingIncomplete(f"an answer says that {key!a} has {size} bytes")
-    return StoredObject(f"s3://{bucket}/{key}", key[len(start) :], etag, size, _in_utc(modified))
+    return StoredObject(f"{bucket}{key}", key[len(start) :], etag, size, _in_utc(modified))
 
 
 def _in_utc(modified: datetime) -> datetime:

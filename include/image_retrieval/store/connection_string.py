@@ -15,6 +15,7 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from image_retrieval.errors import UserError
+from image_retrieval.schemes import BUCKETS
 from image_retrieval.settings import Settings
 
 VARIABLE = "IMAGE_RETRIEVAL_DATABASE_URL (in Airflow: connection image_retrieval_postgres)"
@@ -31,7 +32,7 @@ _FOREIGN = {
     "postgresql+": "leave out everything between postgresql and ://",
     "postgres+": "leave out everything between postgres and ://",
     "jdbc:": "leave out jdbc:, and write user and password before the host",
-    "s3://": "an s3:// URI belongs into work_uri or a collection's source",
+    **{f"{scheme}://": f"{scheme}:// belongs into work_uri or a collection's source" for scheme in BUCKETS},
     "http://": "that is a web address",
     "https://": "that is a web address",
     "mysql": "the database must be PostgreSQL",

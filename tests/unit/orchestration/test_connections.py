@@ -12,13 +12,20 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from image_retrieval.errors import UserError
+from image_retrieval.schemes import BUCKETS
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection_string import address, where
 from orchestration.configuration import _settings
-from orchestration.connections import connection_string, store_settings
+from orchestration.connections import connection_string, with_stores
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
 KEYS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=40)
+
+
+def store_settings(connection: object) -> dict[str, object]:
+    found = with_stores(Settings(), {"s3": connection})
+    assert found.pop("stores") == {}
+    return found
 
 
 def postgres(extra: object = None, **fields: object) -> SimpleNamespace:
@@ -152,11 +159,31 @@ def test_a_wrong_store_connection_is_told_by_name(connection, told):
     assert refused.value.__context__ is None
 
 
+@pytest.mark.parametrize("scheme", [scheme for scheme in BUCKETS if scheme != "s3"])
+def test_each_cloud_has_a_connection_of_its_own(monkeypatch, scheme):
+    monkeypatch.setenv("IMAGE_RETRIEVAL_STORES", json.dumps({scheme: {"region": "former", "addressing": "path"}}))
+    extra = {"endpoint_url": "http://host:1"}
+    told = json.dumps({"conn_type": "aws", "login": "key", "password": "hidden", "extra": extra})
+    monkeypatch.setenv(f"AIRFLOW_CONN_IMAGE_RETRIEVAL_{scheme.upper()}", told)
+    settings = _settings(Connection.get)
+    assert json.loads(settings.environment()["IMAGE_RETRIEVAL_STORES"]) == {
+        scheme: {"endpoint_url": "http://host:1", "access_key_id": "key", "secret_access_key": "hidden"}
+        | {"addressing": "path"}
+    }
+    assert settings.s3_access_key_id is None
+    assert "hidden" not in repr(settings)
+
+
+def test_a_wrong_connection_of_a_cloud_is_told_by_its_name():
+    with pytest.raises(UserError, match=r"^connection image_retrieval_oss: 'role_arn' of its extra is not supported"):
+        with_stores(Settings(), {"oss": aws({"role_arn": "hidden"})})
+
+
 def nothing(name: str) -> None:
     raise AirflowNotFoundException(name)
 
 
-@pytest.mark.parametrize("name", ["POSTGRES", "S3"])
+@pytest.mark.parametrize("name", ["POSTGRES", *map(str.upper, BUCKETS)])
 @pytest.mark.parametrize("value", ["postgresql://me:hid/den@host/images", '{"host": "hidden"', '{"pasword": "hidden"}'])
 def test_a_connection_that_airflow_cannot_read_is_not_passed_over(monkeypatch, name, value):
     variable = f"AIRFLOW_CONN_IMAGE_RETRIEVAL_{name}"

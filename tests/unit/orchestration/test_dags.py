@@ -15,7 +15,7 @@ import yaml
 
 from image_retrieval.collection import find_collection
 from image_retrieval.local.airflow import POOLS
-from orchestration import configuration
+from orchestration import connections
 from orchestration.arguments import MAP_LABEL, WHAT, embed_arguments
 from orchestration.orphans import was_marked
 
@@ -112,10 +112,10 @@ def test_pages_tell_of_tasks_that_are_there(dags):
 
 def test_connections_of_the_manifests_are_those_that_tasks_look_for():
     values = yaml.safe_load((ROOT / "include" / "kubernetes" / "values.yaml").read_text())
-    assert values["config"]["logging"]["remote_log_conn_id"] == configuration.S3_CONNECTION
+    assert values["config"]["logging"]["remote_log_conn_id"] == connections.S3_CONNECTION
     docs = (ROOT / "docs" / "settings.md").read_text() + (ROOT / "README.md").read_text()
-    assert configuration.POSTGRES_CONNECTION in docs
-    assert configuration.S3_CONNECTION in docs
+    assert connections.POSTGRES_CONNECTION in docs
+    assert connections.S3_CONNECTION in docs
 
 
 def test_a_shards_label_and_what_it_embeds_are_read_from_its_arguments(home):
