@@ -11,6 +11,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import httpcore
 
+from image_retrieval import allowed
 from image_retrieval.errors import ImageRejected, Reason, UserError
 from image_retrieval.proxies import is_proxied
 from image_retrieval.redaction import shown_url
@@ -48,7 +49,7 @@ def is_public(text: str) -> bool:
 
 
 def fetch(url: str, settings: Settings, *, resolve: Resolve = resolve) -> bytes:
-    """The bytes behind an http(s) URL that leads, redirects included, only to public addresses.
+    """The bytes behind an http(s) URL that leads, redirects included, only to public and allowed addresses.
 
     Each host is resolved once, and the connection goes to one of the checked addresses. Proxies of the environment are
     not used. The time limit is for the whole fetch; only the system's resolver has its own. Raises UserError if the URL
@@ -58,6 +59,7 @@ def fetch(url: str, settings: Settings, *, resolve: Resolve = resolve) -> bytes:
     network = _Network(settings, resolve)
     with httpcore.ConnectionPool(network_backend=network, max_keepalive_connections=0) as pool:
         for _ in range(1 + REDIRECTS):
+            allowed.require(url, settings)
             answer = _get(pool, url, settings)
             if isinstance(answer, bytes):
                 return answer

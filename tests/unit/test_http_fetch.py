@@ -223,6 +223,16 @@ def test_a_redirect_to_a_private_address_is_refused(server, url, monkeypatch, ta
     assert [path for _, path in server.seen if not path.startswith("/redirect")] == []
 
 
+def test_a_redirect_leaves_what_may_be_read_no_more_than_a_url(server, url):
+    settings = OPEN.model_copy(update={"allowed_sources": (url,)})
+    assert fetch(f"{url}/redirect?{url}/picture", settings) == b"picture"
+    elsewhere = f"http://localhost:{server.server_port}/picture"
+    server.seen.clear()
+    for outside in (f"{url}/redirect?{elsewhere}", elsewhere):
+        assert f"'{elsewhere}' is outside what this installation may read" in refusal(outside, settings)
+    assert [path for _, path in server.seen if not path.startswith("/redirect")] == []
+
+
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://host/x", "gopher://host/", "http://user:secret@host/"])
 def test_a_redirect_to_another_kind_of_url_is_refused(url, target):
     told = refusal(f"{url}/redirect?{target}", OPEN)

@@ -8,11 +8,13 @@ from pydantic import SecretStr
 
 from image_retrieval.errors import UserError
 from image_retrieval.settings import PREFIX, Settings, load_settings, services_file
+from image_retrieval.stores import Store
 
 SECRETS = ("database_url", "s3_access_key_id", "s3_secret_access_key", "token")
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 # of one line: what neither breaks it nor is there unseen
 KEYS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=20).map(SecretStr)
+FULL_KEYS = KEYS.filter(lambda key: len(key) > 0)
 SECONDS = st.floats(min_value=0, max_value=86_400, exclude_min=True)
 PATHS = st.sampled_from(["somewhere", "../elsewhere", "/at/the/root", "with a space", "ünïcode"]).map(Path)
 
@@ -162,6 +164,13 @@ def test_decoding_takes_all_cores_unless_told_otherwise():
             "s3_secret_access_key": KEYS,
             "s3_region": WORDS,
             "s3_timeout_seconds": SECONDS,
+            "stores": st.dictionaries(
+                st.sampled_from(["s3", "oss", "tos://photos"]),
+                st.builds(Store, region=st.none() | WORDS, access_key_id=FULL_KEYS, secret_access_key=FULL_KEYS),
+            ),
+            "allowed_sources": st.lists(st.sampled_from(["s3://photos/", "https://host/", "file:///folder/"])).map(
+                tuple
+            ),
             "work_uri": WORDS,
             "runner": st.sampled_from(["local", "kubernetes"]),
             "processes": st.integers(min_value=0),

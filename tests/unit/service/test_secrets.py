@@ -27,9 +27,18 @@ PLANTED = {
     "IMAGE_RETRIEVAL_S3_ENDPOINT_URL": "http://127.0.0.1:1",
     "IMAGE_RETRIEVAL_S3_ACCESS_KEY_ID": "planted-key-id",
     "IMAGE_RETRIEVAL_S3_SECRET_ACCESS_KEY": "planted-secret-key",
+    "IMAGE_RETRIEVAL_STORES": '{"oss": {"access_key_id": "planted-oss-id", "secret_access_key": "planted-oss-key"}}',
     "HF_TOKEN": "planted-hub-token",
 }
-SECRETS = ["planted-token", "planted-p", "planted-user", "planted-key-id", "planted-secret-key", "planted-hub-token"]
+SECRETS = [
+    "planted-token",
+    "planted-p",
+    "planted-user",
+    "planted-key-id",
+    "planted-secret-key",
+    "planted-hub-token",
+    "planted-oss",
+]
 REQUESTS = [
     ("GET", "/api/collections", None),
     ("GET", "/api/health", None),
