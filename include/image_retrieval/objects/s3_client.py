@@ -48,7 +48,8 @@ def s3_client(access: Access) -> "S3Client":
                 max_pool_connections=64,
                 connect_timeout=access.timeout,
                 read_timeout=access.timeout,
-                s3={"addressing_style": store.addressing},
+                # unless it is said here, AWS's own configuration may say it
+                s3=None if store.addressing == "auto" else {"addressing_style": store.addressing},
                 retries={"mode": "standard", "total_max_attempts": 4},
                 # an empty mapping means no proxy, None the proxies of the environment
                 proxies={} if is_loopback(host) else None,

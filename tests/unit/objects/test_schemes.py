@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +66,16 @@ def test_path_style_where_the_host_is_wanted_is_told(odd):
         store.read("oss://bucket/a.jpg")
     with pytest.raises(StoreUnavailable, match="set addressing of an entry 's3' of IMAGE_RETRIEVAL_STORES to virtual"):
         ObjectStore(odd.settings()).read("s3://bucket/a.jpg")
+
+
+def test_awss_own_configuration_may_say_where_the_bucket_is(behind_a_name, monkeypatch, tmp_path):
+    behind_a_name.virtual = True
+    behind_a_name.objects = {"a.jpg": b"a"}
+    (tmp_path / "config").write_text("[default]\ns3 =\n    addressing_style = virtual\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers the configuration of its first use
+    settings = behind_a_name.settings(s3_endpoint_url="http://store.example")
+    assert ObjectStore(settings).read("s3://bucket/a.jpg") == b"a"
 
 
 def test_a_list_of_objects_to_delete_has_the_digest_and_no_newer_checksum(odd, objects):
