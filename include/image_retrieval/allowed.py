@@ -51,7 +51,7 @@ def _comparable(uri: str, scheme: str) -> str | None:
             return None
     if scheme in PORTS:
         return _comparable_url(uri, scheme)
-    if scheme not in BUCKETS or ".." in uri.split("/"):
+    if scheme not in BUCKETS or ("/.." in uri and ".." in uri.split("/")):
         return None
     return uri if uri.count("/") > 2 else f"{uri}/"
 

@@ -46,6 +46,20 @@ def test_a_source_that_may_not_be_read(is_told, report, collection, words):
     assert report("list", "things", "--dry-run", IMAGE_RETRIEVAL_ALLOWED_SOURCES=f'["{collection.source}"]')
 
 
+def test_a_cloud_that_nothing_is_set_for(is_told, change_collection):
+    change_collection(source="oss://photos/products/")
+    entry = "entry 'oss' of IMAGE_RETRIEVAL_STORES"
+    is_told("run", "things", says=["no region of Alibaba Cloud OSS is set", entry, "cn-hangzhou"])
+    region = '{"oss": {"region": "cn-hangzhou"}}'
+    is_told("run", "things", says=["no keys for https://s3.oss-cn-hangzhou", entry], IMAGE_RETRIEVAL_STORES=region)
+
+
+def test_a_source_of_an_unknown_scheme(is_told, project):
+    text = project.collections_path.read_text()
+    project.collections_path.write_text(text.replace("s3://images", "hdfs://images"))
+    is_told("run", "things", says=["'hdfs://images/", "schemes are s3://, tos://, oss://"])
+
+
 def test_a_work_folder_that_links_into_the_source(is_told, change_collection, tmp_path):
     (tmp_path / "in" / "deep").mkdir(parents=True)
     (tmp_path / "work").symlink_to(tmp_path / "in" / "deep")
