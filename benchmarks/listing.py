@@ -144,7 +144,7 @@ def measure(options: argparse.Namespace, settings: Settings) -> tuple[list[float
         with connect(settings) as connection:
             bucket = MadeUp(options.objects)
             started, computed = time.perf_counter(), time.process_time()
-            found = compare(connection, collection, bucket)
+            found = compare(connection, collection, bucket, settings)
             seconds.append(time.perf_counter() - started - bucket.seconds)
             cpu_seconds.append(time.process_time() - computed - bucket.cpu_seconds)
             connection.rollback()

@@ -22,6 +22,7 @@ Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Channel = Annotated[int, Field(ge=0, le=255)]
 RESERVED = ("duplicates",)  # views of schema images that do not belong to a collection
 ID_GROUPS = {"group_id", "intra_id"}
+INDEX_FORMATS = ("txt", "csv", "jsonl", "parquet")
 
 
 def _folder_uri(uri: str) -> str:
@@ -30,7 +31,13 @@ def _folder_uri(uri: str) -> str:
             f"{shown_url(uri)} is not allowed: a source is s3://bucket/prefix/ or file:///folder/; "
             f"schemes are {SUPPORTED}"
         )
-    return uri if uri.endswith("/") else uri + "/"
+    return uri if uri.endswith("/") or index_format(uri) else uri + "/"
+
+
+def index_format(uri: str) -> str | None:
+    """The format of the index file at a URI, by its suffix; None for a prefix."""
+    suffix = uri.rpartition(".")[2].lower()
+    return suffix if suffix in INDEX_FORMATS else None
 
 
 class Strict(BaseModel):
@@ -121,6 +128,18 @@ class WatchOptions(Strict):
     seconds: float = Field(10, ge=0, le=86_400, description="or when one has been hinted for so long")
 
 
+class IndexColumns(Strict):
+    """The columns of an index file, where they have other names than these."""
+
+    uri: str | None = Field(None, description="where the image lies")
+    id: str | None = Field(None, description="its image_id")
+    etag: str | None = Field(None, description="its version; without one, the store is asked for it")
+    caption: str | None = Field(None, description="what it shows, in words")
+    attributes: str | None = Field(None, description="a JSON object of what searches filter by")
+    group_id: str | None = Field(None, description="what several images show")
+    intra_id: str | None = Field(None, description="which image of its group it is")
+
+
 class Collection(Strict):
     """One source of images, and the model for its view `images.<name>`."""
 
@@ -128,6 +147,7 @@ class Collection(Strict):
     source: Annotated[str, AfterValidator(_folder_uri)]
     glob: tuple[str, ...] = tuple(f"*.{suffix}" for suffix in SUFFIXES)
     follow_links: bool = Field(True, description="for a file:// source: list linked folders, each once")
+    columns: IndexColumns = IndexColumns()
     model: ModelOptions
     resample: ResampleChoice = ResampleChoice()
     schedule: str | None = Field("@daily", description="cron expression or preset; null: only by hand")
@@ -200,6 +220,11 @@ class Collection(Strict):
         """The space's view."""
         return self.space.view
 
+    @property
+    def index_format(self) -> str | None:
+        """The format of the source if it is an index file; None for a prefix."""
+        return index_format(self.source)
+
     def takes(self, key: str) -> bool:
         """Whether a key (relative to the source) matches one of the globs, in any case."""
         return matches_any(key, self.glob)
@@ -226,11 +251,16 @@ def _describe(error: Any) -> str:
 
 
 def _fields_beside(location: tuple[str | int, ...]) -> list[str]:
-    parts: dict[str, type[BaseModel]] = {"resample": ResampleChoice, "model": ModelOptions, "watch": WatchOptions}
+    parts: dict[str, type[BaseModel]] = {
+        "resample": ResampleChoice,
+        "model": ModelOptions,
+        "columns": IndexColumns,
+        "watch": WatchOptions,
+    }
     model: type[BaseModel] = Collection
     for part in location[1:-1]:
         model = parts[str(part)]
-    return [name for name in model.model_fields if name != "name" or model is ModelOptions]
+    return [name for name in model.model_fields if name != "name" or model is not Collection]
 
 
 def load_collections(path: Path) -> dict[str, Collection]:

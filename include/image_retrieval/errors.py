@@ -37,6 +37,7 @@ class Reason(StrEnum):
     CHANGED_WHILE_READING = "changed_while_reading"
     UNREACHABLE = "unreachable"
     UNSUPPORTED_NAME = "unsupported_name"
+    INVALID_LINE = "invalid_line"
 
     @property
     def transient(self) -> bool:

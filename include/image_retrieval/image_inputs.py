@@ -17,6 +17,7 @@ from image_retrieval.objects import (
     ObjectStore,
     ObjectTooLarge,
     ObjectUnreadable,
+    StoredObject,
     local_path,
 )
 from image_retrieval.redaction import shown_url
@@ -47,6 +48,17 @@ def stored_image(
         return store.read(uri, etag=etag, size=size, limit=limit)
     except ObjectFault as fault:
         raise rejection_of(fault) from None
+
+
+def stored_object(store: ObjectStore, uri: str) -> StoredObject:
+    """A picture's object as a listing shows it. Raises as `stored_image`."""
+    try:
+        found = store.stat(uri)
+    except ObjectFault as fault:
+        raise rejection_of(fault) from None
+    if found is None:
+        raise ImageRejected(Reason.NOT_FOUND, f"{uri} does not exist")
+    return found
 
 
 def rejection_of(fault: ObjectFault) -> ImageRejected:

@@ -236,7 +236,7 @@ class Bucket(RuleBasedStateMachine):
     @rule()
     def listed(self):
         with connect(self.project) as connection:
-            found = compare(connection, self.collection, self.store)
+            found = compare(connection, self.collection, self.store, self.project)
             due = connection.execute("SELECT uri, id, etag FROM due").fetchall()
             for row in due:  # as an upsert would
                 connection.execute(

@@ -7,6 +7,7 @@ from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason
 from image_retrieval.objects import ObjectFault, ObjectStore, StoreUnavailable
 from image_retrieval.shards import PackedRow
+from image_retrieval.sources.members import read_members
 
 DOUBTFUL = {Reason.ACCESS_DENIED, Reason.UNREACHABLE}  # one object's fault or all's: a revoked right looks the same
 UNREAD = DOUBTFUL | {Reason.NOT_FOUND, Reason.CHANGED_WHILE_READING, Reason.UNSUPPORTED_NAME, Reason.TOO_LARGE}
@@ -46,11 +47,19 @@ class Evidence:
     def _others(self, collection: Collection, store: ObjectStore) -> Iterator[str]:
         """Some objects of the source that were not refused, from several places in its listing."""
         refused = {row.uri for row in self._refused}
-        for page in islice(store.pages(collection.source, follow_links=collection.follow_links), PAGES):
-            taken = [
-                entry.uri for entry in page if entry.uri not in refused and entry.size and collection.takes(entry.key)
-            ]
+        for page in islice(_pages(collection, store), PAGES):
+            taken = [uri for uri in page if uri not in refused]
             yield from taken[:: max(1, len(taken) // OF_A_PAGE)][:OF_A_PAGE]
+
+
+def _pages(collection: Collection, store: ObjectStore) -> Iterator[list[str]]:
+    """The URIs that a source lists, in batches."""
+    if collection.index_format:
+        for members in read_members(collection, store, lambda uri: None):
+            yield [member.uri for member in members.rows]
+        return
+    for page in store.pages(collection.source, follow_links=collection.follow_links):
+        yield [entry.uri for entry in page if entry.size and collection.takes(entry.key)]
 
 
 def _is_given(uri: str, store: ObjectStore) -> bool:

@@ -77,7 +77,7 @@ def import_collection(
         models.register_model(connection, collection, description)
         _record_digest(connection, collection, manifest, uri)
         vector_tables.ensure_vector_table(connection, collection, description.dimensions)
-        copy_listing(connection, collection, store)
+        copy_listing(connection, collection, store, settings)
         datasets.index_listed(connection)
         listings.register_listed(connection, collection.name)
         for place, first, batch in _batches(store, _files(store, uri, manifest)):

@@ -1,25 +1,24 @@
-"""List: finds what is in the bucket and not in the table, and divides it into shards."""
+"""List: finds what is in the source and not in the table, and divides it into shards."""
 
 import math
-import re
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from pathlib import PurePosixPath
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 import structlog
 
 from image_retrieval import allowed
 from image_retrieval.collection import Collection
-from image_retrieval.errors import UserError
+from image_retrieval.errors import Reason, UserError
 from image_retrieval.models.description import ModelDescription, describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore, StoredObject
 from image_retrieval.pipeline.apart import WHY, require_apart
 from image_retrieval.pipeline.hints import hinted_pages, leave_many_gone
+from image_retrieval.pipeline.index_files import copy_index
 from image_retrieval.pipeline.moving import follow_model
-from image_retrieval.pipeline.names import as_text, fault_of
+from image_retrieval.pipeline.names import as_text, fault_of, without_suffix
 from image_retrieval.pipeline.owning import WORK_MARK, require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending
 from image_retrieval.settings import Settings
@@ -28,20 +27,11 @@ from image_retrieval.store import listings, models, rejections, runs, switches, 
 from image_retrieval.store.collections import made_collection
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.hints import forget_hints
-from image_retrieval.store.listings import Differences, ListedRow, Unsupported
+from image_retrieval.store.listings import Differences, Listed, ListedRow, Refused
 from image_retrieval.store.locks import lock_collection
 from image_retrieval.store.runs import RunPlan
 
 log = structlog.get_logger()
-PLAIN_KEY = re.compile(r"((?:[^/.][^/]*/)*[^/.][^/]*)\.[^/.]+")  # no part begins with a dot or is empty
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """The number of objects in the temporary table `listed`, and those that it cannot hold."""
-
-    count: int
-    unsupported: list[Unsupported]
 
 
 def list_images(
@@ -55,7 +45,7 @@ def list_images(
     dry_run: bool = False,
     hinted: bool = False,
 ) -> RunPlan:
-    """Compare the bucket with the table, mark missing images as deleted, and write a manifest per shard of due images.
+    """Compare the source with the table, mark missing images as deleted, and write a manifest per shard of due images.
 
     A run of that name that is still running keeps its plan. While a switch to another model is open, each shard is
     planned twice, the second time under that model. `full` includes every image, and `requeue` every rejected one, with
@@ -79,7 +69,9 @@ def list_images(
         collection = models.current(connection, declared)
         also = _other_model(connection, collection)
         manifests = [_of_model(connection, entry, settings) for entry in (collection, also) if entry]
-        found = compare(connection, collection, store, run_id=run_id, full=full, requeue=requeue, hinted=hinted)
+        found = compare(
+            connection, collection, store, settings, run_id=run_id, full=full, requeue=requeue, hinted=hinted
+        )
         plan, size = _cut(found, collection, shard_size or collection.shard_size, full=full)
         if dry_run:
             connection.rollback()
@@ -139,45 +131,46 @@ def compare(
     connection: Connection,
     collection: Collection,
     store: ObjectStore,
+    settings: Settings,
     *,
     run_id: str = "",
     full: bool = False,
     requeue: bool = False,
     hinted: bool = False,
 ) -> RunPlan:
-    """Update `retrieval.image` to match the bucket, and put the images to embed into the temporary table `due`.
+    """Update `retrieval.image` to match the source, and put the images to embed into the temporary table `due`.
 
     `hinted`: of the objects that hints name. Returns the plan without shards. Raises UserError if too many images are
     missing.
     """
     listings.prepare_session(connection)
-    pages = hinted_pages(connection, collection, store) if hinted else None
-    listed = copy_listing(connection, collection, store, pages)
-    if requeue:
+    if requeue:  # first, since URLs that were given up are not asked for their version
         rejections.requeue(connection, rejections.Rejected(collection.name))
+    pages = hinted_pages(connection, collection, store) if hinted else None
+    listed = copy_listing(connection, collection, store, settings, pages)
     differences = listings.find_differences(connection, collection.space, hinted=hinted)
     if hinted:
         differences = replace(differences, gone=leave_many_gone(connection, collection, differences.gone))
     else:
         _require_few_gone(collection, listed.count, differences)
     listings.mark_gone(connection)
-    listings.forget_rejected(connection, collection.name, listed.unsupported, hinted=hinted)
-    listings.reject_unsupported(connection, collection.name, run_id, listed.unsupported)
+    listings.forget_rejected(connection, collection.name, listed, hinted=hinted)
+    listings.reject_listed(connection, collection.name, run_id, listed.refused, settings.max_attempts)
     if not full:
         listings.narrow_listed(connection)
     restored = listings.restore(connection, collection.name)
     listings.register_listed(connection, collection.name)
-    listings.regroup(connection, collection.name)
+    listings.describe(connection, collection.name)
     due = listings.find_due(connection, collection.space, full=full)
     return RunPlan(
-        listed=listed.count + len(listed.unsupported),
+        listed=listed.count + listed.rejected,
         new=due.new,
         changed=due.changed,
         restored=restored,
         gone=differences.gone,
         shards=0,
         left_over=0,
-        rejected=len(listed.unsupported),
+        rejected=listed.rejected,
     )
 
 
@@ -185,15 +178,31 @@ def copy_listing(
     connection: Connection,
     collection: Collection,
     store: ObjectStore,
+    settings: Settings,
     pages: Iterable[list[StoredObject]] | None = None,
 ) -> Listed:
-    """Stream pages, by default all of the source, into the temporary table `listed`: each object once, in its latest
-    version.
+    """Stream what the source lists, or given pages of it, into the temporary table `listed`.
+
+    Each object is there once, in its latest version.
 
     Raises UserError if the source cannot be listed completely.
     """
+    if collection.index_format:
+        listed = copy_index(connection, collection, store, settings)
+    else:
+        listed = _copy_prefix(connection, collection, store, pages)
+    listings.analyse_listed(connection)
+    return listed
+
+
+def _copy_prefix(
+    connection: Connection,
+    collection: Collection,
+    store: ObjectStore,
+    pages: Iterable[list[StoredObject]] | None,
+) -> Listed:
     count, last, ordered = 0, "", True
-    unsupported: dict[str, Unsupported] = {}
+    refused: dict[str, Refused] = {}
     with listings.writing_listed(connection) as write:
         for page in store.pages(collection.source, follow_links=collection.follow_links) if pages is None else pages:
             for entry in page:
@@ -205,7 +214,8 @@ def copy_listing(
                     continue
                 uri = entry.uri
                 if fault := fault_of(uri):
-                    unsupported[as_text(uri)] = Unsupported(as_text(uri), entry.etag, fault)
+                    text = as_text(uri)
+                    refused[text] = Refused(text, entry.etag, Reason.UNSUPPORTED_NAME, fault)
                     continue
                 write(listed_row(entry, collection))
                 count += 1
@@ -213,8 +223,7 @@ def copy_listing(
                 last = uri
     if not ordered:  # an ordered listing has no object twice
         count -= listings.forget_repeated(connection)
-    listings.analyse_listed(connection)
-    return Listed(count, list(unsupported.values()))
+    return Listed(count, list(refused.values()))
 
 
 def _is_marker(entry: StoredObject) -> bool:
@@ -225,20 +234,8 @@ def _is_marker(entry: StoredObject) -> bool:
 def listed_row(entry: StoredObject, collection: Collection) -> ListedRow:
     """An object as a row of the temporary table `listed`."""
     groups = collection.groups(entry.key)
-    short_id = _without_suffix(entry.key)
+    short_id = without_suffix(entry.key)
     return ListedRow(entry.uri, entry.key, short_id, entry.etag, entry.size, entry.last_modified, *groups)
-
-
-def _without_suffix(key: str) -> str:
-    plain = PLAIN_KEY.fullmatch(key)  # ten times as fast as a path
-    if plain:
-        return plain[1]
-    path = PurePosixPath(key)
-    if not path.name:  # `/` and `.`
-        return key
-    folder, slash, name = str(path).rpartition("/")
-    stem, _, suffix = name.rpartition(".")  # with_suffix would refuse `..jpg`, on some versions of Python
-    return folder + slash + (stem if stem and suffix else name)
 
 
 def _require_few_gone(collection: Collection, listed: int, found: Differences) -> None:

@@ -162,5 +162,5 @@ def _registered(
         write(listed._replace(group_id=listed.group_id or groups[0], intra_id=listed.intra_id or groups[1]))
     listings.register_listed(connection, collection.name)
     listings.restore(connection, collection.name)
-    listings.regroup(connection, collection.name)
+    listings.describe(connection, collection.name)
     return images.find_registered(connection, collection.name, entry.uri)

@@ -11,7 +11,7 @@ import structlog
 from image_retrieval.batches import in_batches, in_order
 from image_retrieval.collection import Collection
 from image_retrieval.errors import ImageRejected, Reason
-from image_retrieval.image_inputs import rejection_of, stored_image
+from image_retrieval.image_inputs import rejection_of, stored_image, stored_object
 from image_retrieval.imaging.decoders import Decoders
 from image_retrieval.objects import NameUnsupported, ObjectFault, ObjectStore
 from image_retrieval.pipeline.evidence import DOUBTFUL, Evidence
@@ -133,10 +133,13 @@ def _resampled_row(
     """The manifest's row with pixels and facts, or with the reason for its rejection."""
     packed = PackedRow(**asdict(row))
     try:
-        if row.size > settings.max_image_bytes:
-            detail = f"{row.size} bytes are over the limit of {settings.max_image_bytes}"
+        if not row.size:  # an index file told the version alone
+            told = stored_object(store, row.uri)
+            packed = replace(packed, size=told.size, last_modified=told.last_modified)
+        if packed.size > settings.max_image_bytes:
+            detail = f"{packed.size} bytes are over the limit of {settings.max_image_bytes}"
             raise ImageRejected(Reason.TOO_LARGE, detail)
-        found, file = decoders.resample(stored_image(store, row.uri, etag=row.etag, size=row.size))
+        found, file = decoders.resample(stored_image(store, row.uri, etag=row.etag, size=packed.size))
         uri = None
         if collection.resample.keep:
             uri = resampled_uri(collection, row.image_id, settings)

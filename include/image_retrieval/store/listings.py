@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -36,12 +36,30 @@ class ListedRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Unsupported:
-    """An object whose name no table can hold: an escaped URI, and what is wrong with the name."""
+class Refused:
+    """What a listing itself rejects: a URI, escaped if no table can hold it, and why; the etag may be unknown."""
 
     uri: str
     etag: str
+    reason: Reason
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The number of objects in the temporary table `listed`, and those that it does not hold.
+
+    `given_up` are the URIs of those whose final rejection stays.
+    """
+
+    count: int
+    refused: list[Refused]
+    given_up: list[str] = field(default_factory=list)
+
+    @property
+    def rejected(self) -> int:
+        """The number of objects that the listing rejects."""
+        return len(self.refused) + len(self.given_up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +83,15 @@ def prepare_session(connection: Connection) -> None:
     connection.execute(statement("listings", "prepare_session"))
 
 
+def create_listed(connection: Connection) -> None:
+    """Create the empty table `listed`."""
+    connection.execute(statement("listings", "create_listed"))
+
+
 @contextmanager
 def writing_listed(connection: Connection) -> Iterator[Callable[[ListedRow], None]]:
     """Yield a function that writes to the table `listed`, which is complete after the block."""
-    connection.execute(statement("listings", "create_listed"))
+    create_listed(connection)
     with connection.cursor().copy(statement("listings", "copy_listed")) as copy:
         copy.set_types(TYPES)
         yield copy.write_row
@@ -100,26 +123,24 @@ def mark_gone(connection: Connection) -> None:
     connection.execute(statement("listings", "mark_gone"))
 
 
-def forget_rejected(
-    connection: Connection, collection: str, unsupported: Sequence[Unsupported], *, hinted: bool = False
-) -> None:
-    """Forget rejections of versions that no longer exist; those of `unsupported` objects stay.
+def forget_rejected(connection: Connection, collection: str, listed: Listed, *, hinted: bool = False) -> None:
+    """Forget rejections of versions that no longer exist; those of what the listing rejects stay.
 
     `hinted`: only those of the objects of the table `hinted`.
     """
-    kept = {"collection": collection, "unsupported": [entry.uri for entry in unsupported]}
+    kept = {"collection": collection, "kept": [*(entry.uri for entry in listed.refused), *listed.given_up]}
     connection.execute(statement("listings", "forget_rejected", narrowed=_narrowed(hinted)), kept)
 
 
-def reject_unsupported(
-    connection: Connection, collection: str, run_id: str, unsupported: Sequence[Unsupported]
+def reject_listed(
+    connection: Connection, collection: str, run_id: str, refused: Sequence[Refused], max_attempts: int
 ) -> None:
-    """Record objects whose names no table can hold as rejected."""
-    key = {"collection": collection, "run_id": run_id, "reason": str(Reason.UNSUPPORTED_NAME)}
-    if unsupported:
+    """Record what a listing rejects; a transient reason is final after `max_attempts` runs."""
+    key = {"collection": collection, "run_id": run_id, "max_attempts": max_attempts}
+    if refused:
         with connection.cursor() as cursor:
-            rows = [{**key, **asdict(entry)} for entry in unsupported]
-            cursor.executemany(statement("listings", "reject_unsupported"), rows)
+            rows = [{**key, **asdict(entry), "transient": entry.reason.transient} for entry in refused]
+            cursor.executemany(statement("listings", "reject_listed"), rows)
 
 
 def narrow_listed(connection: Connection) -> None:
@@ -138,9 +159,9 @@ def register_listed(connection: Connection, collection: str) -> None:
         connection.execute(statement("listings", "register"), {"collection": collection, "kind": kind})
 
 
-def regroup(connection: Connection, collection: str) -> None:
-    """Update group_id and intra_id of the images from `listed`."""
-    connection.execute(statement("listings", "regroup"), {"collection": collection})
+def describe(connection: Connection, collection: str) -> int:
+    """Update the metadata of the images from `listed`. Returns the number of written rows."""
+    return connection.execute(statement("listings", "describe"), {"collection": collection}).rowcount
 
 
 def find_due(connection: Connection, space: VectorSpace, *, full: bool) -> DueCounts:

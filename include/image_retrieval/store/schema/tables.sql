@@ -125,11 +125,12 @@ CREATE TABLE retrieval.image (
     mode          text,
     phash         bigint,
     captured_at   timestamp,
+    about         jsonb,
     UNIQUE (collection, uri),
     UNIQUE (collection, image_id)
 ) WITH (fillfactor = 30);
 CREATE INDEX image_group ON retrieval.image (collection, group_id) WHERE group_id IS NOT NULL;
-COMMENT ON TABLE retrieval.image IS 'Every object that a listing has found in a collection''s bucket prefix.';
+COMMENT ON TABLE retrieval.image IS 'Every object that a listing has found in a collection''s source.';
 COMMENT ON COLUMN retrieval.image.id IS 'Joins the vector tables.';
 COMMENT ON COLUMN retrieval.image.collection IS 'Collection that it belongs to.';
 COMMENT ON COLUMN retrieval.image.image_id IS 'Key under the collection''s source, without its extension; a second object of that name keeps its extension.';
@@ -152,6 +153,8 @@ COMMENT ON COLUMN retrieval.image.deleted IS 'When a listing first missed it; nu
 COMMENT ON COLUMN retrieval.image.mode IS 'Colour mode of the original: RGB, L, CMYK, …';
 COMMENT ON COLUMN retrieval.image.phash IS 'Perceptual hash of 64 bits: pictures that look alike differ in few of them.';
 COMMENT ON COLUMN retrieval.image.captured_at IS 'When the picture was taken, by the camera''s own clock; null where the file does not tell.';
+COMMENT ON COLUMN retrieval.image.about IS
+    'What the source last said of it, caption and attributes, so that a change there is told from one that people made; null: nothing.';
 
 
 CREATE TABLE retrieval.rejected (

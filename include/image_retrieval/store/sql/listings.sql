@@ -11,7 +11,8 @@ CREATE TEMPORARY TABLE listed (
     size          bigint NOT NULL,
     last_modified timestamptz NOT NULL,
     group_id      text,
-    intra_id      text
+    intra_id      text,
+    about         jsonb
 ) ON COMMIT DROP;
 
 -- name: copy_listed
@@ -43,6 +44,7 @@ WHERE CASE
     WHEN l.uri IS NULL THEN i.deleted IS NULL
     WHEN i.id IS NULL OR i.deleted IS NOT NULL THEN true
     WHEN (coalesce(l.group_id, i.group_id), coalesce(l.intra_id, i.intra_id)) IS DISTINCT FROM (i.group_id, i.intra_id) THEN true
+    WHEN l.about IS DISTINCT FROM i.about THEN true
     WHEN r.uri IS NULL THEN v.etag IS DISTINCT FROM l.etag
     ELSE NOT r.final
 END;
@@ -60,7 +62,7 @@ WHERE i.id = d.id AND d.uri IS NULL;
 -- name: narrow_listed
 TRUNCATE listed;
 INSERT INTO listed
-SELECT uri, key, short_id, etag, size, last_modified, group_id, intra_id FROM difference WHERE uri IS NOT NULL;
+SELECT uri, key, short_id, etag, size, last_modified, group_id, intra_id, about FROM difference WHERE uri IS NOT NULL;
 ANALYZE listed;
 
 -- name: forget_rejected
@@ -68,17 +70,21 @@ ANALYZE listed;
 DELETE FROM retrieval.rejected AS r
 WHERE r.collection = %(collection)s {narrowed}
   AND NOT EXISTS (SELECT FROM listed AS l WHERE l.uri = r.uri AND l.etag = r.etag)
-  AND (r.stage <> 'list' OR r.uri <> ALL (%(unsupported)s::text[]));
+  AND r.uri <> ALL (%(kept)s::text[]);
 
--- name: reject_unsupported
--- the name is the same at every run, so the rejection of this version stays until it is queued again
+-- name: reject_listed
+-- What is wrong stays so at every run, so the rejection of this version stays until it is queued again. Of an unknown
+-- version, the attempts go on.
 INSERT INTO retrieval.rejected AS r (collection, uri, etag, stage, reason, detail, final, run_id)
-VALUES (%(collection)s, %(uri)s, %(etag)s, 'list', %(reason)s, %(detail)s, true, %(run_id)s)
+VALUES (%(collection)s, %(uri)s, %(etag)s, 'list', %(reason)s, %(detail)s,
+        NOT %(transient)s OR %(max_attempts)s <= 1, %(run_id)s)
 ON CONFLICT (collection, uri) DO UPDATE
 SET stage = excluded.stage, model = NULL, reason = excluded.reason, detail = excluded.detail, run_id = excluded.run_id,
-    updated_at = now(), etag = excluded.etag, final = true,
-    attempts = CASE WHEN r.etag = excluded.etag THEN r.attempts + 1 ELSE 1 END
-WHERE NOT r.final OR (r.stage, r.etag) IS DISTINCT FROM (excluded.stage, excluded.etag);
+    updated_at = now(), etag = excluded.etag,
+    attempts = CASE WHEN excluded.etag IN (r.etag, '') THEN r.attempts + 1 ELSE 1 END,
+    final = NOT %(transient)s
+         OR CASE WHEN excluded.etag IN (r.etag, '') THEN r.attempts + 1 ELSE 1 END >= %(max_attempts)s
+WHERE NOT r.final OR (r.stage, r.etag, r.detail) IS DISTINCT FROM (excluded.stage, excluded.etag, excluded.detail);
 
 -- name: restore
 UPDATE retrieval.image AS i
@@ -89,22 +95,33 @@ WHERE i.collection = %(collection)s AND i.uri = l.uri AND i.deleted IS NOT NULL;
 -- name: register
 -- Run once per kind of id: the key without its extension; if that is taken, the whole key; if that is taken, too
 -- (a.jpg, a.png and a.png.jpg in one folder), the key and a part of the URI's hash. The first in order of URI wins.
-INSERT INTO retrieval.image (collection, image_id, uri, size, last_modified, group_id, intra_id)
+INSERT INTO retrieval.image (collection, image_id, uri, size, last_modified, group_id, intra_id, caption, attributes, about)
 SELECT %(collection)s,
        CASE %(kind)s WHEN 1 THEN l.short_id WHEN 2 THEN l.key ELSE l.key || '~' || left(md5(l.uri), 8) END,
-       l.uri, l.size, l.last_modified, l.group_id, l.intra_id
+       l.uri, l.size, l.last_modified, l.group_id, l.intra_id, l.about ->> 'caption',
+       coalesce(l.about -> 'attributes', '{{}}'), l.about
 FROM listed AS l
 WHERE NOT EXISTS (SELECT FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.uri = l.uri)
 ORDER BY l.uri COLLATE "C"
 ON CONFLICT DO NOTHING;
 
--- name: regroup
--- a changed id_pattern applies to existing rows; groups that people set stay where the pattern does not match
+-- name: describe
+-- What a source changes is written over what people set; what it leaves as it was is not. A changed id_pattern applies
+-- to existing rows; groups that people set stay where neither it nor the source names any.
 UPDATE retrieval.image AS i
-SET group_id = coalesce(l.group_id, i.group_id), intra_id = coalesce(l.intra_id, i.intra_id), updated = now()
+SET caption = CASE WHEN l.about -> 'caption' IS DISTINCT FROM i.about -> 'caption' THEN l.about ->> 'caption' ELSE i.caption END,
+    attributes = i.attributes
+        - ARRAY (SELECT key FROM jsonb_object_keys(coalesce(i.about -> 'attributes', '{{}}')) AS key
+                 WHERE NOT coalesce(l.about -> 'attributes', '{{}}') ? key)
+        || coalesce((SELECT jsonb_object_agg(key, value)
+                     FROM jsonb_each(coalesce(l.about -> 'attributes', '{{}}'))
+                     WHERE value IS DISTINCT FROM i.about -> 'attributes' -> key), '{{}}'),
+    group_id = coalesce(l.group_id, i.group_id), intra_id = coalesce(l.intra_id, i.intra_id),
+    about = l.about, updated = now()
 FROM listed AS l
 WHERE i.collection = %(collection)s AND i.uri = l.uri
-  AND (coalesce(l.group_id, i.group_id), coalesce(l.intra_id, i.intra_id)) IS DISTINCT FROM (i.group_id, i.intra_id);
+  AND (l.about, coalesce(l.group_id, i.group_id), coalesce(l.intra_id, i.intra_id))
+      IS DISTINCT FROM (i.about, i.group_id, i.intra_id);
 
 -- name: find_due
 -- The images to embed: a rejection of this version decides by whether it is final, else a missing vector does.

@@ -1,0 +1,118 @@
+"""Puts what an index file lists into the table `listed`, each member at the version that its store has."""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from os.path import commonprefix
+
+import structlog
+
+from image_retrieval.allowed import refusal
+from image_retrieval.batches import in_order
+from image_retrieval.collection import Collection
+from image_retrieval.errors import Reason, UserError
+from image_retrieval.image_inputs import rejection_of
+from image_retrieval.objects import ObjectFault, ObjectStore, StoreUnavailable
+from image_retrieval.pipeline.names import as_text, fault_of, without_suffix
+from image_retrieval.settings import Settings
+from image_retrieval.sources.members import Member, read_members
+from image_retrieval.store import indexed, listings
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.indexed import IndexedRow, Place, VersionRow
+from image_retrieval.store.listings import Listed, Refused
+
+FEW = 1000  # members of a bucket that are asked for one by one, since a listing may be long
+PER_PAGE = 50  # members that a page of a listing must hold on average, else asking for them is faster
+AT_ONCE = 32  # requests for versions
+
+log = structlog.get_logger()
+
+
+def copy_index(connection: Connection, collection: Collection, store: ObjectStore, settings: Settings) -> Listed:
+    """Fill the temporary table `listed` from a collection's index file, and tell the lines that it cannot hold.
+
+    A line's version is its `etag`, else what the store says: from a listing of the members' common folder where that
+    is short, else from a request for each. Raises UserError if the file cannot be read, or a store does not answer.
+    """
+    listings.create_listed(connection)
+    indexed.create_indexed(connection)
+    refused: list[Refused] = []
+    for members in read_members(collection, store, partial(refusal, settings=settings)):
+        for faulty in members.faulty:
+            uri = f"{collection.source}#line={faulty.number}"
+            refused.append(Refused(uri, "", Reason.INVALID_LINE, f"line {faulty.number} {faulty.detail}"))
+        rows = []
+        for member in members.rows:
+            if fault := fault_of(member.uri):
+                refused.append(Refused(as_text(member.uri), "", Reason.UNSUPPORTED_NAME, fault))
+            else:
+                rows.append(_row(member, collection))
+        indexed.write_indexed(connection, rows)
+    if repeated := indexed.forget_repeated_lines(connection):
+        log.warning("lines repeat the URI of an earlier one", file=collection.source, lines=repeated)
+    unanswered: list[Refused] = []
+    for place in indexed.find_places(connection):
+        unanswered += _find_versions(connection, place, store)
+    doubtful = [entry.uri for entry in unanswered if entry.reason is not Reason.NOT_FOUND]
+    known = indexed.keep_known(connection, collection.name, doubtful)
+    refused += [entry for entry in unanswered if entry.uri not in known]
+    return Listed(indexed.fill_listed(connection), refused)
+
+
+def _row(member: Member, collection: Collection) -> IndexedRow:
+    """A line as a row: the pattern's groups where the line has none."""
+    group_id, intra_id = member.group_id, member.intra_id
+    if collection.id_pattern and (group_id is None or intra_id is None):
+        groups = collection.groups(member.key)
+        group_id, intra_id = group_id or groups[0], intra_id or groups[1]
+    return IndexedRow(
+        member.line,
+        member.uri,
+        member.key,
+        member.id or without_suffix(member.key),
+        member.etag,
+        group_id,
+        intra_id,
+        member.caption,
+        member.attributes,
+    )
+
+
+def _find_versions(connection: Connection, place: Place, store: ObjectStore) -> Iterator[Refused]:
+    """Write the versions of a bucket's members. Yields those that are missing or refused."""
+    folder = commonprefix([place.first, place.last]).rpartition("/")[0] + "/"  # noqa: RUF071  of URIs, not of paths
+    if place.members > FEW:
+        _list_versions(connection, folder, place.members, store)
+    for uris in indexed.read_unknown(connection, folder):
+        found = []
+        for version in in_order(partial(_ask, store=store), uris, AT_ONCE):
+            if isinstance(version, Refused):
+                yield version
+            else:
+                found.append(version)
+        indexed.write_versions(connection, found)
+
+
+def _list_versions(connection: Connection, folder: str, members: int, store: ObjectStore) -> None:
+    """Write what a listing of the folder shows, as long as it may be shorter than requests for the members."""
+    try:
+        for page in islice(store.pages(folder, missing_ok=True), 1 + members // PER_PAGE):
+            indexed.write_versions(
+                connection, [VersionRow(entry.uri, entry.etag, entry.size, entry.last_modified) for entry in page]
+            )
+    except StoreUnavailable:
+        raise
+    except UserError as error:  # the right to list may be missing where the one to read is there
+        log.info("a folder of members cannot be listed: each is asked for", folder=folder, reason=str(error))
+
+
+def _ask(uri: str, store: ObjectStore) -> VersionRow | Refused:
+    """The version of an object, or why there is none."""
+    try:
+        found = store.stat(uri)
+    except ObjectFault as fault:
+        rejection = rejection_of(fault)
+        return Refused(uri, "", rejection.reason, rejection.detail)
+    if found is None:
+        return Refused(uri, "", Reason.NOT_FOUND, f"{uri} does not exist")
+    return VersionRow(uri, found.etag, found.size, found.last_modified)

@@ -1,0 +1,1 @@
+"""What a collection may list besides a prefix: an index file, read in batches of lines."""

@@ -1,0 +1,13 @@
+"""Images bring captions and attributes along from their source."""
+
+from alembic import op
+
+from image_retrieval.store.sql import script
+
+revision = "0015"
+down_revision = "0014"
+
+
+def upgrade() -> None:
+    """Apply the SQL file of this version."""
+    op.get_bind().connection.cursor().execute(script("migrations/0015_sources.sql"))

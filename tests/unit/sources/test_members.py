@@ -1,0 +1,74 @@
+"""What a line of an index file may say."""
+
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from image_retrieval.collection import Collection
+from image_retrieval.objects import ObjectStore
+from image_retrieval.settings import Settings
+from image_retrieval.sources.members import attributes_text, read_members
+from image_retrieval.strict_json import is_text
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def members(folder: Path, data: bytes, refusal=lambda uri: None):
+    file = folder / "list.jsonl"
+    file.write_bytes(data)
+    collection = Collection(name="things", source=f"file://{file}", model={"name": "m", "source": "m"})
+    return list(read_members(collection, ObjectStore(Settings()), refusal))
+
+
+@settings(max_examples=100)
+@given(
+    written=st.lists(st.dictionaries(st.sampled_from(["id", "caption", "attributes", "group_id"]), values), max_size=5)
+)
+def test_each_line_is_a_row_that_the_tables_can_hold_or_a_fault(tmp_path_factory, written):
+    folder = tmp_path_factory.mktemp("lines")
+    data = "".join(json.dumps({"uri": "s3://bucket/a.jpg", **line}) + "\n" for line in written)
+    found = members(folder, data.encode())
+    rows = [row for batch in found for row in batch.rows]
+    faults = [fault for batch in found for fault in batch.faulty]
+    assert sorted([row.line for row in rows] + [fault.number for fault in faults]) == list(range(1, len(written) + 1))
+    for row in rows:
+        assert all(value is None or (value and is_text(value)) for value in row[1:])
+        assert row.attributes is None or isinstance(json.loads(row.attributes), dict)
+    assert all("\n" not in fault.detail for fault in faults)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["cat.jpg", "/srv/cat.jpg", "ftp://host/cat.jpg", "s3://bucket", "s3://bucket/", "s3://B/x", "file://host/x", ""],
+)
+def test_what_is_no_uri_of_an_object_is_told(tmp_path, uri):
+    [found] = members(tmp_path, json.dumps({"uri": uri}).encode())
+    assert (found.rows, len(found.faulty)) == ([], 1)
+    assert "is no URI that can be read" in found.faulty[0].detail
+
+
+def test_what_may_not_be_read_is_told_and_secrets_are_not(tmp_path):
+    data = b'{"uri": "s3://bucket/a.jpg"}\n{"uri": "s3://other/b.jpg"}\n{"uri": "ftp://me:secret@host/?key=secret"}\n'
+    [found] = members(tmp_path, data, lambda uri: None if "bucket" in uri else f"{quote(uri)} is not allowed")
+    assert [row.key for row in found.rows] == ["a.jpg"]
+    assert "is not allowed" in found.faulty[0].detail
+    assert "secret" not in found.faulty[1].detail
+
+
+@pytest.mark.parametrize("given", ["", " ", "{}", {}, "null"])
+def test_empty_attributes_are_none(given):
+    assert attributes_text(given) is None
+
+
+@pytest.mark.parametrize("given", ["[]x", "[1]", '{"a": NaN}', '{"a": "\\u0000"}', '{"a": 1, "a": 2}', "{" * 99])
+def test_attributes_that_the_database_cannot_hold_are_told(given):
+    with pytest.raises(ValueError, match="attributes"):
+        attributes_text(given)
