@@ -6,7 +6,9 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpcore
@@ -27,6 +29,23 @@ NOT_GLOBAL = [ipaddress.ip_network(network) for network in ("192.0.0.0/24", "192
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
 Resolve = Callable[[str, int], list[str]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Redirect:
+    location: str
+
+
+class Answered(ImageRejected):
+    """The server answers with another status than 200."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(_reason(status), detail)
+        self.status = status
+
+    def __reduce__(self) -> tuple[type[ImageRejected], tuple[Reason, str]]:
+        return ImageRejected, (self.reason, self.detail)
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -51,20 +70,53 @@ def is_public(text: str) -> bool:
 def fetch(url: str, settings: Settings, *, resolve: Resolve = resolve) -> bytes:
     """The bytes behind an http(s) URL that leads, redirects included, only to public and allowed addresses.
 
+    A broken connection is tried again. Raises as `request`.
+    """
+
+    def take(response: httpcore.Response) -> bytes:
+        return read_body(response, url, settings.max_image_bytes)
+
+    return request(url, settings, take, pauses=PAUSES, resolve=resolve)
+
+
+def request(
+    url: str,
+    settings: Settings,
+    take: Callable[[httpcore.Response], T],
+    *,
+    method: str = "GET",
+    pauses: tuple[float, ...] = (),
+    before: Callable[[str], None] = lambda url: None,
+    resolve: Resolve = resolve,
+) -> T:
+    """What `take` makes of the answer to a request for an http(s) URL, after its redirects.
+
     Each host is resolved once, and the connection goes to one of the checked addresses. Proxies of the environment are
-    not used. The time limit is for the whole fetch; only the system's resolver has its own. Raises UserError if the URL
-    or an address is refused, and ImageRejected if it cannot be fetched: not_found, access_denied, too_large,
+    not used. The time limit is for the whole request; only the system's resolver has its own. `pauses`: seconds before
+    another try after a broken connection. `before` is called with each URL that is about to be asked. Raises UserError
+    if the URL or an address is refused, and ImageRejected if it cannot be fetched: not_found, access_denied, too_large,
     unreachable.
     """
     network = _Network(settings, resolve)
     with httpcore.ConnectionPool(network_backend=network, max_keepalive_connections=0) as pool:
         for _ in range(1 + REDIRECTS):
             allowed.require(url, settings)
-            answer = _get(pool, url, settings)
-            if isinstance(answer, bytes):
+            before(url)
+            answer = _retried(partial(_asked, pool, method, url, settings, take), url, pauses)
+            if not isinstance(answer, _Redirect):
                 return answer
-            url = _redirected(url, answer)
+            url = _redirected(url, answer.location)
     raise ImageRejected(Reason.UNREACHABLE, f"{shown_url(url)} comes after more than {REDIRECTS} redirects")
+
+
+def read_body(response: httpcore.Response, url: str, limit: int) -> bytes:
+    """An answer's body. Raises ImageRejected (too_large) if it has more than `limit` bytes."""
+    body = bytearray()
+    for part in response.iter_stream():
+        body += part
+        if len(body) > limit:
+            raise ImageRejected(Reason.TOO_LARGE, f"{shown_url(url)} has more than the limit of {limit} bytes")
+    return bytes(body)
 
 
 def _redirected(url: str, location: str) -> str:
@@ -76,21 +128,27 @@ def _redirected(url: str, location: str) -> str:
         ) from None
 
 
-def _get(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes | str:
-    """The body, or the location of a redirect. A broken connection is retried within the whole fetch's time."""
-    for pause in PAUSES:
+def _retried(ask: Callable[[], T], url: str, pauses: tuple[float, ...]) -> T:
+    """The answer; a broken connection is tried again within the whole request's time."""
+    for pause in pauses:
         try:
-            return _asked(pool, url, settings)
+            return ask()
         except BREAKS:
             time.sleep(pause)
     try:
-        return _asked(pool, url, settings)
+        return ask()
     except BREAKS as error:
         raise _unreachable(url, error) from None
 
 
-def _asked(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes | str:
-    shown, target = shown_url(url), _target(url)
+def _asked(
+    pool: httpcore.ConnectionPool,
+    method: str,
+    url: str,
+    settings: Settings,
+    take: Callable[[httpcore.Response], T],
+) -> T | _Redirect:
+    shown, target = shown_url(url), target_of(url)
     host = target.host if b":" not in target.host else b"[%b]" % target.host
     headers: dict[str | bytes, str | bytes] = {
         "Host": host if target.port is None else b"%b:%d" % (host, target.port),
@@ -100,19 +158,13 @@ def _asked(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes
     }
     timeouts = dict.fromkeys(("connect", "read", "write", "pool"), settings.url_seconds)
     try:
-        with pool.stream("GET", target, headers=headers, extensions={"timeout": timeouts}) as response:
-            answered = {name.lower(): value for name, value in response.headers}
-            if response.status in (301, 302, 303, 307, 308) and b"location" in answered:
-                return answered[b"location"].decode("latin-1")
+        with pool.stream(method, target, headers=headers, extensions={"timeout": timeouts}) as response:
+            location = header(response, b"location")
+            if response.status in (301, 302, 303, 307, 308) and location is not None:
+                return _Redirect(location)
             if response.status != 200:
-                raise ImageRejected(_reason(response.status), f"{shown} answers with status {response.status}")
-            body = bytearray()
-            for part in response.iter_stream():
-                body += part
-                if len(body) > settings.max_image_bytes:
-                    detail = f"{shown} has more than the limit of {settings.max_image_bytes} bytes"
-                    raise ImageRejected(Reason.TOO_LARGE, detail)
-            return bytes(body)
+                raise Answered(response.status, f"{shown} answers with status {response.status}")
+            return take(response)
     except httpcore.TimeoutException:
         detail = f"{shown} did not arrive within {settings.url_seconds:g} seconds{_hint(target)}"
         raise ImageRejected(Reason.UNREACHABLE, detail) from None
@@ -120,9 +172,14 @@ def _asked(pool: httpcore.ConnectionPool, url: str, settings: Settings) -> bytes
         raise _unreachable(url, error) from None
 
 
+def header(response: httpcore.Response, name: bytes) -> str | None:
+    """A header of an answer, by its name in lower case; None if there is none."""
+    return next((value.decode("latin-1") for key, value in response.headers if key.lower() == name), None)
+
+
 def _unreachable(url: str, error: Exception) -> ImageRejected:
     message = str(error) or type(error).__name__
-    detail = f"{shown_url(url)} cannot be fetched: {message[:200]}{_hint(_target(url))}"
+    detail = f"{shown_url(url)} cannot be fetched: {message[:200]}{_hint(target_of(url))}"
     return ImageRejected(Reason.UNREACHABLE, detail)
 
 
@@ -137,7 +194,7 @@ def _reason(status: int) -> Reason:
     )
 
 
-def _target(url: str) -> httpcore.URL:
+def target_of(url: str) -> httpcore.URL:
     """Parse a URL once, so that the checked URL is the one that is requested. Raises UserError."""
     try:
         parts = urlsplit(url)

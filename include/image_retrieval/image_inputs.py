@@ -50,6 +50,23 @@ def stored_image(
         raise rejection_of(fault) from None
 
 
+def is_url(uri: str) -> bool:
+    """Whether a URI is an http(s) URL."""
+    return uri.startswith(("http://", "https://"))
+
+
+def listed_image(store: ObjectStore, uri: str, etag: str, size: int, settings: Settings) -> bytes:
+    """The bytes of a picture that a source lists, at this version. Raises as `stored_image`.
+
+    The size is 0 for a URL whose server does not tell it.
+    """
+    if not is_url(uri):
+        return stored_image(store, uri, etag=etag, size=size)
+    from image_retrieval.http_members import fetch_version
+
+    return fetch_version(uri, etag, size, settings)
+
+
 def stored_object(store: ObjectStore, uri: str) -> StoredObject:
     """A picture's object as a listing shows it. Raises as `stored_image`."""
     try:

@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     decoder_memory_mb: int = Field(4096, ge=256, description="address space of each process that decodes")
     read_ahead_mb: int = Field(256, gt=0, description="images that wait for a decoder; a larger one waits alone")
     url_seconds: Seconds = Field(30, description="a picture behind an http(s) URL must arrive within this time")
+    url_rate: float = Field(
+        10, gt=0, le=10_000, description="requests a second to one host for the http(s) URLs of an index file"
+    )
     allow_private_urls: bool = Field(False, description="http(s) URLs may reach addresses that are not public")
     allowed_sources: Prefixes = Field((), description="prefixes of URIs that may be read, as a JSON list; empty: all")
     max_attempts: int = Field(3, ge=1, description="runs that try an image that fails for a transient reason")

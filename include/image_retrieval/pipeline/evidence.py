@@ -5,6 +5,7 @@ from itertools import islice
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason
+from image_retrieval.image_inputs import is_url
 from image_retrieval.objects import ObjectFault, ObjectStore, StoreUnavailable
 from image_retrieval.shards import PackedRow
 from image_retrieval.sources.members import read_members
@@ -56,7 +57,7 @@ def _pages(collection: Collection, store: ObjectStore) -> Iterator[list[str]]:
     """The URIs that a source lists, in batches."""
     if collection.index_format:
         for members in read_members(collection, store, lambda uri: None):
-            yield [member.uri for member in members.rows]
+            yield [member.uri for member in members.rows if not is_url(member.uri)]
         return
     for page in store.pages(collection.source, follow_links=collection.follow_links):
         yield [entry.uri for entry in page if entry.size and collection.takes(entry.key)]

@@ -1,6 +1,6 @@
 """Puts what an index file lists into the table `listed`, each member at the version that its store has."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from os.path import commonprefix
@@ -10,7 +10,8 @@ import structlog
 from image_retrieval.allowed import refusal
 from image_retrieval.batches import in_order
 from image_retrieval.collection import Collection
-from image_retrieval.errors import Reason, UserError
+from image_retrieval.errors import ImageRejected, Reason, UserError
+from image_retrieval.http_members import ask_url
 from image_retrieval.image_inputs import rejection_of
 from image_retrieval.objects import ObjectFault, ObjectStore, StoreUnavailable
 from image_retrieval.pipeline.names import as_text, fault_of, without_suffix
@@ -53,10 +54,15 @@ def copy_index(connection: Connection, collection: Collection, store: ObjectStor
     unanswered: list[Refused] = []
     for place in indexed.find_places(connection):
         unanswered += _find_versions(connection, place, store)
+    given_up: list[str] = []
+    for urls in indexed.read_urls(connection, collection.name):
+        given_up += [url.uri for url in urls if url.given_up]
+        asked = [url.uri for url in urls if not url.given_up]
+        unanswered += _write_found(connection, asked, partial(_ask_url, settings=settings))
     doubtful = [entry.uri for entry in unanswered if entry.reason is not Reason.NOT_FOUND]
-    known = indexed.keep_known(connection, collection.name, doubtful)
+    known = indexed.keep_known(connection, collection.name, doubtful + given_up)
     refused += [entry for entry in unanswered if entry.uri not in known]
-    return Listed(indexed.fill_listed(connection), refused)
+    return Listed(indexed.fill_listed(connection), refused, [uri for uri in given_up if uri not in known])
 
 
 def _row(member: Member, collection: Collection) -> IndexedRow:
@@ -84,13 +90,14 @@ def _find_versions(connection: Connection, place: Place, store: ObjectStore) -> 
     if place.members > FEW:
         _list_versions(connection, folder, place.members, store)
     for uris in indexed.read_unknown(connection, folder):
-        found = []
-        for version in in_order(partial(_ask, store=store), uris, AT_ONCE):
-            if isinstance(version, Refused):
-                yield version
-            else:
-                found.append(version)
-        indexed.write_versions(connection, found)
+        yield from _write_found(connection, uris, partial(_ask, store=store))
+
+
+def _write_found(connection: Connection, uris: list[str], ask: Callable[[str], VersionRow | Refused]) -> list[Refused]:
+    """Ask for the versions of members, and write them. Returns those that have none."""
+    answers = list(in_order(ask, uris, AT_ONCE))
+    indexed.write_versions(connection, [answer for answer in answers if isinstance(answer, VersionRow)])
+    return [answer for answer in answers if isinstance(answer, Refused)]
 
 
 def _list_versions(connection: Connection, folder: str, members: int, store: ObjectStore) -> None:
@@ -116,3 +123,12 @@ def _ask(uri: str, store: ObjectStore) -> VersionRow | Refused:
     if found is None:
         return Refused(uri, "", Reason.NOT_FOUND, f"{uri} does not exist")
     return VersionRow(uri, found.etag, found.size, found.last_modified)
+
+
+def _ask_url(url: str, settings: Settings) -> VersionRow | Refused:
+    """The version of a URL, or why there is none."""
+    try:
+        told = ask_url(url, settings)
+    except ImageRejected as rejection:
+        return Refused(url, "", rejection.reason, rejection.detail)
+    return VersionRow(url, told.version, told.size, told.last_modified)

@@ -11,7 +11,7 @@ import structlog
 from image_retrieval.batches import in_batches, in_order
 from image_retrieval.collection import Collection
 from image_retrieval.errors import ImageRejected, Reason
-from image_retrieval.image_inputs import rejection_of, stored_image, stored_object
+from image_retrieval.image_inputs import is_url, listed_image, rejection_of, stored_object
 from image_retrieval.imaging.decoders import Decoders
 from image_retrieval.objects import NameUnsupported, ObjectFault, ObjectStore
 from image_retrieval.pipeline.evidence import DOUBTFUL, Evidence
@@ -30,6 +30,7 @@ from image_retrieval.shards import (
 )
 
 log = structlog.get_logger()
+UNKNOWN_SIZE = 32 * 2**20  # bytes that are reserved for an image whose size is not known
 READERS_PER_CORE = 4  # threads that fetch, wait for a decoder, and store, so that no decoder waits for the network
 
 
@@ -65,12 +66,13 @@ def resample_shard(
         evidence = Evidence()
 
         def work(row: ManifestRow) -> PackedRow:
-            with waiting.taken(row.size):
+            with waiting.taken(row.size or UNKNOWN_SIZE):
                 kept = _kept_row(row, (width, height), store, decoders)
                 if kept is not None:
                     return kept
                 found = _resampled_row(row, collection, settings, store, decoders)
-                evidence.take(found)
+                if not is_url(row.uri):  # a host that is down is no store's fault: the attempts of its URLs end
+                    evidence.take(found)
                 return found
 
         for batch in in_batches(in_order(work, rows, READERS_PER_CORE * settings.cores), ROWS_PER_GROUP):
@@ -133,13 +135,13 @@ def _resampled_row(
     """The manifest's row with pixels and facts, or with the reason for its rejection."""
     packed = PackedRow(**asdict(row))
     try:
-        if not row.size:  # an index file told the version alone
+        if not row.size and not is_url(row.uri):  # an index file told the version alone
             told = stored_object(store, row.uri)
             packed = replace(packed, size=told.size, last_modified=told.last_modified)
         if packed.size > settings.max_image_bytes:
             detail = f"{packed.size} bytes are over the limit of {settings.max_image_bytes}"
             raise ImageRejected(Reason.TOO_LARGE, detail)
-        found, file = decoders.resample(stored_image(store, row.uri, etag=row.etag, size=packed.size))
+        found, file = decoders.resample(listed_image(store, row.uri, row.etag, packed.size, settings))
         uri = None
         if collection.resample.keep:
             uri = resampled_uri(collection, row.image_id, settings)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
+from image_retrieval.http_fetch import target_of
+from image_retrieval.image_inputs import is_url
 from image_retrieval.objects import ObjectStore
 from image_retrieval.redaction import shown_url
 from image_retrieval.sources.formats import FIELDS, READERS, Columns, Lines
@@ -90,14 +93,13 @@ def _member(
     """A line as a row. Raises ValueError that says what is wrong with it."""
     if not isinstance(uri, str):
         raise ValueError("has no URI" if uri is None else "has a URI that is not a text")
-    if not MEMBER.fullmatch(uri):
-        raise ValueError(f"{shown_url(uri)} is no URI that can be read: give s3://bucket/key or file:///path")
+    key = _key(uri)
     if (refused := refusal(uri)) is not None:
         raise ValueError(refused)
     return Member(
         number,
         uri,
-        uri.partition("://")[2].partition("/")[2],
+        key,
         None if id is None else _text("id", id, KEPT_TEXT),
         None if etag is None else _text("etag", etag, KEPT_TEXT),
         None if group_id is None else _text("group_id", group_id, KEPT_TEXT),
@@ -105,6 +107,22 @@ def _member(
         None if caption is None else _text("caption", caption, LONGEST_CAPTION),
         None if attributes is None else attributes_text(attributes),
     )
+
+
+def _key(uri: str) -> str:
+    """The path of a member's URI, without the query of a URL. Raises ValueError if it is no such URI."""
+    if is_url(uri):
+        try:
+            target_of(uri)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        host, _, path = re.split(r"[?#]", uri, maxsplit=1)[0].partition("://")[2].partition("/")
+        return path or host
+    if not MEMBER.fullmatch(uri):
+        raise ValueError(
+            f"{shown_url(uri)} is no URI that can be read: give s3://bucket/key, file:///path or https://host/path"
+        )
+    return uri.partition("://")[2].partition("/")[2]
 
 
 def _text(name: str, value: Any, longest: int) -> str | None:

@@ -64,6 +64,14 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class UrlMember:
+    """A URL without a version; `given_up`: its rejection is final, and no version of it was ever told, or read."""
+
+    uri: str
+    given_up: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Unknown:
     uri: str
 
@@ -104,6 +112,12 @@ def read_unknown(connection: Connection, prefix: str) -> Iterator[list[str]]:
     query = statement("indexed", "read_unknown")
     for batch in fetch_batches(connection, _Unknown, query, {"prefix": prefix}, size=UNKNOWN_AT_ONCE):
         yield [row.uri for row in batch]
+
+
+def read_urls(connection: Connection, collection: str) -> Iterator[list[UrlMember]]:
+    """The URLs among the members whose version is not known, in batches."""
+    query = statement("indexed", "read_urls")
+    return fetch_batches(connection, UrlMember, query, {"collection": collection}, size=UNKNOWN_AT_ONCE)
 
 
 def keep_known(connection: Connection, collection: str, uris: list[str]) -> set[str]:

@@ -35,16 +35,26 @@ WHERE ctid IN (SELECT ctid
 -- name: find_places
 -- What the first and the last URI in order of bytes begin with, all between them begin with, too.
 SELECT split_part(uri, '/', 3) AS bucket, count(*) AS members, min(uri COLLATE "C") AS first, max(uri COLLATE "C") AS last
-FROM indexed WHERE etag IS NULL GROUP BY split_part(uri, '/', 1), split_part(uri, '/', 3);
+FROM indexed WHERE etag IS NULL AND uri !~ '^https?://' GROUP BY split_part(uri, '/', 1), split_part(uri, '/', 3);
 
 -- name: read_unknown
 SELECT i.uri FROM indexed AS i
 WHERE i.etag IS NULL AND starts_with(i.uri, %(prefix)s) AND NOT EXISTS (SELECT FROM version AS v WHERE v.uri = i.uri);
 
+-- name: read_urls
+-- in an order that mixes the hosts, so that one that is slow keeps few waiting
+SELECT i.uri, r.uri IS NOT NULL AS given_up
+FROM indexed AS i
+LEFT JOIN retrieval.rejected AS r
+       ON r.collection = %(collection)s AND r.uri = i.uri AND r.final
+      AND (r.etag = '' OR r.reason = 'changed_while_reading')
+WHERE i.etag IS NULL AND i.uri ~ '^https?://'
+ORDER BY md5(i.uri);
+
 -- name: keep_known
--- Images whose store does not answer for them stay as they are, at the version that is embedded or was rejected last.
+-- Images whose store does not answer for them stay as they are, at the version that was rejected last, or is embedded.
 INSERT INTO version (uri, etag, size, last_modified)
-SELECT i.uri, coalesce(i.etag, r.etag, ''), coalesce(i.size, 0), coalesce(i.last_modified, 'epoch')
+SELECT i.uri, coalesce(nullif(r.etag, ''), i.etag, ''), coalesce(i.size, 0), coalesce(i.last_modified, 'epoch')
 FROM retrieval.image AS i
 LEFT JOIN retrieval.rejected AS r ON r.collection = i.collection AND r.uri = i.uri
 WHERE i.collection = %(collection)s AND i.uri = ANY (%(uris)s::text[]) AND i.deleted IS NULL

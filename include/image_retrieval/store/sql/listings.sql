@@ -66,10 +66,12 @@ SELECT uri, key, short_id, etag, size, last_modified, group_id, intra_id, about 
 ANALYZE listed;
 
 -- name: forget_rejected
--- rejections of versions that no longer exist
+-- rejections of versions that no longer exist; a URL that is another version whenever it is asked keeps its attempts
 DELETE FROM retrieval.rejected AS r
 WHERE r.collection = %(collection)s {narrowed}
-  AND NOT EXISTS (SELECT FROM listed AS l WHERE l.uri = r.uri AND l.etag = r.etag)
+  AND NOT EXISTS (SELECT FROM listed AS l
+                  WHERE l.uri = r.uri
+                    AND (l.etag = r.etag OR (r.reason = 'changed_while_reading' AND r.uri ~ '^https?://')))
   AND r.uri <> ALL (%(kept)s::text[]);
 
 -- name: reject_listed

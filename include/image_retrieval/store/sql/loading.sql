@@ -81,14 +81,17 @@ WHERE r.collection = i.collection AND r.uri = i.uri AND i.id BETWEEN %(min)s AND
   AND EXISTS (SELECT FROM retrieval.rejected AS e WHERE e.collection = %(collection)s);
 
 -- name: reject
+-- Of an object that is another one whenever it is read, the attempts go on, so that they end.
 INSERT INTO retrieval.rejected AS r (collection, uri, etag, stage, model, reason, detail, final, run_id)
 VALUES (%(collection)s, %(uri)s, %(etag)s, %(stage)s, %(model)s, %(reason)s, %(detail)s,
         NOT %(transient)s OR %(max_attempts)s <= 1, %(run_id)s)
 ON CONFLICT (collection, uri) DO UPDATE
 SET stage = excluded.stage, model = excluded.model, reason = excluded.reason, detail = excluded.detail, run_id = excluded.run_id,
     updated_at = now(), etag = excluded.etag,
-    attempts = CASE WHEN r.etag = excluded.etag THEN r.attempts + 1 ELSE 1 END,
-    final = NOT %(transient)s OR CASE WHEN r.etag = excluded.etag THEN r.attempts + 1 ELSE 1 END >= %(max_attempts)s;
+    attempts = CASE WHEN r.etag = excluded.etag OR (r.reason, excluded.reason) = ('changed_while_reading', 'changed_while_reading')
+                    THEN r.attempts + 1 ELSE 1 END,
+    final = NOT %(transient)s OR CASE WHEN r.etag = excluded.etag OR (r.reason, excluded.reason) = ('changed_while_reading', 'changed_while_reading')
+                    THEN r.attempts + 1 ELSE 1 END >= %(max_attempts)s;
 
 -- name: remove_outdated
 -- The object holds a different picture than the one that made this vector, and it cannot be embedded.
