@@ -4,10 +4,11 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from image_retrieval.errors import UserError
 from image_retrieval.globs import matches_any
+from image_retrieval.index_columns import IndexColumns, index_format
 from image_retrieval.located_yaml import Located
 from image_retrieval.patterns import find_groups, group_names
 from image_retrieval.redaction import shown_url
@@ -22,7 +23,6 @@ Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Channel = Annotated[int, Field(ge=0, le=255)]
 RESERVED = ("duplicates",)  # views of schema images that do not belong to a collection
 ID_GROUPS = {"group_id", "intra_id"}
-INDEX_FORMATS = ("txt", "csv", "jsonl", "parquet")
 
 
 def _folder_uri(uri: str) -> str:
@@ -32,12 +32,6 @@ def _folder_uri(uri: str) -> str:
             f"schemes are {SUPPORTED}"
         )
     return uri if uri.endswith("/") or index_format(uri) else uri + "/"
-
-
-def index_format(uri: str) -> str | None:
-    """The format of the index file at a URI, by its suffix; None for a prefix."""
-    suffix = uri.rpartition(".")[2].lower()
-    return suffix if suffix in INDEX_FORMATS else None
 
 
 class Strict(BaseModel):
@@ -128,18 +122,6 @@ class WatchOptions(Strict):
     seconds: float = Field(10, ge=0, le=86_400, description="or when one has been hinted for so long")
 
 
-class IndexColumns(Strict):
-    """The columns of an index file, where they have other names than these."""
-
-    uri: str | None = Field(None, description="where the image lies")
-    id: str | None = Field(None, description="its image_id")
-    etag: str | None = Field(None, description="its version; without one, the store is asked for it")
-    caption: str | None = Field(None, description="what it shows, in words")
-    attributes: str | None = Field(None, description="a JSON object of what searches filter by")
-    group_id: str | None = Field(None, description="what several images show")
-    intra_id: str | None = Field(None, description="which image of its group it is")
-
-
 class Collection(Strict):
     """One source of images, and the model for its view `images.<name>`."""
 
@@ -148,6 +130,9 @@ class Collection(Strict):
     glob: tuple[str, ...] = tuple(f"*.{suffix}" for suffix in SUFFIXES)
     follow_links: bool = Field(True, description="for a file:// source: list linked folders, each once")
     columns: IndexColumns = IndexColumns()
+    metadata: Literal["sidecar"] | None = Field(
+        None, description="sidecar: a.json and a.txt beside a.jpg describe it; null: nothing does"
+    )
     model: ModelOptions
     resample: ResampleChoice = ResampleChoice()
     schedule: str | None = Field("@daily", description="cron expression or preset; null: only by hand")
@@ -199,6 +184,12 @@ class Collection(Strict):
         if not groups or groups - ID_GROUPS:
             raise ValueError(f"{shown} needs a group (?P<group_id>…) or (?P<intra_id>…), and no other")
         return value
+
+    @model_validator(mode="after")
+    def _sidecars_lie_under_a_prefix(self) -> "Collection":
+        if self.metadata and self.index_format:
+            raise ValueError("`metadata: sidecar` is for a prefix: an index file has captions and attributes itself")
+        return self
 
     @property
     def space(self) -> VectorSpace:

@@ -24,6 +24,7 @@ JSON = {  # what a column of JSON holds, or is asked for
     "store/loaders.py:ShownFacts.attributes",
     "store/loaders.py:_attributes",
     "store/search.py:Filter",
+    "store/sidecars.py:About.about",
     "pipeline/shown.py:Shown.calibrations",
     "pipeline/shown.py:_calibrations",
 }

@@ -49,6 +49,7 @@ def copy_index(connection: Connection, collection: Collection, store: ObjectStor
             else:
                 rows.append(_row(member, collection))
         indexed.write_indexed(connection, rows)
+    indexed.analyse_indexed(connection)
     if repeated := indexed.forget_repeated_lines(connection):
         log.warning("lines repeat the URI of an earlier one", file=collection.source, lines=repeated)
     unanswered: list[Refused] = []
@@ -62,6 +63,7 @@ def copy_index(connection: Connection, collection: Collection, store: ObjectStor
     doubtful = [entry.uri for entry in unanswered if entry.reason is not Reason.NOT_FOUND]
     known = indexed.keep_known(connection, collection.name, doubtful + given_up)
     refused += [entry for entry in unanswered if entry.uri not in known]
+    indexed.analyse_indexed(connection)
     return Listed(indexed.fill_listed(connection), refused, [uri for uri in given_up if uri not in known])
 
 
@@ -89,6 +91,7 @@ def _find_versions(connection: Connection, place: Place, store: ObjectStore) -> 
     folder = commonprefix([place.first, place.last]).rpartition("/")[0] + "/"  # noqa: RUF071  of URIs, not of paths
     if place.members > FEW:
         _list_versions(connection, folder, place.members, store)
+        indexed.analyse_indexed(connection)
     for uris in indexed.read_unknown(connection, folder):
         yield from _write_found(connection, uris, partial(_ask, store=store))
 

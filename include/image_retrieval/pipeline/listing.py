@@ -21,6 +21,7 @@ from image_retrieval.pipeline.moving import follow_model
 from image_retrieval.pipeline.names import as_text, fault_of, without_suffix
 from image_retrieval.pipeline.owning import WORK_MARK, require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending
+from image_retrieval.pipeline.sidecars import SUFFIXES, describe_by_sidecars
 from image_retrieval.settings import Settings
 from image_retrieval.shards import MANIFEST, ManifestRow, Shard, probes_uri, run_folder, table_of, writing
 from image_retrieval.store import listings, models, rejections, runs, switches, vector_tables
@@ -210,7 +211,8 @@ def _copy_prefix(
                     raise UserError(
                         f"a work folder lies inside the source of {collection.name!r}, at {entry.uri}: {WHY}"
                     )
-                if not collection.takes(entry.key) or (not entry.size and _is_marker(entry)):
+                beside = collection.metadata == "sidecar" and entry.key.lower().endswith(SUFFIXES)
+                if not beside and (not collection.takes(entry.key) or (not entry.size and _is_marker(entry))):
                     continue
                 uri = entry.uri
                 if fault := fault_of(uri):
@@ -218,12 +220,13 @@ def _copy_prefix(
                     refused[text] = Refused(text, entry.etag, Reason.UNSUPPORTED_NAME, fault)
                     continue
                 write(listed_row(entry, collection))
-                count += 1
+                count += not beside
                 ordered = ordered and uri > last
                 last = uri
+    beside_them = describe_by_sidecars(connection, collection, store) if collection.metadata else []
     if not ordered:  # an ordered listing has no object twice
         count -= listings.forget_repeated(connection)
-    return Listed(count, list(refused.values()))
+    return Listed(count, [*refused.values(), *beside_them])
 
 
 def _is_marker(entry: StoredObject) -> bool:

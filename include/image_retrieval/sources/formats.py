@@ -1,5 +1,7 @@
 """Reads an index file in batches of its lines: .txt, .csv, .jsonl or .parquet."""
 
+import csv
+import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +20,7 @@ FIELDS = ("uri", "id", "etag", "caption", "attributes", "group_id", "intra_id") 
 BATCH = 20_000  # lines
 BLOCK = 2**22  # bytes of a CSV file that are parsed at once
 LONGEST_LINE = 2**20  # bytes
-FAULTY = (pa.ArrowException, UnicodeDecodeError)  # of a file as a whole; the latter of a column's name
+FAULTY = (pa.ArrowException, csv.Error, UnicodeDecodeError)  # of a file as a whole; the last of a column's name
 NO_ROOM = f"has more than {LONGEST_LINE} bytes"
 
 
@@ -120,9 +122,8 @@ def read_csv(stream: IO[bytes], place: str, columns: Columns) -> Iterator[Lines]
     reading = pv.ReadOptions(use_threads=False, block_size=BLOCK)  # with threads, invalid rows would have no numbers
     parsing = pv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=skip)
     try:
-        with pv.open_csv(stream, reading, parsing) as file:
-            there = _present(columns, file.schema.names, place)
-        skipped.clear()
+        head = stream.read(LONGEST_LINE).decode("utf-8-sig", "replace")
+        there = _present(columns, next(csv.reader(io.StringIO(head)), []), place)
         stream.seek(0)
         converting = pv.ConvertOptions(
             include_columns=list(there.values()),

@@ -100,11 +100,11 @@ def _member(
         number,
         uri,
         key,
-        None if id is None else _text("id", id, KEPT_TEXT),
-        None if etag is None else _text("etag", etag, KEPT_TEXT),
-        None if group_id is None else _text("group_id", group_id, KEPT_TEXT),
-        None if intra_id is None else _text("intra_id", intra_id, KEPT_TEXT),
-        None if caption is None else _text("caption", caption, LONGEST_CAPTION),
+        None if id is None else text_of("id", id, KEPT_TEXT),
+        None if etag is None else text_of("etag", etag, KEPT_TEXT),
+        None if group_id is None else text_of("group_id", group_id, KEPT_TEXT),
+        None if intra_id is None else text_of("intra_id", intra_id, KEPT_TEXT),
+        None if caption is None else text_of("caption", caption, LONGEST_CAPTION),
         None if attributes is None else attributes_text(attributes),
     )
 
@@ -125,7 +125,7 @@ def _key(uri: str) -> str:
     return uri.partition("://")[2].partition("/")[2]
 
 
-def _text(name: str, value: Any, longest: int) -> str | None:
+def text_of(name: str, value: Any, longest: int) -> str | None:
     """A value as text; an empty one counts as none."""
     text = value if isinstance(value, str) else str(value) if type(value) in (int, float) else None
     if text is None or not is_text(text):

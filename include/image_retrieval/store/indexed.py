@@ -97,6 +97,11 @@ def _table(rows: Iterable[tuple[object, ...]], layout: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=layout) if arrays else layout.empty_table()
 
 
+def analyse_indexed(connection: Connection) -> None:
+    """Update the planner's statistics of `indexed` and `version`."""
+    connection.execute(statement("indexed", "analyse_indexed"))
+
+
 def forget_repeated_lines(connection: Connection) -> int:
     """Keep of each URI its first line. Returns the number of removed lines."""
     return connection.execute(statement("indexed", "forget_repeated_lines")).rowcount

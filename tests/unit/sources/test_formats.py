@@ -52,6 +52,14 @@ def test_any_bytes_are_lines_or_faults_or_one_error(data, form):
             assert all(len(values) in (0, len(batch.numbers)) for values in batch.values.values())
 
 
+@pytest.mark.parametrize("form", WRITERS)
+def test_no_line_of_a_file_of_many_blocks_is_lost(form, monkeypatch):
+    monkeypatch.setattr(formats, "BLOCK", 2**14)
+    written = [{"uri": f"s3://bucket/{number:09}.jpg"} for number in range(50_000)]
+    found = read(form, WRITERS[form](written))
+    assert [uri for batch in found for uri in batch.values["uri"]] == [line["uri"] for line in written]
+
+
 def test_rows_of_csv_that_do_not_fit_are_told_with_their_numbers():
     data = b'uri,caption\ns3://b/1,"two\nlines"\ns3://b/2\n\ns3://b/4,x,y\ns3://b/5,\xff\n'
     found = read("csv", data)

@@ -37,6 +37,10 @@ WHERE ctid IN (SELECT ctid
 SELECT split_part(uri, '/', 3) AS bucket, count(*) AS members, min(uri COLLATE "C") AS first, max(uri COLLATE "C") AS last
 FROM indexed WHERE etag IS NULL AND uri !~ '^https?://' GROUP BY split_part(uri, '/', 1), split_part(uri, '/', 3);
 
+-- name: analyse_indexed
+-- nobody else does that for temporary tables, and the joins below would loop
+ANALYZE indexed, version;
+
 -- name: read_unknown
 SELECT i.uri FROM indexed AS i
 WHERE i.etag IS NULL AND starts_with(i.uri, %(prefix)s) AND NOT EXISTS (SELECT FROM version AS v WHERE v.uri = i.uri);
