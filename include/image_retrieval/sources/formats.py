@@ -169,11 +169,14 @@ def _of_batch(batch: pa.RecordBatch, numbers: list[int], there: dict[str, str], 
 
 
 def _values(column: pa.Array) -> list[Any]:
-    if not pa.types.is_nested(column.type) and not pa.types.is_binary(column.type):
-        column = pc.cast(column, pa.string())
-    values: list[Any] = column.to_pylist(maps_as_pydicts="lossy")
-    if pa.types.is_binary(column.type):
-        return [None if value is None else value.decode("utf-8", "surrogateescape") for value in values]
+    values: list[Any]
+    if pa.types.is_nested(column.type):
+        values = column.to_pylist(maps_as_pydicts="lossy")
+        return values
+    try:
+        values = pc.cast(column, pa.string()).to_pylist()
+    except pa.ArrowInvalid:  # some bytes are not UTF-8
+        values = [None if value is None else value.decode("utf-8", "surrogateescape") for value in column.to_pylist()]
     return values
 
 
