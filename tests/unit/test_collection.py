@@ -89,6 +89,9 @@ def test_the_smallest_entry_gets_every_default(file):
         ({"shard_size": 0}, ["demo.shard_size: ", "greater than or equal to 1", "found 0"]),
         ({"shard_size": 2.5}, ["demo.shard_size: ", "integer", "found 2.5"]),
         ({"max_shards": 1001}, ["demo.max_shards: ", "1000", "found 1001"]),
+        ({"columns": {"url": "photo"}}, ["demo.columns.url: unknown key", "uri", "id", "caption", "intra_id"]),
+        ({"metadata": "exif"}, ["demo.metadata: ", "'sidecar'", "'exif'"]),
+        ({"source": "s3://images/list.csv", "metadata": "sidecar"}, ["demo: ", "is for a prefix"]),
         ({"name": "other"}, ["demo: ", "without `name`"]),
     ],
 )
@@ -96,6 +99,24 @@ def test_a_wrong_value_is_told_with_its_key_and_what_is_allowed(file, options, t
     file.write_text(yaml.safe_dump({"collections": {"demo": ENTRY | options}}))
     message = refusal(file)
     assert [part for part in told if part not in message] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "form"),
+    [
+        ("s3://images/list.txt", "txt"),
+        ("s3://images/a.b/list.CSV", "csv"),
+        ("file:///srv/list.jsonl", "jsonl"),
+        ("file:///srv/list.parquet", "parquet"),
+        ("s3://images/list.txt/", None),
+        ("s3://images/txt", None),
+        ("file:///srv/photos", None),
+    ],
+)
+def test_a_source_is_an_index_file_by_its_suffix_and_else_a_folder(source, form):
+    found = collection(source=source)
+    assert found.index_format == form
+    assert found.source == (source if form or source.endswith("/") else f"{source}/")
 
 
 @pytest.mark.parametrize("missing", ["source", "model"])
