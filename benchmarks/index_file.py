@@ -68,7 +68,7 @@ class MadeUp(ObjectStore):
         self._objects = objects
         self.seconds = 0.0  # that making it up took
 
-    def pages(self, prefix: str, **_: bool) -> Iterator[list[StoredObject]]:
+    def pages(self, prefix: str, **_: Any) -> Iterator[list[StoredObject]]:
         for start in range(0, self._objects, PAGE):
             started = time.perf_counter()
             numbers = range(start, min(start + PAGE, self._objects))
