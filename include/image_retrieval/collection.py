@@ -15,6 +15,7 @@ from image_retrieval.redaction import shown_url
 from image_retrieval.schedules import check_schedule
 from image_retrieval.schemes import BUCKET, SUPPORTED
 from image_retrieval.spaces import VectorSpace
+from image_retrieval.watch_options import WatchOptions
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,23}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -113,15 +114,6 @@ class ModelOptions(Strict):
     use_cls_token: bool = Field(True, description="vision transformers: the class token, else the mean of the patches")
 
 
-class WatchOptions(Strict):
-    """When hints of changed objects start a run, and where hints come from besides the API."""
-
-    poll: bool = Field(False, description="look for recent objects every few seconds; for stores that send no events")
-    queue: str | None = Field(None, description="URL of the SQS queue that gets the bucket's events")
-    images: int = Field(1000, ge=1, description="a run starts when so many objects are hinted")
-    seconds: float = Field(10, ge=0, le=86_400, description="or when one has been hinted for so long")
-
-
 class Collection(Strict):
     """One source of images, and the model for its view `images.<name>`."""
 
@@ -186,9 +178,13 @@ class Collection(Strict):
         return value
 
     @model_validator(mode="after")
-    def _sidecars_lie_under_a_prefix(self) -> "Collection":
+    def _keys_fit_the_source(self) -> "Collection":
         if self.metadata and self.index_format:
             raise ValueError("`metadata: sidecar` is for a prefix: an index file has captions and attributes itself")
+        if self.watch and (self.metadata or self.index_format):
+            raise ValueError(
+                "`watch` is for a prefix without `metadata`: events do not tell which images others describe"
+            )
         return self
 
     @property
@@ -242,12 +238,7 @@ def _describe(error: Any) -> str:
 
 
 def _fields_beside(location: tuple[str | int, ...]) -> list[str]:
-    parts: dict[str, type[BaseModel]] = {
-        "resample": ResampleChoice,
-        "model": ModelOptions,
-        "columns": IndexColumns,
-        "watch": WatchOptions,
-    }
+    parts = {"resample": ResampleChoice, "model": ModelOptions, "columns": IndexColumns, "watch": WatchOptions}
     model: type[BaseModel] = Collection
     for part in location[1:-1]:
         model = parts[str(part)]

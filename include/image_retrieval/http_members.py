@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import httpcore
 
-from image_retrieval.allowed import refusal
 from image_retrieval.errors import ImageRejected, Reason, UserError
 from image_retrieval.http_fetch import Answered, header, read_body, request
 from image_retrieval.redaction import shown_url
@@ -87,8 +86,6 @@ def _request(url: str, settings: Settings, take: Callable[[httpcore.Response], T
     """One try: a later run is the next one."""
 
     def before(url: str) -> None:
-        if (refused := refusal(url, settings)) is not None:
-            raise UserError(refused)
         _PACE.wait(urlsplit(url).netloc.lower(), settings.url_rate)
 
     try:

@@ -12,11 +12,12 @@ from image_retrieval.http_fetch import target_of
 from image_retrieval.image_inputs import is_url
 from image_retrieval.objects import ObjectStore
 from image_retrieval.redaction import shown_url
+from image_retrieval.schemes import BUCKET, SUPPORTED
 from image_retrieval.sources.formats import FIELDS, READERS, Columns, Lines
 from image_retrieval.strict_json import NotStrict, is_text, read_json
 from image_retrieval.values import small_json
 
-MEMBER = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+|file:///.+", re.DOTALL)
+MEMBER = re.compile(rf"{BUCKET}/.+|file:///.+", re.DOTALL)
 KEPT_TEXT = 500  # characters of an id, a group, or a version
 LONGEST_CAPTION = 5000  # characters, as through the API
 
@@ -120,7 +121,8 @@ def _key(uri: str) -> str:
         return path or host
     if not MEMBER.fullmatch(uri):
         raise ValueError(
-            f"{shown_url(uri)} is no URI that can be read: give s3://bucket/key, file:///path or https://host/path"
+            f"{shown_url(uri)} is no URI that can be read: give s3://bucket/key, file:///path or https://host/path; "
+            f"schemes are {SUPPORTED}"
         )
     return uri.partition("://")[2].partition("/")[2]
 

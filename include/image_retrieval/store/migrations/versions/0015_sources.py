@@ -1,4 +1,4 @@
-"""Images bring captions and attributes along from their source."""
+"""Images bring captions and attributes along from their source, and events hint at changed objects."""
 
 from alembic import op
 
