@@ -188,7 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
         names = ("continuation-token", "start-after") if second else ("marker",)
         after = next((query[name] for name in names if name in query), "")
         keys = sorted(key for key in store.objects if key.startswith(prefix) and key > after)
-        page, rest = keys[: store.page], keys[store.page :]
+        size = min(store.page, int(query.get("max-keys", store.page)))
+        page, rest = keys[:size], keys[size:]
         answer = Listing(page, "true" if rest else "false", page[-1] if rest and second else None)
         with store.lock:
             store.listings += 1

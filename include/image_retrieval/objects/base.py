@@ -1,6 +1,6 @@
 """The interface of an object store, and its errors. No error by itself means that an image is at fault."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -67,7 +67,9 @@ class NotDeleted(UserError):
 class Objects(Protocol):
     """Reads, writes and lists objects whose URIs have one scheme. Any method may raise StoreUnavailable."""
 
-    def pages(self, prefix: str, *, missing_ok: bool, follow_links: bool) -> Iterator[list[StoredObject]]:
+    def pages(
+        self, prefix: str, *, missing_ok: bool, follow_links: bool, cuts: Sequence[str] | None
+    ) -> Iterator[list[StoredObject]]:
         """Pages of the objects under a prefix that ends in `/`: all of them, or an error."""
 
     def read(self, uri: str, *, etag: str | None, size: int | None, limit: int | None) -> bytes:

@@ -1,6 +1,6 @@
 """Picks the store by the scheme and bucket of a URI."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import IO
@@ -36,15 +36,21 @@ class ObjectStore:
             return self._stores[name]
 
     def pages(
-        self, prefix: str, *, missing_ok: bool = False, follow_links: bool = False
+        self,
+        prefix: str,
+        *,
+        missing_ok: bool = False,
+        follow_links: bool = False,
+        cuts: Sequence[str] | None = None,
     ) -> Iterator[list[StoredObject]]:
         """Pages of the objects under a prefix that ends in `/`, in the store's own order.
 
         Yields all objects or raises an error at the end; a store may list an object twice. Raises UserError if a folder
         or bucket does not exist; `missing_ok`: a missing folder counts as empty. `follow_links`: list linked folders,
-        too, each once.
+        too, each once. `cuts`: list ranges of an S3 bucket at once; the URIs, which may be none, say where to divide
+        it, so that each range takes about seven pages.
         """
-        return self._of(prefix).pages(prefix, missing_ok=missing_ok, follow_links=follow_links)
+        return self._of(prefix).pages(prefix, missing_ok=missing_ok, follow_links=follow_links, cuts=cuts)
 
     def read(self, uri: str, *, etag: str | None = None, size: int | None = None, limit: int | None = None) -> bytes:
         """The object's bytes, if it has the given etag and size, and at most `limit` bytes.

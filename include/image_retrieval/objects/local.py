@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,7 +40,14 @@ class LocalObjects:
     def __init__(self, work: Path | None = None) -> None:
         self._work = work
 
-    def pages(self, prefix: str, *, missing_ok: bool, follow_links: bool) -> Iterator[list[StoredObject]]:
+    def pages(
+        self,
+        prefix: str,
+        *,
+        missing_ok: bool,
+        follow_links: bool,
+        cuts: Sequence[str] | None,  # noqa: ARG002
+    ) -> Iterator[list[StoredObject]]:
         folder = _path(prefix)
         try:
             for files in walk(str(folder), follow_links=follow_links, but=self._work if follow_links else None):

@@ -3,7 +3,7 @@
 import http.client
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -31,6 +31,8 @@ from image_retrieval.objects.retrying import Broken, again
 from image_retrieval.objects.s3_client import s3_client
 from image_retrieval.objects.s3_errors import MISSING, NOT_CONDITIONAL, OVERTAKEN, code_of, explained, is_doubtful
 from image_retrieval.objects.s3_listing import pages, plain_etag, require_told_whether_cut
+from image_retrieval.objects.s3_plain import take_plain_entries
+from image_retrieval.objects.s3_ranges import pages_at_once
 from image_retrieval.objects.uris import root_of, split_s3
 
 if TYPE_CHECKING:
@@ -53,12 +55,20 @@ class S3Objects:
         self._place = access
         for operation in ("ListObjectsV2", "ListObjects"):
             self._client.meta.events.register(f"before-parse.s3.{operation}", require_told_whether_cut)
+            self._client.meta.events.register(f"before-parse.s3.{operation}", take_plain_entries)
 
-    def pages(self, prefix: str, *, missing_ok: bool, follow_links: bool) -> Iterator[list[StoredObject]]:  # noqa: ARG002
+    def pages(
+        self,
+        prefix: str,
+        *,
+        missing_ok: bool,  # noqa: ARG002
+        follow_links: bool,  # noqa: ARG002
+        cuts: Sequence[str] | None,
+    ) -> Iterator[list[StoredObject]]:
         bucket, start = split_s3(prefix)
         asked = {"Bucket": bucket, "Prefix": start, "EncodingType": "url"}
 
-        def once(version: int, parameters: dict[str, str]) -> dict[str, Any]:
+        def once(version: int, parameters: dict[str, Any]) -> dict[str, Any]:
             ask: Callable[..., Any] = self._client.list_objects_v2 if version == 2 else self._client.list_objects
             try:
                 return dict(ask(**asked, **parameters))
@@ -67,7 +77,7 @@ class S3Objects:
             except (ResponseParserError, ValueError) as error:
                 raise Broken(f"an answer cannot be read ({type(error).__name__})") from None
 
-        def ask(version: int, **parameters: str) -> dict[str, Any]:
+        def ask(version: int, **parameters: Any) -> dict[str, Any]:
             with explained(prefix, self._place):
                 try:
                     return again(lambda: once(version, parameters), prefix)
@@ -75,7 +85,7 @@ class S3Objects:
                     raise ListingIncomplete(str(broken)) from None
 
         try:
-            yield from pages(ask, prefix)
+            yield from pages(ask, prefix) if cuts is None else pages_at_once(ask, prefix, cuts)
         except ListingIncomplete as error:
             raise ListingIncomplete(
                 f"the object store at {self._place} does not list {prefix} completely: {error}; nothing was changed"
@@ -231,5 +241,5 @@ class S3Objects:
         }
 
     def delete_under(self, prefix: str) -> None:
-        pages = self.pages(prefix, missing_ok=True, follow_links=False)
+        pages = self.pages(prefix, missing_ok=True, follow_links=False, cuts=None)
         delete_all((self, [entry.uri for entry in page]) for page in pages)

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from image_retrieval.objects.base import ListingIncomplete, StoredObject
+from image_retrieval.objects.s3_plain import PlainEntries
 from image_retrieval.objects.uris import root_of, split_s3
 
 TRUNCATED = re.compile(rb"<(?:\w+:)?IsTruncated>([^<]*)</")
@@ -39,13 +40,13 @@ def require_told_whether_cut(response_dict: dict[str, Any], **_: Any) -> None:
         raise ListingIncomplete(f"an answer says IsTruncated {said[:20].decode(errors='replace')!a}")
 
 
-def pages(ask: Ask, prefix: str) -> Iterator[list[StoredObject]]:
-    """Pages of the objects under a prefix. Raises ListingIncomplete."""
+def pages(ask: Ask, prefix: str, behind: str | None = None) -> Iterator[list[StoredObject]]:
+    """Pages of the objects under a prefix, of those behind a key if one is given. Raises ListingIncomplete."""
     course = _Course(prefix)
-    request: _Request | None = _Request()
+    request: _Request | None = _Request(behind=behind)
     while request is not None:
         answer = ask(request.version, **request.parameters())
-        page = _entries(answer, prefix)
+        page = entries(answer, prefix)
         if request.behind is not None and page and page[0].uri <= request.behind_uri(prefix):
             request = course.other_way(request)
             continue
@@ -105,9 +106,9 @@ class _Course:
             self._tokens.add(token)
             return _Request(token=token)
         behind = self._greatest.removeprefix(self._bucket)
-        if cut and not (page and self._ordered and _is_text(behind)):
+        if cut and not (page and self._ordered and is_text(behind)):
             raise ListingIncomplete("an answer is truncated, and has no new continuation token")
-        if not behind or not _is_text(behind) or (request.behind and not page):
+        if not behind or not is_text(behind) or (request.behind and not page):
             return None
         return _Request(self._version, behind=behind, owed=cut)
 
@@ -121,7 +122,7 @@ class _Course:
         return None
 
 
-def _entries(answer: dict[str, Any], prefix: str) -> list[StoredObject]:
+def entries(answer: dict[str, Any], prefix: str) -> list[StoredObject]:
     """The objects of an answer. Raises ListingIncomplete if it has fewer objects, or others, than requested."""
     bucket, start = root_of(prefix), split_s3(prefix)[1]
     listed = answer.get("Contents", [])
@@ -130,7 +131,20 @@ def _entries(answer: dict[str, Any], prefix: str) -> list[StoredObject]:
     if answer.get("CommonPrefixes"):
         raise ListingIncomplete("an answer lists folders instead of objects")
     encoded = answer.get("EncodingType") == "url"
+    if isinstance(listed, PlainEntries) and (plain := _plain(listed, bucket, start, encoded)):
+        return plain
     return [_entry(entry, bucket, start, encoded) for entry in listed]
+
+
+def _plain(listed: PlainEntries, bucket: str, start: str, encoded: bool) -> list[StoredObject]:
+    """The same objects as those of `_entry`, in less time; empty if one of them is odd."""
+    keys = listed.keys
+    if encoded and any("%" in key or "+" in key for key in keys):
+        keys = [unquote_plus(key, errors="surrogateescape") for key in keys]
+    if not all(listed.etags) or not all(key.startswith(start) for key in keys):
+        return []
+    uris, relative = [bucket + key for key in keys], [key[len(start) :] for key in keys]
+    return list(map(StoredObject, uris, relative, listed.etags, listed.sizes, listed.modified))
 
 
 def _entry(listed: dict[str, Any], bucket: str, start: str, encoded: bool) -> StoredObject:
@@ -161,7 +175,8 @@ def _in_utc(modified: datetime) -> datetime:
         return EPOCH
 
 
-def _is_text(key: str) -> bool:
+def is_text(key: str) -> bool:
+    """Whether a key is UTF-8, so that a request can name it."""
     return not any("\ud800" <= letter <= "\udfff" for letter in key)
 
 

@@ -204,8 +204,11 @@ def _copy_prefix(
 ) -> Listed:
     count, last, ordered = 0, "", True
     refused: dict[str, Refused] = {}
+    if pages is None:
+        cuts = listings.known_cuts(connection, collection.name)
+        pages = store.pages(collection.source, follow_links=collection.follow_links, cuts=cuts)
     with listings.writing_listed(connection) as write:
-        for page in store.pages(collection.source, follow_links=collection.follow_links) if pages is None else pages:
+        for page in pages:
             for entry in page:
                 if entry.key.endswith(WORK_MARK):
                     raise UserError(

@@ -15,9 +15,10 @@ from image_retrieval.errors import Reason
 from image_retrieval.shards import ManifestRow
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.rows import fetch_batches, fetch_one
+from image_retrieval.store.rows import fetch_batches, fetch_column, fetch_one
 from image_retrieval.store.sql import statement
 
+RANGE = 6500  # known objects of a range: seven pages of a store, with room for new ones
 ID_KINDS = (1, 2, 3)  # see the statement `register`
 TYPES = ["text", "text", "text", "text", "int8", "timestamptz", "text", "text"]  # of the columns of `listed`
 
@@ -86,6 +87,11 @@ def prepare_session(connection: Connection) -> None:
 def create_listed(connection: Connection) -> None:
     """Create the empty table `listed`."""
     connection.execute(statement("listings", "create_listed"))
+
+
+def known_cuts(connection: Connection, collection: str) -> list[str]:
+    """URIs that divide the known objects of a collection into ranges of RANGE objects."""
+    return fetch_column(connection, statement("listings", "known_cuts"), {"collection": collection, "rows": RANGE})
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from odd_s3 import etag_of
 
 from image_retrieval.objects import AccessRefused, ListingIncomplete, StoreUnavailable
 from image_retrieval.objects.s3_listing import require_told_whether_cut
+from unit.objects.spoilers import NAMES, SPOILERS
 
 KEYS = [f"in/{number:02}.jpg" for number in range(11)]
 
@@ -159,26 +160,6 @@ def test_a_listing_that_is_refused_is_told(filled, objects, status, code, kind):
     filled.refuse_listing = status, code
     with pytest.raises(kind, match=code):
         listed(objects)
-
-
-SPOILERS = [
-    lambda answer: None,
-    lambda answer: setattr(answer, "token", None),
-    lambda answer: setattr(answer, "token", "the same"),
-    lambda answer: setattr(answer, "cut", "false"),
-    lambda answer: setattr(answer, "cut", ""),
-    lambda answer: setattr(answer, "cut", "TRUE"),
-    lambda answer: setattr(answer, "etags", False),
-    lambda answer: setattr(answer, "keys", answer.keys + answer.keys[:1]),
-    lambda answer: setattr(answer, "keys", answer.keys + answer.keys),
-    lambda answer: setattr(answer, "keys", [*answer.keys, "elsewhere"]),
-    lambda answer: setattr(answer, "keys", answer.keys[::-1]),
-    lambda answer: setattr(answer, "written", lambda body: body[: len(body) * 2 // 3]),
-    lambda answer: setattr(answer, "written", lambda body: b""),
-    lambda answer: setattr(answer, "written", lambda body: body.replace(b"Size", b"Length")),
-    lambda answer: setattr(answer, "more", "<KeyCount>1000</KeyCount>"),
-]
-NAMES = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=6)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

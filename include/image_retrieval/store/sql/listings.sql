@@ -2,6 +2,13 @@
 -- the joins below hold all objects in memory if possible; each row takes some 200 bytes
 SELECT set_config('work_mem', '256MB', true);
 
+-- name: known_cuts
+-- read from the index alone, in its own order, which need not be that of a store
+SELECT uri
+FROM (SELECT uri, row_number() OVER (ORDER BY uri) AS number
+      FROM retrieval.image WHERE collection = %(collection)s) AS known
+WHERE mod(number, %(rows)s) = 0;
+
 -- name: create_listed
 CREATE TEMPORARY TABLE listed (
     uri           text NOT NULL,
