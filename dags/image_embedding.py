@@ -5,8 +5,8 @@ Keeps the view `images.{name}` up to date with `{source}` ({glob}). Images are e
 1. **list_images** compares the bucket with the table and divides new and changed images into shards.
 2. Each **shard** is processed on its own: *resample* (CPU), *embed* (pod or local process), *upsert* (one transaction).
 3. **index** updates the view and its HNSW index; **recall** measures the recall of searches, raises `ef_search` if it
-   is too low (`retrieval.recall`), and fits scores if needed (`retrieval.calibration`); **report** closes the run in
-   `retrieval.run` and updates the asset `images.{name}`.
+   is too low (`retrieval.recall`), and fits scores if needed (`retrieval.calibration`); **run_again** triggers the next
+   run if images are left over; **report** closes the run in `retrieval.run` and updates the asset `images.{name}`.
 
 Images that cannot be used are in `images.rejected('{name}')`, with the reason. One image never fails a shard, and one
 shard never fails another. You may clear any task and run it again at any time. With `watch`, hints of changed objects
@@ -20,6 +20,7 @@ SELECT image_id, similarity FROM images.similar_to('{name}', '<image_id>', k => 
 
 from airflow.sdk import DAG, Param, task_group
 
+from orchestration.backfilling import run_again
 from orchestration.configuration import DAG_DEFAULTS, declared_collections
 from orchestration.documentation import collection_page
 from orchestration.embedding import embed, embeds_in_pods
@@ -68,7 +69,7 @@ def image_embedding(collection):
 
         shards = shard.expand_kwargs(list_images(collection.name))
         last = report_task(collection.name)
-        shards >> index(collection.name) >> recall(collection.name) >> last
+        shards >> index(collection.name) >> recall(collection.name) >> run_again(collection) >> last
         if embeds_in_pods():
             shards >> remove_orphans(collection.name, last)
 

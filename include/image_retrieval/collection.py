@@ -133,6 +133,7 @@ class Collection(Strict):
     deletion_limit: float = Field(0.2, ge=0, le=1, description="share of images that may disappear at once")
     shard_size: int = Field(10_000, ge=1, le=1_000_000, description="images per shard")
     max_shards: int = Field(200, ge=1, le=1000, description="shards per run; the next run takes the rest")
+    max_runs_a_day: int = Field(24, ge=1, le=1000, description="runs in 24 hours that follow one another by themselves")
     distance: Literal["cosine", "inner_product", "l2"] = Field("cosine", description="how vectors are compared")
     quantized: bool = Field(False, description="index only the vectors' signs, and rank what it finds by the vectors")
     recall_target: float = Field(0.99, gt=0, le=1, description="recall@10 of searches through the index, at least")

@@ -2,8 +2,10 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,10 @@ def airflow_environment(tmp_path_factory):
     }
     airflow(environment, "db", "migrate", check=True)
     return environment
+
+
+def own_variables():
+    return {name: value for name, value in os.environ.items() if name.startswith("IMAGE_RETRIEVAL_")}
 
 
 def airflow(environment, *arguments, answer=None, check=False):
@@ -187,8 +193,9 @@ def dags_test(airflow_environment, project):
     """Run the collection's DAG, or another one, as `airflow dags test` does."""
 
     def run(dag="image_embedding_things", answer=None, **conf):
-        own = {name: value for name, value in os.environ.items() if name.startswith("IMAGE_RETRIEVAL_")}
-        return airflow(airflow_environment | own, "dags", "test", dag, "-c", json.dumps(conf), answer=answer)
+        return airflow(
+            airflow_environment | own_variables(), "dags", "test", dag, "-c", json.dumps(conf), answer=answer
+        )
 
     return run
 
@@ -209,6 +216,23 @@ def test_airflow_carries_a_bucket_to_the_table(dags_test, store, collection, dat
     assert found == [("success", 2)]
     assert rows(database_url, "SELECT count(*) FROM images.things") == [(24,)]
     assert rows(database_url, "SELECT count(*) FROM retrieval.rejected") == [(3,)]
+
+
+def test_a_run_that_leaves_images_over_triggers_the_next_one(
+    dags_test, store, collection, change_collection, database_url, airflow_environment
+):
+    change_collection(shard_size=5, max_shards=1)
+    put(store, collection.source, dict(list(SCENES.items())[:7]))
+    airflow(airflow_environment | own_variables(), "dags", "reserialize", check=True)
+    for left_over in (2, 0):
+        done = dags_test(shard_size=5)
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert rows(database_url, "SELECT left_over FROM retrieval.run ORDER BY started_at DESC LIMIT 1") == [
+            (left_over,)
+        ]
+    with closing(sqlite3.connect(Path(airflow_environment["AIRFLOW_HOME"], "airflow.db"))) as database:
+        triggered = database.execute("SELECT run_id, state, conf FROM dag_run WHERE run_id LIKE 'backfill%'").fetchall()
+    assert [(state, json.loads(conf)) for _, state, conf in triggered] == [("queued", {"shard_size": 5})]
 
 
 @pytest.mark.slow

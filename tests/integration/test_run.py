@@ -3,6 +3,7 @@
 import pytest
 
 from image_retrieval.errors import UserError
+from image_retrieval.pipeline.backfilling import reason_to_stop
 from image_retrieval.pipeline.listing import list_images
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.shards import run_folder
@@ -176,3 +177,21 @@ def test_files_of_earlier_runs_go_and_those_of_the_last_stay(filled, run, projec
     left = {entry.uri for page in store.pages(f"{project.work_uri}work/things/") for entry in page}
     assert left
     assert all(uri.startswith(run_folder(project.work_uri, "things", "run 1")) for uri in left)
+
+
+def test_a_run_follows_until_nothing_is_left_or_the_day_is_full(filled, run, change_collection, project):
+    entry = change_collection(shard_size=5, max_shards=2, max_runs_a_day=2)
+    first = run(entry=entry)
+    assert (first["left_over"], first["seconds_left"] > 0) == (18, True)
+    assert reason_to_stop(entry, first["run_id"], project) is None
+    second = run(entry=entry)
+    assert "2 runs within 24 hours" in reason_to_stop(entry, second["run_id"], project)
+    last = run(entry=entry.model_copy(update={"max_runs_a_day": 9, "max_shards": 9}))
+    assert (last["left_over"], last["seconds_left"]) == (0, 0)
+    assert reason_to_stop(entry, last["run_id"], project) == "no images are left over"
+
+
+def test_no_run_follows_one_that_loaded_nothing(filled, change_collection, project):
+    entry = change_collection(shard_size=5, max_shards=2)
+    list_images(entry, "listed", project)
+    assert reason_to_stop(entry, "listed", project) == "no shard of this run is in the table"

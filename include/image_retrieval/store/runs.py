@@ -40,7 +40,10 @@ class RunModels:
 
 
 class RunReport(TypedDict):
-    """A run: its counts summed over its shards, and `seconds` per stage."""
+    """A run: its counts summed over its shards, and `seconds` per stage.
+
+    `seconds_left`: an estimate for the images left over, at the pace of this run; None if it took none.
+    """
 
     collection: str
     run_id: str
@@ -60,6 +63,7 @@ class RunReport(TypedDict):
     rejected: int
     started_at: datetime
     finished_at: datetime | None
+    seconds_left: float | None
     seconds: dict[str, float]
 
 
@@ -106,6 +110,11 @@ def read_run(connection: Connection, collection: str, run_id: str) -> RunReport 
 def missing_shards(connection: Connection, collection: str, run_id: str) -> list[int]:
     """The shards of a run's plan that are not loaded."""
     return fetch_column(connection, statement("runs", "missing_shards"), _key(collection, run_id))
+
+
+def count_recent(connection: Connection, collection: str) -> int:
+    """The number of a collection's runs that started within the last 24 hours, without those of switches."""
+    return int(fetch_column(connection, statement("runs", "count_recent"), {"collection": collection})[0])
 
 
 def set_index_seconds(connection: Connection, collection: str, run_id: str, seconds: float) -> None:

@@ -32,11 +32,22 @@ SELECT r.collection, r.run_id, r.state, r.model, r.listed, r.new, r.changed, r.r
        coalesce(sum(s.embed_seconds), 0) AS embed_seconds,
        coalesce(sum(s.upsert_seconds), 0) AS upsert_seconds,
        r.index_seconds,
-       r.started_at, r.finished_at
+       r.started_at, r.finished_at,
+       -- at the pace of this run, which listed and indexed, too
+       CASE WHEN r.left_over = 0 THEN 0
+            WHEN r.new + r.changed > r.left_over
+            THEN extract(epoch FROM coalesce(r.finished_at, now()) - r.started_at)::double precision
+                 * r.left_over / (r.new + r.changed - r.left_over)
+       END AS seconds_left
 FROM retrieval.run AS r
 LEFT JOIN retrieval.shard AS s USING (collection, run_id)
 WHERE r.collection = %(collection)s AND r.run_id = %(run_id)s
 GROUP BY r.collection, r.run_id;
+
+-- name: count_recent
+-- runs that listed, started within a day
+SELECT count(*) FROM retrieval.run
+WHERE collection = %(collection)s AND switch IS NULL AND started_at > now() - interval '24 hours';
 
 -- name: missing_shards
 SELECT number
