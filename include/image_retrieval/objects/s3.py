@@ -55,7 +55,8 @@ class S3Objects:
         self._place = access
         for operation in ("ListObjectsV2", "ListObjects"):
             self._client.meta.events.register(f"before-parse.s3.{operation}", require_told_whether_cut)
-            self._client.meta.events.register(f"before-parse.s3.{operation}", take_plain_entries)
+            # the form of this name comes before botocore's `before-parse.s3.*`, which parses all that an answer holds
+            self._client.meta.events.register_first(f"before-parse.*.{operation}", take_plain_entries)
 
     def pages(
         self,
