@@ -12,7 +12,6 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 import psycopg
@@ -24,6 +23,7 @@ from image_retrieval.objects import ObjectStore, StoredObject
 from image_retrieval.pipeline.listing import compare
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import connect
+from image_retrieval.store.runs import RunPlan
 from image_retrieval.store.vector_tables import ensure_vector_table
 
 SOURCE = "s3://images/benchmark/"
@@ -45,7 +45,7 @@ class MadeUp(ObjectStore):
         self._objects = objects
         self.seconds = self.cpu_seconds = 0.0  # that making it up took
 
-    def pages(self, prefix: str, **_: bool) -> Iterator[list[StoredObject]]:
+    def pages(self, prefix: str, **_: object) -> Iterator[list[StoredObject]]:
         for start in range(0, self._objects, PAGE):
             started, computed = time.perf_counter(), time.process_time()
             folder = f"{start // PAGE:05}/"
@@ -116,29 +116,9 @@ def measure(options: argparse.Namespace, settings: Settings) -> tuple[list[float
 
     Every turn is rolled back, and must find what the first one found.
     """
-    collection = Collection(
-        name="benchmark",
-        source=SOURCE,
-        model=ModelOptions(name="m", source="none"),
-        id_pattern="^(?P<group_id>[^/]+)/(?P<intra_id>.+)",
-    )
-    rows = {"source": SOURCE, "seen": FIRST_SEEN, "objects": options.objects, "dimensions": options.dimensions}
-    with connect(settings) as connection:
-        ensure_vector_table(connection, collection, options.dimensions)
-        for query in FILL:
-            connection.execute(query.encode(), rows)
-    with psycopg.connect(settings.database(), autocommit=True) as connection:
-        connection.execute("VACUUM (ANALYZE) retrieval.image")
-        connection.execute("VACUUM (ANALYZE) retrieval.vector_benchmark_m")
-        connection.execute("CHECKPOINT")
-    counts = Counter(kind_of(number) for number in range(options.objects))
-    expected = {
-        "listed": options.objects - counts["gone"],
-        **{kind: counts[kind] for kind in KINDS},
-        "rejected": 0,
-        "shards": 0,
-        "left_over": 0,
-    }
+    collection = listed_collection()
+    fill(collection, options, settings)
+    expected = plan_of(options.objects)
     seconds, cpu_seconds = [], []
     for _ in range(options.turns):
         with connect(settings) as connection:
@@ -148,9 +128,39 @@ def measure(options: argparse.Namespace, settings: Settings) -> tuple[list[float
             seconds.append(time.perf_counter() - started - bucket.seconds)
             cpu_seconds.append(time.process_time() - computed - bucket.cpu_seconds)
             connection.rollback()
-        if asdict(found) != expected:
+        if found != expected:
             raise SystemExit(f"the diff found {found}, where {expected} was to be found")
     return seconds, cpu_seconds
+
+
+def listed_collection() -> Collection:
+    """The collection that is compared."""
+    return Collection(
+        name="benchmark",
+        source=SOURCE,
+        model=ModelOptions(name="m", source="none"),
+        id_pattern="^(?P<group_id>[^/]+)/(?P<intra_id>.+)",
+    )
+
+
+def fill(collection: Collection, options: argparse.Namespace, settings: Settings) -> None:
+    """Write the rows and vectors of the objects that the table knows."""
+    rows = {"source": SOURCE, "seen": FIRST_SEEN, "objects": options.objects, "dimensions": options.dimensions}
+    with connect(settings) as connection:
+        ensure_vector_table(connection, collection, options.dimensions)
+        for query in FILL:
+            connection.execute(query.encode(), rows)
+    with psycopg.connect(settings.database(), autocommit=True) as connection:
+        connection.execute("VACUUM (ANALYZE) retrieval.image")
+        connection.execute("VACUUM (ANALYZE) retrieval.vector_benchmark_m")
+        connection.execute("CHECKPOINT")
+
+
+def plan_of(objects: int) -> RunPlan:
+    """What a comparison has to find."""
+    counts = Counter(kind_of(number) for number in range(objects))
+    found = {kind: counts[kind] for kind in KINDS}
+    return RunPlan(listed=objects - counts["gone"], **found, shards=0, left_over=0)
 
 
 if __name__ == "__main__":

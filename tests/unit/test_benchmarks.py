@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import index_file, listing, load, search
+from benchmarks import index_file, listing, load, ranges, search
 from benchmarks.needs import folder, model, reported, require, run
 from image_retrieval.errors import UserError
 
@@ -34,7 +34,7 @@ def test_a_search_without_faiss_ends_before_it_begins(told, monkeypatch):
     assert told(search) == f"packages are missing: {sys.executable} -m pip install faiss-cpu"
 
 
-@pytest.mark.parametrize("benchmark", [search, load, listing, index_file])
+@pytest.mark.parametrize("benchmark", [search, load, listing, index_file, ranges])
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1e3", "٣", "9" * 5000])
 def test_sizes_that_are_none_are_told(told, benchmark, value):
     assert "is no whole number from 1 to" in told(benchmark, f"--dimensions={value}")
