@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import chain, islice
+from os.path import commonprefix
 
 import structlog
 
@@ -121,7 +122,9 @@ def _read(ask: Ask, prefix: str, part: _Range) -> _Found:
 
 def divide(ask: Ask, prefix: str, part: _Range) -> list[_Range]:
     """Ranges of a range, found by looking up which characters follow each other in its keys."""
-    names = deque([split_s3(prefix)[1]])
+    bounded = part.lower is not None and part.upper is not None  # then all of its keys begin as both ends do
+    ends = [part.lower or "", part.upper or ""]
+    names = deque([commonprefix(ends) if bounded else split_s3(prefix)[1]])  # noqa: RUF071 (by characters)
     cuts: list[str] = []
     left = LOOK_UPS
     while names and len(cuts) < CHILDREN and left > 0:
