@@ -66,7 +66,7 @@ def main() -> None:
         for turn in reversed(TURNS):
             with connect(settings) as connection:
                 started = time.perf_counter()
-                found = compare(connection, collection, Divided(slow, turn))
+                found = compare(connection, collection, Divided(slow, turn), settings)
                 seconds[turn] = time.perf_counter() - started
                 connection.rollback()
             if found != plan_of(options.objects):

@@ -183,9 +183,7 @@ class Collection(Strict):
         if self.metadata and self.index_format:
             raise ValueError("`metadata: sidecar` is for a prefix: an index file has captions and attributes itself")
         if self.watch and (self.metadata or self.index_format):
-            raise ValueError(
-                "`watch` is for a prefix without `metadata`: events do not tell which images others describe"
-            )
+            raise ValueError("`watch` is for a prefix without `metadata`: events name images, not what describes them")
         return self
 
     @property
@@ -239,7 +237,9 @@ def _describe(error: Any) -> str:
 
 
 def _fields_beside(location: tuple[str | int, ...]) -> list[str]:
-    parts = {"resample": ResampleChoice, "model": ModelOptions, "columns": IndexColumns, "watch": WatchOptions}
+    parts = dict[str, type[BaseModel]](
+        resample=ResampleChoice, model=ModelOptions, columns=IndexColumns, watch=WatchOptions
+    )
     model: type[BaseModel] = Collection
     for part in location[1:-1]:
         model = parts[str(part)]

@@ -15,7 +15,7 @@ class HintTrigger(BaseEventTrigger):
     """Watches one collection, and fires when a run over its hinted objects is due."""
 
     def __init__(self, collection: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.collection = collection
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import structlog
 
-from image_retrieval.collection import Collection, WatchOptions
+from image_retrieval.collection import Collection
 from image_retrieval.events import uris_of_text
 from image_retrieval.objects import ObjectStore
 from image_retrieval.objects.queues import drain
@@ -14,6 +14,7 @@ from image_retrieval.settings import Settings
 from image_retrieval.store import hints, models
 from image_retrieval.store.connection import connect
 from image_retrieval.store.hints import Waiting
+from image_retrieval.watch_options import WatchOptions
 
 log = structlog.get_logger()
 POLL_SECONDS = 5.0  # between two polls, at least
