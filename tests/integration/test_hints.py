@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import time
 from contextlib import ExitStack
 from itertools import count
 
@@ -15,6 +16,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.objects.base import StoreUnavailable
 from image_retrieval.pipeline import hints, watching
 from image_retrieval.pipeline.hints import Received, receive
+from image_retrieval.pipeline.listing import list_images
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.watching import Watch
 from image_retrieval.store.connection import connect
@@ -205,8 +207,26 @@ def test_a_poll_finds_what_came_since_the_last_run(
     assert watch.look() is None
     put(store, entry.source, {"new.png": DATA[20], KEYS[0]: DATA[21]})
     assert watch.look().images == 2
+    assert watch.look() is None  # it asked for a run, which has yet to begin
     assert run(entry)["upserted"] == 2
     assert watch.look() is None
+
+
+def test_a_poll_keeps_the_time_of_the_first_hint_and_leaves_a_runs_own_images(
+    watched, run, project, store, database_url, change_collection, monkeypatch
+):
+    monkeypatch.setattr(watching, "POLL_SECONDS", 0)
+    monkeypatch.setattr(watching, "SHARE", 0)
+    entry = change_collection(watch={"poll": True, "seconds": 1})
+    run(entry, hinted=False)
+    put(store, entry.source, {"new.png": DATA[20]})
+    watch = Watch(entry, project)
+    looks = [watch.look() for _ in range(30) if not time.sleep(0.1)]
+    assert [found.images for found in looks if found] == [1]
+    rows(database_url, "DELETE FROM retrieval.hint RETURNING uri")
+    list_images(entry, "under way", project)
+    assert watch.look() is None
+    assert waiting(database_url) == set()
 
 
 def test_the_trigger_asks_for_a_run(watched, project, monkeypatch):

@@ -57,18 +57,22 @@ class Watch:
         receive((uri for body in bodies for uri in uris_of_text(body)), self._settings)
 
     def _poll(self) -> None:
-        """Hint the objects that were written since shortly before the last run, and whose version is not known."""
+        """Hint the objects that were written since shortly before the last run, and whose version is not known.
+
+        While a run is under way, its own images are not known yet, so the poll after it finds what the run does not.
+        """
         name = self._collection.name
         with connect(self._settings) as connection:
-            began = hints.last_listing(connection, name)
-            if began is None:  # the first run lists everything
+            last = hints.last_run(connection, name)
+            if last.began is None or last.under_way:  # the first run lists everything
                 return
+            since = last.began - RECENT
             space = models.current(connection, self._collection).space
         recent = [
             (entry.uri, entry.etag)
             for page in self._store.pages(self._collection.source, follow_links=self._collection.follow_links)
             for entry in page
-            if entry.last_modified >= began - RECENT
+            if entry.last_modified >= since
         ]
         with connect(self._settings) as connection:
             found = hints.find_unknown(connection, space, recent)

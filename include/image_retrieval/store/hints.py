@@ -6,7 +6,7 @@ from datetime import datetime
 
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.rows import fetch_column, fetch_one, fetch_value
+from image_retrieval.store.rows import fetch_column, fetch_one
 from image_retrieval.store.sql import statement
 
 
@@ -26,8 +26,16 @@ class Known:
     gone: int
 
 
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """When a collection's last run began, None before the first one, and whether one is under way."""
+
+    began: datetime | None
+    under_way: bool
+
+
 def write_hints(connection: Connection, hints: Sequence[tuple[str, str]]) -> None:
-    """Record hints, each a collection's name and a URI. Repeating one changes nothing but its time."""
+    """Record hints, each a collection's name and a URI. A repeated one only counts up."""
     if hints:
         names, uris = zip(*hints, strict=True)
         connection.execute(statement("hints", "write"), {"collections": list(names), "uris": list(uris)})
@@ -75,9 +83,6 @@ def find_unknown(connection: Connection, space: VectorSpace, versions: Sequence[
     return fetch_column(connection, statement("hints", "find_unknown", vectors=space.vector_table), values)
 
 
-def last_listing(connection: Connection, collection: str) -> datetime | None:
-    """When the last run of a collection began; None before its first one."""
-    began: datetime | None = fetch_value(
-        connection, statement("hints", "find_last_listing"), {"collection": collection}
-    )
-    return began
+def last_run(connection: Connection, collection: str) -> LastRun:
+    """The last run of a collection."""
+    return fetch_one(connection, LastRun, statement("hints", "find_last_run"), {"collection": collection})

@@ -9,10 +9,12 @@ CREATE TABLE retrieval.hint (
     collection text NOT NULL,
     uri        text NOT NULL,
     received   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    times      bigint NOT NULL DEFAULT 1,
     PRIMARY KEY (collection, uri)
 );
 COMMENT ON TABLE retrieval.hint IS
     'Objects that may have changed, as events and polls tell. The next run looks at each and forgets it; the scheduled listing finds whatever no hint told.';
 COMMENT ON COLUMN retrieval.hint.collection IS 'Collection whose source holds the object.';
 COMMENT ON COLUMN retrieval.hint.uri IS 'The object. Whether it was written or deleted is asked of the store.';
-COMMENT ON COLUMN retrieval.hint.received IS 'When the last hint of it came.';
+COMMENT ON COLUMN retrieval.hint.received IS 'When the first hint of it came.';
+COMMENT ON COLUMN retrieval.hint.times IS 'How often it was hinted; a run forgets it unless it was hinted again meanwhile.';

@@ -1,11 +1,11 @@
 -- name: write
--- A later hint of the same object replaces the earlier one, in order of the URIs, so that two writers never wait for
--- each other. A run that looked at the object before this hint keeps it.
+-- A later hint of the same object counts the earlier one up: a run that has looked at the object meanwhile keeps it. The
+-- order keeps two writers from waiting for each other.
 INSERT INTO retrieval.hint AS h (collection, uri)
 SELECT DISTINCT collection, uri
 FROM unnest(%(collections)s::text[], %(uris)s::text[]) AS given (collection, uri)
 ORDER BY collection, uri
-ON CONFLICT (collection, uri) DO UPDATE SET received = greatest(clock_timestamp(), h.received + interval '1 microsecond');
+ON CONFLICT (collection, uri) DO UPDATE SET times = h.times + 1;
 
 -- name: count_waiting
 SELECT count(*) AS images, coalesce(extract(epoch FROM clock_timestamp() - min(received)), 0)::float8 AS seconds
@@ -13,15 +13,15 @@ FROM retrieval.hint WHERE collection = %(collection)s;
 
 -- name: create_hinted
 CREATE TEMPORARY TABLE hinted (
-    uri      text PRIMARY KEY,
-    received timestamptz NOT NULL,
-    shown    boolean NOT NULL DEFAULT true
+    uri   text PRIMARY KEY,
+    times bigint NOT NULL,
+    shown boolean NOT NULL DEFAULT true
 ) ON COMMIT DROP;
 
 -- name: take
 -- the hints that a run looks at; those that come meanwhile stay
-INSERT INTO hinted (uri, received)
-SELECT uri, received FROM retrieval.hint WHERE collection = %(collection)s ORDER BY received LIMIT %(limit)s
+INSERT INTO hinted (uri, times)
+SELECT uri, times FROM retrieval.hint WHERE collection = %(collection)s ORDER BY received LIMIT %(limit)s
 RETURNING uri;
 
 -- name: analyse_hinted
@@ -32,7 +32,7 @@ UPDATE hinted SET shown = false WHERE uri = ANY (%(uris)s::text[]);
 
 -- name: forget
 DELETE FROM retrieval.hint AS h USING hinted AS t
-WHERE h.collection = %(collection)s AND h.uri = t.uri AND h.received = t.received;
+WHERE h.collection = %(collection)s AND h.uri = t.uri AND h.times = t.times;
 
 -- name: leave_unlisted
 -- removals wait for the listing if they are too many
@@ -54,9 +54,11 @@ WHERE NOT EXISTS (SELECT FROM retrieval.image AS i JOIN retrieval.{vectors} AS v
   AND NOT EXISTS (SELECT FROM retrieval.rejected AS r
                   WHERE r.collection = %(collection)s AND r.uri = given.uri AND r.etag = given.etag);
 
--- name: find_last_listing
--- when the last listing of the collection began, whether it ended or not
-SELECT max(started_at) AS began FROM retrieval.run WHERE collection = %(collection)s;
+-- name: find_last_run
+-- when the collection's last run began, and whether one is under way; a killed one counts for an hour
+SELECT max(started_at) AS began,
+       coalesce(bool_or(state = 'running' AND started_at > now() - interval '1 hour'), false) AS under_way
+FROM retrieval.run WHERE collection = %(collection)s;
 
 -- name: only_hinted
 -- narrows a statement of listings.sql
