@@ -10,8 +10,8 @@ Keeps the view `images.{name}` up to date with `{source}` ({glob}). Images are e
 
 Images that cannot be used are in `images.rejected('{name}')`, with the reason. One image never fails a shard, and one
 shard never fails another. You may clear any task and run it again at any time. With `watch`, hints of changed objects
-start runs between the scheduled ones, which look at the hinted objects alone. *Trigger* offers a full re-scan, another
-try of rejected images, another shard size, and a dry run.
+start further runs between the scheduled ones. These look at the hinted objects alone. *Trigger* offers a full re-scan,
+another try of rejected images, another shard size, and a dry run.
 
 ```sql
 SELECT image_id, similarity FROM images.similar_to('{name}', '<image_id>', k => 10);

@@ -11,7 +11,7 @@ from typing import Any
 STALL = 1.5  # seconds
 WRONG = {"missing": 404, "gone": 410, "private": 403, "broken": 500, "busy": 429}
 # kinds that end as an image, and those that end with a reason
-GOOD = ("etag", "modified", "plain", "moved", "typeless", "get_only", "unsized")
+GOOD = ("etag", "modified", "plain", "moved", "typeless", "get_only", "unsized", "timeless", "sized")
 BAD = {
     "missing": "not_found",
     "gone": "not_found",
@@ -57,6 +57,10 @@ class Handler(BaseHTTPRequestHandler):
             told = {"Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
         elif kind == "plain":
             told = {}
+        elif kind == "timeless":
+            told["Last-Modified"] = "Mon, 01 Jan 99999999999 00:00:00 GMT"
+        elif kind == "sized":
+            told["ETag"] = '"size:x"'
         elif kind == "typeless":
             told["Content-Type"] = "text/html"
         elif kind == "page":

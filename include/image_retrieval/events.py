@@ -6,7 +6,6 @@
 | S3, MinIO; also by SQS, SNS | `{"Records": [{"s3": {"bucket": {"name"}, "object": {"key"}}}]}`, key URL-encoded |
 | EventBridge | `{"source": "aws.s3", "detail": {"bucket": {"name"}, "object": {"key"}}}` |
 | OSS | `{"events": [{"oss": {"bucket": {"name"}, "object": {"key"}}}]}` |
-| Cloud Storage by Pub/Sub | `{"message": {"attributes": {"bucketId", "objectId"}}}` |
 | SeaweedFS' webhook | `{"key": "/buckets/<bucket>/<key>", "event_type"}` |
 
 What kind of event it is does not matter. Anything else, such as the test event of a new subscription, has no URIs.
@@ -40,7 +39,6 @@ def uris_of(event: Any, depth: int = 0) -> Iterator[str]:
     key = event.get("key")
     if isinstance(key, str) and key.startswith(BUCKETS) and "event_type" in event:
         yield f"s3://{key.removeprefix(BUCKETS)}"
-    yield from _published(_of(event.get("message"), "attributes"))
     inner = event.get("Message")  # of SNS
     if isinstance(inner, str) and depth < DEPTH:
         yield from uris_of(_parsed(inner), depth + 1)
@@ -55,12 +53,6 @@ def _object(scheme: str, found: Any, decoded: Any) -> Iterator[str]:
     bucket, key = _of(_of(found, "bucket"), "name"), _of(_of(found, "object"), "key")
     if isinstance(bucket, str) and isinstance(key, str) and bucket and key:
         yield f"{scheme}://{bucket}/{decoded(key)}"
-
-
-def _published(attributes: Any) -> Iterator[str]:
-    bucket, key = _of(attributes, "bucketId"), _of(attributes, "objectId")
-    if isinstance(bucket, str) and isinstance(key, str) and bucket and key:
-        yield f"gs://{bucket}/{key}"
 
 
 def _of(found: Any, name: str) -> Any:

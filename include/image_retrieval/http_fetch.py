@@ -93,15 +93,17 @@ def request(
 
     Each host is resolved once, and the connection goes to one of the checked addresses. Proxies of the environment are
     not used. The time limit is for the whole request; only the system's resolver has its own. `pauses`: seconds before
-    another try after a broken connection. `before` is called with each URL that is about to be asked. Raises UserError
-    if the URL or an address is refused, and ImageRejected if it cannot be fetched: not_found, access_denied, too_large,
-    unreachable.
+    another try after a broken connection. `before` is called with each URL that is about to be asked, and its time does
+    not count. Raises UserError if the URL or an address is refused, and ImageRejected if it cannot be fetched:
+    not_found, access_denied, too_large, unreachable.
     """
     network = _Network(settings, resolve)
     with httpcore.ConnectionPool(network_backend=network, max_keepalive_connections=0) as pool:
         for _ in range(1 + REDIRECTS):
             allowed.require(url, settings)
+            asked = time.monotonic()
             before(url)
+            network.allow(time.monotonic() - asked)
             answer = _retried(partial(_asked, pool, method, url, settings, take), url, pauses)
             if not isinstance(answer, _Redirect):
                 return answer
@@ -214,6 +216,10 @@ class _Network(httpcore.NetworkBackend):
         self._resolve, self._any, self._seconds = resolve, settings.allow_private_urls, settings.url_seconds
         self._deadline = time.monotonic() + settings.url_seconds
         self._system = httpcore.SyncBackend()
+
+    def allow(self, seconds: float) -> None:
+        """Put the end of the time off."""
+        self._deadline += seconds
 
     def connect_tcp(
         self,

@@ -73,7 +73,8 @@ def fetch_version(url: str, version: str, size: int, settings: Settings) -> byte
         if not _is_version(response, version):
             raise ImageRejected(Reason.CHANGED_WHILE_READING, f"{shown_url(url)} is not the version that was listed")
         data = read_body(response, url, settings.max_image_bytes)
-        listed = int(version.removeprefix(SIZE)) if version.startswith(SIZE) else size
+        told = version.removeprefix(SIZE)
+        listed = int(told) if told != version and told.isdecimal() else size
         if listed and len(data) != listed:
             detail = f"{shown_url(url)} has {len(data)} bytes, but {listed} were listed"
             raise ImageRejected(Reason.CHANGED_WHILE_READING, detail)
@@ -99,7 +100,7 @@ def _told(response: httpcore.Response) -> Told:
     size = int(length) if length.isdecimal() and len(length) < 16 else 0
     try:
         when = parsedate_to_datetime(modified or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         when = EPOCH
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     version = _etag(response) or (f"{MODIFIED}{modified}" if modified else f"{SIZE}{size}" if size else NONE)

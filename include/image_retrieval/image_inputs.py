@@ -67,6 +67,15 @@ def listed_image(store: ObjectStore, uri: str, etag: str, size: int, settings: S
     return fetch_version(uri, etag, size, settings)
 
 
+def original(store: ObjectStore, uri: str, settings: Settings) -> bytes:
+    """The bytes behind the URI of an image in the table, at whichever version. Raises ImageRejected and UserError."""
+    if not is_url(uri):
+        return stored_image(store, uri, limit=settings.max_image_bytes)
+    from image_retrieval.http_fetch import fetch
+
+    return fetch(uri, settings)
+
+
 def stored_object(store: ObjectStore, uri: str) -> StoredObject:
     """A picture's object as a listing shows it. Raises as `stored_image`."""
     try:

@@ -1,6 +1,20 @@
 """The key `watch` of an entry of collections.yaml."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _queue_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and parts.hostname and not parts.username and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError("is no URL of a queue: give https://sqs.REGION.amazonaws.com/ACCOUNT/NAME, without keys")
+    return url
 
 
 class WatchOptions(BaseModel):
@@ -9,6 +23,8 @@ class WatchOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     poll: bool = Field(False, description="look for recent objects every few seconds; for stores that send no events")
-    queue: str | None = Field(None, description="URL of the SQS queue that gets the bucket's events")
+    queue: Annotated[str, AfterValidator(_queue_url)] | None = Field(
+        None, description="URL of the SQS queue that gets the bucket's events"
+    )
     images: int = Field(1000, ge=1, description="a run starts when so many objects are hinted")
     seconds: float = Field(10, ge=0, le=86_400, description="or when one has been hinted for so long")

@@ -75,7 +75,7 @@ def with_stores(settings: Settings, connections: Mapping[str, Any]) -> dict[str,
         values = _store_values(connection, store_connection(scheme))
         if scheme == "s3":
             found |= {f"s3_{field}": value for field, value in values.items()}
-        else:
+        if scheme != "s3" or scheme in settings.stores:  # an entry is stronger than the variables
             former = settings.stores.get(scheme, Store())
             found["stores"][scheme] = former.model_copy(update=values)
     return found

@@ -36,7 +36,7 @@ def stage(collection: str, shard: int | None = None, part: str = "") -> Iterator
         yield declared_collection(collection), run_id, task_settings()
 
 
-@task(execution_timeout=timedelta(hours=3))
+@task(execution_timeout=timedelta(hours=12))  # URLs are asked one by one
 def list_images(collection: str) -> list[dict[str, Any]]:
     """List the bucket, and plan shards. Returns the number and arguments of each shard."""
     from image_retrieval.pipeline import listing

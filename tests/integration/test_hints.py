@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import random
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import count
 
@@ -20,7 +22,7 @@ from image_retrieval.pipeline.listing import list_images
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.watching import Watch
 from image_retrieval.store.connection import connect
-from image_retrieval.store.hints import write_hints
+from image_retrieval.store.hints import forget_hints, take_hints, write_hints
 from integration.gates import GATES, a_gate, command_at
 from integration.pictures import BAD, FIRST, SCENES, put
 from integration.tables import contents, rows, versions
@@ -248,11 +250,25 @@ def test_the_trigger_asks_for_a_run(watched, project, monkeypatch):
     assert asyncio.run(first()) == {"images": 1}
 
 
+def test_a_collection_without_watch_has_no_hinted_runs(project, collection):
+    with pytest.raises(UserError, match="takes no hints"):
+        list_images(collection, "hinted", project, hinted=True)
+
+
 def test_writers_of_the_same_hints_do_not_wait_for_each_other_in_a_circle(watched, project, database_url):
-    uris = [(watched.name, f"{watched.source}{number}.png") for number in range(2000)]
-    with connect(project) as one:
-        write_hints(one, uris)
-    for _ in range(2):
-        with connect(project) as one:
-            write_hints(one, list(reversed(uris)))
-    assert len(waiting(database_url)) == 2000
+    uris = [(watched.name, f"{watched.source}{number}.png") for number in range(3000)]
+
+    def write(number):
+        with connect(project) as connection:
+            write_hints(connection, random.Random(number).sample(uris, len(uris)))
+
+    def forget(number):
+        with connect(project) as connection:
+            take_hints(connection, watched.name, 2000)
+            forget_hints(connection, watched.name)
+
+    with ThreadPoolExecutor(6) as threads:
+        for done in [threads.submit(forget if number % 3 == 0 else write, number) for number in range(24)]:
+            done.result()
+    write(24)
+    assert len(waiting(database_url)) == 3000

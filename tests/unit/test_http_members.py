@@ -1,6 +1,7 @@
 """Versions of images behind URLs, and how often a host is asked."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -30,6 +31,8 @@ def web():
         ("unsized", "0", 0),
         ("modified", "modified:Thu, 01 Jan 2026 00:00:00 GMT", 5),
         ("plain", "size:5", 5),
+        ("timeless", "0", 5),
+        ("sized", "size:x", 5),
     ],
 )
 def test_what_is_told_is_what_is_read(web, kind, version, size):
@@ -53,3 +56,10 @@ def test_a_host_is_asked_at_its_rate(web):
     for number in range(5):
         ask_url(web.url("etag", 2 * number), OPEN.model_copy(update={"url_rate": 10.0}))
     assert time.monotonic() - started >= 0.4
+
+
+def test_waiting_for_a_hosts_turn_is_not_the_hosts_fault(web):
+    slow = OPEN.model_copy(update={"url_seconds": 0.5, "url_rate": 1.25})
+    with ThreadPoolExecutor(3) as threads:
+        told = list(threads.map(lambda _: ask_url(web.url("etag", 1), slow), range(3)))
+    assert {found.version for found in told} == {"0"}

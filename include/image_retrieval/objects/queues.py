@@ -9,22 +9,29 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from image_retrieval.objects.access import access, entry_name
 from image_retrieval.objects.base import StoreUnavailable
 from image_retrieval.objects.s3_client import is_loopback, keep_keys_from_logs
+from image_retrieval.redaction import shown_url
+from image_retrieval.schemes import is_bucket
 from image_retrieval.settings import Settings
 
 AT_ONCE = 10  # messages of one answer: SQS gives no more
 MOST = 100  # answers of one call, so that the caller can look at other things
 
 
-def drain(queue: str, settings: Settings, take: Callable[[list[str]], None]) -> int:
+def drain(queue: str, source: str, settings: Settings, take: Callable[[list[str]], None]) -> int:
     """Hand the waiting messages' bodies to `take`, and delete them from the queue once it has returned.
 
-    Messages that it did not take, because it raised or the process ended, come again. Returns how many were deleted.
-    Raises StoreUnavailable if the queue does not answer or refuses.
+    Messages that it did not take, because it raised or the process ended, come again. The keys are those of the store
+    of `source` if it is AWS's, else boto3's own. Returns how many messages were deleted. Raises StoreUnavailable if the
+    queue does not answer or refuses.
     """
-    client = _client(queue, settings)
     deleted = 0
+    try:
+        client = _client(queue, source, settings)
+    except (BotoCoreError, ValueError) as error:
+        raise _unavailable(queue, type(error).__name__) from None
     try:
         for _ in range(MOST):
             messages = client.receive_message(QueueUrl=queue, MaxNumberOfMessages=AT_ONCE).get("Messages", [])
@@ -44,26 +51,30 @@ def drain(queue: str, settings: Settings, take: Callable[[list[str]], None]) -> 
 
 
 def _unavailable(queue: str, code: str) -> StoreUnavailable:
-    return StoreUnavailable(f"the queue {queue} cannot be read ({code}): check its URL, its region and the keys")
+    return StoreUnavailable(
+        f"the queue {shown_url(queue)} cannot be read ({code}): check its URL, its region and the keys"
+    )
 
 
-def _client(queue: str, settings: Settings) -> Any:
-    """A client of the queue's own host. The store's keys are taken where they are AWS's, else boto3's own chain."""
+def _client(queue: str, source: str, settings: Settings) -> Any:
+    """A client of the queue's own host."""
     keep_keys_from_logs()
     parts = urlsplit(queue)
-    region = re.match(r"sqs\.([a-z0-9-]+)\.", parts.hostname or "")
-    key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
-    own = not settings.s3_endpoint_url or is_loopback(parts.hostname or "")
+    host = parts.hostname or ""
+    region = re.match(r"sqs\.([a-z0-9-]+)\.", host)
+    found = access(entry_name(source, settings), settings) if is_bucket(source) else None
+    own = found is not None and found.is_aws and (not found.store.endpoint_url or is_loopback(host))
+    key, secret = (found.store.access_key_id, found.store.secret_access_key) if found and own else (None, None)
     return boto3.client(
         "sqs",
         endpoint_url=f"{parts.scheme}://{parts.netloc}",
-        region_name=region[1] if region else settings.s3_region or "us-east-1",
-        aws_access_key_id=key.get_secret_value() if own and key else None,
-        aws_secret_access_key=secret.get_secret_value() if own and secret else None,
+        region_name=region[1] if region else "us-east-1",
+        aws_access_key_id=key.get_secret_value() if key else None,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
         config=Config(
             connect_timeout=settings.s3_timeout_seconds,
             read_timeout=settings.s3_timeout_seconds,
             retries={"mode": "standard", "total_max_attempts": 4},
-            proxies={} if is_loopback(parts.hostname or "") else None,
+            proxies={} if is_loopback(host) else None,
         ),
     )

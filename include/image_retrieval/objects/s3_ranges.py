@@ -18,7 +18,7 @@ from os.path import commonprefix
 
 import structlog
 
-from image_retrieval.objects.base import ListingIncomplete, StoredObject
+from image_retrieval.objects.base import ListingIncomplete, ObjectFault, StoredObject, StoreUnavailable
 from image_retrieval.objects.s3_listing import Ask, entries, is_text, pages
 from image_retrieval.objects.uris import root_of, split_s3
 
@@ -116,8 +116,16 @@ def _read(ask: Ask, prefix: str, part: _Range) -> _Found:
         if len(taken) == LONG and len(page) > 1 and is_text(uris[-2]):
             lower = uris[-2].removeprefix(bucket)
             taken[-1] = page[:-1]  # its last key shows that the rest begins there
-            return _Found(taken, taken[0][0].uri, last, divide(ask, prefix, _Range(lower, part.upper)))
+            return _Found(taken, taken[0][0].uri, last, _rest(ask, prefix, _Range(lower, part.upper)))
     return _Found(taken, taken[0][0].uri if taken else None, None, [])
+
+
+def _rest(ask: Ask, prefix: str, part: _Range) -> list[_Range]:
+    """A range divided; whole if the store refuses to be asked for what lies behind a made-up key."""
+    try:
+        return divide(ask, prefix, part)
+    except (ObjectFault, StoreUnavailable):
+        return [part]
 
 
 def divide(ask: Ask, prefix: str, part: _Range) -> list[_Range]:

@@ -1,12 +1,15 @@
 """Decides whether unreadable objects of a shard are at fault themselves, or the store is."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 
+from image_retrieval.allowed import refusal
 from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason
 from image_retrieval.image_inputs import is_url
 from image_retrieval.objects import ObjectFault, ObjectStore, StoreUnavailable
+from image_retrieval.settings import Settings
 from image_retrieval.shards import PackedRow
 from image_retrieval.sources.members import read_members
 
@@ -30,7 +33,7 @@ class Evidence:
         elif row.reason not in UNREAD:
             self._read = row
 
-    def require_images_fault(self, collection: Collection, store: ObjectStore) -> None:
+    def require_images_fault(self, collection: Collection, store: ObjectStore, settings: Settings) -> None:
         """Raise StoreUnavailable if the store refuses other objects, too.
 
         If objects of the shard were read before, one of them must be readable again; otherwise one of the source's
@@ -38,25 +41,25 @@ class Evidence:
         """
         if not self._refused:
             return
-        others = iter([self._read.uri]) if self._read is not None else self._others(collection, store)
+        others = iter([self._read.uri]) if self._read is not None else self._others(collection, store, settings)
         if not any(_is_given(uri, store) for uri in others):
             raise StoreUnavailable(
                 f"the store no longer returns any object of this shard, and refused {len(self._refused)}: "
                 f"{self._refused[0].detail}"
             )
 
-    def _others(self, collection: Collection, store: ObjectStore) -> Iterator[str]:
+    def _others(self, collection: Collection, store: ObjectStore, settings: Settings) -> Iterator[str]:
         """Some objects of the source that were not refused, from several places in its listing."""
         refused = {row.uri for row in self._refused}
-        for page in islice(_pages(collection, store), PAGES):
+        for page in islice(_pages(collection, store, settings), PAGES):
             taken = [uri for uri in page if uri not in refused]
             yield from taken[:: max(1, len(taken) // OF_A_PAGE)][:OF_A_PAGE]
 
 
-def _pages(collection: Collection, store: ObjectStore) -> Iterator[list[str]]:
+def _pages(collection: Collection, store: ObjectStore, settings: Settings) -> Iterator[list[str]]:
     """The URIs that a source lists, in batches."""
     if collection.index_format:
-        for members in read_members(collection, store, lambda uri: None):
+        for members in read_members(collection, store, partial(refusal, settings=settings)):
             yield [member.uri for member in members.rows if not is_url(member.uri)]
         return
     for page in store.pages(collection.source, follow_links=collection.follow_links):

@@ -13,6 +13,7 @@ import structlog
 
 from image_retrieval.collection import Collection, load_collections
 from image_retrieval.objects import ObjectFault, ObjectStore, StoredObject
+from image_retrieval.objects.uris import local_path
 from image_retrieval.pipeline.names import fault_of
 from image_retrieval.settings import Settings
 from image_retrieval.store import hints
@@ -43,9 +44,21 @@ def receive(uris: Iterable[str], settings: Settings) -> Received:
 
 
 def _belongs(uri: str, collection: Collection) -> bool:
-    """Whether an object is one of the collection's images. A name that no table can hold is left to the listing."""
+    """Whether a URI is the one under which the collection's listing finds an image.
+
+    Names that no table can hold, and files behind linked folders, are left to the listing.
+    """
     key = uri.removeprefix(collection.source)
-    return key not in ("", uri) and not key.endswith("/") and collection.takes(key) and not fault_of(uri)
+    if key in ("", uri) or key.endswith("/") or not collection.takes(key) or fault_of(uri):
+        return False
+    parts, folder = key.split("/"), local_path(collection.source)
+    if ".." in parts:
+        return False
+    if folder is None:
+        return True
+    return not {"", "."} & set(parts) and folder.joinpath(*parts[:-1]).resolve() == folder.resolve().joinpath(
+        *parts[:-1]
+    )
 
 
 def hinted_pages(connection: Connection, collection: Collection, store: ObjectStore) -> Iterable[list[StoredObject]]:
@@ -78,6 +91,8 @@ def leave_many_gone(connection: Connection, collection: Collection, gone: int) -
 
     Returns the number of removals that are left in the table `difference`.
     """
+    if not gone:
+        return 0
     known = hints.count_known(connection, collection.name)
     allowed = math.ceil(round(collection.deletion_limit * (known.known + known.gone), 6))
     if known.gone + gone <= allowed:

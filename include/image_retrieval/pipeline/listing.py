@@ -54,6 +54,8 @@ def list_images(
     if more images are missing than the collection's deletion limit allows, if the work folder lies inside a source, or
     if it belongs to another project.
     """
+    if hinted and not collection.watch:
+        raise UserError(f"collection {collection.name!r} takes no hints: give its entry the key `watch`")
     started = time.monotonic()
     store = ObjectStore(settings)
     declared = collection
@@ -188,6 +190,7 @@ def copy_listing(
 
     Raises UserError if the source cannot be listed completely.
     """
+    allowed.require(collection.source, settings)
     if collection.index_format:
         listed = copy_index(connection, collection, store, settings)
     else:

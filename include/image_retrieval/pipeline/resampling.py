@@ -81,8 +81,8 @@ def resample_shard(
             rejected += sum(row.reason is not None for row in batch)
             progress(len(batch))
             if all(row.reason in DOUBTFUL for row in batch):  # perhaps the store is down: no need to ask for all
-                evidence.require_images_fault(collection, store)
-        evidence.require_images_fault(collection, store)
+                evidence.require_images_fault(collection, store, settings)
+        evidence.require_images_fault(collection, store, settings)
         seconds = time.monotonic() - started
         out.add_key_value_metadata(
             {"collection": collection.name, "run": run_id, "shard": str(shard), "seconds": f"{seconds:.3f}"}

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import structlog
 
+from image_retrieval import allowed
 from image_retrieval.collection import Collection
 from image_retrieval.events import uris_of_text
 from image_retrieval.objects import ObjectStore
@@ -27,10 +28,14 @@ class Watch:
     """The watch over one collection. Each `look` takes as long as its requests do."""
 
     def __init__(self, collection: Collection, settings: Settings) -> None:
-        self._collection, self._settings = collection, settings
-        self._store = ObjectStore(settings)
         self._next_poll = 0.0
         self._asked: float | None = None  # when a run was last asked for
+        self.renew(collection, settings)
+
+    def renew(self, collection: Collection, settings: Settings) -> None:
+        """Go on with an entry and settings that may have changed."""
+        self._collection, self._settings = collection, settings
+        self._store = ObjectStore(settings)
 
     @property
     def options(self) -> WatchOptions:
@@ -43,7 +48,7 @@ class Watch:
         Raises UserError, and Unavailable if queue, store or database do not answer.
         """
         if self.options.queue:
-            drain(self.options.queue, self._settings, self._take)
+            drain(self.options.queue, self._collection.source, self._settings, self._take)
         if self.options.poll and time.monotonic() >= self._next_poll:
             started = time.monotonic()
             self._poll()
@@ -61,6 +66,7 @@ class Watch:
 
         While a run is under way, its own images are not known yet, so the poll after it finds what the run does not.
         """
+        allowed.require(self._collection.source, self._settings)
         name = self._collection.name
         with connect(self._settings) as connection:
             last = hints.last_run(connection, name)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from image_retrieval.collection import Collection, ModelOptions, ResampleOptions
 from image_retrieval.errors import ImageRejected
-from image_retrieval.image_inputs import image_bytes, stored_image
+from image_retrieval.image_inputs import image_bytes, is_url, original
 from image_retrieval.imaging.resample import Resampled
 from image_retrieval.models.digest import require_digest
 from image_retrieval.objects import ObjectStore
@@ -194,8 +194,9 @@ class Service:
 
     def stored(self, uri: str) -> bytes:
         """The bytes of an image's object. Raises ImageRejected, UserError and Refused."""
-        with self._objects.place():
-            return stored_image(self.store, uri, limit=self.settings.max_image_bytes)
+        with self._fetching.place() if is_url(uri) else self._objects.place():
+            seconds = min(self.settings.url_seconds, current().left())
+            return original(self.store, uri, self.settings.model_copy(update={"url_seconds": seconds}))
 
     def resampled(self, data: bytes, shown: Shown, *, keep: bool) -> tuple[Resampled, bytes]:
         """A picture resampled for the collection's model, and its resampled file if `keep` is set."""

@@ -102,7 +102,7 @@ def _member(
         uri,
         key,
         None if id is None else text_of("id", id, KEPT_TEXT),
-        None if etag is None else text_of("etag", etag, KEPT_TEXT),
+        None if etag is None else plain(text_of("etag", etag, KEPT_TEXT)),
         None if group_id is None else text_of("group_id", group_id, KEPT_TEXT),
         None if intra_id is None else text_of("intra_id", intra_id, KEPT_TEXT),
         None if caption is None else text_of("caption", caption, LONGEST_CAPTION),
@@ -125,6 +125,11 @@ def _key(uri: str) -> str:
             f"schemes are {SUPPORTED}"
         )
     return uri.partition("://")[2].partition("/")[2]
+
+
+def plain(etag: str | None) -> str | None:
+    """A version without the quotes in which some clients show it."""
+    return etag.removeprefix("W/").strip('"') or None if etag else None
 
 
 def text_of(name: str, value: Any, longest: int) -> str | None:

@@ -174,6 +174,18 @@ def test_each_cloud_has_a_connection_of_its_own(monkeypatch, scheme):
     assert "hidden" not in repr(settings)
 
 
+def test_the_connection_to_s3_comes_before_an_entry_of_the_settings(monkeypatch):
+    former = {"endpoint_url": "http://former:1", "addressing": "path"}
+    monkeypatch.setenv("IMAGE_RETRIEVAL_STORES", json.dumps({"s3": former, "s3://own": former}))
+    told = json.dumps(
+        {"conn_type": "aws", "login": "key", "password": "hidden", "extra": {"endpoint_url": "http://host:1"}}
+    )
+    monkeypatch.setenv("AIRFLOW_CONN_IMAGE_RETRIEVAL_S3", told)
+    settings = _settings(Connection.get)
+    assert (settings.s3_endpoint_url, settings.stores["s3"].endpoint_url) == ("http://host:1", "http://host:1")
+    assert (settings.stores["s3"].addressing, settings.stores["s3://own"].endpoint_url) == ("path", "http://former:1")
+
+
 def test_a_wrong_connection_of_a_cloud_is_told_by_its_name():
     with pytest.raises(UserError, match=r"^connection image_retrieval_oss: 'role_arn' of its extra is not supported"):
         with_stores(Settings(), {"oss": aws({"role_arn": "hidden"})})

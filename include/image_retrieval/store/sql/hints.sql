@@ -31,8 +31,16 @@ ANALYZE hinted;
 UPDATE hinted SET shown = false WHERE uri = ANY (%(uris)s::text[]);
 
 -- name: forget
-DELETE FROM retrieval.hint AS h USING hinted AS t
-WHERE h.collection = %(collection)s AND h.uri = t.uri AND h.times = t.times;
+-- locked in the order of `write`; what was hinted again waits anew
+WITH taken AS (SELECT h.uri, h.times = t.times AS done
+               FROM retrieval.hint AS h JOIN hinted AS t USING (uri)
+               WHERE h.collection = %(collection)s
+               ORDER BY h.uri
+               FOR UPDATE OF h),
+     repeated AS (UPDATE retrieval.hint AS h SET received = clock_timestamp()
+                  FROM taken AS t WHERE h.collection = %(collection)s AND h.uri = t.uri AND NOT t.done)
+DELETE FROM retrieval.hint AS h USING taken AS t
+WHERE h.collection = %(collection)s AND h.uri = t.uri AND t.done;
 
 -- name: leave_unlisted
 -- removals wait for the listing if they are too many

@@ -45,9 +45,9 @@ WHERE r.collection = %(collection)s AND r.run_id = %(run_id)s
 GROUP BY r.collection, r.run_id;
 
 -- name: count_recent
--- runs that listed, started within a day
+-- runs that left images over, started within a day
 SELECT count(*) FROM retrieval.run
-WHERE collection = %(collection)s AND switch IS NULL AND started_at > now() - interval '24 hours';
+WHERE collection = %(collection)s AND left_over > 0 AND started_at > now() - interval '24 hours';
 
 -- name: missing_shards
 SELECT number

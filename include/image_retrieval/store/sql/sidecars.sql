@@ -6,6 +6,7 @@ SELECT short_id,
        max(uri) FILTER (WHERE uri ~* '\.json$') AS json_uri, max(etag) FILTER (WHERE uri ~* '\.json$') AS json_etag,
        max(uri) FILTER (WHERE uri ~* '\.txt$') AS txt_uri, max(etag) FILTER (WHERE uri ~* '\.txt$') AS txt_etag
 FROM taken GROUP BY short_id;
+CREATE INDEX ON listed (short_id);
 ANALYZE sidecar, listed;
 
 -- name: read_changed
@@ -23,10 +24,7 @@ FROM sidecar AS s, retrieval.image AS i
 WHERE s.short_id = l.short_id AND i.collection = %(collection)s AND i.uri = l.uri AND i.about IS NOT NULL;
 
 -- name: describe_listed
-UPDATE listed AS l
-SET about = %(about)s
-FROM sidecar AS s
-WHERE s.short_id = l.short_id AND l.short_id = %(short_id)s;
+UPDATE listed SET about = %(about)s WHERE short_id = %(short_id)s;
 
 -- name: drop_sidecars
 DROP TABLE sidecar;
