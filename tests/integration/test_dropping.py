@@ -29,6 +29,7 @@ OTHER = "things_eu"  # whose name begins like the one that is dropped
 # tables that know a collection by name, and in which column; every one must be emptied, see the test of them
 NAMED = {"collection": "name", "made_collection": "name"}
 ALSO_FILLED = """
+INSERT INTO retrieval.hint (collection, uri) VALUES ('things', 's3://images/hinted.jpg');
 INSERT INTO retrieval.model (name, source, family, dimensions, use_cls_token, dtype)
 VALUES ('former', 'models/former', 'vision_transformer', 3, true, 'float32');
 CREATE TABLE retrieval.vector_things_former (LIKE retrieval.vector_things_random INCLUDING ALL);

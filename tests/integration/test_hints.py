@@ -22,7 +22,7 @@ from image_retrieval.pipeline.listing import list_images
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.watching import Watch
 from image_retrieval.store.connection import connect
-from image_retrieval.store.hints import forget_hints, take_hints, write_hints
+from image_retrieval.store.hints import create_hinted, forget_hints, take_hints, write_hints
 from integration.gates import GATES, a_gate, command_at
 from integration.pictures import BAD, FIRST, SCENES, put
 from integration.tables import contents, rows, versions
@@ -264,6 +264,7 @@ def test_writers_of_the_same_hints_do_not_wait_for_each_other_in_a_circle(watche
 
     def forget(number):
         with connect(project) as connection:
+            create_hinted(connection)
             take_hints(connection, watched.name, 2000)
             forget_hints(connection, watched.name)
 

@@ -27,7 +27,7 @@ from image_retrieval.shards import MANIFEST, ManifestRow, Shard, probes_uri, run
 from image_retrieval.store import listings, models, rejections, runs, switches, vector_tables
 from image_retrieval.store.collections import made_collection
 from image_retrieval.store.connection import Connection, connect
-from image_retrieval.store.hints import forget_hints
+from image_retrieval.store.hints import create_hinted, forget_hints
 from image_retrieval.store.listings import Differences, Listed, ListedRow, Refused
 from image_retrieval.store.locks import lock_collection
 from image_retrieval.store.runs import RunPlan
@@ -54,10 +54,7 @@ def list_images(
     if more images are missing than the collection's deletion limit allows, if the work folder lies inside a source, or
     if it belongs to another project.
     """
-    if hinted and not collection.watch:
-        raise UserError(f"collection {collection.name!r} takes no hints: give its entry the key `watch`")
-    started = time.monotonic()
-    store = ObjectStore(settings)
+    started, store = time.monotonic(), ObjectStore(settings)
     declared = collection
     with connect(settings) as connection:
         require_ready(connection, collection, store, settings, claim=not dry_run)
@@ -85,14 +82,9 @@ def list_images(
                 first = Shard(collection.name, run_id, number * plan.shards)
                 write_manifests(batches, MANIFEST, first, settings, facts)
             plan = replace(plan, shards=plan.shards * len(manifests))
+            other, taken = also.model.name if also else None, time.monotonic() - started
             runs.record_plan(
-                connection,
-                collection.name,
-                run_id,
-                plan,
-                model=collection.model.name,
-                also=also.model.name if also else None,
-                seconds=time.monotonic() - started,
+                connection, collection.name, run_id, plan, model=collection.model.name, also=other, seconds=taken
             )
             if hinted and not plan.left_over:  # at the end: whoever repeats one of these hints waits for the commit
                 forget_hints(connection, collection.name)
@@ -146,7 +138,10 @@ def compare(
     `hinted`: of the objects that hints name. Returns the plan without shards. Raises UserError if too many images are
     missing.
     """
+    if hinted and not collection.watch:
+        raise UserError(f"collection {collection.name!r} takes no hints: give its entry the key `watch`")
     listings.prepare_session(connection)
+    create_hinted(connection)
     if requeue:  # first, since URLs that were given up are not asked for their version
         rejections.requeue(connection, rejections.Rejected(collection.name))
     pages = hinted_pages(connection, collection, store) if hinted else None

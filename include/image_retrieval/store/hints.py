@@ -46,9 +46,13 @@ def count_waiting(connection: Connection, collection: str) -> Waiting:
     return fetch_one(connection, Waiting, statement("hints", "count_waiting"), {"collection": collection})
 
 
-def take_hints(connection: Connection, collection: str, limit: int) -> list[str]:
-    """Put the oldest hints into the temporary table `hinted`, and return their URIs."""
+def create_hinted(connection: Connection) -> None:
+    """Create the empty table `hinted`."""
     connection.execute(statement("hints", "create_hinted"))
+
+
+def take_hints(connection: Connection, collection: str, limit: int) -> list[str]:
+    """Put the oldest hints into the table `hinted`, and return their URIs."""
     uris = fetch_column(connection, statement("hints", "take"), {"collection": collection, "limit": limit})
     connection.execute(statement("hints", "analyse_hinted"))
     return uris

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from psycopg import sql
-
 from image_retrieval.errors import Reason
 from image_retrieval.shards import ManifestRow
 from image_retrieval.spaces import VectorSpace
@@ -118,9 +116,8 @@ def find_differences(connection: Connection, space: VectorSpace, *, hinted: bool
 
     `hinted`: `listed` holds only the objects of the table `hinted`, so that others are not missing.
     """
-    names = {"collection": space.collection, "model": space.model}
-    compared = statement("listings", "find_differences", vectors=space.vector_table, narrowed=_narrowed(hinted))
-    connection.execute(compared, names)
+    values = {"collection": space.collection, "model": space.model, "hinted": hinted}
+    connection.execute(statement("listings", "find_differences", vectors=space.vector_table), values)
     return fetch_one(connection, Differences, statement("listings", "count_differences"))
 
 
@@ -135,7 +132,7 @@ def forget_rejected(connection: Connection, collection: str, listed: Listed, *, 
     `hinted`: only those of the objects of the table `hinted`.
     """
     kept = {"collection": collection, "kept": [*(entry.uri for entry in listed.refused), *listed.given_up]}
-    connection.execute(statement("listings", "forget_rejected", narrowed=_narrowed(hinted)), kept)
+    connection.execute(statement("listings", "forget_rejected"), {**kept, "hinted": hinted})
 
 
 def reject_listed(
@@ -180,7 +177,3 @@ def find_due(connection: Connection, space: VectorSpace, *, full: bool) -> DueCo
 def read_due(connection: Connection, limit: int, size: int) -> Iterator[list[ManifestRow]]:
     """The first `limit` rows of `due` in order of their URIs, `size` at a time, with a manifest's columns."""
     return fetch_batches(connection, ManifestRow, statement("listings", "read_due"), {"limit": limit}, size=size)
-
-
-def _narrowed(hinted: bool) -> sql.Composable:
-    return statement("hints", "only_hinted") if hinted else sql.SQL("")

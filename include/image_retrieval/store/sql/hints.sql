@@ -12,6 +12,7 @@ SELECT count(*) AS images, coalesce(extract(epoch FROM clock_timestamp() - min(r
 FROM retrieval.hint WHERE collection = %(collection)s;
 
 -- name: create_hinted
+-- empty where a run looks at the whole source
 CREATE TEMPORARY TABLE hinted (
     uri   text PRIMARY KEY,
     times bigint NOT NULL,
@@ -67,7 +68,3 @@ WHERE NOT EXISTS (SELECT FROM retrieval.image AS i JOIN retrieval.{vectors} AS v
 SELECT max(started_at) AS began,
        coalesce(bool_or(state = 'running' AND started_at > now() - interval '1 hour'), false) AS under_way
 FROM retrieval.run WHERE collection = %(collection)s;
-
--- name: only_hinted
--- narrows a statement of listings.sql
-AND uri IN (SELECT uri FROM hinted WHERE shown)

@@ -42,7 +42,9 @@ ANALYZE listed;
 CREATE TEMPORARY TABLE difference ON COMMIT DROP AS
 SELECT i.id, i.deleted IS NOT NULL AS was_deleted, l.*
 FROM listed AS l
-FULL JOIN (SELECT * FROM retrieval.image WHERE collection = %(collection)s {narrowed}) AS i ON i.uri = l.uri
+FULL JOIN (SELECT * FROM retrieval.image
+           WHERE collection = %(collection)s
+             AND (NOT %(hinted)s OR uri IN (SELECT uri FROM hinted WHERE shown))) AS i ON i.uri = l.uri
 LEFT JOIN retrieval.{vectors} AS v ON v.id = i.id
 LEFT JOIN retrieval.rejected AS r
        ON r.collection = %(collection)s AND r.uri = l.uri AND r.etag = l.etag
@@ -75,7 +77,7 @@ ANALYZE listed;
 -- name: forget_rejected
 -- rejections of versions that no longer exist; a URL that is another version whenever it is asked keeps its attempts
 DELETE FROM retrieval.rejected AS r
-WHERE r.collection = %(collection)s {narrowed}
+WHERE r.collection = %(collection)s AND (NOT %(hinted)s OR r.uri IN (SELECT uri FROM hinted WHERE shown))
   AND NOT EXISTS (SELECT FROM listed AS l
                   WHERE l.uri = r.uri
                     AND (l.etag = r.etag OR (r.reason = 'changed_while_reading' AND r.uri ~ '^https?://')))
