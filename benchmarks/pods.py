@@ -52,7 +52,9 @@ def life_of_a_pod(api: CoreV1Api, collection: Collection, resampled: str, embedd
     """Seconds of each phase of one pod, and its images a second between the first batch and the last."""
     device = () if load_settings().pod_gpus else ("--device=cpu",)
     operator = EmbeddingPodOperator(
-        collection=collection.name, shard="0", arguments=[*embed_arguments(collection, resampled, embeddings), *device]
+        collection=collection.name,
+        shards=[0],
+        arguments=[*embed_arguments(collection, [(resampled, embeddings)]), *device],
     )
     request = operator.build_pod_request_obj(dry_run=True)
     name, namespace = request.metadata.name, request.metadata.namespace

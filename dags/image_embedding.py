@@ -4,6 +4,7 @@ Keeps the view `images.{name}` up to date with `{source}` ({glob}). Images are e
 
 1. **list_images** compares the bucket with the table and divides new and changed images into shards.
 2. Each **shard** is processed on its own: *resample* (CPU), *embed* (pod or local process), *upsert* (one transaction).
+   Of more than 200 shards, several share a task.
 3. **index** updates the view and its HNSW index; **recall** measures the recall of searches, raises `ef_search` if it
    is too low (`retrieval.recall`), and fits scores if needed (`retrieval.calibration`); **run_again** triggers the next
    run if images are left over; **report** closes the run in `retrieval.run` and updates the asset `images.{name}`.
@@ -60,11 +61,11 @@ def image_embedding(collection):
     ):
 
         @task_group
-        def shard(shard, arguments):
+        def shard(shards, arguments):
             (
-                resample(collection.name, shard)
-                >> embed(collection.name, shard, arguments)
-                >> upsert(collection.name, shard)
+                resample(collection.name, shards)
+                >> embed(collection.name, shards, arguments)
+                >> upsert(collection.name, shards)
             )
 
         shards = shard.expand_kwargs(list_images(collection.name))

@@ -42,9 +42,9 @@ with DAG(
 ):
 
     @task_group
-    def shard(shard, part, arguments):
-        """Process one shard, independently of the others."""
-        (resample(COLLECTION, shard, part) >> embed(COLLECTION, shard, arguments) >> upsert(COLLECTION, shard, part))
+    def shard(shards, part, arguments):
+        """Process the shards of one task, independently of the others."""
+        (resample(COLLECTION, shards, part) >> embed(COLLECTION, shards, arguments) >> upsert(COLLECTION, shards, part))
 
     shards = shard.expand_kwargs(plan(COLLECTION))
     late = plan_late(COLLECTION)

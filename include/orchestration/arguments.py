@@ -1,24 +1,48 @@
-"""The arguments of `image-retrieval` that embed a shard, in a process or in a pod."""
+"""Divides the shards of a run among mapped tasks; the arguments that embed them, in a process or in a pod."""
 
+import math
 from collections.abc import Sequence
+from itertools import groupby
 
 from image_retrieval.collection import Collection
 from image_retrieval.settings import load_settings
 
 BATCH_SIZE = "--batch-size="
-WHAT = slice(0, 3)  # of the arguments: the command, its input and its output
-MAP_LABEL = "shard {{ task.arguments[2].rsplit('/', 1)[1].removesuffix('.parquet') }}"  # the output file
+MAX_MAPPED = 200  # with more mapped task groups, Airflow's scheduler slows down: its issues 29959 and 45991
 
 
-def embed_arguments(collection: Collection, resampled: str, embeddings: str) -> list[str]:
-    """The arguments that embed one shard of a collection with the setting `runner`."""
+def share_out(models: Sequence[str]) -> list[list[int]]:
+    """Divide the shards of a run, given as the name of each one's model, among at most MAX_MAPPED tasks, in order.
+
+    A task has shards of one model. It has one shard, if there are no more than that.
+    """
+    runs = [[shard for shard, _ in run] for _, run in groupby(enumerate(models), key=lambda shard: shard[1])]
+    sizes = range(1, len(models) + 2)
+    size = next(size for size in sizes if sum(math.ceil(len(run) / size) for run in runs) <= MAX_MAPPED)
+    return [run[start : start + size] for run in runs for start in range(0, len(run), size)]
+
+
+def span(shards: Sequence[int], digits: int = 1) -> str:
+    """The numbers of a task's shards: `7`, or `5-9`."""
+    return "-".join(f"{shard:0{digits}}" for shard in sorted({shards[0], shards[-1]}))
+
+
+def map_label(shards: Sequence[int]) -> str:
+    """The name of a mapped task: its shards, as their files are called."""
+    return f"shard{'s' if len(shards) > 1 else ''} {span(shards, 5)}"
+
+
+def embed_arguments(collection: Collection, files: Sequence[tuple[str, str]]) -> list[str]:
+    """The arguments that embed shards of a collection with the setting `runner`.
+
+    `files` are the URIs of each shard's packed pixels and of its vectors.
+    """
     model = collection.model
     settings = load_settings()
     in_pod_without_gpu = settings.runner == "kubernetes" and not settings.pod_gpus  # else as the image says
     return [
         "embed",
-        resampled,
-        embeddings,
+        *(uri for pair in files for uri in pair),
         f"--model={model.source}",
         *([f"--revision={model.revision}"] if model.revision else []),
         f"--dtype={model.dtype}",
@@ -26,6 +50,11 @@ def embed_arguments(collection: Collection, resampled: str, embeddings: str) -> 
         "--use-cls-token" if model.use_cls_token else "--no-use-cls-token",
         *(["--device=cpu"] if in_pod_without_gpu else []),
     ]
+
+
+def what_of(arguments: Sequence[str]) -> list[str]:
+    """The command with its inputs and outputs: the arguments without the options."""
+    return [given for given in arguments if not given.startswith("--")]
 
 
 def batch_size_of(arguments: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""The task that embeds a shard: in a GPU pod, or by the same command in a process on the worker's machine."""
+"""The task that embeds shards: in a GPU pod, or by the same command in a process on the worker's machine."""
 
 from airflow.sdk import BaseOperator
 
@@ -11,10 +11,10 @@ def embeds_in_pods() -> bool:
     return load_settings().runner == "kubernetes"
 
 
-def embed(collection: str, shard: str, arguments: list[str]) -> BaseOperator:
-    """The operator that embeds one packed shard, chosen by the setting `runner`."""
+def embed(collection: str, shards: list[int], arguments: list[str]) -> BaseOperator:
+    """The operator that embeds packed shards, chosen by the setting `runner`."""
     if not embeds_in_pods():
-        return EmbeddingProcessOperator(arguments=arguments)
+        return EmbeddingProcessOperator(shards=shards, arguments=arguments)
     from orchestration.pods import EmbeddingPodOperator  # a second of imports, which other DAG files do not need
 
-    return EmbeddingPodOperator(collection=collection, shard=shard, arguments=arguments)
+    return EmbeddingPodOperator(collection=collection, shards=shards, arguments=arguments)

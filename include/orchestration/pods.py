@@ -15,7 +15,7 @@ from kubernetes.client import ApiException, CoreV1Api, V1Pod
 from urllib3.exceptions import HTTPError
 
 from image_retrieval.settings import load_settings
-from orchestration.arguments import WHAT, batch_size_of, with_batch_size
+from orchestration.arguments import batch_size_of, map_label, span, what_of, with_batch_size
 from orchestration.failures import Mistake, Outage
 from orchestration.pod_spec import pod_defaults
 from orchestration.pod_status import Ending
@@ -28,24 +28,29 @@ class EmbeddingPodOperator(KubernetesPodOperator):
 
     A try of the task ends when the program ends. A pod that the cluster takes away is replaced by another, which
     continues from the saved work. A pod that ran out of memory is replaced by one with half the batch. A try that
-    starts while a pod of the same task and shard runs takes that pod over.
+    starts while a pod of the same task and shards runs takes that pod over.
 
     :param collection: name of the collection, for the pod's name and labels.
-    :param shard: the shard's number, for the labels.
+    :param shards: the numbers of the shards, for the labels.
     :param arguments: the arguments of `image-retrieval`; they must include `--batch-size=N`.
     """
 
-    template_fields = (*KubernetesPodOperator.template_fields, "collection", "shard")
+    template_fields = (*KubernetesPodOperator.template_fields, "collection", "shards")
 
-    def __init__(self, *, collection: str, shard: str, arguments: list[str], **options: Any) -> None:
+    def __init__(self, *, collection: str, shards: list[int], arguments: list[str], **options: Any) -> None:
         defaults = pod_defaults(collection, load_settings())
         super().__init__(arguments=arguments, **(EMBED_DEFAULTS | defaults | options))
         self.collection = collection
-        self.shard = shard
+        self.shards = shards
         self._process = EmbeddingProcess()
 
+    @property
+    def map_label(self) -> str:
+        """The name of the mapped task."""
+        return map_label(self.shards)
+
     def execute(self, context: Any) -> None:
-        """Embed the shard."""
+        """Embed the shards."""
         if load_settings().runner == "local":
             self._process.run(self.arguments, self.log)
             return
@@ -67,10 +72,10 @@ class EmbeddingPodOperator(KubernetesPodOperator):
         super().on_kill()
 
     def build_pod_request_obj(self, context: Any = None, *, dry_run: bool = False) -> V1Pod:
-        """The pod, with labels that name collection, run and shard."""
+        """The pod, with labels that name collection, run and shards."""
         pod = super().build_pod_request_obj(context, dry_run=dry_run)
         run_id = str(context["run_id"]) if context else ""
-        pod.metadata.labels |= _labels(collection=self.collection, run=run_id, shard=str(self.shard))
+        pod.metadata.labels |= _labels(collection=self.collection, run=run_id, shard=span(self.shards))
         pod.metadata.name = pod.metadata.name.replace("_", "-")  # the name may contain the collection's
         pod.spec.enable_service_links = False  # a Service in the namespace would set variables that look like ours
         return pod
@@ -103,7 +108,7 @@ class EmbeddingPodOperator(KubernetesPodOperator):
         )
 
     def _at_work(self, request: V1Pod, context: Any) -> V1Pod | None:
-        """The pod that a former try of this task left, if it embeds the same shard; others are removed."""
+        """The pod that a former try of this task left, if it embeds the same shards; others are removed."""
         selector = self._build_find_pod_label_selector(context, exclude_checked=False)
         found = None
         for pod in _asked(self.client.list_namespaced_pod, request.metadata.namespace, label_selector=selector).items:
@@ -198,8 +203,8 @@ def _asked(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
 
 
 def _does_the_same(pod: V1Pod, request: V1Pod) -> bool:
-    """Whether a pod embeds the same shard as the requested one: the same input and output URIs."""
-    return list(pod.spec.containers[0].args[WHAT]) == list(request.spec.containers[0].args[WHAT])
+    """Whether a pod embeds the same shards as the requested one: the same input and output URIs."""
+    return what_of(pod.spec.containers[0].args) == what_of(request.spec.containers[0].args)
 
 
 def _told(error: ApiException) -> str:

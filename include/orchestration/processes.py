@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowException
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.exit_codes import MISTAKE, OUT_OF_MEMORY, OUTAGE
 from image_retrieval.settings import PREFIX
-from orchestration.arguments import MAP_LABEL, batch_size_of, with_batch_size
+from orchestration.arguments import batch_size_of, map_label, with_batch_size
 from orchestration.configuration import GPU_POOL, task_settings
 from orchestration.failures import told_in_one_line
 
@@ -21,7 +21,7 @@ EMBED_DEFAULTS: dict[str, Any] = {
     "task_id": "embed",
     "pool": GPU_POOL,
     "execution_timeout": timedelta(hours=6),
-    "map_index_template": MAP_LABEL,
+    "map_index_template": "{{ task.map_label }}",
 }
 
 
@@ -73,15 +73,21 @@ class EmbeddingProcess:
 class EmbeddingProcessOperator(BaseOperator):
     """Runs `image-retrieval` with the given arguments on this machine."""
 
-    template_fields = ("arguments",)
+    template_fields = ("shards", "arguments")
 
-    def __init__(self, *, arguments: Sequence[str], **options: Any) -> None:
+    def __init__(self, *, shards: list[int], arguments: Sequence[str], **options: Any) -> None:
         super().__init__(**(EMBED_DEFAULTS | options))
+        self.shards = shards
         self.arguments = arguments
         self._command = EmbeddingProcess()
 
+    @property
+    def map_label(self) -> str:
+        """The name of the mapped task."""
+        return map_label(self.shards)
+
     def execute(self, context: Any) -> None:  # noqa: ARG002
-        """Embed the shard; a failure names the program's last line."""
+        """Embed the shards; a failure names the program's last line."""
         self._command.run(self.arguments, self.log)
 
     def on_kill(self) -> None:

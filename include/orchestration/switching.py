@@ -63,7 +63,7 @@ def _planned(collection: str, part: str) -> list[dict[str, Any]]:
 
 @task(execution_timeout=timedelta(hours=3))
 def plan(collection: str) -> list[dict[str, Any]]:
-    """Open the switch, and plan the images without a vector under the other model. Returns the arguments per shard."""
+    """Open the switch, and plan the images without a vector under the other model. Returns the shards per task."""
     return _planned(collection, "")
 
 

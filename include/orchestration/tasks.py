@@ -1,6 +1,6 @@
 """The bodies of the tasks: each calls one stage of the library. Tasks pass only URIs and counts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
-from orchestration.arguments import embed_arguments
+from orchestration.arguments import embed_arguments, map_label, share_out
 from orchestration.configuration import CPU_POOL, LABEL, MAP_LABEL, declared_collection, task_settings
 from orchestration.failures import told_in_one_line
 from orchestration.watching import is_hinted
@@ -21,24 +21,20 @@ log = structlog.get_logger()
 
 
 @contextmanager
-def stage(collection: str, shard: int | None = None, part: str = "") -> Iterator[tuple[Collection, str, Settings]]:
-    """The collection, the run's id and the settings; log lines name collection, run and shard.
+def stage(collection: str, part: str = "") -> Iterator[tuple[Collection, str, Settings]]:
+    """The collection, the run's id and the settings; log lines name collection and run.
 
     `part` is added to the DAG run's id if the DAG run consists of several runs of the library.
     """
     context = get_current_context()
     run_id = str(context["run_id"]) + part
-    names: dict[str, Any] = {"collection": collection, "run": run_id}
-    if shard is not None:
-        names["shard"] = shard
-        context[LABEL] = f"shard {shard:05}"  # type: ignore[literal-required]
-    with told_in_one_line(), structlog.contextvars.bound_contextvars(**names):
+    with told_in_one_line(), structlog.contextvars.bound_contextvars(collection=collection, run=run_id):
         yield declared_collection(collection), run_id, task_settings()
 
 
 @task(execution_timeout=timedelta(hours=12))  # URLs are asked one by one
 def list_images(collection: str) -> list[dict[str, Any]]:
-    """List the bucket, and plan shards. Returns the number and arguments of each shard."""
+    """List the bucket, and plan shards. Returns the shards and the arguments of each mapped task."""
     from image_retrieval.pipeline import listing
 
     context = get_current_context()
@@ -59,36 +55,61 @@ def list_images(collection: str) -> list[dict[str, Any]]:
 
 
 def shard_arguments(collection: Collection, run_id: str, settings: Settings) -> list[dict[str, Any]]:
-    """For each shard of a run, its number and the arguments that embed it."""
+    """For each mapped task of a run, the numbers of its shards and the arguments that embed them."""
     from image_retrieval.shards import Shard
     from image_retrieval.store.connection import connect
     from image_retrieval.store.models import models_of
 
     with connect(settings) as connection:
         entries = models_of(connection, collection, run_id)
+    files = [Shard(collection.name, run_id, shard).files(settings.work_uri) for shard in range(len(entries))]
     return [
-        {"shard": shard, "arguments": embed_arguments(entry, files.resampled, files.embeddings)}
-        for shard, entry in enumerate(entries)
-        for files in [Shard(collection.name, run_id, shard).files(settings.work_uri)]
+        {
+            "shards": shards,
+            "arguments": embed_arguments(
+                entries[shards[0]], [(files[shard].resampled, files[shard].embeddings) for shard in shards]
+            ),
+        }
+        for shards in share_out([entry.model.name for entry in entries])
     ]
 
 
+def _each(shards: list[int], process: Callable[[int], None]) -> None:
+    """Process shards one after another. One that fails does not keep the others from their turn; then the first raises.
+
+    Log lines name the shard.
+    """
+    get_current_context()[LABEL] = map_label(shards)  # type: ignore[literal-required]
+    failed: list[Exception] = []
+    for shard in shards:
+        with structlog.contextvars.bound_contextvars(shard=shard):
+            try:
+                process(shard)
+            except Exception as error:
+                if len(shards) == 1:
+                    raise
+                log.error("the shard failed; the task's other shards go on", reason=f"{type(error).__name__}: {error}")
+                failed.append(error)
+    if failed:
+        raise failed[0]
+
+
 @task(execution_timeout=timedelta(hours=6), pool=CPU_POOL, map_index_template=MAP_LABEL)
-def resample(collection: str, shard: int, part: str = "") -> None:
-    """Turn a shard's images into packed pixels, on all cores of the worker."""
+def resample(collection: str, shards: list[int], part: str = "") -> None:
+    """Turn the images of shards into packed pixels, on all cores of the worker."""
     from image_retrieval.pipeline.resampling import resample_shard
 
-    with stage(collection, shard, part) as (entry, run_id, settings):
-        resample_shard(entry, run_id, shard, settings)
+    with stage(collection, part) as (entry, run_id, settings):
+        _each(shards, lambda shard: resample_shard(entry, run_id, shard, settings))
 
 
 @task(execution_timeout=timedelta(hours=1), map_index_template=MAP_LABEL)
-def upsert(collection: str, shard: int, part: str = "") -> None:
-    """Load a shard's vectors and rejections into the tables, in one transaction."""
+def upsert(collection: str, shards: list[int], part: str = "") -> None:
+    """Load the vectors and rejections of shards into the tables, each shard in one transaction."""
     from image_retrieval.pipeline.upserting import upsert_shard
 
-    with stage(collection, shard, part) as (entry, run_id, settings):
-        upsert_shard(entry, run_id, shard, settings)
+    with stage(collection, part) as (entry, run_id, settings):
+        _each(shards, lambda shard: upsert_shard(entry, run_id, shard, settings))
 
 
 @task(execution_timeout=timedelta(hours=12), trigger_rule="all_done")

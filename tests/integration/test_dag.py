@@ -40,14 +40,22 @@ def own_variables():
     return {name: value for name, value in os.environ.items() if name.startswith("IMAGE_RETRIEVAL_")}
 
 
-def airflow(environment, *arguments, answer=None, check=False):
-    """Run Airflow's command; `answer` is what a person chooses where it asks one."""
+def airflow(environment, *arguments, answer=None, mapped=None, check=False):
+    """Run Airflow's command; `answer` is what a person chooses where it asks one, `mapped` the most mapped tasks."""
     program = [Path(sys.executable).with_name("airflow")]
     if answer:
         program = [sys.executable, Path(__file__).with_name("answered_airflow.py"), answer]
+    if mapped:
+        program = [sys.executable, Path(__file__).with_name("frugal_airflow.py"), str(mapped)]
     return subprocess.run(
         [*program, *arguments], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=check
     )
+
+
+def metadata(environment, query):
+    """What Airflow's own database answers to a query."""
+    with closing(sqlite3.connect(Path(environment["AIRFLOW_HOME"], "airflow.db"))) as database:
+        return database.execute(query).fetchall()
 
 
 def describe(home, script="describe_dags.py", **more):
@@ -192,10 +200,9 @@ def test_params_are_typed(described):
 def dags_test(airflow_environment, project):
     """Run the collection's DAG, or another one, as `airflow dags test` does."""
 
-    def run(dag="image_embedding_things", answer=None, **conf):
-        return airflow(
-            airflow_environment | own_variables(), "dags", "test", dag, "-c", json.dumps(conf), answer=answer
-        )
+    def run(dag="image_embedding_things", answer=None, mapped=None, **conf):
+        environment = airflow_environment | own_variables()
+        return airflow(environment, "dags", "test", dag, "-c", json.dumps(conf), answer=answer, mapped=mapped)
 
     return run
 
@@ -208,12 +215,15 @@ def test_a_dry_run_changes_nothing(dags_test, store, collection, database_url):
     assert rows(database_url, "SELECT count(*) FROM retrieval.run") == [(0,)]
 
 
-def test_airflow_carries_a_bucket_to_the_table(dags_test, store, collection, database_url):
+def test_airflow_carries_a_bucket_to_the_table(dags_test, store, collection, database_url, airflow_environment):
     put(store, collection.source, SCENES | {key: bad for key, (bad, _) in BAD.items()})
-    done = dags_test(shard_size=14)
+    done = dags_test(shard_size=6, mapped=2)
     assert done.returncode == 0, done.stdout[-3000:]
     found = rows(database_url, "SELECT state, shards FROM retrieval.run")
-    assert found == [("success", 2)]
+    assert found == [("success", 5)]
+    last = "(SELECT run_id FROM dag_run ORDER BY id DESC LIMIT 1)"
+    mapped = f"SELECT DISTINCT rendered_map_index FROM task_instance WHERE task_id LIKE 'shard.%' AND run_id = {last}"
+    assert sorted(metadata(airflow_environment, mapped)) == [("shards 00000-00002",), ("shards 00003-00004",)]
     assert rows(database_url, "SELECT count(*) FROM images.things") == [(24,)]
     assert rows(database_url, "SELECT count(*) FROM retrieval.rejected") == [(3,)]
 
@@ -230,8 +240,7 @@ def test_a_run_that_leaves_images_over_triggers_the_next_one(
         assert rows(database_url, "SELECT left_over FROM retrieval.run ORDER BY started_at DESC LIMIT 1") == [
             (left_over,)
         ]
-    with closing(sqlite3.connect(Path(airflow_environment["AIRFLOW_HOME"], "airflow.db"))) as database:
-        triggered = database.execute("SELECT run_id, state, conf FROM dag_run WHERE run_id LIKE 'backfill%'").fetchall()
+    triggered = metadata(airflow_environment, "SELECT run_id, state, conf FROM dag_run WHERE run_id LIKE 'backfill%'")
     assert [(state, json.loads(conf)) for _, state, conf in triggered] == [("queued", {"shard_size": 5})]
 
 

@@ -12,7 +12,7 @@ from orchestration.pods import EmbeddingPodOperator
 
 operator = EmbeddingPodOperator(
     collection="rights",
-    shard="0",
+    shards=[0],
     arguments=["embed", "in", "out", "--batch-size=1"],
     cmds=["/bin/sh", "-c", "echo $((40 + 2)) words; sleep 4"],
     deferrable=False,

@@ -12,12 +12,15 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from image_retrieval.collection import find_collection
 from image_retrieval.local.airflow import POOLS
 from orchestration import connections
-from orchestration.arguments import MAP_LABEL, WHAT, embed_arguments
+from orchestration.arguments import MAX_MAPPED, embed_arguments, map_label, share_out, span, what_of, with_batch_size
 from orchestration.orphans import was_marked
+from orchestration.processes import EMBED_DEFAULTS, EmbeddingProcessOperator
 
 ROOT = Path(__file__).parents[3]
 ORCHESTRATION = ROOT / "include" / "orchestration"
@@ -118,14 +121,33 @@ def test_connections_of_the_manifests_are_those_that_tasks_look_for():
     assert connections.S3_CONNECTION in docs
 
 
-def test_a_shards_label_and_what_it_embeds_are_read_from_its_arguments(home):
+def test_what_a_task_embeds_is_read_from_its_arguments(home):
+    entry = find_collection(ROOT / "include" / "collections.yaml", "demo")
+    files = [(f"s3://in/0000{shard}.parquet", f"s3://out/0000{shard}.parquet") for shard in (7, 8)]
+    arguments = embed_arguments(entry, files)
+    assert what_of(arguments) == ["embed", *files[0], *files[1]]
+    assert what_of(with_batch_size(arguments, 1)) == what_of(arguments)
+
+
+@pytest.mark.parametrize(
+    ("shards", "name", "label"), [([7], "shard 00007", "7"), ([7, 8, 9], "shards 00007-00009", "7-9")]
+)
+def test_a_tasks_name_has_the_numbers_of_its_shards(shards, name, label):
     from jinja2 import Environment
 
-    entry = find_collection(ROOT / "include" / "collections.yaml", "demo")
-    arguments = embed_arguments(entry, "s3://in/00007.parquet", "s3://out/00007.parquet")
-    assert arguments[WHAT] == ["embed", "s3://in/00007.parquet", "s3://out/00007.parquet"]
-    template = Environment(autoescape=True).from_string(MAP_LABEL)
-    assert template.render(task=SimpleNamespace(arguments=arguments)) == "shard 00007"
+    template = Environment(autoescape=True).from_string(EMBED_DEFAULTS["map_index_template"])
+    operator = EmbeddingProcessOperator(shards=shards, arguments=["embed"])
+    assert template.render(task=operator) == map_label(shards) == name
+    assert span(shards) == label
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 700)), min_size=0, max_size=3))
+def test_shards_are_shared_out_among_few_tasks_of_one_model_each(runs):
+    models = [model for model, shards in runs for _ in range(shards)]
+    tasks = share_out(models)
+    assert [shard for task in tasks for shard in task] == list(range(len(models)))
+    assert all(len({models[shard] for shard in task}) == 1 for task in tasks)
+    assert len(tasks) == len(models) if len(models) <= MAX_MAPPED else MAX_MAPPED // 2 < len(tasks) <= MAX_MAPPED
 
 
 @pytest.mark.parametrize(
