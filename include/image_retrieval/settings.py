@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     pod_start_seconds: int = Field(900, gt=0, description="a pod on a node must run within this time")
     pod_run_seconds: int = Field(6 * 3600, gt=0, description="Kubernetes ends a pod that takes longer")
     pod_disruptions: int = Field(20, ge=0, description="how often one try replaces a pod that the cluster took away")
+    embedding_hour_price: float = Field(
+        0, ge=0, description="price of an hour in which one process or pod embeds, for the costs of runs; 0: unknown"
+    )
 
     processes: int = Field(0, ge=0, description="processes that decode images; 0: one per core")
     max_image_bytes: int = Field(256 * 2**20, gt=0, description="larger objects are rejected unread")

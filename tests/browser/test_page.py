@@ -203,6 +203,7 @@ def test_copies_and_runs_are_told(frame, page, shots):
     page.screenshot(path=shots / "page-duplicates.png")
     frame.get_by_role("tab", name="Runs").click()
     frame.locator(".tag.success").wait_for()
+    frame.locator("tbody td[data-title=Progress]", has_text="all").first.wait_for()
     page.screenshot(path=shots / "page-runs.png")
 
 

@@ -3,10 +3,12 @@
 import pytest
 
 from image_retrieval.errors import UserError
-from image_retrieval.pipeline.backfilling import reason_to_stop
+from image_retrieval.pipeline.backfilling import costs, reason_to_stop
 from image_retrieval.pipeline.listing import list_images
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.shards import run_folder
+from image_retrieval.store import runs
+from image_retrieval.store.connection import connect
 from integration.pictures import BAD, SCENES, one_pixel, put
 from integration.tables import contents, rows, versions
 
@@ -189,6 +191,27 @@ def test_a_run_follows_until_nothing_is_left_or_the_day_is_full(filled, run, cha
     last = run(entry=entry.model_copy(update={"max_runs_a_day": 9, "max_shards": 9}))
     assert (last["left_over"], last["seconds_left"]) == (0, 0)
     assert reason_to_stop(entry, last["run_id"], project) == "no images are left over"
+
+
+def test_a_run_under_way_estimates_what_is_left_and_what_it_costs(filled, change_collection, project):
+    entry = change_collection(shard_size=5, max_shards=3)
+    list_images(entry, "under way", project)
+
+    def report():
+        with connect(project) as connection:
+            found = runs.read_run(connection, entry.name, "under way")
+        return found, costs(found, project.model_copy(update={"embedding_hour_price": 3600.0}))
+
+    found, cost = report()
+    assert (found["shards_done"], found["seconds_left"], cost["cost_left"]) == (0, None, None)
+    with connect(project) as connection:
+        connection.execute("INSERT INTO retrieval.shard VALUES ('things', 'under way', 0, 5, 5, 5, 5, 0, 1, 2, 3)")
+        connection.execute("UPDATE retrieval.run SET started_at = now() - interval '10 minutes'")
+    found, cost = report()
+    assert (found["shards"], found["shards_done"], found["left_over"]) == (3, 1, 13)
+    assert found["seconds_left"] == pytest.approx(600 * (28 - 5) / 5, rel=0.1)
+    assert cost == {"cost": 2, "cost_left": pytest.approx(2 * (28 - 5) / 5)}
+    assert costs(found, project) == {"cost": None, "cost_left": None}
 
 
 def test_no_run_follows_one_that_loaded_nothing(filled, change_collection, project):

@@ -9,6 +9,7 @@ from image_retrieval.collection import Collection
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import NotDeleted, ObjectStore
+from image_retrieval.pipeline.backfilling import Costs, costs
 from image_retrieval.pipeline.calibrating import keep_calibrated
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
@@ -22,8 +23,8 @@ from image_retrieval.store.runs import RunReport
 log = structlog.get_logger()
 
 
-class FinishedRun(RunReport, total=False):
-    """A run's report, and its missing shards; an unknown run has only its names and state."""
+class FinishedRun(RunReport, Costs, total=False):
+    """A run's report, its costs, and its missing shards; an unknown run has only its names and state."""
 
     missing_shards: list[int]
 
@@ -82,7 +83,7 @@ def finish_run(collection: Collection, run_id: str, settings: Settings) -> Finis
             return cast(FinishedRun, {**names, "state": "failed", "missing_shards": []})
         require_own(connection, work_place(settings), ObjectStore(settings), claim=False)
     _clear_work(collection, [run_id, *running], settings)
-    return cast(FinishedRun, {**report, "missing_shards": missing})
+    return cast(FinishedRun, {**report, **costs(report, settings), "missing_shards": missing})
 
 
 def fail_run(collection: Collection, run_id: str, settings: Settings) -> None:

@@ -42,7 +42,8 @@ class RunModels:
 class RunReport(TypedDict):
     """A run: its counts summed over its shards, and `seconds` per stage.
 
-    `seconds_left`: an estimate for the images left over, at the pace of this run; None if it took none.
+    `seconds_left` and `embed_seconds_left`: estimates for the images that are left of this run and for those that it
+    left over, at its pace; None as long as it has no shard in the table.
     """
 
     collection: str
@@ -64,6 +65,7 @@ class RunReport(TypedDict):
     started_at: datetime
     finished_at: datetime | None
     seconds_left: float | None
+    embed_seconds_left: float | None
     seconds: dict[str, float]
 
 

@@ -31,7 +31,9 @@ export class Problem extends Error {
  *   verdict: "duplicate" | "different" | null, decided_by: string | null}} Pair
  * @typedef {{pairs: Pair[], waiting: number}} Pairs `waiting`: images that were not compared yet
  * @typedef {{run_id: string, state: string, started_at: string, finished_at: string | null, listed: number | null,
- *   new: number | null, changed: number | null, gone: number | null, embedded: number | null, rejected: number | null}} Run
+ *   new: number | null, changed: number | null, gone: number | null, embedded: number | null, rejected: number | null,
+ *   shards: number, shards_done: number, left_over: number, seconds_left: number | null,
+ *   cost: number | null, cost_left: number | null}} Run the costs are in the currency of the setting's price
  */
 
 /**

@@ -19,6 +19,7 @@ import "./theme.js";
  */
 
 const SLOW = 1500; // milliseconds until the page says that a model is being loaded
+const WATCHED = 5000; // milliseconds after which the page asks again how far a run is
 
 /** @type {Collection[]} */
 let collections = [];
@@ -173,7 +174,13 @@ async function showRejected(signal) {
 
 /** @param {AbortSignal} signal */
 async function showRuns(signal) {
-  byId("results").replaceChildren(await runsReport(state.collection, signal));
+  const { running, element } = await runsReport(state.collection, signal);
+  const shown = byId("results").firstElementChild;
+  if (shown?.outerHTML !== element.outerHTML) byId("results").replaceChildren(element);
+  const again = () => {
+    if (!signal.aborted && state.tab === "runs") showRuns(signal).catch(failed);
+  };
+  if (running) setTimeout(again, WATCHED);
 }
 
 /**

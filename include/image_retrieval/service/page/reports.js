@@ -179,14 +179,38 @@ export async function runsReport(collection, signal) {
   /** @type {{runs: Run[]}} */
   const { runs } = await ask(`${collectionPath(collection)}/runs?limit=20`, undefined, signal);
   say(`The last ${counted(runs.length, "run")}.`);
+  const priced = runs.some(({ cost }) => cost !== null);
   const rows = runs.map((run) => [
     make("span", { class: "key", text: run.run_id, title: run.run_id }),
     make("span", { class: `tag ${run.state}`, text: run.state }),
     moment(run.started_at),
-    run.finished_at ? `${count(Math.round((Date.parse(run.finished_at) - Date.parse(run.started_at)) / 1000))} s` : "",
+    run.finished_at ? lasting((Date.parse(run.finished_at) - Date.parse(run.started_at)) / 1000) : "",
+    make("span", { text: progressOf(run), title: `${counted(run.left_over, "image")} left over for the next run` }),
+    ...(priced ? [costOf(run)] : []),
     ...[run.listed, run.new, run.changed, run.gone, run.embedded, run.rejected].map((value) => make("span", { class: "number", text: count(value ?? 0) })),
   ]);
-  return make("div", { class: "report" }, table(["Run", "State", "Started", "Took", "Listed", "New", "Changed", "Gone", "Embedded", "Rejected"], rows));
+  const element = make("div", { class: "report" }, table(["Run", "State", "Started", "Took", "Progress", ...(priced ? ["Cost"] : []), "Listed", "New", "Changed", "Gone", "Embedded", "Rejected"], rows));
+  return { running: runs.some(({ state }) => state === "running"), element };
+}
+
+/**
+ * How many of its shards are done, and how long the rest takes, with the images that the next runs take.
+ * @param {Run} run
+ */
+function progressOf({ state, shards, shards_done: done, left_over: over, seconds_left: left }) {
+  if (!over && done === shards && state !== "running") return shards ? "all" : "";
+  const part = `${count(done)} of ${counted(shards, "shard")}`;
+  return left ? `${part}, ${lasting(left)} left` : part;
+}
+
+/** @param {Run} run */
+const costOf = ({ cost, cost_left: left }) => (left ? `${PRICE.format(cost ?? 0)}, ${PRICE.format(left)} left` : PRICE.format(cost ?? 0));
+const PRICE = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+
+/** @param {number} seconds */
+function lasting(seconds) {
+  if (seconds < 100) return `${count(Math.round(seconds))} s`;
+  return seconds < 6000 ? `${count(Math.round(seconds / 60))} min` : `${count(Math.round(seconds / 3600))} h`;
 }
 
 /**

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 
+from image_retrieval.pipeline.backfilling import costs
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.clients import name_of_user
@@ -65,10 +66,11 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
 
     @routes.get("/collections/{name}/runs")
     def runs(name: Name, limit: Annotated[int, Query(ge=1, le=50)] = 10) -> dict[str, Any]:
-        """The last runs, with their counts and seconds."""
+        """The last runs, with their counts, seconds and costs, and estimates of what is left."""
         with service.transaction(heavy=True) as connection:
             shown_collection(connection, service.settings, name)
-            return {"runs": [read_run(connection, name, run_id) for run_id in latest_runs(connection, name, limit)]}
+            found = [read_run(connection, name, run_id) for run_id in latest_runs(connection, name, limit)]
+        return {"runs": [{**report, **costs(report, service.settings)} for report in found if report]}
 
     @routes.get("/stats")
     def stats() -> dict[str, Any]:

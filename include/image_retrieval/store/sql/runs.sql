@@ -21,28 +21,33 @@ VALUES
 DELETE FROM retrieval.run WHERE collection = %(collection)s AND run_id = %(run_id)s;
 
 -- name: read_run
-SELECT r.collection, r.run_id, r.state, r.model, r.listed, r.new, r.changed, r.restored, r.gone, r.shards, r.left_over,
-       count(s.shard)::integer AS shards_done,
-       coalesce(sum(s.resampled), 0)::bigint AS resampled,
-       coalesce(sum(s.embedded), 0)::bigint AS embedded,
-       coalesce(sum(s.upserted), 0)::bigint AS upserted,
-       (r.rejected + coalesce(sum(s.rejected), 0))::bigint AS rejected,
-       r.list_seconds,
-       coalesce(sum(s.resample_seconds), 0) AS resample_seconds,
-       coalesce(sum(s.embed_seconds), 0) AS embed_seconds,
-       coalesce(sum(s.upsert_seconds), 0) AS upsert_seconds,
-       r.index_seconds,
-       r.started_at, r.finished_at,
-       -- at the pace of this run, which listed and indexed, too
-       CASE WHEN r.left_over = 0 THEN 0
-            WHEN r.new + r.changed > r.left_over
-            THEN extract(epoch FROM coalesce(r.finished_at, now()) - r.started_at)::double precision
-                 * r.left_over / (r.new + r.changed - r.left_over)
-       END AS seconds_left
-FROM retrieval.run AS r
-LEFT JOIN retrieval.shard AS s USING (collection, run_id)
-WHERE r.collection = %(collection)s AND r.run_id = %(run_id)s
-GROUP BY r.collection, r.run_id;
+-- what is left is estimated at the pace of this run, which listed and indexed, too
+WITH run AS (
+    SELECT r.*, r.new + r.changed AS due,
+           coalesce((r.new + r.changed - r.left_over) * count(s.shard)::double precision / nullif(r.shards, 0), 0)
+               AS done,
+           count(s.shard)::integer AS shards_done,
+           coalesce(sum(s.resampled), 0)::bigint AS resampled,
+           coalesce(sum(s.embedded), 0)::bigint AS embedded,
+           coalesce(sum(s.upserted), 0)::bigint AS upserted,
+           coalesce(sum(s.rejected), 0)::bigint AS rejected_in_shards,
+           coalesce(sum(s.resample_seconds), 0) AS resample_seconds,
+           coalesce(sum(s.embed_seconds), 0) AS embed_seconds,
+           coalesce(sum(s.upsert_seconds), 0) AS upsert_seconds
+    FROM retrieval.run AS r
+    LEFT JOIN retrieval.shard AS s USING (collection, run_id)
+    WHERE r.collection = %(collection)s AND r.run_id = %(run_id)s
+    GROUP BY r.collection, r.run_id
+)
+SELECT collection, run_id, state, model, listed, new, changed, restored, gone, shards, left_over, shards_done,
+       resampled, embedded, upserted, rejected + rejected_in_shards AS rejected,
+       list_seconds, resample_seconds, embed_seconds, upsert_seconds, index_seconds, started_at, finished_at,
+       CASE WHEN done >= due THEN 0
+            WHEN done > 0
+            THEN extract(epoch FROM coalesce(finished_at, now()) - started_at)::double precision * (due - done) / done
+       END AS seconds_left,
+       CASE WHEN done >= due THEN 0 WHEN done > 0 THEN embed_seconds * (due - done) / done END AS embed_seconds_left
+FROM run;
 
 -- name: count_recent
 -- runs that left images over, started within a day
