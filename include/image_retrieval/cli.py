@@ -20,6 +20,7 @@ from image_retrieval.commands import (
     services,
     serving,
     stages,
+    training,
 )
 from image_retrieval.commands.arguments import (
     finite_number,
@@ -97,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add_commands in (_services, _collections, _stages, _models, _searches, _contents, _programs):
         add_commands(commands)
+    training.add_to(_group(commands, "training", training.HELP), _add)
     return parser
 
 

@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 from PIL import Image
 
+ALIKE_BITS = 6  # of 64: perceptual hashes of the same picture differ in at most this many
 HASHED_SIDE = 32  # width and height, in pixels, of the picture that is hashed
 KEPT = 8  # lowest frequencies in each direction: 64 bits
 _COSINES = np.cos(np.pi / HASHED_SIDE * np.outer(np.arange(KEPT), np.arange(HASHED_SIDE) + 0.5))  # rows of the DCT-II

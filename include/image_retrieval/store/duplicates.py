@@ -9,6 +9,7 @@ import psycopg
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
+from image_retrieval.imaging.fingerprints import ALIKE_BITS
 from image_retrieval.settings import Settings
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection, connect
@@ -16,7 +17,6 @@ from image_retrieval.store.models import find_shown
 from image_retrieval.store.rows import fetch_all, fetch_column, fetch_value
 from image_retrieval.store.sql import statement
 
-ALIKE_BITS = 6  # of 64: perceptual hashes of the same picture differ in at most this many
 PICTURE_SIMILARITY = 0.9  # least similarity of the vectors: flat pictures have similar hashes, whatever they show
 NEIGHBOURS = 21  # with which an image is compared, including itself
 BATCH = 200

@@ -1,0 +1,66 @@
+"""Commands that make a training set of one's own images."""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from image_retrieval.commands.arguments import finite_number, number
+from image_retrieval.commands.collections import searchable_collection
+from image_retrieval.commands.printing import print_json
+from image_retrieval.errors import UserError
+from image_retrieval.index_columns import index_format
+from image_retrieval.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from image_retrieval.pipeline.packing import PackOptions
+
+HELP = "Make a training set of one's own images."
+LEAST = 2  # images of a set: one to learn from, and one to be compared with
+
+
+def add_to(group: Any, add: Callable[..., Any]) -> None:
+    """Add these commands to the group `training`, with the function that adds one command."""
+    packing = add("pack", pack, to=group)
+    packing.add_argument("source", metavar="COLLECTION|INDEX_FILE", help="a collection, or the URI of an index file")
+    packing.add_argument("uri", metavar="URI", help="an empty folder, as s3://, file:// or a path")
+    packing.add_argument(
+        "--longest-side", type=number(32, 4096), default=320, metavar="N", help="pixels of the packed pictures (320)"
+    )
+    packing.add_argument(
+        "--held-out", type=finite_number, default=0.1, metavar="SHARE", help="share of the images to judge by (0.1)"
+    )
+    packing.add_argument("--images", type=number(1, 10**9), metavar="N", help="pack N of the images, drawn by the seed")
+    packing.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N", help="decides order and share (0)")
+
+
+def pack(options: argparse.Namespace, settings: Settings) -> None:
+    """Pack a collection's images, or those of an index file, into a training set."""
+    if not 0 <= options.held_out <= 0.5:
+        raise UserError(f"--held-out {options.held_out:g}: a share from 0 to 0.5 is needed")
+    from image_retrieval.pipeline.dataset import folder_of
+    from image_retrieval.pipeline.packing import PackOptions
+    from image_retrieval.pipeline.packing import pack as pack_images
+    from image_retrieval.progress import stage_progress
+
+    chosen = PackOptions(
+        longest_side=options.longest_side, held_out_share=options.held_out, most=options.images, seed=options.seed
+    )
+    folder = folder_of(options.uri)
+    read = partial(_candidates, options.source, folder, chosen, settings)
+    with stage_progress(("pack",)) as show:
+        manifest = pack_images(options.source, folder, chosen, read, settings, progress=lambda done: show("pack", done))
+    print_json(manifest)
+
+
+def _candidates(source: str, folder: str, options: "PackOptions", settings: Settings) -> "pa.Table":
+    from image_retrieval.pipeline import candidates
+
+    if index_format(source):
+        found = candidates.of_index_file(source, settings)
+    else:
+        found = candidates.of_collection(searchable_collection(settings, source), folder, settings)
+    candidates.require_some(found, source, LEAST)
+    return candidates.shuffled(found, options.seed, options.most)
