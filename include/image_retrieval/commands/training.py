@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_retrieval.commands.arguments import finite_number, number
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from image_retrieval.pipeline.packing import PackOptions
 
-HELP = "Make a training set of one's own images."
+HELP = "Make a training set of one's own images, and judge models on it."
 LEAST = 2  # images of a set: one to learn from, and one to be compared with
 
 
@@ -34,6 +35,14 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     )
     packing.add_argument("--images", type=number(1, 10**9), metavar="N", help="pack N of the images, drawn by the seed")
     packing.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N", help="decides order and share (0)")
+
+    judging = add("gate", gate, to=group)
+    judging.add_argument("pack", metavar="PACK", help="folder of a training set")
+    judging.add_argument("model", metavar="MODEL", help="the model that is judged: a folder, a hub id, or a prefix")
+    judging.add_argument("--against", required=True, metavar="MODEL", help="the model that it is to replace")
+    judging.add_argument("--out", type=Path, metavar="FOLDER", help="for the report; default: the model's own folder")
+    judging.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N", help="decides the queries (0)")
+    judging.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
 
 
 def pack(options: argparse.Namespace, settings: Settings) -> None:
@@ -53,6 +62,20 @@ def pack(options: argparse.Namespace, settings: Settings) -> None:
     with stage_progress(("pack",)) as show:
         manifest = pack_images(options.source, folder, chosen, read, settings, progress=lambda done: show("pack", done))
     print_json(manifest)
+
+
+def gate(options: argparse.Namespace, settings: Settings) -> int:
+    """Judge a model on the held-out pictures of a training set; exit status 1: refused or undecided."""
+    from image_retrieval.collection import ModelOptions
+    from image_retrieval.pipeline.dataset import folder_of
+    from image_retrieval.training.gating import run_gate
+
+    model, before = (ModelOptions(name="given", source=source) for source in (options.model, options.against))
+    out = options.out or (Path(options.model) if Path(options.model).is_dir() else None)
+    device = options.device or settings.device
+    report = run_gate(folder_of(options.pack), model, before, out, settings, device, seed=options.seed)
+    print_json({name: value for name, value in report.as_json().items() if name != "examples"})
+    return 0 if report.decision == "passed" else 1
 
 
 def _candidates(source: str, folder: str, options: "PackOptions", settings: Settings) -> "pa.Table":

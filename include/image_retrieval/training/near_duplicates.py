@@ -19,15 +19,24 @@ class Seen:
 
     def add(self, phash: int, thumbnail: bytes) -> bool:
         """Remember a picture unless it looks like an earlier one. Returns whether it is new."""
-        own = np.uint64(phash & (2**64 - 1))
-        pixels = np.frombuffer(thumbnail, np.uint8)
-        [near] = np.nonzero(np.bitwise_count(self._hashes[: self._count] ^ own) <= ALIKE_BITS)
-        apart = np.abs(self._thumbnails[near].astype(np.int16) - pixels).mean(axis=1)
-        if (apart <= ALIKE_LEVELS).any():
+        if self.knows(phash, thumbnail):
             return False
         if self._count == len(self._hashes):
             self._hashes = np.concatenate([self._hashes, np.empty_like(self._hashes)])
             self._thumbnails = np.concatenate([self._thumbnails, np.empty_like(self._thumbnails)])
-        self._hashes[self._count], self._thumbnails[self._count] = own, pixels
+        self._hashes[self._count] = _unsigned(phash)
+        self._thumbnails[self._count] = np.frombuffer(thumbnail, np.uint8)
         self._count += 1
         return True
+
+    def knows(self, phash: int, thumbnail: bytes) -> bool:
+        """Whether a picture looks like an earlier one."""
+        apart_in = np.bitwise_count(self._hashes[: self._count] ^ _unsigned(phash))
+        [near] = np.nonzero(apart_in <= ALIKE_BITS)
+        pixels = np.frombuffer(thumbnail, np.uint8)
+        apart = np.abs(self._thumbnails[near].astype(np.int16) - pixels).mean(axis=1)
+        return bool((apart <= ALIKE_LEVELS).any())
+
+
+def _unsigned(phash: int) -> np.uint64:
+    return np.uint64(phash & (2**64 - 1))

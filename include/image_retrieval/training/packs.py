@@ -6,12 +6,14 @@ The tar files are shards as WebDataset readers take them. With the index, any pi
 import io
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, cast
+from itertools import groupby
+from typing import TypedDict, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectStore
@@ -124,8 +126,31 @@ def write_pack(store: ObjectStore, folder: str, manifest: PackManifest) -> None:
     store.write(folder + MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=2).encode())
 
 
-def read_index(store: ObjectStore, uri: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """An index, or some columns of it. Raises UserError if it does not exist."""
-    with store.open(uri) as stream:
-        found: Any = pq.read_table(stream, columns=columns and list(columns))
-    return found
+def read_index(store: ObjectStore, folder: str, columns: Sequence[str]) -> pa.Table:
+    """Columns of the index of a packed set. Raises UserError if there is no complete set, or it lacks one of them."""
+    manifest = read_pack(store, folder)
+    if manifest is None or not manifest["complete"]:
+        raise UserError(f"{folder} holds no complete training set: `image-retrieval training pack` writes one")
+    try:
+        with store.open(folder + INDEX) as stream, pq.ParquetFile(stream) as file:
+            return file.read().select(list(columns))
+    except (pa.ArrowException, KeyError) as error:
+        raise UserError(f"{folder}{INDEX} cannot be read ({str(error)[:200]}): pack the set again") from None
+
+
+def read_pictures(store: ObjectStore, folder: str, index: pa.Table, places: Sequence[int]) -> Iterator[Image.Image]:
+    """The pictures at these places of the index, in their order; quickest where the places ascend.
+
+    Raises UserError if the index and a tar file do not belong together.
+    """
+    rows = index.select(["shard", "offset", "size"]).take(pa.array(places, pa.int64())).to_pylist()
+    for shard, of_shard in groupby(rows, key=lambda row: str(row["shard"])):
+        with store.open(folder + shard) as tar:
+            for row in of_shard:
+                tar.seek(row["offset"])
+                try:
+                    with Image.open(io.BytesIO(tar.read(row["size"])), formats=["JPEG"]) as opened:
+                        picture = opened.convert("RGB")
+                except OSError:
+                    raise UserError(f"{folder}{shard} has no picture at {row['offset']}: pack the set again") from None
+                yield picture
