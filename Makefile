@@ -24,7 +24,7 @@ PARALLEL = --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 COMPOSE = docker compose --file docker-compose.yaml $(if $(GPU),--file docker-compose.gpu.yaml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint lint-page licences format docs dist up down status psql env lock pin-images clean compose-up compose-down
+.PHONY: help demo test test-all azurite lint lint-page licences format docs dist up down status psql env lock pin-images clean compose-up compose-down
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,10 +32,10 @@ help:  ## list the targets
 demo: .venv/installed  ## fill a bucket, run the daily DAG, search in SQL (IMAGES=some/folder: your own images; MODEL=owner/name: another model)
 	@$(BIN)/image-retrieval demo $(if $(IMAGES),--images "$(IMAGES)") $(if $(MODEL),--model "$(MODEL)")
 
-test: .venv/installed-dev  ## the test suite, on a PostgreSQL and an S3 store that it starts itself
+test: .venv/installed-dev azurite  ## the test suite, on a PostgreSQL and an S3 store that it starts itself
 	$(BIN)/pytest -m "not slow" $(PARALLEL) --durations=25
 
-test-all: .venv/installed-dev  ## the test suite with the long tests
+test-all: .venv/installed-dev azurite  ## the test suite with the long tests
 	$(BIN)/pytest $(PARALLEL)
 
 lint: .venv/installed-dev  ## style, types and import rules; types of the page if npm is installed
@@ -50,6 +50,10 @@ lint: .venv/installed-dev  ## style, types and import rules; types of the page i
 	@if ! command -v npm >/dev/null; then echo "make lint: npm is not installed, so the page's types are not checked"; \
 	elif ! $(MAKE) --silent node_modules/installed; then echo "make lint: npm found no TypeScript, so the page's types are not checked"; \
 	else $(MAKE) --no-print-directory lint-page; fi
+
+azurite:  ## what stands in for Azure in the tests; without npm, they skip az://
+	@if ! command -v npm >/dev/null; then echo "make azurite: npm is not installed, so az:// is not tested"; \
+	else $(MAKE) --silent tests/azurite/node_modules/installed || echo "make azurite: npm found no Azurite, so az:// is not tested"; fi
 
 lint-page: node_modules/installed  ## types of the page's JavaScript (needs npm)
 	node_modules/.bin/tsc --project jsconfig.json
@@ -93,8 +97,8 @@ lock: .venv/uv  ## write the lock files again (UPGRADE=1: with the newest versio
 	$(COMPILE) --universal -c requirements.lock requirements-build.txt -o requirements-build.lock
 	$(COMPILE) --universal -c requirements.lock -c requirements-torch.lock requirements-dev.txt -o requirements-dev.lock
 	$(COMPILE) --universal -c requirements.lock -c requirements-dev.lock requirements-docs.txt -o requirements-docs.lock
-	$(COMPILE) $(FOR_IMAGES) --extra imaging --extra store --extra service --extra orchestration -o requirements-airflow.lock
-	$(COMPILE) $(FOR_IMAGES) --extra embedding -o requirements-embedding.lock
+	$(COMPILE) $(FOR_IMAGES) --extra clouds --extra imaging --extra store --extra service --extra orchestration -o requirements-airflow.lock
+	$(COMPILE) $(FOR_IMAGES) --extra clouds --extra embedding -o requirements-embedding.lock
 
 pin-images:  ## pin the base images by the present digests of their tags
 	@include/kubernetes/pin_images.sh
@@ -108,6 +112,10 @@ clean: down  ## remove the environment, the embedded services and their data
 
 node_modules/installed: package-lock.json
 	npm ci --loglevel=error --ignore-scripts --no-audit --no-fund --fetch-retries=1 --fetch-timeout=20000
+	@touch $@
+
+tests/azurite/node_modules/installed: tests/azurite/package-lock.json
+	cd tests/azurite && npm ci --loglevel=error --ignore-scripts --no-audit --no-fund --fetch-retries=1 --fetch-timeout=20000
 	@touch $@
 
 .venv/uv: requirements-build.lock

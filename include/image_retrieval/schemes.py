@@ -5,16 +5,31 @@ from dataclasses import dataclass
 from typing import Literal
 
 Addressing = Literal["auto", "path", "virtual"]
+Protocol = Literal["s3", "gs", "az"]
+
+# the keys of entries of IMAGE_RETRIEVAL_STORES, by the protocol of their scheme
+FIELDS: dict[Protocol, frozenset[str]] = {
+    "s3": frozenset({"endpoint_url", "region", "access_key_id", "secret_access_key", "addressing"}),
+    "gs": frozenset({"endpoint_url", "region", "service_account", "access_key_id", "secret_access_key", "anonymous"}),
+    "az": frozenset({"endpoint_url", "account", "account_key", "sas_token", "anonymous"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """A cloud whose store speaks the protocol of S3, and its dialect."""
+    """A cloud, the protocol of its store, and its dialect of that protocol."""
 
     title: str
-    endpoint: str | None = None  # by region; None: the one that boto3 knows
-    region: str = "eu-central-1"  # an example
+    endpoint: str | None = None  # with what an entry has to name; None: the one that boto3 knows
+    example: str = "eu-central-1"  # of what it has to name
     addressing: Addressing = "virtual"  # `virtual`: the bucket is part of the host, and other requests are refused
+    protocol: Protocol = "s3"
+
+    @property
+    def named(self) -> str | None:
+        """The key of an entry that names the endpoint: `region`, `account`, or none."""
+        found = re.search(r"{(\w+)}", self.endpoint or "")
+        return found[1] if found else None
 
 
 BUCKETS: dict[str, Scheme] = {
@@ -24,8 +39,16 @@ BUCKETS: dict[str, Scheme] = {
     "cos": Scheme("Tencent Cloud COS", "https://cos.{region}.myqcloud.com", "ap-guangzhou"),
     "obs": Scheme("Huawei Cloud OBS", "https://obs.{region}.myhuaweicloud.com", "cn-north-4"),
     "bos": Scheme("Baidu AI Cloud BOS", "https://s3.{region}.bcebos.com", "bj"),
+    "gs": Scheme("Google Cloud Storage", "https://storage.googleapis.com", addressing="path", protocol="gs"),
+    "az": Scheme(
+        "Azure Blob Storage", "https://{account}.blob.core.windows.net", "myaccount", addressing="path", protocol="az"
+    ),
 }
-BUCKET = rf"(?:{'|'.join(BUCKETS)})://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]"  # the pattern of a bucket's URI
+# the pattern of a bucket's URI; Google's alone may have `_`, and may be as long as a host
+BUCKET = (
+    rf"(?:(?:{'|'.join(name for name in BUCKETS if name != 'gs')})://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]"
+    r"|gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9])"
+)
 SUPPORTED = ", ".join(f"{name}://" for name in (*BUCKETS, "file"))
 
 

@@ -8,9 +8,11 @@ import structlog
 from pydantic import SecretStr
 
 from image_retrieval.errors import UserError
+from image_retrieval.schemes import BUCKETS
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection_string import joined, parameter_names
 from image_retrieval.stores import Store
+from orchestration.cloud_connections import cloud_store
 
 log = structlog.get_logger()
 POSTGRES_CONNECTION = "image_retrieval_postgres"
@@ -67,11 +69,14 @@ def store_connection(scheme: str) -> str:
 def with_stores(settings: Settings, connections: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of the object stores, changed by connections of Airflow, given by scheme.
 
-    A connection replaces all four values of its scheme: what it leaves out counts as unset. Raises UserError that names
-    an extra that is not supported here.
+    A connection replaces all of these values of its scheme: what it leaves out counts as unset. Raises UserError that
+    names an extra that is not supported here.
     """
     found: dict[str, Any] = {"stores": dict(settings.stores)}
     for scheme, connection in connections.items():
+        if BUCKETS[scheme].protocol != "s3":
+            found["stores"][scheme] = cloud_store(scheme, connection, _extra(connection, store_connection(scheme)))
+            continue
         values = _store_values(connection, store_connection(scheme))
         if scheme == "s3":
             found |= {f"s3_{field}": value for field, value in values.items()}

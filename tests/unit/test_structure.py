@@ -116,8 +116,9 @@ def test_the_store_alone_speaks_to_the_database():
     assert elsewhere == set()
 
 
-def test_objects_alone_speaks_to_s3():
-    elsewhere = {name for name in MODULES if {"boto3", "botocore"}.intersection(imported(MODULES[name]))}
+def test_objects_alone_speaks_to_stores():
+    stores = {"azure", "boto3", "botocore", "google"}
+    elsewhere = {name for name in MODULES if stores.intersection(imported(MODULES[name]))}
     assert elsewhere - set(below(OBJECTS)) == set()
 
 

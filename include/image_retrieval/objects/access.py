@@ -7,7 +7,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.objects.uris import split_s3
 from image_retrieval.schemes import BUCKETS, Scheme, scheme_of
 from image_retrieval.settings import PREFIX, Settings
-from image_retrieval.stores import Store
+from image_retrieval.stores import LOGIN, Store
 
 STORES = f"{PREFIX}STORES"
 FIELDS = ("endpoint_url", "region", "access_key_id", "secret_access_key")  # those with a variable of their own for s3
@@ -57,7 +57,7 @@ def entry_name(uri: str, settings: Settings) -> str:
 def access(name: str, settings: Settings) -> Access:
     """How the store of an entry is reached: what a bucket's entry leaves out is that of its scheme.
 
-    Raises UserError if neither an endpoint nor a region is set for a scheme that needs one.
+    Raises UserError if neither an endpoint nor what names it, such as a region, is set for a scheme that needs one.
     """
     scheme = name.partition("://")[0]
     dialect = BUCKETS[scheme]
@@ -65,13 +65,17 @@ def access(name: str, settings: Settings) -> Access:
     if dialect.endpoint is None:
         found |= {field: getattr(settings, f"s3_{field}") or None for field in FIELDS}
     for entry in (scheme, name):
-        found |= settings.stores.get(entry, Store()).given()
+        given = settings.stores.get(entry, Store()).given()
+        if not LOGIN.isdisjoint(given):
+            found = {field: value for field, value in found.items() if field not in LOGIN}
+        found |= given
     if dialect.endpoint and not found.get("endpoint_url"):
-        if not found.get("region"):
+        named = dialect.named
+        if named and not found.get(named):
             raise UserError(
-                f"no region of {dialect.title} is set: set region of the entry {name!r} of {STORES}, such as "
-                f"{dialect.region}, or its endpoint_url"
+                f"no {named} of {dialect.title} is set: set {named} of the entry {name!r} of {STORES}, such as "
+                f"{dialect.example}, or its endpoint_url"
             )
-        found["endpoint_url"] = dialect.endpoint.format(region=found["region"])
+        found["endpoint_url"] = dialect.endpoint.format(**found)
     # not checked again: of the S3_… variables, one key may be without the other
     return Access(name, dialect, Store.model_construct(**found), settings.s3_timeout_seconds, name in settings.stores)

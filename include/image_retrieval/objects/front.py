@@ -5,7 +5,8 @@ from pathlib import Path
 from threading import Lock
 from typing import IO
 
-from image_retrieval.objects.access import access, entry_name
+from image_retrieval.errors import UserError
+from image_retrieval.objects.access import Access, access, entry_name
 from image_retrieval.objects.base import NotDeleted, Objects, StoredObject, delete_all
 from image_retrieval.objects.local import LocalObjects
 from image_retrieval.objects.uris import local_path
@@ -27,12 +28,10 @@ class ObjectStore:
     def _of(self, uri: str) -> Objects:
         if local_path(uri) is not None:
             return self._local
-        from image_retrieval.objects.s3 import S3Objects  # boto3 takes a third of a second
-
         name = entry_name(uri, self._settings)
         with self._lock:
             if name not in self._stores:
-                self._stores[name] = S3Objects(access(name, self._settings))
+                self._stores[name] = _store(access(name, self._settings))
             return self._stores[name]
 
     def pages(
@@ -104,3 +103,24 @@ class ObjectStore:
     def delete_under(self, prefix: str) -> None:
         """Delete everything under a prefix that ends in `/`. Raises NotDeleted for what the store refuses to delete."""
         self._of(prefix).delete_under(prefix)
+
+
+def _store(place: Access) -> Objects:
+    """The store of an entry. Raises UserError that names the wrong setting, or the packages that are missing."""
+    try:
+        match place.dialect.protocol:  # imported only here: boto3 takes a third of a second, Azure's packages more
+            case "gs":
+                from image_retrieval.objects.gs import GsObjects
+
+                return GsObjects(place)
+            case "az":
+                from image_retrieval.objects.az import AzObjects
+
+                return AzObjects(place)
+    except ImportError:
+        raise UserError(
+            f"{place.dialect.title} needs packages that are not installed: pip install 'image-retrieval[clouds]'"
+        ) from None
+    from image_retrieval.objects.s3 import S3Objects
+
+    return S3Objects(place)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
+from botocore import UNSIGNED
 from botocore import exceptions as s3
 from botocore.config import Config
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # whose debug lines hold signed headers, session tokens, and answers of AWS that give keys
 TALKATIVE = ("botocore.auth", "botocore.endpoint", "botocore.parsers")
+
+UNUSED = "unused"  # in place of keys, for which boto3 would ask AWS
 
 
 def keep_keys_from_logs() -> None:
@@ -34,7 +37,7 @@ def s3_client(access: Access) -> "S3Client":
     keep_keys_from_logs()
     store = access.store
     endpoint = store.endpoint_url
-    host = _host(endpoint, access) if endpoint else ""
+    host = host_of(endpoint, access) if endpoint else ""
     _require_bundle(endpoint)
     key_id, secret_key = _keys(access)
     try:
@@ -45,6 +48,7 @@ def s3_client(access: Access) -> "S3Client":
             aws_access_key_id=key_id or None,
             aws_secret_access_key=secret_key or None,
             config=Config(
+                signature_version=UNSIGNED if has_tokens(access) else None,
                 max_pool_connections=64,
                 connect_timeout=access.timeout,
                 read_timeout=access.timeout,
@@ -71,9 +75,16 @@ def _keys(access: Access) -> tuple[str, str]:
     names = access.setting("access_key_id"), access.setting("secret_access_key")
     if bool(key_id) != bool(secret_key):
         raise UserError(f"set both {names[0]} and {names[1]}, or none")
+    if not key_id and has_tokens(access):
+        return UNUSED, UNUSED
     if not key_id and not access.is_aws:  # boto3 would sign with the keys for AWS, and send their session token along
         raise UserError(f"no keys for {access}: set access_key_id and secret_access_key of {access.settings}")
     return key_id, secret_key
+
+
+def has_tokens(access: Access) -> bool:
+    """Whether requests are not signed with keys, but hold a token of Google, or are anonymous."""
+    return access.dialect.protocol == "gs" and not access.store.access_key_id
 
 
 def _with_content_md5(params: dict[str, Any], **_: Any) -> None:
@@ -95,7 +106,7 @@ def is_loopback(host: str) -> bool:
     return (inner or address).is_loopback
 
 
-def _host(endpoint: str, access: Access) -> str:
+def host_of(endpoint: str, access: Access) -> str:
     """The host of an endpoint. A wrong endpoint is not repeated in the error, since it may contain keys."""
     name = access.setting("endpoint_url")
     try:
@@ -126,7 +137,7 @@ def _told(error: Exception, access: Access) -> UserError:
             region = access.store.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
             message = f"{region!r} is not a region" if region else "no region is set"
             chain = ", or AWS_DEFAULT_REGION" if access.is_aws else ""
-            return UserError(f"{message}: set {access.setting('region')}, such as {access.dialect.region}{chain}")
+            return UserError(f"{message}: set {access.setting('region')}, such as {access.dialect.example}{chain}")
         case s3.ConfigParseError() | s3.ConfigNotFound():
             return UserError("AWS's configuration cannot be read: check AWS_CONFIG_FILE and ~/.aws/config")
     return UserError(

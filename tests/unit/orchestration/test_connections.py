@@ -159,7 +159,9 @@ def test_a_wrong_store_connection_is_told_by_name(connection, told):
     assert refused.value.__context__ is None
 
 
-@pytest.mark.parametrize("scheme", [scheme for scheme in BUCKETS if scheme != "s3"])
+@pytest.mark.parametrize(
+    "scheme", [scheme for scheme, cloud in BUCKETS.items() if cloud.protocol == "s3" and scheme != "s3"]
+)
 def test_each_cloud_has_a_connection_of_its_own(monkeypatch, scheme):
     monkeypatch.setenv("IMAGE_RETRIEVAL_STORES", json.dumps({scheme: {"region": "former", "addressing": "path"}}))
     extra = {"endpoint_url": "http://host:1"}
