@@ -65,6 +65,7 @@ class OddStore(ThreadingHTTPServer):
         self.refuse_listing: tuple[int, str] | None = None
         self.reads = self.writes = self.listings = 0
         self.asked: list[str] = []
+        self.headers: list[dict[str, str]] = []  # of each request, by their names in small letters
 
     @property
     def url(self) -> str:
@@ -109,6 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
     def parse_request(self) -> bool:
         if not super().parse_request():
             return False
+        self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
         if self.server.virtual and not self.headers["Host"].startswith("bucket."):
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self._error(403, "SecondLevelDomainForbidden")
@@ -157,6 +159,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, ETag=f'"{etag_of(data)}"')
 
     def do_DELETE(self) -> None:
+        if code := self.server.refuse_delete.get(self._key()):
+            self._error(404 if code == "NoSuchKey" else 403, code)
+            return
         self.server.objects.pop(self._key(), None)
         self._answer(204)
 
