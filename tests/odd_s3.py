@@ -51,6 +51,7 @@ class OddStore(ThreadingHTTPServer):
         self.version = 2  # 1: no tokens
         self.ignored: set[str] = set()  # parameters of listings
         self.encodes = True
+        self.tells_encoding = True  # also where version 1 is asked for
         self.spoil: Callable[[Listing, int], None] = lambda answer, number: None
         # what a read (its key, its number from 1) or a write is refused with: status and code
         self.refuse: Callable[[str, int], tuple[int, str] | None] = lambda key, number: None
@@ -202,6 +203,8 @@ class _Handler(BaseHTTPRequestHandler):
         store.spoil(answer, number)
         encoded = store.encodes and query.get("encoding-type") == "url"
         body = answer.written(self._written(answer, encoded, second).encode())
+        if query.get("list-type") != "2" and not store.tells_encoding:
+            body = body.replace(b"<EncodingType>url</EncodingType>", b"")
         self._answer(200, body)
 
     def _written(self, answer: Listing, encoded: bool, second: bool) -> str:

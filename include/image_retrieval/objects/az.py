@@ -93,12 +93,12 @@ class AzObjects:
                 answer = blob.download_blob(**options)
                 if limit is not None and answer.size > limit:
                     raise ObjectTooLarge(f"{uri} has {answer.size} bytes, over the limit of {limit}")
-                data = answer.readall()
+                data = bytes(answer.readall())
             except (IncompleteReadError, DecodeError) as error:
                 raise Broken(f"its body ended early ({type(error).__name__})") from None
             except HttpResponseError as error:
-                if not code_of(error):  # what the client makes of a body that broke off three times
-                    raise Broken("its body ended early") from None
+                if not code_of(error):  # what the client makes of a body that it has tried three times
+                    raise ObjectUnreadable(f"{uri} broke off three times") from None
                 if size is not None and is_doubtful(error):  # for a listed object, others can be tried to decide
                     raise ObjectUnreadable(f"{self._place} fails at {uri} ({code_of(error)})") from None
                 raise

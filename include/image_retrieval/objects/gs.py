@@ -24,9 +24,10 @@ class GsObjects(S3Objects):
 
     def __init__(self, access: Access) -> None:
         super().__init__(access)
+        events = self._client.meta.events
+        events.register("before-parameter-build.s3.ListObjects", _without_encoding)
         if not has_tokens(access):
             return
-        events = self._client.meta.events
         events.register("before-call.s3.PutObject", _with_googles_condition)
         if not access.store.anonymous:
             tokens = Tokens(access)
@@ -52,6 +53,11 @@ class GsObjects(S3Objects):
         with ThreadPoolExecutor(min(DELETED_AT_ONCE, len(keys)), thread_name_prefix="deleting") as pool:
             answers = pool.map(lambda key, context: context.run(delete, key), keys, [copy_context() for _ in keys])
             return {f"{bucket}{key}": told for key, told in zip(keys, answers, strict=True) if told}
+
+
+def _without_encoding(params: dict[str, Any], **_: Any) -> None:
+    """Ask for names as they are: in version 1 of listings, Google does not tell that it encodes them."""
+    params.pop("EncodingType", None)
 
 
 def _with_googles_condition(params: dict[str, Any], **_: Any) -> None:

@@ -114,6 +114,13 @@ def test_a_new_object_is_asked_for_as_google_has_it(odd):
     assert not reached(odd, anonymous=True).create("gs://bucket/b", b"b")
 
 
+def test_names_are_as_they_are_in_version_1_of_listings_too(odd):
+    odd.version, odd.tells_encoding, odd.page = 1, False, 2
+    odd.objects = dict.fromkeys(("a=%41", "b ü", "c+d", "e&f", "g"), b"")
+    objects = reached(odd, anonymous=True)
+    assert [entry.key for page in objects.pages("gs://bucket/") for entry in page] == sorted(odd.objects)
+
+
 def test_objects_are_deleted_one_by_one(odd):
     odd.objects = {f"{number}": b"" for number in range(40)}
     odd.refuse_delete = {"7": "AccessDenied", "8": "NoSuchKey"}
