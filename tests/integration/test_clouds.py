@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from image_retrieval.errors import UserError
+from image_retrieval.image_inputs import image_bytes
 from image_retrieval.local.processes import HOST, free_port, stop
 from image_retrieval.local.seaweedfs import start_seaweedfs
 from image_retrieval.objects import ObjectChanged, ObjectMissing, ObjectStore, ObjectTooLarge, StoreUnavailable
@@ -167,6 +168,7 @@ def test_a_store_that_is_down_is_unavailable(project, cloud, entries, monkeypatc
         ObjectStore(load_settings()).read(f"{bucket}/a.jpg")
 
 
+@pytest.mark.parametrize("cloud", ["gs", "az"], indirect=True)
 def test_a_run_keeps_a_table_in_step_with_a_bucket(objects, root, report, change_collection, database_url):
     change_collection(source=root)
     put(objects, root, FIRST)
@@ -185,9 +187,14 @@ def test_a_run_keeps_a_table_in_step_with_a_bucket(objects, root, report, change
     assert paths == {entry.uri for entry in listed(objects, root).values()}
 
 
-def test_the_work_folder_may_be_there(objects, root, report, change_collection, database_url, monkeypatch):
+@pytest.mark.parametrize("cloud", ["gs", "az"], indirect=True)
+def test_the_work_folder_and_the_model_may_be_there(
+    objects, root, report, change_collection, database_url, monkeypatch, random_model
+):
     monkeypatch.setenv("IMAGE_RETRIEVAL_WORK_URI", f"{root}work/")
-    change_collection(source=f"{root}in/")
+    for file in random_model.iterdir():
+        objects.upload(file, f"{root}model/{file.name}")
+    change_collection(source=f"{root}in/", model={"name": "random", "source": f"{root}model/"})
     put(objects, f"{root}in/", dict(list(FIRST.items())[:3]))
     assert report("run", "things")["upserted"] == 3
     kept = rows(database_url, "SELECT resampled_image_path FROM images.things")
@@ -210,6 +217,16 @@ def test_an_index_file_may_name_members_of_several_clouds(
     assert rows(database_url, "SELECT reason FROM retrieval.rejected") == [("not_found",)]
 
 
+def test_a_picture_of_a_search_may_be_there_if_the_list_of_sources_has_it(objects, root):
+    key, data = next(iter(FIRST.items()))
+    objects.write(root + key, data)
+    allowed = load_settings().model_copy(update={"allowed_sources": (root,)})
+    assert image_bytes(root + key, "image_url", allowed) == data
+    with pytest.raises(UserError, match="outside what this installation may read"):
+        image_bytes(f"{root[:-1]}2/a.jpg", "image_url", allowed)
+
+
+@pytest.mark.parametrize("cloud", ["az"], indirect=True)
 def test_what_is_not_on_the_list_of_sources_is_not_read(objects, root, command, change_collection):
     change_collection(source=root)
     done = command("run", "things", IMAGE_RETRIEVAL_ALLOWED_SOURCES=f'["{root}other/"]')
