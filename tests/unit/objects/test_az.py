@@ -1,5 +1,10 @@
 """Azure's store: what it refuses, what breaks off, and listings that may be incomplete."""
 
+import re
+from datetime import UTC, datetime
+from urllib.parse import quote
+from xml.sax.saxutils import escape
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,9 +26,14 @@ from image_retrieval.objects import (
 )
 from image_retrieval.objects.access import access
 from image_retrieval.objects.az_client import az_client
+from image_retrieval.objects.az_listing import _page
+from image_retrieval.objects.retrying import Broken
 from image_retrieval.settings import Settings
 
 URI = "az://photos/in/a.jpg"
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
+XML = re.compile("[ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")  # what XML holds as it is
+TOLD = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KEY = {"account_key": "a2V5"}
 
 
@@ -156,6 +166,21 @@ def test_names_that_xml_cannot_hold_are_decoded(odd):
         '<Blob><Name Encoded="true">in%2F%01.jpg</Name>' + entry("x")[len("<Blob><Name>x</Name>") :]
     )
     assert [each.uri for page in odd.objects().pages("az://photos/in/") for each in page] == ["az://photos/in/\x01.jpg"]
+
+
+@given(st.sets(NAMES), st.data())
+def test_an_answer_is_read_whole_or_not_at_all(names, data):
+    def written(name):
+        if data.draw(st.booleans()) or not XML.fullmatch(name):
+            return entry("x").replace("<Name>x", f'<Name Encoded="true">in%2F{quote(name)}')
+        return entry(escape(f"in/{name}"))
+
+    body = listing(*map(written, names), more="<NextMarker>next</NextMarker>").body
+    page, marker = _page(body, "az://photos/", "in/")
+    assert ([each.key for each in page], marker) == (list(names), "next")
+    assert all(each.uri == f"az://photos/in/{each.key}" and each.last_modified == TOLD for each in page)
+    with pytest.raises(Broken):
+        _page(body[: data.draw(st.integers(0, len(body) - 1))], "az://photos/", "in/")
 
 
 def test_what_is_not_deleted_is_told(odd):
