@@ -1,10 +1,13 @@
 """Google's and Azure's schemes, on real servers that speak their protocols, keep the contract of every store."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 import pytest
-from azurite_server import azurite, lacking
+from azure.storage.blob import generate_container_sas
+from azurite_server import ACCOUNT, azurite, lacking
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +15,15 @@ from image_retrieval.errors import UserError
 from image_retrieval.image_inputs import image_bytes
 from image_retrieval.local.processes import HOST, free_port, stop
 from image_retrieval.local.seaweedfs import start_seaweedfs
-from image_retrieval.objects import ObjectChanged, ObjectMissing, ObjectStore, ObjectTooLarge, StoreUnavailable
+from image_retrieval.objects import (
+    AccessRefused,
+    NotDeleted,
+    ObjectChanged,
+    ObjectMissing,
+    ObjectStore,
+    ObjectTooLarge,
+    StoreUnavailable,
+)
 from image_retrieval.settings import load_settings
 from integration.pictures import FIRST, LATER, put
 from integration.tables import rows
@@ -156,6 +167,26 @@ def test_wrong_keys_are_told_with_their_entry(objects, root, cloud, entries, mon
     with pytest.raises(UserError, match=f"refuses access to .* the entry '{cloud}' of IMAGE_RETRIEVAL_STORES") as told:
         ObjectStore(load_settings()).read(f"{root}a.jpg")
     assert not {*wrong.values()} & set(str(told.value).split())
+
+
+@pytest.mark.parametrize("cloud", ["az"], indirect=True)
+def test_a_signature_opens_what_it_says(objects, root, entries, monkeypatch):
+    objects.write(f"{root}a.jpg", DATA)
+    entry = entries["az"]
+    signature = generate_container_sas(
+        ACCOUNT, "photos", entry["account_key"], permission="rl", expiry=datetime.now(UTC) + timedelta(hours=1)
+    )
+    signed = {"endpoint_url": entry["endpoint_url"], "sas_token": f"?{signature}"}
+    monkeypatch.setenv("IMAGE_RETRIEVAL_STORES", json.dumps({"az": entry, "az://photos": signed}))
+    reader = ObjectStore(load_settings())
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(reader.read, [f"{root}a.jpg"] * 64)) == {DATA}
+    assert list(listed(reader, root)) == ["a.jpg"]
+    with pytest.raises(AccessRefused, match="the entry 'az://photos' of IMAGE_RETRIEVAL_STORES") as refused:
+        reader.write(f"{root}b.jpg", DATA)
+    assert "sig=" not in str(refused.value)
+    with pytest.raises(NotDeleted, match="did not delete 1 of 1 objects"):
+        reader.delete([f"{root}a.jpg"])
 
 
 def test_a_store_that_is_down_is_unavailable(project, cloud, entries, monkeypatch):

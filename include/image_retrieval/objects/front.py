@@ -119,7 +119,8 @@ def _store(place: Access) -> Objects:
                 return AzObjects(place)
     except ImportError:
         raise UserError(
-            f"{place.dialect.title} needs packages that are not installed: pip install 'image-retrieval[clouds]'"
+            f"{place.dialect.title} needs packages that are not installed: "
+            "pip install azure-identity azure-storage-blob 'google-auth[requests]'"
         ) from None
     from image_retrieval.objects.s3 import S3Objects
 

@@ -15,10 +15,11 @@ from image_retrieval.objects import NotDeleted, ObjectStore, StoreUnavailable
 from image_retrieval.objects.access import access, entry_name
 from image_retrieval.objects.uris import root_of, split_s3
 from image_retrieval.redaction import redacted
-from image_retrieval.schemes import BUCKETS
+from image_retrieval.schemes import BUCKETS, is_bucket, is_object
 from image_retrieval.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[3]
+AZURE = {"account_key": "a2V5"}
 KEYS = {"access_key_id": "key", "secret_access_key": "never-shown"}
 VARIABLE = "IMAGE_RETRIEVAL_STORES"
 CLOUDS = [scheme for scheme, cloud in BUCKETS.items() if cloud.protocol == "s3" and scheme != "s3"]
@@ -152,6 +153,21 @@ def test_a_uri_is_its_bucket_and_its_key(scheme, key):
     assert root_of(uri) + split_s3(uri)[1] == uri
 
 
+def test_googles_buckets_alone_may_have_underscores_and_long_names():
+    assert is_object("gs://my_bucket/a")
+    assert is_bucket(f"gs://{'a' * 222}/")
+    assert not any(is_bucket(f"{scheme}://{name}/") for scheme in ("s3", "az") for name in ("my_bucket", "a" * 64))
+    assert not is_bucket("gs://_bucket/")
+
+
+def test_a_login_of_a_bucket_replaces_the_one_of_its_scheme():
+    stores = {"az": {"account": "one", **AZURE}, "az://public": {"anonymous": True}, "az://other": {"account": "two"}}
+    found = {name: access(name, Settings(stores=stores)).store for name in stores}
+    assert (found["az://public"].account, found["az://public"].account_key) == ("one", None)
+    assert found["az://other"].endpoint_url == "https://two.blob.core.windows.net"
+    assert found["az://other"].account_key == found["az"].account_key
+
+
 @pytest.mark.parametrize("scheme", BUCKETS)
 def test_every_scheme_is_a_source_whose_keys_are_shown_whole(scheme):
     source = f"{scheme}://bucket/what?is=@this/"
@@ -179,6 +195,12 @@ def test_the_page_of_stores_has_each_as_the_table_says(scheme):
         ('{"oss://Hidden Bucket": {}}', "each entry is named"),
         ('{"oss": {"acces_key_id": "hidden"}}', "oss.acces_key_id: Extra inputs"),
         ('{"oss": {"access_key_id": "hidden"}}', "oss: give both access_key_id and secret_access_key"),
+        ('{"oss": {"sas_token": "hidden"}}', "an entry of oss has no key sas_token: known are access_key_id, addr"),
+        ('{"az": {"region": "hidden"}}', "an entry of az has no key region"),
+        ('{"az": {"account": "Hidden!"}}', "az.account: String should match pattern"),
+        ('{"az": {"account_key": "hidden!"}}', "az.account_key: is not Base64"),
+        ('{"az": {"account_key": "aGlkZGVu", "sas_token": "hidden"}}', "az: give one login alone"),
+        ('{"gs": {"service_account": "hidden"}}', "gs.service_account: is neither the content of a service account"),
         ('{"oss": {"addressing": "hidden"}}', "oss.addressing: Input should be 'auto', 'path' or 'virtual'"),
         (
             '{"oss://photos": {"secret_access_key": "hidden\\n", "access_key_id": "a"}}',
