@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
+    ClientAuthenticationError,
     DecodeError,
     HttpResponseError,
     IncompleteReadError,
@@ -96,6 +97,8 @@ class AzObjects:
                 data = bytes(answer.readall())
             except (IncompleteReadError, DecodeError) as error:
                 raise Broken(f"its body ended early ({type(error).__name__})") from None
+            except ClientAuthenticationError:
+                raise
             except HttpResponseError as error:
                 if not code_of(error):  # what the client makes of a body that it has tried three times
                     raise ObjectUnreadable(f"{uri} broke off three times") from None

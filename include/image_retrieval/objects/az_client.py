@@ -18,13 +18,14 @@ from image_retrieval.objects.s3_client import host_of, is_loopback
 CONNECTIONS = 64  # kept open
 RETRIES = 3  # of a request, before an answer begins
 PART = 32 * 2**20  # bytes that one request reads
-TALKATIVE = ("azure", "msal")  # whose lines hold URLs with their signatures, and headers
+# whose lines hold URLs with their signatures, and headers; what urllib3 says at the level INFO holds none
+TALKATIVE = {"azure": logging.ERROR, "msal": logging.ERROR, "urllib3.connectionpool": logging.INFO}
 
 
 def az_client(access: Access) -> BlobServiceClient:
     """A client that keeps connections open. Raises UserError that names the wrong setting."""
-    for name in TALKATIVE:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    for name, level in TALKATIVE.items():
+        logging.getLogger(name).setLevel(level)
     endpoint = access.store.endpoint_url
     assert endpoint is not None  # of the entry, or with its account
     session = Session()

@@ -40,11 +40,13 @@ KNOWN = NO_CONTAINER | MISSING | CHANGED | MISNAMED | REFUSED | LOGIN | ARCHIVED
 
 
 def code_of(error: az.AzureError) -> str:
-    """The code or status of a store's error; empty if the store has not answered."""
+    """The code or status of a store's error; empty if the store has not answered, but perhaps who gives tokens."""
     response = getattr(error, "response", None)
     if response is None:
         return ""
     code = getattr(error, "error_code", None) or response.headers.get("x-ms-error-code")
+    if not code and isinstance(error, az.ClientAuthenticationError):
+        return ""
     return str(getattr(code, "value", code) or response.status_code)
 
 

@@ -1,5 +1,6 @@
 """Azure's store: what it refuses, what breaks off, and listings that may be incomplete."""
 
+import logging
 import re
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -8,7 +9,7 @@ from xml.sax.saxutils import escape
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from odd_azure import blob, entry, listing, odd_azure, refusal
+from odd_azure import Answer, blob, entry, listing, odd_azure, refusal
 
 from image_retrieval.errors import UserError
 from image_retrieval.objects import (
@@ -71,6 +72,24 @@ def test_what_is_refused_is_told_as_its_own_fault_or_the_stores(odd, status, cod
     assert refused.type is kind
     assert "never-shown" not in str(refused.value)
     assert len(odd.asked) == (4 if status >= 500 else 1)
+
+
+def test_who_gives_tokens_is_told_from_the_store(odd):
+    odd.answer = lambda number: Answer(401, b"", {"Content-Type": "application/json"})
+    with pytest.raises(StoreUnavailable, match=r"^no credentials for az://photos/in/a\.jpg .*an identity of Azure"):
+        odd.objects().read(URI, etag="0x1", size=7)
+
+
+def test_a_signature_is_never_logged(odd, caplog):
+    odd.answer = lambda number: blob(b"0123456") if number == 1 else refusal(500, "InternalError")
+    entry = {"endpoint_url": f"http://127.0.0.1:{odd.server_port}/account", "sas_token": "sv=1&sig=never-shown"}
+    objects = ObjectStore(Settings(stores={"az": entry}))
+    with caplog.at_level(logging.DEBUG):
+        assert objects.read(URI) == b"0123456"
+        with pytest.raises(StoreUnavailable):
+            objects.read(URI)
+    assert "sig=never-shown" in odd.asked[0][0]
+    assert "never-shown" not in caplog.text
 
 
 def test_of_a_listed_object_an_unknown_refusal_may_be_its_own(odd):
