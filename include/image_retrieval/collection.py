@@ -1,6 +1,5 @@
 """Reads and checks include/collections.yaml."""
 
-import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -11,10 +10,10 @@ from image_retrieval.globs import matches_any
 from image_retrieval.index_columns import IndexColumns, index_format
 from image_retrieval.located_yaml import Located
 from image_retrieval.patterns import find_groups, group_names
-from image_retrieval.redaction import shown_url
 from image_retrieval.schedules import check_schedule
-from image_retrieval.schemes import BUCKET, SUPPORTED
+from image_retrieval.source_uris import checked_source, misfit
 from image_retrieval.spaces import VectorSpace
+from image_retrieval.tar_uris import lists_tars
 from image_retrieval.watch_options import WatchOptions
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,23}$"
@@ -24,15 +23,6 @@ Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Channel = Annotated[int, Field(ge=0, le=255)]
 RESERVED = ("duplicates",)  # views of schema images that do not belong to a collection
 ID_GROUPS = {"group_id", "intra_id"}
-
-
-def _folder_uri(uri: str) -> str:
-    if not re.fullmatch(rf"({BUCKET}|file://)/.*", uri):
-        raise ValueError(
-            f"{shown_url(uri)} is not allowed: a source is s3://bucket/prefix/ or file:///folder/; "
-            f"schemes are {SUPPORTED}"
-        )
-    return uri if uri.endswith("/") or index_format(uri) else uri + "/"
 
 
 class Strict(BaseModel):
@@ -118,7 +108,7 @@ class Collection(Strict):
     """One source of images, and the model for its view `images.<name>`."""
 
     name: Name
-    source: Annotated[str, AfterValidator(_folder_uri)]
+    source: Annotated[str, AfterValidator(checked_source)]
     glob: tuple[str, ...] = tuple(f"*.{suffix}" for suffix in SUFFIXES)
     follow_links: bool = Field(True, description="for a file:// source: list linked folders, each once")
     columns: IndexColumns = IndexColumns()
@@ -180,10 +170,8 @@ class Collection(Strict):
 
     @model_validator(mode="after")
     def _keys_fit_the_source(self) -> "Collection":
-        if self.metadata and self.index_format:
-            raise ValueError("`metadata: sidecar` is for a prefix: an index file has captions and attributes itself")
-        if self.watch and (self.metadata or self.index_format):
-            raise ValueError("`watch` is for a prefix without `metadata`: events name images, not what describes them")
+        if fault := misfit(self.source, described=bool(self.metadata), watched=bool(self.watch)):
+            raise ValueError(fault)
         return self
 
     @property
@@ -210,6 +198,11 @@ class Collection(Strict):
     def index_format(self) -> str | None:
         """The format of the source if it is an index file; None for a prefix."""
         return index_format(self.source)
+
+    @property
+    def lists_tars(self) -> bool:
+        """Whether the source is a tar, or a pattern of tars."""
+        return lists_tars(self.source)
 
     def takes(self, key: str) -> bool:
         """Whether a key (relative to the source) matches one of the globs, in any case."""

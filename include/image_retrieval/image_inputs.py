@@ -23,6 +23,7 @@ from image_retrieval.objects import (
 from image_retrieval.redaction import shown_url
 from image_retrieval.schemes import is_object
 from image_retrieval.settings import Settings
+from image_retrieval.tar_uris import Place, place_of
 from image_retrieval.values import printable
 
 ImageSrcType = Literal["image_url", "image_base64", "image_binary"]
@@ -60,11 +61,25 @@ def listed_image(store: ObjectStore, uri: str, etag: str, size: int, settings: S
 
     The size is 0 for a URL whose server does not tell it.
     """
+    if place := place_of(uri, etag):
+        return member_image(store, place, settings)
     if not is_url(uri):
         return stored_image(store, uri, etag=etag, size=size)
     from image_retrieval.http_members import fetch_version
 
     return fetch_version(uri, etag, size, settings)
+
+
+def member_image(store: ObjectStore, place: Place, settings: Settings) -> bytes:
+    """The bytes of a picture in a tar. Raises as `stored_image`."""
+    if place.size > settings.max_image_bytes:
+        detail = f"{place.size} bytes are over the limit of {settings.max_image_bytes}"
+        raise ImageRejected(Reason.TOO_LARGE, detail)
+    try:
+        span = place.offset, place.offset + place.size
+        return store.read_range(place.tar, span, etag=place.etag, limit=settings.max_image_bytes)
+    except ObjectFault as fault:
+        raise rejection_of(fault) from None
 
 
 def original(store: ObjectStore, uri: str, settings: Settings) -> bytes:

@@ -75,6 +75,9 @@ class Objects(Protocol):
     def read(self, uri: str, *, etag: str | None, size: int | None, limit: int | None) -> bytes:
         """The object's bytes, if it has the given etag and size, and at most `limit` bytes."""
 
+    def read_range(self, uri: str, span: tuple[int, int], *, etag: str, limit: int | None) -> bytes:
+        """Bytes [start, stop) of the object, if it has the given etag; `limit` as for `read`."""
+
     def write(self, uri: str, data: bytes) -> None:
         """Write an object completely or not at all."""
 

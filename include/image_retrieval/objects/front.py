@@ -58,6 +58,13 @@ class ObjectStore:
         """
         return self._of(uri).read(uri, etag=etag, size=size, limit=limit)
 
+    def read_range(self, uri: str, span: tuple[int, int], *, etag: str, limit: int | None = None) -> bytes:
+        """Bytes [start, stop) of an object, if it has the given etag. Raises as `read`.
+
+        A store that ignores ranges sends the whole object: then it may have at most `limit` bytes.
+        """
+        return self._of(uri).read_range(uri, span, etag=etag, limit=limit) if span[0] < span[1] else b""
+
     def write(self, uri: str, data: bytes) -> None:
         """Write an object completely or not at all."""
         self._of(uri).write(uri, data)

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,11 +59,17 @@ class LocalObjects:
                 raise UserError(f"folder {name} does not exist: create it, or correct its URI") from None
 
     def read(self, uri: str, *, etag: str | None, size: int | None, limit: int | None) -> bytes:  # noqa: ARG002
+        return self._tried(uri, lambda path: _read(path, etag, limit))
+
+    def read_range(self, uri: str, span: tuple[int, int], *, etag: str, limit: int | None) -> bytes:  # noqa: ARG002
+        return self._tried(uri, lambda path: _read(path, etag, None, span))
+
+    def _tried(self, uri: str, work: Callable[[Path], bytes]) -> bytes:
         path = _path(uri)
 
         def once() -> bytes:
             try:
-                return _read(path, etag, limit)
+                return work(path)
             except OSError as error:
                 if error.errno in local_errors.BREAKS:
                     raise Broken(error.strerror or "it broke off") from None
@@ -167,7 +173,7 @@ def _modified(status: os.stat_result) -> datetime:
         return EPOCH
 
 
-def _read(path: Path, etag: str | None, limit: int | None) -> bytes:
+def _read(path: Path, etag: str | None, limit: int | None, span: tuple[int, int] | None = None) -> bytes:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # opening a pipe would block
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
@@ -178,9 +184,12 @@ def _read(path: Path, etag: str | None, limit: int | None) -> bytes:
             raise ObjectTooLarge(
                 f"{local_errors.printable(path)} has {status.st_size} bytes, over the limit of {limit}"
             )
-        data = stream.read()
+        stream.seek(span[0] if span else 0)
+        data = stream.read(span[1] - span[0] if span else -1)
         if etag is not None and {etag_of(status), etag_of(os.fstat(handle))} != {etag}:
             raise ObjectChanged(f"{local_errors.printable(path)} is not the version that was listed")
+        if span is not None and len(data) != span[1] - span[0]:
+            raise Broken(f"{len(data)} of {span[1] - span[0]} bytes were read")
     return data
 
 

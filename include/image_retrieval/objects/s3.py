@@ -95,6 +95,9 @@ class S3Objects:
     def read(self, uri: str, *, etag: str | None, size: int | None, limit: int | None) -> bytes:
         return self._fetched(uri, etag, size, limit)
 
+    def read_range(self, uri: str, span: tuple[int, int], *, etag: str, limit: int | None) -> bytes:
+        return self._fetched(uri, etag, span[1] - span[0], limit, span)
+
     def _fetched(
         self, uri: str, etag: str | None, size: int | None, limit: int | None, span: tuple[int, int] | None = None
     ) -> bytes:
@@ -128,12 +131,12 @@ class S3Objects:
             # some stores ignore the condition
             if etag and plain_etag(answer["ETag"]) != etag:
                 raise ObjectChanged(f"{uri} is not the version that was listed")
-            if size is not None and len(data) != size:
-                raise Broken(f"{len(data)} bytes arrived, but {size} were listed")
             if span is not None:
                 data = data if "ContentRange" in answer else data[slice(*span)]
                 if len(data) != span[1] - span[0]:
                     raise Broken(f"{len(data)} of {span[1] - span[0]} bytes arrived")
+            if size is not None and len(data) != size:
+                raise Broken(f"{len(data)} bytes arrived, but {size} were listed")
             return data
 
         with explained(uri, self._place):

@@ -9,9 +9,11 @@ from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason
 from image_retrieval.image_inputs import is_url
 from image_retrieval.objects import ObjectFault, ObjectStore, StoreUnavailable
+from image_retrieval.pipeline.tars import find_tars
 from image_retrieval.settings import Settings
 from image_retrieval.shards import PackedRow
 from image_retrieval.sources.members import read_members
+from image_retrieval.tar_uris import place_of, split_member
 
 DOUBTFUL = {Reason.ACCESS_DENIED, Reason.UNREACHABLE}  # one object's fault or all's: a revoked right looks the same
 UNREAD = DOUBTFUL | {Reason.NOT_FOUND, Reason.CHANGED_WHILE_READING, Reason.UNSUPPORTED_NAME, Reason.TOO_LARGE}
@@ -41,7 +43,7 @@ class Evidence:
         """
         if not self._refused:
             return
-        others = iter([self._read.uri]) if self._read is not None else self._others(collection, store, settings)
+        others = iter([_object_of(self._read)]) if self._read is not None else self._others(collection, store, settings)
         if not any(_is_given(uri, store) for uri in others):
             raise StoreUnavailable(
                 f"the store no longer returns any object of this shard, and refused {len(self._refused)}: "
@@ -50,7 +52,7 @@ class Evidence:
 
     def _others(self, collection: Collection, store: ObjectStore, settings: Settings) -> Iterator[str]:
         """Some objects of the source that were not refused, from several places in its listing."""
-        refused = {row.uri for row in self._refused}
+        refused = {_object_of(row) for row in self._refused}
         for page in islice(_pages(collection, store, settings), PAGES):
             taken = [uri for uri in page if uri not in refused]
             yield from taken[:: max(1, len(taken) // OF_A_PAGE)][:OF_A_PAGE]
@@ -60,10 +62,20 @@ def _pages(collection: Collection, store: ObjectStore, settings: Settings) -> It
     """The URIs that a source lists, in batches."""
     if collection.index_format:
         for members in read_members(collection, store, partial(refusal, settings=settings)):
-            yield [member.uri for member in members.rows if not is_url(member.uri)]
+            uris = (member.uri for member in members.rows if not is_url(member.uri))
+            yield [(split_member(uri) or (uri,))[0] for uri in uris]
+        return
+    if collection.lists_tars:
+        yield [entry.uri for entry in find_tars(collection, store)]
         return
     for page in store.pages(collection.source, follow_links=collection.follow_links):
         yield [entry.uri for entry in page if entry.size and collection.takes(entry.key)]
+
+
+def _object_of(row: PackedRow) -> str:
+    """The object that holds the bytes of an image: itself, or its tar."""
+    place = place_of(row.uri, row.etag)
+    return place.tar if place else row.uri
 
 
 def _is_given(uri: str, store: ObjectStore) -> bool:

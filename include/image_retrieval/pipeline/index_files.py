@@ -14,6 +14,7 @@ from image_retrieval.errors import ImageRejected, Reason, UserError
 from image_retrieval.http_members import ask_url
 from image_retrieval.image_inputs import rejection_of
 from image_retrieval.objects import ObjectFault, ObjectStore, StoreUnavailable
+from image_retrieval.pipeline import tars
 from image_retrieval.pipeline.names import as_text, fault_of, without_suffix
 from image_retrieval.settings import Settings
 from image_retrieval.sources.members import Member, read_members
@@ -21,6 +22,7 @@ from image_retrieval.store import indexed, listings
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.indexed import IndexedRow, Place, VersionRow
 from image_retrieval.store.listings import Listed, Refused
+from image_retrieval.tar_uris import split_member
 
 FEW = 1000  # members of a bucket that are asked for one by one, since a listing may be long
 PER_PAGE = 50  # members that a page of a listing must hold on average, else asking for them is faster
@@ -55,6 +57,7 @@ def copy_index(connection: Connection, collection: Collection, store: ObjectStor
     unanswered: list[Refused] = []
     for place in indexed.find_places(connection):
         unanswered += _find_versions(connection, place, store)
+    unanswered += tars.find_versions(connection, collection, store)
     given_up: list[str] = []
     for urls in indexed.read_urls(connection, collection.name):
         given_up += [url.uri for url in urls if url.given_up]
@@ -78,7 +81,7 @@ def _row(member: Member, collection: Collection) -> IndexedRow:
         member.uri,
         member.key,
         member.id or without_suffix(member.key),
-        member.etag,
+        None if split_member(member.uri) else member.etag,  # of a tar's member, its place is a part of the version
         group_id,
         intra_id,
         member.caption,

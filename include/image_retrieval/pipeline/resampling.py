@@ -28,6 +28,7 @@ from image_retrieval.shards import (
     table_of,
     writing,
 )
+from image_retrieval.tar_uris import place_of
 
 log = structlog.get_logger()
 UNKNOWN_SIZE = 32 * 2**20  # bytes that are reserved for an image whose size is not known
@@ -135,7 +136,9 @@ def _resampled_row(
     """The manifest's row with pixels and facts, or with the reason for its rejection."""
     packed = PackedRow(**asdict(row))
     try:
-        if not row.size and not is_url(row.uri):  # an index file told the version alone
+        if (
+            not row.size and not is_url(row.uri) and not place_of(row.uri, row.etag)
+        ):  # an index file told the version alone
             told = stored_object(store, row.uri)
             packed = replace(packed, size=told.size, last_modified=told.last_modified)
         if packed.size > settings.max_image_bytes:

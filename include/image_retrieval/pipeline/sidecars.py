@@ -1,6 +1,5 @@
 """Reads the files beside images that describe them, `a.json` and `a.txt` beside `a.jpg`."""
 
-import json
 from functools import partial
 from typing import Any
 
@@ -9,15 +8,12 @@ from image_retrieval.collection import Collection
 from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.image_inputs import stored_image
 from image_retrieval.objects import ObjectStore
-from image_retrieval.sources.members import LONGEST_CAPTION, attributes_text, text_of
+from image_retrieval.sources.descriptions import LARGEST, of_json, of_text
 from image_retrieval.store import sidecars
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.listings import Refused
 from image_retrieval.store.sidecars import About, Sidecar
-from image_retrieval.strict_json import read_json
 
-SUFFIXES = (".json", ".txt")
-LARGEST = 2**20  # bytes
 AT_ONCE = 32  # files that are read
 
 
@@ -43,32 +39,14 @@ def _read(sidecar: Sidecar, store: ObjectStore) -> About | Refused:
     try:
         if sidecar.txt_uri:
             uri, etag = sidecar.txt_uri, sidecar.txt_etag or ""
-            about["caption"] = _caption(_text(uri, etag, store).strip())
+            about |= of_text(stored_image(store, uri, etag=etag, limit=LARGEST))
             about["sidecar"]["txt"] = etag
         if sidecar.json_uri:
             uri, etag = sidecar.json_uri, sidecar.json_etag or ""
-            told = read_json(_text(uri, etag, store))
-            if not isinstance(told, dict):
-                raise ValueError("is not a JSON object")
-            about["caption"] = _caption(told.get("caption")) or about.get("caption")
-            attributes = attributes_text(told.get("attributes") or {})
-            about |= {"attributes": json.loads(attributes)} if attributes else {}
+            about |= of_json(stored_image(store, uri, etag=etag, limit=LARGEST))
             about["sidecar"]["json"] = etag
     except ImageRejected as rejection:
         return Refused(uri, etag, rejection.reason, rejection.detail)
     except (ValueError, RecursionError) as error:
         return Refused(uri, etag, Reason.INVALID_LINE, f"the file {error}")
-    if about.get("caption") is None:
-        about.pop("caption", None)
     return About(sidecar.short_id, about)
-
-
-def _text(uri: str, etag: str, store: ObjectStore) -> str:
-    try:
-        return stored_image(store, uri, etag=etag, limit=LARGEST).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError("is not UTF-8") from None
-
-
-def _caption(given: Any) -> str | None:
-    return None if given is None else text_of("caption", given, LONGEST_CAPTION)

@@ -15,6 +15,7 @@ from image_retrieval.redaction import shown_url
 from image_retrieval.schemes import BUCKET, SUPPORTED
 from image_retrieval.sources.formats import FIELDS, READERS, Columns, Lines
 from image_retrieval.strict_json import NotStrict, is_text, read_json
+from image_retrieval.tar_uris import member_key, split_member
 from image_retrieval.values import small_json
 
 MEMBER = re.compile(rf"{BUCKET}/.+|file:///.+", re.DOTALL)
@@ -113,6 +114,10 @@ def _member(
 def _key(uri: str) -> str:
     """The path of a member's URI, without the query of a URL. Raises ValueError if it is no such URI."""
     if is_url(uri):
+        if split_member(uri):
+            raise ValueError(
+                f"{shown_url(uri)} names a file of a tar behind a URL: put the tar into a bucket or folder"
+            )
         try:
             target_of(uri)
         except UserError as error:
@@ -124,7 +129,7 @@ def _key(uri: str) -> str:
             f"{shown_url(uri)} is no URI that can be read: give s3://bucket/key, file:///path or https://host/path; "
             f"schemes are {SUPPORTED}"
         )
-    return uri.partition("://")[2].partition("/")[2]
+    return member_key(uri.partition("://")[2].partition("/")[2])
 
 
 def plain(etag: str | None) -> str | None:

@@ -35,7 +35,7 @@ WHERE ctid IN (SELECT ctid
 -- name: find_places
 -- What the first and the last URI in order of bytes begin with, all between them begin with, too.
 SELECT split_part(uri, '/', 3) AS bucket, count(*) AS members, min(uri COLLATE "C") AS first, max(uri COLLATE "C") AS last
-FROM indexed WHERE etag IS NULL AND uri !~ '^https?://' GROUP BY split_part(uri, '/', 1), split_part(uri, '/', 3);
+FROM indexed WHERE etag IS NULL AND uri !~ '^https?://' AND uri !~* '\.tar#' GROUP BY split_part(uri, '/', 1), split_part(uri, '/', 3);
 
 -- name: analyse_indexed
 -- nobody else does that for temporary tables, and the joins below would loop
@@ -43,7 +43,7 @@ ANALYZE indexed, version;
 
 -- name: read_unknown
 SELECT i.uri FROM indexed AS i
-WHERE i.etag IS NULL AND starts_with(i.uri, %(prefix)s) AND NOT EXISTS (SELECT FROM version AS v WHERE v.uri = i.uri);
+WHERE i.etag IS NULL AND starts_with(i.uri, %(prefix)s) AND i.uri !~* '\.tar#' AND NOT EXISTS (SELECT FROM version AS v WHERE v.uri = i.uri);
 
 -- name: read_urls
 -- in an order that mixes the hosts, so that one that is slow keeps few waiting

@@ -1,0 +1,173 @@
+"""Collections whose pictures lie in tars: what is listed, read, described and told, and what is not read again."""
+
+import json
+
+import pytest
+
+from image_retrieval.errors import UserError
+from image_retrieval.objects import ObjectChanged, ObjectStore
+from image_retrieval.pipeline.running import run_collection
+from image_retrieval.service.state import Service
+from integration.pictures import SCENES
+from integration.tables import rows, versions
+from integration.tar_files import samples_of, tar_of
+
+PICTURES = [data for key, data in SCENES.items() if key.endswith(".jpg")][:6]
+SHOWN = "SELECT image_id, caption, attributes FROM images.things ORDER BY image_id"
+REJECTED = "SELECT uri, stage, reason, detail FROM retrieval.rejected ORDER BY uri"
+
+
+def told(caption, **attributes):
+    return {"caption": caption, "attributes": attributes}
+
+
+@pytest.fixture
+def run(project, collection, change_collection):
+    number = iter(range(100))
+
+    def run(source="*.tar", **options):
+        wanted = {"source": collection.source + source, "id_pattern": None, "deletion_limit": 1.0}
+        return run_collection(change_collection(**wanted | options), f"run {next(number)}", project)
+
+    return run
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The ranges of objects that are read."""
+    found = []
+    read_range = ObjectStore.read_range
+
+    def counted(self, uri, span, **options):
+        found.append((uri.rpartition("/")[2], span))
+        return read_range(self, uri, span, **options)
+
+    monkeypatch.setattr(ObjectStore, "read_range", counted)
+    return found
+
+
+def test_members_of_tars_are_images_and_tars_that_stay_are_not_read_again(
+    run, store, collection, database_url, reads, project
+):
+    first = samples_of({"cat": {"jpg": PICTURES[0], "json": told("a cat", n=1)}, "dog": {"jpg": PICTURES[1]}})
+    second = samples_of({"cat": {"jpg": PICTURES[2], "txt": "another"}, "notes": {"cls": 3}})
+    store.write(f"{collection.source}a.tar", first)
+    store.write(f"{collection.source}in/b.tar", second)
+    report = run(id_pattern="^(?P<group_id>.+)/")
+    assert (report["state"], report["listed"], report["embedded"], report["rejected"]) == ("success", 3, 3, 0)
+    expected = [("a/cat", "a cat", {"n": 1}), ("a/dog", None, {}), ("in/b/cat", "another", {})]
+    assert rows(database_url, SHOWN) == expected
+    assert rows(database_url, "SELECT DISTINCT group_id FROM images.things ORDER BY 1") == [("a",), ("in/b",)]
+    uri = f"{collection.source}a.tar#cat.jpg"
+    assert rows(database_url, "SELECT uri FROM retrieval.image WHERE image_id = 'a/cat'") == [(uri,)]
+    picture_reads = [span for _, span in reads if span[0]]
+    assert sorted(stop - start for start, stop in picture_reads) == sorted(map(len, PICTURES[:3]))
+    service = Service(project)
+    try:
+        assert service.stored(uri) == PICTURES[0]
+    finally:
+        service.close()
+
+    reads.clear()
+    before = versions(database_url)
+    assert run(id_pattern="^(?P<group_id>.+)/")["shards"] == 0
+    assert (reads, versions(database_url)) == ([], before)
+
+    changed = {"cat": {"jpg": PICTURES[3]}, "dog": {"jpg": PICTURES[1]}, "owl": {"jpg": PICTURES[4]}}
+    store.write(f"{collection.source}a.tar", samples_of(changed))
+    store.delete([f"{collection.source}in/b.tar"])
+    report = run()
+    assert (report["new"], report["changed"], report["gone"], report["embedded"]) == (1, 2, 1, 3)
+    assert rows(database_url, SHOWN) == [("a/cat", None, {}), ("a/dog", None, {}), ("a/owl", None, {})]
+    assert rows(database_url, "SELECT uri FROM retrieval.tar") == [(f"{collection.source}a.tar",)]
+
+
+def test_a_single_tar_is_a_source_and_a_missing_one_is_an_error(run, store, collection, database_url):
+    store.write(f"{collection.source}one.tar", tar_of({"./deep/a.jpg": PICTURES[0], "b.png": b"no picture"}))
+    report = run("one.tar")
+    assert (report["embedded"], report["rejected"]) == (1, 1)
+    assert rows(database_url, SHOWN) == [("one/deep/a", None, {})]
+    assert rows(database_url, "SELECT uri, reason FROM retrieval.rejected") == [
+        (f"{collection.source}one.tar#b.png", "unsupported_format")
+    ]
+    run("one.tar", glob="b.*")
+    assert rows(database_url, SHOWN) == []
+    with pytest.raises(UserError, match=r"two\.tar does not exist"):
+        run("two.tar")
+
+
+def test_damaged_tars_and_members_are_told_and_what_was_known_stays(run, store, collection, database_url, reads):
+    whole = tar_of({"a.jpg": PICTURES[0], "a.json": json.dumps(told("right")).encode(), "b.jpg": PICTURES[1]})
+    store.write(f"{collection.source}a.tar", whole)
+    run()
+    before = rows(database_url, SHOWN)
+    store.write(f"{collection.source}a.tar", whole[:-15_000])
+    store.write(f"{collection.source}b.tar", b"\x1f\x8b and so on")
+    for _ in range(2):
+        report = run()
+        assert (report["state"], report["rejected"], report["gone"], report["shards"]) == ("success", 2, 0, 0)
+        assert [(uri.rpartition("/")[2], *told[:2]) for uri, *told in rows(database_url, REJECTED)] == [
+            ("a.tar", "list", "undecodable"),
+            ("b.tar", "list", "undecodable"),
+        ]
+        assert rows(database_url, SHOWN) == before
+    reads.clear()
+    run()
+    assert reads == []
+
+    faulty = {"a.jpg": PICTURES[2], "a.json": b"no JSON", "c.jpg": b""}
+    store.write(f"{collection.source}a.tar", tar_of(faulty))
+    store.delete([f"{collection.source}b.tar"])
+    for _ in range(2):
+        run()
+        assert [(uri.rpartition("/")[2], *told[1:2]) for uri, *told in rows(database_url, REJECTED)] == [
+            ("a.tar#a.json", "invalid_line"),
+            ("a.tar#c.jpg", "empty_file"),
+        ]
+        assert rows(database_url, SHOWN) == [("a/a", "right", {})]
+
+
+def test_an_index_file_lists_members_of_tars(run, store, collection, database_url, reads):
+    tar = f"{collection.source}a.tar"
+    store.write(tar, samples_of({"cat": {"jpg": PICTURES[0], "txt": "not read"}, "dog": {"jpg": PICTURES[1]}}))
+    store.write(f"{collection.source}cut.tar", tar_of({"a.jpg": PICTURES[2]})[:1000])
+    lines = [
+        {"uri": f"{tar}#cat.jpg", "caption": "of the line"},
+        {"uri": f"{tar}#none.jpg"},
+        {"uri": f"{collection.source}cut.tar#a.jpg"},
+        {"uri": f"{collection.source}gone.tar#a.jpg"},
+        {"uri": "https://www.example.com/a.tar#a.jpg"},
+    ]
+    store.write(f"{collection.source}list.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+    report = run("list.jsonl")
+    assert (report["embedded"], report["state"]) == (1, "success")
+    prefix = collection.source.removeprefix("s3://images/")
+    assert rows(database_url, SHOWN) == [(f"{prefix}a/cat", "of the line", {})]
+    reasons = {uri.rpartition("/")[2]: reason for uri, _, reason, _ in rows(database_url, REJECTED)}
+    assert reasons == {
+        "a.tar#none.jpg": "not_found",
+        "cut.tar": "undecodable",
+        "cut.tar#a.jpg": "undecodable",
+        "gone.tar#a.jpg": "not_found",
+        "list.jsonl#line=5": "invalid_line",
+    }
+    reads.clear()
+    report = run("list.jsonl")
+    assert (report["shards"], report["rejected"], reads) == (0, 5, [])
+    assert len(rows(database_url, REJECTED)) == 5
+
+
+def test_members_of_a_tar_in_a_folder_are_read_at_the_version_that_was_listed(
+    project, change_collection, tmp_path, database_url
+):
+    tar = tmp_path / "shards" / "a.tar"
+    tar.parent.mkdir()
+    tar.write_bytes(tar_of({"a.jpg": PICTURES[0]}, "gnu"))
+    changed = change_collection(source=f"file://{tar.parent}/*.tar", id_pattern=None)
+    assert run_collection(changed, "first", project)["embedded"] == 1
+    store = ObjectStore(project)
+    [(etag,)] = rows(database_url, "SELECT etag FROM retrieval.tar")
+    tar.write_bytes(tar_of({"a.jpg": PICTURES[1]}, "gnu"))
+    with pytest.raises(ObjectChanged):
+        store.read_range(f"file://{tar}", (0, 512), etag=etag)
+    assert run_collection(changed, "second", project)["changed"] == 1

@@ -1,0 +1,175 @@
+"""Tars are read as Python's own reader reads them, and what is damaged is told instead of being passed over."""
+
+import io
+import tarfile
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from integration.tar_files import FORMATS, samples_of, tar_of
+
+from image_retrieval.objects.ranges import RangeReader
+from image_retrieval.sources.tar_headers import BLOCK, Entry, TarDamaged, read_entries
+from image_retrieval.sources.tar_samples import read_samples
+
+parts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1, max_size=60)
+names = st.lists(parts.filter(lambda part: part.strip(".")), min_size=1, max_size=5).map("/".join)
+files = st.dictionaries(names, st.binary(max_size=1500), min_size=1, max_size=6)
+
+
+def read(data: bytes) -> list[Entry]:
+    return list(read_entries(io.BytesIO(data), len(data)))
+
+
+def as_python_reads(data: bytes) -> list[tuple[str, int, int]]:
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        return [(member.name, member.offset_data, member.size) for member in tar if member.isfile()]
+
+
+def placed(entries: list[Entry]) -> list[tuple[str, int, int]]:
+    return [(entry.name, entry.offset, entry.size) for entry in entries if entry.fault is None]
+
+
+@settings(max_examples=60, deadline=None)
+@given(written=files, form=st.sampled_from(sorted(FORMATS)))
+def test_what_was_written_is_found_where_it_lies(written, form):
+    try:
+        data = tar_of(written, form)
+    except ValueError:  # ustar holds short names alone
+        return
+    found = read(data)
+    assert placed(found) == as_python_reads(data)
+    assert {entry.name: data[entry.offset : entry.offset + entry.size] for entry in found} == written
+
+
+@settings(max_examples=60, deadline=None)
+@given(written=files, form=st.sampled_from(["gnu", "pax"]), cut=st.floats(0, 1))
+def test_a_tar_that_is_cut_off_is_told_or_holds_whole_files(written, form, cut):
+    data = tar_of(written, form)
+    data = data[: int(cut * len(data))]
+    try:
+        found = read(data)
+    except TarDamaged:
+        return
+    assert placed(found) == as_python_reads(data)
+    assert all(data[entry.offset : entry.offset + entry.size] == written[entry.name] for entry in found)
+
+
+@settings(max_examples=100, deadline=None)
+@given(written=files, at=st.floats(0, 1), value=st.binary(min_size=1, max_size=BLOCK))
+def test_any_bytes_are_entries_within_the_tar_or_one_error(written, at, value):
+    data = bytearray(tar_of(written))
+    place = int(at * len(data))
+    data[place : place + len(value)] = value
+    with suppress(TarDamaged):
+        assert all(0 <= entry.offset <= entry.offset + entry.size <= len(data) for entry in read(bytes(data)))
+
+
+def test_a_damaged_header_in_the_middle_is_told_where_python_ends_quietly():
+    data = bytearray(tar_of({"a.jpg": b"a", "b.jpg": b"b", "c.jpg": b"c"}, "ustar"))
+    data[2 * BLOCK + 3] ^= 1
+    assert [name for name, _, _ in as_python_reads(bytes(data))] == ["a.jpg"]
+    with pytest.raises(TarDamaged, match="no valid header at byte 1024"):
+        read(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "is empty"),
+        (b"\x1f\x8b" + b"\0" * 1022, "is compressed"),
+        (b"no tar" * 200, "no valid header at byte 0"),
+        (tar_of({"a.jpg": b"a" * 900})[:1000], "ends in the middle of 'a.jpg'"),
+        (tar_of({"a" * 150: b"a"}, "gnu")[:1024], "belongs to another one"),
+    ],
+)
+def test_what_is_no_whole_tar_is_told(data, told):
+    with pytest.raises(TarDamaged, match=told):
+        read(data)
+
+
+def member(tar: tarfile.TarFile, name: str, **options: object) -> None:
+    entry = tarfile.TarInfo(name)
+    for key, value in options.items():
+        setattr(entry, key, value)
+    tar.addfile(entry)
+
+
+def test_folders_and_devices_are_left_out_and_links_and_holes_are_told():
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        member(tar, "folder", type=tarfile.DIRTYPE)
+        member(tar, "pipe.jpg", type=tarfile.FIFOTYPE)
+        member(tar, "./link.jpg", type=tarfile.SYMTYPE, linkname="a.jpg")
+        member(tar, "holes.jpg", pax_headers={"GNU.sparse.major": "1"})
+        member(tar, "/rooted.jpg")
+    found = read(target.getvalue())
+    assert [(entry.name, entry.fault is None) for entry in found] == [
+        ("link.jpg", False),
+        ("holes.jpg", False),
+        ("rooted.jpg", True),
+    ]
+
+
+def test_a_size_of_more_than_eleven_digits_is_read_and_its_bytes_are_not():
+    size = 2**40
+    for form in ("gnu", "pax"):
+        head = tarfile.TarInfo("large.jpg")
+        head.size = size
+        data = head.tobuf(FORMATS[form])
+        read_at: list[int] = []
+
+        def fetch(start, stop, data=data, read_at=read_at):
+            read_at.append(start)
+            return data[start:stop] + b"\0" * (stop - max(start, min(stop, len(data))))
+
+        total = len(data) + size + 2 * BLOCK
+        [entry] = read_entries(io.BufferedReader(RangeReader(total, fetch), 2**16), total)
+        assert (entry.name, entry.offset, entry.size) == ("large.jpg", len(data), size)
+        assert len(read_at) == 2
+
+
+def test_what_web_dataset_writes_is_pictures_and_what_is_said_of_them():
+    data = samples_of(
+        {
+            "a/0001": {
+                "jpg": b"one",
+                "json": {"caption": "of json", "attributes": {"n": 1}, "width": 7},
+                "txt": "text",
+            },
+            "a/0002": {"left.jpg": b"two", "right.jpg": b"three", "txt": "a pair"},
+            "a/0003": {"jpg": b"four", "cls": 3},
+        }
+    )
+    found = read_samples(io.BytesIO(data), len(data))
+    said = dict(zip(found.names, found.abouts, strict=True))
+    assert said == {
+        "a/0001.jpg": '{"caption": "of json", "attributes": {"n": 1}}',
+        "a/0002.left.jpg": '{"caption": "a pair"}',
+        "a/0002.right.jpg": '{"caption": "a pair"}',
+        "a/0003.jpg": None,
+        "a/0003.cls": None,
+    }
+    assert found.faults == []
+    held = [data[at : at + size] for at, size in zip(found.offsets, found.sizes, strict=True)]
+    assert dict(zip(found.names, held, strict=True))["a/0002.right.jpg"] == b"three"
+
+
+def test_of_several_files_of_one_name_the_last_counts():
+    first, second = tar_of({"a.jpg": b"old", "a.txt": b"old"}), tar_of({"./a.jpg": b"new!", "a.txt": b"new"})
+    data = first[: 4 * BLOCK] + second
+    found = read_samples(io.BytesIO(data), len(data))
+    assert (found.names, found.sizes, found.abouts) == (["a.jpg"], [4], ['{"caption": "new"}'])
+
+
+def test_faulty_descriptions_and_names_are_told_by_their_names():
+    written = {"a.jpg": b"a", "a.json": b"[]", "b.txt": b"\xff", "c.txt": b" " * (2**20 + 1)}
+    data = tar_of(written)
+    found = read_samples(io.BytesIO(data), len(data))
+    assert [(fault.name, str(fault.reason)) for fault in found.faults] == [
+        ("b.txt", "invalid_line"),
+        ("a.json", "invalid_line"),
+        ("c.txt", "too_large"),
+    ]
+    assert found.names == ["a.jpg"]
