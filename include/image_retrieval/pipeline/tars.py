@@ -11,9 +11,9 @@ from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason, UserError
 from image_retrieval.image_inputs import rejection_of
 from image_retrieval.objects import ObjectFault, ObjectMissing, ObjectStore, StoredObject
-from image_retrieval.objects.ranges import RangeReader
+from image_retrieval.objects.ranges import HeaderReader
 from image_retrieval.pipeline.names import as_text, fault_of, without_suffix
-from image_retrieval.sources.tar_headers import TarDamaged
+from image_retrieval.sources.tar_headers import BLOCK, TarDamaged
 from image_retrieval.sources.tar_samples import read_samples, sample_of
 from image_retrieval.store import indexed, listings, tars
 from image_retrieval.store.connection import Connection
@@ -31,7 +31,6 @@ from image_retrieval.tar_uris import (
 
 AT_ONCE = 4  # tars that are read: each may have a million members
 ASKED_AT_ONCE = 32
-PIECE = 2**20  # bytes that are fetched at once: in less time than two requests for parts of them would take
 
 log = structlog.get_logger()
 
@@ -139,7 +138,7 @@ def _read(entry: StoredObject, store: ObjectStore) -> TarRow | Refused:
         return store.read_range(entry.uri, (start, stop), etag=entry.etag)
 
     try:
-        held = read_samples(io.BufferedReader(RangeReader(entry.size, fetch), buffer_size=PIECE), entry.size)
+        held = read_samples(io.BufferedReader(HeaderReader(entry.size, fetch), buffer_size=BLOCK), entry.size)
     except ObjectFault as fault:
         return _refused(entry.uri, entry.etag, fault)
     except TarDamaged as damage:

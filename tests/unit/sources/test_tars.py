@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from integration.tar_files import FORMATS, samples_of, tar_of
 
-from image_retrieval.objects.ranges import RangeReader
+from image_retrieval.objects import ranges
+from image_retrieval.objects.ranges import HeaderReader
 from image_retrieval.sources.tar_headers import BLOCK, Entry, TarDamaged, read_entries
 from image_retrieval.sources.tar_samples import read_samples
 
@@ -125,9 +126,43 @@ def test_a_size_of_more_than_eleven_digits_is_read_and_its_bytes_are_not():
             return data[start:stop] + b"\0" * (stop - max(start, min(stop, len(data))))
 
         total = len(data) + size + 2 * BLOCK
-        [entry] = read_entries(io.BufferedReader(RangeReader(total, fetch), 2**16), total)
+        [entry] = read_entries(io.BufferedReader(HeaderReader(total, fetch), BLOCK), total)
         assert (entry.name, entry.offset, entry.size) == ("large.jpg", len(data), size)
         assert len(read_at) == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.binary(min_size=1, max_size=900), reads=st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 300))))
+def test_pieces_of_any_size_are_the_same_bytes(data, reads):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranges, "SMALLEST", 16)
+        patch.setattr(ranges, "LARGEST", 64)
+        stream = io.BufferedReader(HeaderReader(len(data), lambda start, stop: data[start:stop]), 32)
+        for at, length in reads:
+            stream.seek(at)
+            assert stream.read(length) == data[at : at + length]
+
+
+def test_contents_are_passed_over_and_small_files_are_fetched_together():
+    def fetched(sizes):
+        head = [tarfile.TarInfo(f"{number}.jpg") for number in range(len(sizes))]
+        for entry, size in zip(head, sizes, strict=True):
+            entry.size = size
+        data = b"".join(entry.tobuf() + b"\0" * (-(-entry.size // BLOCK) * BLOCK) for entry in head) + b"\0" * 1024
+        spans = []
+
+        def fetch(start, stop):
+            spans.append(stop - start)
+            return data[start:stop]
+
+        found = list(read_entries(io.BufferedReader(HeaderReader(len(data), fetch), BLOCK), len(data)))
+        assert [entry.size for entry in found] == sizes
+        return len(spans), sum(spans) / len(data)
+
+    requests, share = fetched([3 * 2**20] * 10)
+    assert (requests, share < 0.02) == (11, True)
+    requests, share = fetched([30_000] * 500)
+    assert requests < 25
 
 
 def test_what_web_dataset_writes_is_pictures_and_what_is_said_of_them():
