@@ -11,7 +11,7 @@ from image_retrieval.index_columns import IndexColumns, index_format
 from image_retrieval.located_yaml import Located
 from image_retrieval.patterns import find_groups, group_names
 from image_retrieval.schedules import check_schedule
-from image_retrieval.source_uris import checked_source, misfit
+from image_retrieval.source_uris import Metadata, checked_source, misfit
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.tar_uris import lists_tars
 from image_retrieval.watch_options import WatchOptions
@@ -112,9 +112,7 @@ class Collection(Strict):
     glob: tuple[str, ...] = tuple(f"*.{suffix}" for suffix in SUFFIXES)
     follow_links: bool = Field(True, description="for a file:// source: list linked folders, each once")
     columns: IndexColumns = IndexColumns()
-    metadata: Literal["sidecar"] | None = Field(
-        None, description="sidecar: a.json and a.txt beside a.jpg describe it; null: nothing does"
-    )
+    metadata: Metadata = Field((), description="what describes images: sidecar, headers, tags, or a list of them")
     model: ModelOptions
     resample: ResampleChoice = ResampleChoice()
     schedule: str | None = Field("@daily", description="cron expression or preset; null: only by hand")
@@ -170,7 +168,7 @@ class Collection(Strict):
 
     @model_validator(mode="after")
     def _keys_fit_the_source(self) -> "Collection":
-        if fault := misfit(self.source, described=bool(self.metadata), watched=bool(self.watch)):
+        if fault := misfit(self.source, self.metadata, watched=bool(self.watch)):
             raise ValueError(fault)
         return self
 

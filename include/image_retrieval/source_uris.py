@@ -1,6 +1,9 @@
 """What `source` of a collection may be, and which other keys fit it."""
 
 import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
 
 from image_retrieval.index_columns import index_format
 from image_retrieval.redaction import shown_url
@@ -20,12 +23,28 @@ def checked_source(uri: str) -> str:
     return uri if uri.endswith("/") or index_format(uri) or lists_tars(uri) else uri + "/"
 
 
-def misfit(source: str, *, described: bool, watched: bool) -> str | None:
+KINDS = ("sidecar", "headers", "tags")
+Kind = Literal["sidecar", "headers", "tags"]
+
+
+def _listed_kinds(value: Any) -> Any:
+    kinds = value if isinstance(value, list | tuple) else [] if value is None else [value]
+    if not all(kind in KINDS for kind in kinds) or len(set(kinds)) < len(kinds):
+        raise ValueError(f"{value!r} is not allowed: use one of {', '.join(map(repr, KINDS))}, or a list of them")
+    return tuple(kinds)
+
+
+Metadata = Annotated[tuple[Kind, ...], BeforeValidator(_listed_kinds)]
+
+
+def misfit(source: str, metadata: tuple[Kind, ...], *, watched: bool) -> str | None:
     """Why `metadata` or `watch` does not fit a source; None if both do."""
-    if described and index_format(source):
-        return "`metadata: sidecar` is for a prefix: an index file has captions and attributes itself"
-    if described and lists_tars(source):
-        return "`metadata: sidecar` is for a prefix: in a tar, cat.json and cat.txt describe cat.jpg anyway"
-    if watched and (described or index_format(source) or lists_tars(source)):
+    if metadata and index_format(source):
+        return "`metadata` is for a prefix: an index file has captions and attributes itself"
+    if metadata and lists_tars(source):
+        return "`metadata` is for a prefix: in a tar, cat.json and cat.txt describe cat.jpg anyway"
+    if {"headers", "tags"} & set(metadata) and source.startswith("file://"):
+        return "`metadata` headers and tags are for a bucket: a file has neither"
+    if watched and (metadata or index_format(source) or lists_tars(source)):
         return "`watch` is for a prefix without `metadata`: events name images, not what describes them"
     return None

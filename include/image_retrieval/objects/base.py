@@ -90,6 +90,12 @@ class Objects(Protocol):
     def stat(self, uri: str) -> StoredObject | None:
         """One object as a listing shows it, with its whole URI as the key; None if it does not exist."""
 
+    def user_metadata(self, uri: str) -> tuple[StoredObject, dict[str, str]] | None:
+        """An object, and the metadata that was written with it; None if it does not exist."""
+
+    def tags(self, uri: str) -> dict[str, str] | None:
+        """The tags of an object; None if it does not exist."""
+
     def open(self, uri: str) -> IO[bytes]:
         """A seekable stream that fetches only the ranges that are read."""
 

@@ -88,6 +88,14 @@ class ObjectStore:
         """One object as a listing shows it, with its whole URI as the key; None if it does not exist."""
         return self._of(uri).stat(uri)
 
+    def user_metadata(self, uri: str) -> tuple[StoredObject, dict[str, str]] | None:
+        """An object, and the metadata that was written with it; None if it does not exist. A file has none."""
+        return self._of(uri).user_metadata(uri)
+
+    def tags(self, uri: str) -> dict[str, str] | None:
+        """The tags of an object, which change without its version; None if it does not exist. A file has none."""
+        return self._of(uri).tags(uri)
+
     def open(self, uri: str) -> IO[bytes]:
         """A seekable stream that fetches only the ranges that are read. Raises ObjectMissing."""
         return self._of(uri).open(uri)

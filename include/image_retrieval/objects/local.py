@@ -101,6 +101,13 @@ class LocalObjects:
             return None
         return _described(uri, uri, status) if stat.S_ISREG(status.st_mode) else None
 
+    def user_metadata(self, uri: str) -> tuple[StoredObject, dict[str, str]] | None:
+        found = self.stat(uri)
+        return None if found is None else (found, {})
+
+    def tags(self, uri: str) -> dict[str, str] | None:
+        return None if self.stat(uri) is None else {}
+
     def open(self, uri: str) -> IO[bytes]:
         if self.stat(uri) is None:
             raise ObjectMissing(f"{uri} does not exist: run the stage that writes it, or the whole run, again")

@@ -190,13 +190,27 @@ class S3Objects:
             raise StoreUnavailable(message) from None
 
     def stat(self, uri: str) -> StoredObject | None:
+        found = self.user_metadata(uri)
+        return found[0] if found else None
+
+    def user_metadata(self, uri: str) -> tuple[StoredObject, dict[str, str]] | None:
         bucket, key = split_s3(uri)
         try:
             with explained(uri, self._place):
-                found = self._client.head_object(Bucket=bucket, Key=key)
+                told = self._client.head_object(Bucket=bucket, Key=key)
         except ObjectMissing:
             return None
-        return StoredObject(uri, uri, plain_etag(found.get("ETag")), found["ContentLength"], found["LastModified"])
+        found = StoredObject(uri, uri, plain_etag(told.get("ETag")), told["ContentLength"], told["LastModified"])
+        return found, told.get("Metadata", {})
+
+    def tags(self, uri: str) -> dict[str, str] | None:
+        bucket, key = split_s3(uri)
+        try:
+            with explained(uri, self._place):
+                told = self._client.get_object_tagging(Bucket=bucket, Key=key)
+        except ObjectMissing:
+            return None
+        return {tag["Key"]: tag["Value"] for tag in told["TagSet"]}
 
     def open(self, uri: str) -> IO[bytes]:
         found = self.stat(uri)

@@ -15,13 +15,13 @@ from image_retrieval.models.description import ModelDescription, describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore, StoredObject
 from image_retrieval.pipeline.apart import WHY, require_apart
+from image_retrieval.pipeline.describing import describe_listed
 from image_retrieval.pipeline.hints import hinted_pages, leave_many_gone
 from image_retrieval.pipeline.index_files import copy_index
 from image_retrieval.pipeline.moving import follow_model
 from image_retrieval.pipeline.names import as_text, fault_of, without_suffix
 from image_retrieval.pipeline.owning import WORK_MARK, require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending
-from image_retrieval.pipeline.sidecars import describe_by_sidecars
 from image_retrieval.pipeline.tars import copy_tars
 from image_retrieval.settings import Settings
 from image_retrieval.shards import MANIFEST, ManifestRow, Shard, probes_uri, run_folder, table_of, writing
@@ -33,6 +33,7 @@ from image_retrieval.store.hints import create_hinted, forget_hints
 from image_retrieval.store.listings import Differences, Listed, ListedRow, Refused
 from image_retrieval.store.locks import lock_collection
 from image_retrieval.store.runs import RunPlan
+from image_retrieval.store.sidecars import take_sidecars
 
 log = structlog.get_logger()
 
@@ -195,7 +196,8 @@ def copy_listing(
     else:
         listed = _copy_prefix(connection, collection, store, pages)
     listings.analyse_listed(connection)
-    return listed
+    described = describe_listed(connection, collection, store)
+    return replace(listed, refused=[*listed.refused, *described])
 
 
 def _copy_prefix(
@@ -216,7 +218,7 @@ def _copy_prefix(
                     raise UserError(
                         f"a work folder lies inside the source of {collection.name!r}, at {entry.uri}: {WHY}"
                     )
-                beside = collection.metadata == "sidecar" and entry.key.lower().endswith(SUFFIXES)
+                beside = "sidecar" in collection.metadata and entry.key.lower().endswith(SUFFIXES)
                 if not beside and (not collection.takes(entry.key) or (not entry.size and _is_marker(entry))):
                     continue
                 uri = entry.uri
@@ -228,10 +230,11 @@ def _copy_prefix(
                 count += not beside
                 ordered = ordered and uri > last
                 last = uri
-    beside_them = describe_by_sidecars(connection, collection, store) if collection.metadata else []
+    if "sidecar" in collection.metadata:
+        take_sidecars(connection)
     if not ordered:  # an ordered listing has no object twice
         count -= listings.forget_repeated(connection)
-    return Listed(count, [*refused.values(), *beside_them])
+    return Listed(count, [*refused.values()])
 
 
 def _is_marker(entry: StoredObject) -> bool:

@@ -18,15 +18,15 @@ AT_ONCE = 32  # files that are read
 
 
 def describe_by_sidecars(connection: Connection, collection: Collection, store: ObjectStore) -> list[Refused]:
-    """Take the sidecars out of the table `listed`, and read those that changed into the rows of their images.
+    """Put into the table `told` what sidecars say, which have left the table `listed`; read those that changed.
 
     Returns those that cannot be used; their images stay as they were described before.
     """
     refused: list[Refused] = []
-    sidecars.take_sidecars(connection, collection.name)
-    for batch in sidecars.read_changed(connection, collection.name):
+    sidecars.keep_unchanged(connection, collection.name)
+    for batch in sidecars.read_changed(connection):
         found = list(in_order(partial(_read, store=store), batch, AT_ONCE))
-        sidecars.describe_listed(connection, [entry for entry in found if isinstance(entry, About)])
+        sidecars.tell_sidecars(connection, [entry for entry in found if isinstance(entry, About)])
         refused += [entry for entry in found if isinstance(entry, Refused)]
     sidecars.drop_sidecars(connection)
     return refused
@@ -34,17 +34,17 @@ def describe_by_sidecars(connection: Connection, collection: Collection, store: 
 
 def _read(sidecar: Sidecar, store: ObjectStore) -> About | Refused:
     """What the files say: a caption of the JSON comes before the text's."""
-    about: dict[str, Any] = {"sidecar": {}}
+    about: dict[str, Any] = {}
     uri, etag = "", ""
     try:
         if sidecar.txt_uri:
             uri, etag = sidecar.txt_uri, sidecar.txt_etag or ""
             about |= of_text(stored_image(store, uri, etag=etag, limit=LARGEST))
-            about["sidecar"]["txt"] = etag
+            about["txt"] = etag
         if sidecar.json_uri:
             uri, etag = sidecar.json_uri, sidecar.json_etag or ""
             about |= of_json(stored_image(store, uri, etag=etag, limit=LARGEST))
-            about["sidecar"]["json"] = etag
+            about["json"] = etag
     except ImageRejected as rejection:
         return Refused(uri, etag, rejection.reason, rejection.detail)
     except (ValueError, RecursionError) as error:

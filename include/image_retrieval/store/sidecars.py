@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.rows import fetch_batches
 from image_retrieval.store.sql import statement
+from image_retrieval.store.told import keep_told
 
 AT_ONCE = 1000
 
@@ -32,23 +33,27 @@ class About:
     about: dict[str, Any]
 
 
-def take_sidecars(connection: Connection, collection: str) -> None:
-    """Take sidecars out of `listed`, and describe its images as they were described before."""
+def take_sidecars(connection: Connection) -> None:
+    """Take sidecars out of `listed`."""
     connection.execute(statement("sidecars", "take_sidecars"))
-    connection.execute(statement("sidecars", "keep_unchanged"), {"collection": collection})
 
 
-def read_changed(connection: Connection, collection: str) -> Iterator[list[Sidecar]]:
+def keep_unchanged(connection: Connection, collection: str) -> None:
+    """Take what sidecars said of images when they were read last; those that are gone no longer say anything."""
+    keep_told(connection, collection, "sidecar")
+    connection.execute(statement("sidecars", "forget_removed"))
+
+
+def read_changed(connection: Connection) -> Iterator[list[Sidecar]]:
     """The sidecars whose versions are not those that described an image, in batches."""
-    values = {"collection": collection}
-    return fetch_batches(connection, Sidecar, statement("sidecars", "read_changed"), values, size=AT_ONCE)
+    return fetch_batches(connection, Sidecar, statement("sidecars", "read_changed"), size=AT_ONCE)
 
 
-def describe_listed(connection: Connection, found: Sequence[About]) -> None:
-    """Write into `listed` what sidecars say."""
+def tell_sidecars(connection: Connection, found: Sequence[About]) -> None:
+    """Write into `told` what sidecars say."""
     with connection.cursor() as cursor:
         rows = [{"short_id": entry.short_id, "about": Jsonb(entry.about)} for entry in found]
-        cursor.executemany(statement("sidecars", "describe_listed"), rows)
+        cursor.executemany(statement("sidecars", "tell_sidecar"), rows)
 
 
 def drop_sidecars(connection: Connection) -> None:

@@ -12,19 +12,20 @@ ANALYZE sidecar, listed;
 -- name: read_changed
 SELECT s.short_id, s.json_uri, s.json_etag, s.txt_uri, s.txt_etag
 FROM sidecar AS s
-WHERE EXISTS (SELECT FROM listed AS l
-              LEFT JOIN retrieval.image AS i ON i.collection = %(collection)s AND i.uri = l.uri
+WHERE EXISTS (SELECT FROM listed AS l LEFT JOIN told AS t ON t.uri = l.uri AND t.kind = 'sidecar'
               WHERE l.short_id = s.short_id
-                AND (i.about #>> '{{sidecar,json}}', i.about #>> '{{sidecar,txt}}') IS DISTINCT FROM (s.json_etag, s.txt_etag));
+                AND (t.about ->> 'json', t.about ->> 'txt') IS DISTINCT FROM (s.json_etag, s.txt_etag));
 
--- name: keep_unchanged
-UPDATE listed AS l
-SET about = i.about
-FROM sidecar AS s, retrieval.image AS i
-WHERE s.short_id = l.short_id AND i.collection = %(collection)s AND i.uri = l.uri AND i.about IS NOT NULL;
+-- name: forget_removed
+-- what images without a sidecar were described by
+DELETE FROM told AS t
+USING listed AS l
+WHERE t.kind = 'sidecar' AND l.uri = t.uri AND NOT EXISTS (SELECT FROM sidecar AS s WHERE s.short_id = l.short_id);
 
--- name: describe_listed
-UPDATE listed SET about = %(about)s WHERE short_id = %(short_id)s;
+-- name: tell_sidecar
+INSERT INTO told (uri, kind, about)
+SELECT uri, 'sidecar', %(about)s FROM listed WHERE short_id = %(short_id)s
+ON CONFLICT (uri, kind) DO UPDATE SET about = excluded.about;
 
 -- name: drop_sidecars
 DROP TABLE sidecar;
