@@ -11,7 +11,7 @@ from image_retrieval.index_columns import IndexColumns, index_format
 from image_retrieval.located_yaml import Located
 from image_retrieval.patterns import find_groups, group_names
 from image_retrieval.schedules import check_schedule
-from image_retrieval.source_uris import Metadata, checked_source, misfit
+from image_retrieval.source_uris import Metadata, Query, checked_source, misfit
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.tar_uris import lists_tars
 from image_retrieval.watch_options import WatchOptions
@@ -113,6 +113,7 @@ class Collection(Strict):
     follow_links: bool = Field(True, description="for a file:// source: list linked folders, each once")
     columns: IndexColumns = IndexColumns()
     metadata: Metadata = Field((), description="what describes images: sidecar, headers, tags, or a list of them")
+    attributes_from: Query | None = Field(None, description="SQL query of captions and attributes, by image or group")
     model: ModelOptions
     resample: ResampleChoice = ResampleChoice()
     schedule: str | None = Field("@daily", description="cron expression or preset; null: only by hand")

@@ -119,6 +119,7 @@ class Settings(BaseSettings):
     )
     allow_private_urls: bool = Field(False, description="http(s) URLs may reach addresses that are not public")
     allowed_sources: Prefixes = Field((), description="prefixes of URIs that may be read, as a JSON list; empty: all")
+    attributes_role: str | None = Field(None, description="role of the database that runs queries of attributes_from")
     max_attempts: int = Field(3, ge=1, description="runs that try an image that fails for a transient reason")
     keep_vectors_days: Days = Field(7, description="days for which vectors that a switch replaced are kept")
     deleted_grace_days: Days = Field(

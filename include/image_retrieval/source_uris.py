@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from image_retrieval.index_columns import index_format
 from image_retrieval.redaction import shown_url
@@ -34,6 +34,7 @@ def _listed_kinds(value: Any) -> Any:
     return tuple(kinds)
 
 
+Query = Annotated[str, Field(min_length=1, max_length=100_000, pattern=r"\S")]
 Metadata = Annotated[tuple[Kind, ...], BeforeValidator(_listed_kinds)]
 
 

@@ -196,7 +196,7 @@ def copy_listing(
     else:
         listed = _copy_prefix(connection, collection, store, pages)
     listings.analyse_listed(connection)
-    described = describe_listed(connection, collection, store)
+    described = describe_listed(connection, collection, store, settings)
     return replace(listed, refused=[*listed.refused, *described])
 
 
