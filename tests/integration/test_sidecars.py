@@ -4,7 +4,11 @@ import json
 
 import pytest
 
+from image_retrieval.collection import find_collection
+from image_retrieval.imaging.decoders import Decoders
+from image_retrieval.pipeline.registering import Picture, register_image
 from image_retrieval.pipeline.running import run_collection
+from image_retrieval.store.connection import connect
 from integration.pictures import SCENES, put
 from integration.tables import rows, versions
 
@@ -85,3 +89,17 @@ def test_a_faulty_sidecar_is_told_and_its_picture_stays_described(run, store, co
     run()
     assert rows(database_url, REJECTED) == []
     assert (stem, "right again", {}) in rows(database_url, SHOWN)
+
+
+def test_a_picture_that_is_replaced_through_the_api_stays_described(run, project, store, collection, database_url):
+    key, stem = next(iter(FEW)), STEMS[0]
+    put(store, collection.source, {key: FEW[key]} | beside({f"{stem}.json": {"caption": "of json"}}))
+    run()
+    with Decoders(collection.resample.of_size((224, 224)), project) as decoders:
+        found, file = decoders.resample(FEW[key])
+    [(digest, size)] = rows(database_url, "SELECT digest, dimensions FROM retrieval.model")
+    changed = find_collection(project.collections_path, collection.name)
+    with connect(project) as connection:
+        picture = Picture(FEW[key], found, file, [1.0] * size, digest)
+        register_image(connection, changed, stem, picture, (None, None), project)
+    assert rows(database_url, SHOWN) == [(stem, "of json", {})]

@@ -4,10 +4,13 @@ import json
 
 import pytest
 
+from image_retrieval.collection import find_collection
 from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectChanged, ObjectStore
+from image_retrieval.pipeline.registering import delete_image
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.service.state import Service
+from image_retrieval.store.connection import connect
 from integration.pictures import SCENES
 from integration.tables import rows, versions
 from integration.tar_files import samples_of, tar_of
@@ -67,6 +70,8 @@ def test_members_of_tars_are_images_and_tars_that_stay_are_not_read_again(
         assert service.stored(uri) == PICTURES[0]
     finally:
         service.close()
+    with connect(project) as connection, pytest.raises(UserError, match=r"images of .*/a\.tar cannot be changed here"):
+        delete_image(connection, find_collection(project.collections_path, "things"), "a/cat", project)
 
     reads.clear()
     before = versions(database_url)
@@ -171,3 +176,21 @@ def test_members_of_a_tar_in_a_folder_are_read_at_the_version_that_was_listed(
     with pytest.raises(ObjectChanged):
         store.read_range(f"file://{tar}", (0, 512), etag=etag)
     assert run_collection(changed, "second", project)["changed"] == 1
+
+
+def test_a_tar_that_changes_while_it_is_read_is_read_by_the_next_run(run, store, collection, database_url, monkeypatch):
+    tar = f"{collection.source}a.tar"
+    store.write(tar, tar_of({"a.jpg": PICTURES[0]}))
+    assert run()["embedded"] == 1
+    store.write(tar, tar_of({"a.jpg": PICTURES[1], "b.jpg": PICTURES[2]}))
+    with monkeypatch.context() as patch:
+
+        def changed(self, uri, span, **options):
+            raise ObjectChanged(f"{uri} is not the version that was listed")
+
+        patch.setattr(ObjectStore, "read_range", changed)
+        report = run()
+    assert (report["state"], report["rejected"], report["gone"], report["shards"]) == ("success", 1, 0, 0)
+    assert [(uri, reason) for uri, _, reason, _ in rows(database_url, REJECTED)] == [(tar, "changed_while_reading")]
+    assert run()["embedded"] == 2
+    assert rows(database_url, REJECTED) == []

@@ -92,6 +92,13 @@ def test_the_smallest_entry_gets_every_default(file):
         ({"columns": {"url": "photo"}}, ["demo.columns.url: unknown key", "uri", "id", "caption", "intra_id"]),
         ({"metadata": "exif"}, ["demo.metadata: ", "'sidecar'", "'exif'"]),
         ({"source": "s3://images/list.csv", "metadata": "sidecar"}, ["demo: ", "is for a prefix"]),
+        ({"source": "s3://images/*.tar", "metadata": "sidecar"}, ["demo: ", "in a tar"]),
+        ({"source": "file:///srv/", "metadata": ["sidecar", "tags"]}, ["demo: ", "a file has neither"]),
+        ({"metadata": ["tags", "tags"]}, ["demo.metadata: ", "'headers'", "'tags'"]),
+        ({"metadata": {"tags": 1}}, ["demo.metadata: ", "a list of them"]),
+        ({"metadata": ["tags"], "watch": {"poll": True}}, ["demo: ", "`watch` is for a prefix"]),
+        ({"source": "s3://images/a.tar.gz"}, ["demo.source: ", "compressed"]),
+        ({"attributes_from": " "}, ["demo.attributes_from: "]),
         ({"name": "other"}, ["demo: ", "without `name`"]),
     ],
 )

@@ -15,6 +15,7 @@ from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.apart import require_apart
 from image_retrieval.pipeline.dataset import Manifest, folder_of, read_manifest
+from image_retrieval.pipeline.describing import describe_listed
 from image_retrieval.pipeline.listing import copy_listing, require_declared
 from image_retrieval.pipeline.pending import finish_pending
 from image_retrieval.settings import Settings
@@ -78,6 +79,7 @@ def import_collection(
         _record_digest(connection, collection, manifest, uri)
         vector_tables.ensure_vector_table(connection, collection, description.dimensions)
         copy_listing(connection, collection, store, settings)
+        describe_listed(connection, collection, store, settings)
         datasets.index_listed(connection)
         listings.register_listed(connection, collection.name)
         for place, first, batch in _batches(store, _files(store, uri, manifest)):

@@ -149,6 +149,8 @@ def compare(
         rejections.requeue(connection, rejections.Rejected(collection.name))
     pages = hinted_pages(connection, collection, store) if hinted else None
     listed = copy_listing(connection, collection, store, settings, pages)
+    described = describe_listed(connection, collection, store, settings)
+    listed = replace(listed, refused=[*listed.refused, *described])
     differences = listings.find_differences(connection, collection.space, hinted=hinted)
     if hinted:
         differences = replace(differences, gone=leave_many_gone(connection, collection, differences.gone))
@@ -196,8 +198,7 @@ def copy_listing(
     else:
         listed = _copy_prefix(connection, collection, store, pages)
     listings.analyse_listed(connection)
-    described = describe_listed(connection, collection, store, settings)
-    return replace(listed, refused=[*listed.refused, *described])
+    return listed
 
 
 def _copy_prefix(

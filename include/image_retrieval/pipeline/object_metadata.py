@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from functools import partial
-from typing import Any
 
 from image_retrieval.batches import in_order
 from image_retrieval.errors import Reason, UserError
@@ -19,7 +18,7 @@ AT_ONCE = 32  # requests
 MOST_REFUSED = 1000  # requests: if more are refused, a right is missing
 CAPTION = "caption"
 RIGHTS = {"headers": "s3:GetObject", "tags": "s3:GetObjectTagging"}
-Told = tuple[str, dict[str, Any]]
+Told = tuple[str, Mapping[str, object]]
 
 
 def describe_by_headers(connection: Connection, collection: str, store: ObjectStore) -> list[Refused]:
@@ -78,7 +77,7 @@ def _refused(uri: str, kind: str, fault: ObjectFault | ValueError) -> Refused:
     return Refused(f"{uri}#{kind}", "", Reason.INVALID_LINE, f"its {kind} hold a value that cannot be used: {fault}")
 
 
-def _about(told: Mapping[str, str]) -> dict[str, Any]:
+def _about(told: Mapping[str, str]) -> dict[str, object]:
     """A caption under that name, and attributes under the others."""
     caption = next((value for name, value in told.items() if name.lower() == CAPTION), None)
     found = None if caption is None else text_of(CAPTION, caption, LONGEST_CAPTION)

@@ -17,11 +17,12 @@ from image_retrieval.pipeline.names import resampled_uri
 from image_retrieval.pipeline.owning import pictures_place, require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending, replacing
 from image_retrieval.settings import Settings
-from image_retrieval.store import images, listings, loading, models, vector_tables
+from image_retrieval.store import images, listings, loading, models, tars, vector_tables
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.images import Registered
 from image_retrieval.store.locks import lock_collection
 from image_retrieval.store.pending import Pending, announce, read_pending
+from image_retrieval.tar_uris import split_member
 
 
 class ImageExists(UserError):
@@ -64,6 +65,7 @@ def register_image(
         raise UserError(f"collection {collection.name!r} was switched to another model meanwhile: repeat the request")
     finish_pending(connection, collection.name, settings)
     known = images.find_object(connection, collection.name, image_id)
+    _require_own_object(collection, known.uri if known else None)
     suffix, *_ = FORMATS.get(picture.found.format, ("raw",))
     uri = known.uri if known else f"{collection.source}{image_id}.{suffix}"
     if not collection.takes(uri.removeprefix(collection.source)):
@@ -127,15 +129,24 @@ def delete_image(
     lock_collection(connection, collection.name, shortly=True)
     going = {change.uri for change in read_pending(connection, collection.name) if change.kind == "delete"}
     finish_pending(connection, collection.name, settings)
+    if known := images.find_object(connection, collection.name, image_id):
+        _require_own_object(collection, known.uri)
     uri = images.mark_deleted(connection, collection.name, image_id)
     if uri is None:
-        known = images.find_object(connection, collection.name, image_id)
         return known is not None and known.uri in going
     entry = (store or ObjectStore(settings)).stat(uri)
     if entry is not None:
         change = Pending(collection.name, entry.uri, "delete", etag=entry.etag, last_modified=entry.last_modified)
         announce(connection, change)
     return True
+
+
+def _require_own_object(collection: Collection, uri: str | None) -> None:
+    """Raise UserError if an image has no object of its own, or if no listing would find the one of a new image."""
+    tar, _ = (split_member(uri) if uri else None) or (None, None)
+    place = tar or (None if uri or collection.source.endswith("/") else collection.source)
+    if place:
+        raise UserError(f"images of {place} cannot be changed here: add, replace or remove them there")
 
 
 def make_collection(connection: Connection, collection: Collection, settings: Settings) -> None:
@@ -160,6 +171,7 @@ def _registered(
     listed = listed_row(StoredObject(entry.uri, key, entry.etag, entry.size, entry.last_modified), collection)
     with listings.writing_listed(connection) as write:
         write(listed._replace(group_id=listed.group_id or groups[0], intra_id=listed.intra_id or groups[1]))
+    tars.keep_descriptions(connection, collection.name, [entry.uri])
     listings.register_listed(connection, collection.name)
     listings.restore(connection, collection.name)
     listings.describe(connection, collection.name)

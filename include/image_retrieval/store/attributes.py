@@ -25,7 +25,7 @@ def read_rows(settings: Settings, query: str) -> Iterator[list[str]]:
     It runs as the role of the setting `attributes_role`, if that is set. Raises UserError for every error of the query,
     and Unavailable.
     """
-    inner = sql.SQL(query.strip().rstrip(";"))  # type: ignore[arg-type]  # what people wrote in collections.yaml
+    inner = sql.SQL(query.strip().rstrip(";"))  # what people wrote in collections.yaml
     with connect(settings) as connection:
         connection.execute(statement("attributes", "prepare_query", milliseconds=1000 * SECONDS))
         if settings.attributes_role:

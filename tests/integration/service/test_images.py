@@ -89,6 +89,7 @@ def test_the_next_run_finds_registered_and_deleted_images_in_step(client, things
         ({"name": "boots", "model": "unknown"}, 422, "unknown_model"),
         ({"name": "boots", "id_pattern": "("}, 422, "invalid_request"),
         ({"name": "boots", "source": "s3://elsewhere/"}, 422, "invalid_request"),
+        ({"name": "boots", "attributes_from": "SELECT 'a' AS image_id"}, 422, "invalid_request"),
     ],
 )
 def test_a_collection_that_cannot_be_is_refused(client, form, status, code):

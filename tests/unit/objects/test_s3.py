@@ -150,6 +150,22 @@ def test_more_bytes_than_wanted_are_not_read(filled, objects):
         objects.read(URI, limit=len(DATA) - 1)
 
 
+@pytest.mark.parametrize("ignored", [set(), {"range"}, {"range", "if-match"}])
+def test_a_range_is_read_at_its_version_over_a_connection_that_breaks(filled, objects, ignored):
+    filled.ignored = ignored
+    filled.breaks = lambda key, number: "closed" if number % 2 else None
+    assert objects.read_range(URI, (5, 300), etag=etag_of(DATA), limit=len(DATA)) == DATA[5:300]
+    assert objects.read_range(URI, (300, 300), etag=etag_of(DATA)) == b""
+    with pytest.raises(ObjectChanged):
+        objects.read_range(URI, (5, 300), etag="another")
+
+
+def test_a_store_that_sends_more_than_a_range_is_not_read_to_its_end(filled, objects):
+    filled.ignored = {"range"}
+    with pytest.raises(ObjectTooLarge, match=f"over the limit of {len(DATA) - 1}"):
+        objects.read_range(URI, (5, 300), etag=etag_of(DATA), limit=len(DATA) - 1)
+
+
 @pytest.mark.parametrize("ignored", [set(), {"range"}])
 def test_a_parquet_file_is_read_over_a_connection_that_breaks(odd, objects, ignored):
     table = pa.table({"number": list(range(200_000))})
