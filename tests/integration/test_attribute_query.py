@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from image_retrieval.pipeline import attribute_query
+from image_retrieval.pipeline.listing import list_images
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.store import attributes
 from integration.pictures import SCENES, put
@@ -44,20 +45,32 @@ def execute(database_url):
 def run(project, store, collection, change_collection, execute):
     put(store, collection.source, FEW)
     execute("CREATE TABLE public.product (id text, title text, price numeric, stock integer[])")
-    number = iter(range(100))
 
-    def run(query=BY_IMAGE, settings=project, **options):
+    def run(query=BY_IMAGE, **options):
         changed = change_collection(**{"attributes_from": query, "id_pattern": None} | options)
-        return run_collection(changed, f"run {next(number)}", settings)
+        return run_collection(changed, "first", project)
 
     return run
+
+
+@pytest.fixture
+def compare(project, change_collection):
+    """Compare the source with the table again, as a run begins; nothing is to be embedded."""
+    number = iter(range(100))
+
+    def compare(query=BY_IMAGE, settings=project):
+        plan = list_images(change_collection(attributes_from=query), f"run {next(number)}", settings)
+        assert (plan.shards, plan.new, plan.changed, plan.gone) == (0, 0, 0, 0)
+        return plan
+
+    return compare
 
 
 def expected(told):
     return sorted((stem, *told.get(stem, (None, {}))) for stem in STEMS)
 
 
-def test_a_changed_row_writes_one_image_and_embeds_nothing(run, execute, database_url):
+def test_a_changed_row_writes_one_image_and_embeds_nothing(run, compare, execute, database_url):
     first, second, _ = STEMS
     execute(f"INSERT INTO product VALUES ('{first}', 'a', 1.5, '{{1,2}}'), ('{second}', NULL, 2, NULL)")
     execute("INSERT INTO product VALUES ('of no image', 'x', 1)")
@@ -66,15 +79,15 @@ def test_a_changed_row_writes_one_image_and_embeds_nothing(run, execute, databas
     told = {first: ("a", {"price": 1.5, "stock": [1, 2]}), second: (None, {"price": 2})}
     assert rows(database_url, SHOWN) == expected(told)
     before = versions(database_url)
-    assert run()["shards"] == 0
+    compare()
     assert versions(database_url) == before
 
     execute(f"UPDATE product SET price = 3, title = 'b' WHERE id = '{second}'")
-    assert run()["shards"] == 0
+    compare()
     written = [key for key, version in versions(database_url).items() if before[key] != version]
     assert [(table, uri.rpartition(".")[0].endswith(second)) for table, uri in written] == [("image", True)]
     execute("DELETE FROM product")
-    run()
+    compare()
     assert rows(database_url, SHOWN) == expected({})
 
 
@@ -88,48 +101,51 @@ def test_groups_are_described_and_the_query_comes_before_other_kinds(run, execut
     assert rows(database_url, SHOWN) == expected(told)
 
 
-def test_a_query_that_fails_is_one_line_and_the_run_goes_on(run, execute, collection, database_url, monkeypatch):
+def test_a_query_that_fails_is_one_line_and_the_run_goes_on(
+    run, compare, execute, collection, database_url, monkeypatch
+):
     execute(f"INSERT INTO product VALUES ('{STEMS[0]}', 'a', 1)")
     run()
     before = rows(database_url, SHOWN)
     monkeypatch.setattr(attributes, "SECONDS", 1)
     for query, told in FAILING.items():
-        report = run(query)
-        assert (report["state"], report["rejected"], report["shards"]) == ("success", 1, 0)
+        assert compare(query).rejected == 1
         [(uri, stage, reason, detail)] = rows(database_url, REJECTED)
         assert (uri, stage, reason) == (f"{collection.source}#attributes_from", "list", "invalid_line")
         assert re.fullmatch(f".*({told}).*", detail)  # on one line
         assert rows(database_url, SHOWN) == before
         assert rows(database_url, "SELECT count(*) FROM product") == [(1,)]
-    run()
+    compare()
     assert rows(database_url, REJECTED) == []
 
 
-def test_a_row_that_cannot_be_used_is_told_and_its_image_stays(run, execute, collection, database_url, monkeypatch):
+def test_a_row_that_cannot_be_used_is_told_and_its_image_stays(
+    run, compare, execute, collection, database_url, monkeypatch
+):
     execute(f"INSERT INTO product VALUES ('{STEMS[0]}', 'a', 1), ('{STEMS[1]}', 'b', 2)")
     run()
     execute(f"UPDATE product SET title = repeat('x', 5001) WHERE id = '{STEMS[0]}'", "UPDATE product SET price = 3")
-    report = run()
-    assert report["rejected"] == 1
+    assert compare().rejected == 1
     assert [(uri, reason) for uri, _, reason, _ in rows(database_url, REJECTED)] == [
         (f"{collection.source}#attributes_from={STEMS[0]}", "invalid_line")
     ]
     assert rows(database_url, SHOWN) == expected({STEMS[0]: ("a", {"price": 1}), STEMS[1]: ("b", {"price": 3})})
     monkeypatch.setattr(attribute_query, "MOST_FAULTY", 0)
-    run()
+    compare()
     assert "over 0 rows cannot be used" in rows(database_url, REJECTED)[0][3]
 
 
-def test_a_role_of_its_own_reads_what_it_may(run, execute, project, database_url):
+def test_a_role_of_its_own_reads_what_it_may(run, compare, execute, project, database_url):
     execute(f"INSERT INTO product VALUES ('{STEMS[0]}', 'a', 1)")
     role = f"reader_{abs(hash(database_url)):x}"
     execute(f"CREATE ROLE {role}")
     try:
         limited = project.model_copy(update={"attributes_role": role})
-        assert run(settings=limited)["rejected"] == 1
+        run()
+        assert compare(settings=limited).rejected == 1
         assert "permission denied for table product" in rows(database_url, REJECTED)[0][3]
         execute(f"GRANT SELECT ON product TO {role}")
-        assert run(settings=limited)["rejected"] == 0
+        assert compare(settings=limited).rejected == 0
         assert rows(database_url, SHOWN) == expected({STEMS[0]: ("a", {"price": 1})})
     finally:
         execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")

@@ -2,12 +2,14 @@
 
 import json
 import time
+from dataclasses import asdict
 
 import pytest
 
 from image_retrieval.errors import UserError
 from image_retrieval.objects import AccessRefused, ObjectStore
 from image_retrieval.pipeline import object_metadata
+from image_retrieval.pipeline.listing import list_images
 from image_retrieval.pipeline.running import run_collection
 from integration.pictures import SCENES, put
 from integration.tables import rows, versions
@@ -23,9 +25,13 @@ REJECTED = "SELECT uri, reason FROM retrieval.rejected ORDER BY uri"
 def run(project, store, collection, change_collection):
     number = iter(range(100))
 
-    def run(**options):
+    def run(*, embed=True, **options):
         changed = change_collection(**{"id_pattern": None} | options)
-        return run_collection(changed, f"run {next(number)}", project)
+        if embed:
+            return run_collection(changed, f"run {next(number)}", project)
+        plan = list_images(changed, f"run {next(number)}", project)  # as a run begins
+        assert plan.shards == 0
+        return asdict(plan)
 
     return run
 
@@ -84,17 +90,17 @@ def test_headers_and_tags_describe_and_a_change_writes_one_row(run, bucket, stor
 
     asked.clear()
     before = versions(database_url)
-    assert run(metadata=kinds)["shards"] == 0
+    run(embed=False, metadata=kinds)
     assert [name for name, _ in asked] == ["tags"] * 3
     assert versions(database_url) == before
 
     tag(bucket, second, caption="anew", state="sold")
-    assert run(metadata=kinds)["shards"] == 0
+    run(embed=False, metadata=kinds)
     expected[STEMS[1]] = ("anew", {"state": "sold"})
     assert rows(database_url, SHOWN) == sorted((stem, *about) for stem, about in expected.items())
     written = {uri for (_, uri), version in versions(database_url).items() if before.get(("image", uri)) != version}
     assert collection.source + second in written
-    assert run(metadata=None)["shards"] == 0
+    run(embed=False, metadata=None)
     assert [row[1:] for row in rows(database_url, SHOWN)] == [(None, {})] * 3
 
 
@@ -105,7 +111,7 @@ def test_headers_that_are_written_anew_without_new_bytes_are_read(run, bucket, d
     asked.clear()
     time.sleep(1.1)  # a copy has the same etag, and a later time, in whole seconds
     write(bucket, KEYS[0], caption="second", place="=?UTF-8?B?w6k=?=")
-    report = run(metadata="headers")
+    report = run(embed=False, metadata="headers")
     assert (report["changed"], [key for _, key in asked]) == (0, [KEYS[0].rpartition("/")[2]])
     assert sorted(rows(database_url, SHOWN)) == sorted(
         (stem, "second" if stem == STEMS[0] else "first", {"place": "é"} if stem == STEMS[0] else {}) for stem in STEMS
@@ -127,10 +133,10 @@ def test_a_refused_object_stays_as_it_was_and_many_stop_the_run(run, bucket, col
         return ask(self, asked)
 
     monkeypatch.setattr(ObjectStore, "tags", refusing)
-    report = run(metadata=["tags"])
+    report = run(embed=False, metadata=["tags"])
     assert (report["rejected"], report["gone"], report["shards"]) == (1, 0, 0)
     assert rows(database_url, REJECTED) == [(f"{uri}#tags", "access_denied")]
     assert rows(database_url, SHOWN) == before
     monkeypatch.setattr(object_metadata, "MOST_REFUSED", 0)
     with pytest.raises(UserError, match=r"s3:GetObjectTagging"):
-        run(metadata=["tags"])
+        run(embed=False, metadata=["tags"])
