@@ -96,7 +96,8 @@ def _member(
     if not isinstance(uri, str):
         raise ValueError("has no URI" if uri is None else "has a URI that is not a text")
     key = _key(uri)
-    if (refused := refusal(uri)) is not None:
+    tar, _ = split_member(uri) or (uri, "")  # which may be a link to elsewhere
+    if (refused := refusal(tar)) is not None:
         raise ValueError(refused)
     return Member(
         number,

@@ -1,6 +1,7 @@
 """What a line of an index file may say."""
 
 import json
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from image_retrieval.allowed import refusal
 from image_retrieval.collection import Collection
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
@@ -72,3 +74,17 @@ def test_empty_attributes_are_none(given):
 def test_attributes_that_the_database_cannot_hold_are_told(given):
     with pytest.raises(ValueError, match="attributes"):
         attributes_text(given)
+
+
+def test_a_member_of_a_tar_is_allowed_as_its_tar_is_which_may_be_a_link(tmp_path):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "closed.tar").write_bytes(b"")
+    (tmp_path / "open" / "link.tar").symlink_to(tmp_path / "closed.tar")
+    settings = Settings(allowed_sources=(f"file://{tmp_path}/open/",))
+    lines = [{"uri": f"file://{tmp_path}/open/{name}.tar#a.jpg"} for name in ("link", "own")]
+    data = "".join(json.dumps(line) + "\n" for line in lines)
+    [found] = members(tmp_path, data.encode(), partial(refusal, settings=settings))
+    assert [fault.number for fault in found.faulty] == [1]
+    assert "outside what this installation may read" in found.faulty[0].detail
+    assert [row.key.rpartition("/")[2] for row in found.rows] == ["a.jpg"]
+    assert found.rows[0].key.endswith("/own/a.jpg")
