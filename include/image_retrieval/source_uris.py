@@ -46,6 +46,8 @@ def misfit(source: str, metadata: tuple[Kind, ...], *, watched: bool) -> str | N
         return "`metadata` is for a prefix: in a tar, cat.json and cat.txt describe cat.jpg anyway"
     if {"headers", "tags"} & set(metadata) and source.startswith("file://"):
         return "`metadata` headers and tags are for a bucket: a file has neither"
+    if "tags" in metadata and source.startswith("gs://"):
+        return "`metadata: tags` is for stores that have them: Google's has not, so use headers"
     if watched and (metadata or index_format(source) or lists_tars(source)):
         return "`watch` is for a prefix without `metadata`: events name images, not what describes them"
     return None

@@ -105,6 +105,33 @@ def test_what_is_written_is_read_and_listed_at_its_version(objects, root, tmp_pa
     assert objects.read(f"{root}in/empty") == b""
 
 
+def test_a_range_is_read_at_its_version(objects, root):
+    uri = f"{root}a.tar"
+    objects.write(uri, DATA)
+    etag = objects.stat(uri).etag
+    assert objects.read_range(uri, (5, 300), etag=etag, limit=len(DATA)) == DATA[5:300]
+    assert objects.read_range(uri, (300, 300), etag=etag) == b""
+    objects.write(uri, b"x" * len(DATA))
+    with pytest.raises(ObjectChanged):
+        objects.read_range(uri, (5, 300), etag=etag)
+
+
+def test_user_metadata_and_tags_are_read(cloud, objects, root):
+    uri = f"{root}a.jpg"
+    assert (objects.user_metadata(uri), objects.tags(uri)) == (None, None)
+    objects.write(uri, DATA)
+    assert (objects.user_metadata(uri)[1], objects.tags(uri)) == ({}, {})
+    inner = objects._of(uri)
+    if cloud == "az":
+        inner._blob(uri).set_blob_metadata({"caption": "a cat"})
+        inner._blob(uri).set_blob_tags({"state": "sold"})
+    else:
+        name = {"Bucket": uri.split("/")[2], "Key": uri.split("/", 3)[3]}
+        inner._client.put_object(**name, Body=DATA, Metadata={"caption": "a cat"}, Tagging="state=sold")
+    entry, told = objects.user_metadata(uri)
+    assert (entry, told, objects.tags(uri)) == (objects.stat(uri), {"caption": "a cat"}, {"state": "sold"})
+
+
 def test_another_version_than_was_listed_is_not_taken(objects, root):
     uri = f"{root}a.jpg"
     objects.write(uri, DATA)

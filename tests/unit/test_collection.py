@@ -94,6 +94,7 @@ def test_the_smallest_entry_gets_every_default(file):
         ({"source": "s3://images/list.csv", "metadata": "sidecar"}, ["demo: ", "is for a prefix"]),
         ({"source": "s3://images/*.tar", "metadata": "sidecar"}, ["demo: ", "in a tar"]),
         ({"source": "file:///srv/", "metadata": ["sidecar", "tags"]}, ["demo: ", "a file has neither"]),
+        ({"source": "gs://images/", "metadata": "tags"}, ["demo: ", "use headers"]),
         ({"metadata": ["tags", "tags"]}, ["demo.metadata: ", "'headers'", "'tags'"]),
         ({"metadata": {"tags": 1}}, ["demo.metadata: ", "a list of them"]),
         ({"metadata": ["tags"], "watch": {"poll": True}}, ["demo: ", "`watch` is for a prefix"]),

@@ -78,6 +78,9 @@ class AzObjects:
     def read(self, uri: str, *, etag: str | None, size: int | None, limit: int | None) -> bytes:
         return self._fetched(uri, etag, size, limit)
 
+    def read_range(self, uri: str, span: tuple[int, int], *, etag: str, limit: int | None) -> bytes:
+        return self._fetched(uri, etag, span[1] - span[0], limit, span)
+
     def _fetched(
         self, uri: str, etag: str | None, size: int | None, limit: int | None, span: tuple[int, int] | None = None
     ) -> bytes:
@@ -134,12 +137,24 @@ class AzObjects:
             self._blob(uri).upload_blob(stream, overwrite=True)
 
     def stat(self, uri: str) -> StoredObject | None:
+        found = self.user_metadata(uri)
+        return found[0] if found else None
+
+    def user_metadata(self, uri: str) -> tuple[StoredObject, dict[str, str]] | None:
         try:
             with explained(uri, self._place):
-                found = self._blob(uri).get_blob_properties()
+                told = self._blob(uri).get_blob_properties()
         except ObjectMissing:
             return None
-        return StoredObject(uri, uri, plain_etag(found.etag), found.size, found.last_modified)
+        found = StoredObject(uri, uri, plain_etag(told.etag), told.size, told.last_modified)
+        return found, dict(told.metadata or {})
+
+    def tags(self, uri: str) -> dict[str, str] | None:
+        try:
+            with explained(uri, self._place):
+                return dict(self._blob(uri).get_blob_tags())
+        except ObjectMissing:
+            return None
 
     def open(self, uri: str) -> IO[bytes]:
         found = self.stat(uri)

@@ -17,6 +17,7 @@ from image_retrieval.objects.s3_errors import explained
 from image_retrieval.objects.uris import split_s3
 
 DELETED_AT_ONCE = 16
+METADATA = "x-goog-meta-"
 
 
 class GsObjects(S3Objects):
@@ -26,6 +27,7 @@ class GsObjects(S3Objects):
         super().__init__(access)
         events = self._client.meta.events
         events.register("before-parameter-build.s3.ListObjects", _without_encoding)
+        events.register_first("before-parse.*.HeadObject", as_user_metadata)
         if not has_tokens(access):
             return
         events.register("before-call.s3.PutObject", _with_googles_condition)
@@ -58,6 +60,13 @@ class GsObjects(S3Objects):
 def _without_encoding(params: dict[str, Any], **_: Any) -> None:
     """Ask for names as they are: in version 1 of listings, Google does not tell that it encodes them."""
     params.pop("EncodingType", None)
+
+
+def as_user_metadata(response_dict: dict[str, Any], **_: Any) -> None:
+    """Give the headers of user metadata the names that S3's have."""
+    headers = response_dict["headers"]
+    for name in [name for name in headers if name.lower().startswith(METADATA)]:
+        headers["x-amz-meta-" + name[len(METADATA) :]] = headers[name]
 
 
 def _with_googles_condition(params: dict[str, Any], **_: Any) -> None:

@@ -6,14 +6,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
 import pytest
+from botocore.awsrequest import HeadersDict
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from image_retrieval.errors import UserError
 from image_retrieval.objects import AccessRefused, NotDeleted, ObjectStore, StoreUnavailable
+from image_retrieval.objects.gs import as_user_metadata
 from image_retrieval.settings import Settings
 
 SETTING = "service_account of the entry 'gs' of IMAGE_RETRIEVAL_STORES"
+
+
+def test_googles_user_metadata_has_the_names_of_s3():
+    answer = {"headers": HeadersDict({"X-Goog-Meta-Caption": "a cat", "ETag": "1"})}
+    as_user_metadata(answer)
+    assert answer["headers"]["x-amz-meta-caption"] == "a cat"
 
 
 class Issuer(ThreadingHTTPServer):
