@@ -61,7 +61,7 @@ def spectrum(vectors: Vectors) -> Spectrum:
     to the last but a tenth.
     """
     values = np.asarray(vectors, np.float64)
-    singular: Values = np.linalg.svd(values, compute_uv=False)
+    singular: Values = np.asarray(np.linalg.svd(values, compute_uv=False), np.float64)
     centred = np.linalg.svd(values - values.mean(axis=0), compute_uv=False) ** 2
     return Spectrum(_effective_rank(singular), _slope(centred))
 
