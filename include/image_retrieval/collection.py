@@ -11,7 +11,7 @@ from image_retrieval.index_columns import IndexColumns, index_format
 from image_retrieval.located_yaml import Located
 from image_retrieval.patterns import find_groups, group_names
 from image_retrieval.schedules import check_schedule
-from image_retrieval.source_uris import Metadata, Query, checked_source, misfit
+from image_retrieval.source_kinds import SourceFormat, misfit, source_uri
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.tar_uris import lists_tars
 from image_retrieval.watch_options import WatchOptions
@@ -108,7 +108,8 @@ class Collection(Strict):
     """One source of images, and the model for its view `images.<name>`."""
 
     name: Name
-    source: Annotated[str, AfterValidator(checked_source)]
+    source: Annotated[str, AfterValidator(source_uri)]
+    format: SourceFormat | None = Field(None, description="what the source holds; null: images, or by its suffix")
     glob: tuple[str, ...] = tuple(f"*.{suffix}" for suffix in SUFFIXES)
     follow_links: bool = Field(True, description="for a file:// source: list linked folders, each once")
     columns: IndexColumns = IndexColumns()
@@ -169,8 +170,9 @@ class Collection(Strict):
 
     @model_validator(mode="after")
     def _keys_fit_the_source(self) -> "Collection":
-        if fault := misfit(self.source, self.metadata, watched=bool(self.watch)):
-            raise ValueError(fault)
+        watched = self.watch is not None
+        if told := misfit(self.source, self.format, sidecars=self.metadata is not None, watched=watched):
+            raise ValueError(told)
         return self
 
     @property
@@ -196,7 +198,7 @@ class Collection(Strict):
     @property
     def index_format(self) -> str | None:
         """The format of the source if it is an index file; None for a prefix."""
-        return index_format(self.source)
+        return None if self.format else index_format(self.source)
 
     @property
     def lists_tars(self) -> bool:

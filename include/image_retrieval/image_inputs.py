@@ -3,6 +3,7 @@
 import base64
 import binascii
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,7 @@ from image_retrieval.tar_uris import Place, place_of
 from image_retrieval.values import printable
 
 ImageSrcType = Literal["image_url", "image_base64", "image_binary"]
+DATED = "modified:"  # begins the version of an object of which no ETag is told
 BASE64_PIECE = 2**17  # characters, a multiple of four
 REASONS: dict[type[ObjectFault], Reason] = {
     ObjectMissing: Reason.NOT_FOUND,
@@ -64,22 +66,25 @@ def listed_image(store: ObjectStore, uri: str, etag: str, size: int, settings: S
     if place := place_of(uri, etag):
         return member_image(store, place, settings)
     if not is_url(uri):
+        if etag.startswith(DATED):
+            etag = _etag_of(store, uri, etag)
         return stored_image(store, uri, etag=etag, size=size)
     from image_retrieval.http_members import fetch_version
 
     return fetch_version(uri, etag, size, settings)
 
 
-def member_image(store: ObjectStore, place: Place, settings: Settings) -> bytes:
-    """The bytes of a picture in a tar. Raises as `stored_image`."""
-    if place.size > settings.max_image_bytes:
-        detail = f"{place.size} bytes are over the limit of {settings.max_image_bytes}"
-        raise ImageRejected(Reason.TOO_LARGE, detail)
-    try:
-        span = place.offset, place.offset + place.size
-        return store.read_range(place.tar, span, etag=place.etag, limit=settings.max_image_bytes)
-    except ObjectFault as fault:
-        raise rejection_of(fault) from None
+def dated_version(modified: datetime, size: int) -> str:
+    """The version of an object of which no ETag is told: when it was written, to the second, and its size."""
+    return f"{DATED}{modified.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}/{size}"
+
+
+def _etag_of(store: ObjectStore, uri: str, version: str) -> str:
+    """The ETag of an object that has a dated version. Raises as `stored_image`."""
+    found = stored_object(store, uri)
+    if dated_version(found.last_modified, found.size) != version:
+        raise ImageRejected(Reason.CHANGED_WHILE_READING, f"{uri} is not the version that was listed")
+    return found.etag
 
 
 def original(store: ObjectStore, uri: str, settings: Settings) -> bytes:

@@ -12,6 +12,7 @@ from image_retrieval.objects import ObjectFault, ObjectStore, StoreUnavailable
 from image_retrieval.pipeline.tars import find_tars
 from image_retrieval.settings import Settings
 from image_retrieval.shards import PackedRow
+from image_retrieval.sources.inventory import find_inventory, inventory_pages
 from image_retrieval.sources.members import read_members
 from image_retrieval.tar_uris import place_of, split_member
 
@@ -68,7 +69,12 @@ def _pages(collection: Collection, store: ObjectStore, settings: Settings) -> It
     if collection.lists_tars:
         yield [entry.uri for entry in find_tars(collection, store)]
         return
-    for page in store.pages(collection.source, follow_links=collection.follow_links):
+    if collection.format == "inventory":
+        inventory = find_inventory(collection.source, store)
+        pages = inventory_pages(inventory, store, partial(refusal, settings=settings))
+    else:
+        pages = store.pages(collection.source, follow_links=collection.follow_links)
+    for page in pages:
         yield [entry.uri for entry in page if entry.size and collection.takes(entry.key)]
 
 

@@ -18,6 +18,7 @@ from image_retrieval.pipeline.apart import WHY, require_apart
 from image_retrieval.pipeline.describing import describe_listed
 from image_retrieval.pipeline.hints import hinted_pages, leave_many_gone
 from image_retrieval.pipeline.index_files import copy_index
+from image_retrieval.pipeline.inventories import copy_inventory
 from image_retrieval.pipeline.moving import follow_model
 from image_retrieval.pipeline.names import as_text, fault_of, without_suffix
 from image_retrieval.pipeline.owning import WORK_MARK, require_own, work_place
@@ -193,8 +194,8 @@ def copy_listing(
     allowed.require(collection.source, settings)
     if collection.index_format:
         listed = copy_index(connection, collection, store, settings)
-    elif collection.lists_tars:
-        listed = copy_tars(connection, collection, store)
+    elif collection.format == "inventory":
+        listed = copy_inventory(connection, collection, store, settings, _copy_prefix)
     else:
         listed = _copy_prefix(connection, collection, store, pages)
     listings.analyse_listed(connection)
