@@ -7,11 +7,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from image_retrieval.errors import UserError
 from image_retrieval.globs import matches_any
-from image_retrieval.index_columns import IndexColumns, index_format
+from image_retrieval.index_columns import IndexColumns
 from image_retrieval.located_yaml import Located
 from image_retrieval.patterns import find_groups, group_names
 from image_retrieval.schedules import check_schedule
-from image_retrieval.source_kinds import SourceFormat, misfit, source_uri
+from image_retrieval.source_kinds import SourceFormat, lines_format, misfit, source_uri
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.tar_uris import lists_tars
 from image_retrieval.watch_options import WatchOptions
@@ -110,6 +110,7 @@ class Collection(Strict):
     name: Name
     source: Annotated[str, AfterValidator(source_uri)]
     format: SourceFormat | None = Field(None, description="what the source holds; null: images, or by its suffix")
+    table_version: int | None = Field(None, ge=0, description="of Delta, or a snapshot of Iceberg; null: the latest")
     glob: tuple[str, ...] = tuple(f"*.{suffix}" for suffix in SUFFIXES)
     follow_links: bool = Field(True, description="for a file:// source: list linked folders, each once")
     columns: IndexColumns = IndexColumns()
@@ -170,8 +171,8 @@ class Collection(Strict):
 
     @model_validator(mode="after")
     def _keys_fit_the_source(self) -> "Collection":
-        watched = self.watch is not None
-        if told := misfit(self.source, self.format, sidecars=self.metadata is not None, watched=watched):
+        more = {"sidecars": self.metadata is not None, "watched": self.watch is not None}
+        if told := misfit(self.source, self.format, self.columns, self.table_version, **more):
             raise ValueError(told)
         return self
 
@@ -197,8 +198,8 @@ class Collection(Strict):
 
     @property
     def index_format(self) -> str | None:
-        """The format of the source if it is an index file; None for a prefix."""
-        return None if self.format else index_format(self.source)
+        """The format of the source if it is an index file or a table; None for a prefix or an inventory."""
+        return lines_format(self.source, self.format)
 
     @property
     def lists_tars(self) -> bool:

@@ -29,6 +29,7 @@ from image_retrieval.values import printable
 
 ImageSrcType = Literal["image_url", "image_base64", "image_binary"]
 DATED = "modified:"  # begins the version of an object of which no ETag is told
+IN_TABLE = "#id="  # divides a table and an id in the URI of an image that the table holds
 BASE64_PIECE = 2**17  # characters, a multiple of four
 REASONS: dict[type[ObjectFault], Reason] = {
     ObjectMissing: Reason.NOT_FOUND,
@@ -90,7 +91,13 @@ def _etag_of(store: ObjectStore, uri: str, version: str) -> str:
 def original(store: ObjectStore, uri: str, settings: Settings) -> bytes:
     """The bytes behind the URI of an image in the table, at whichever version. Raises ImageRejected and UserError."""
     if not is_url(uri):
-        return stored_image(store, uri, limit=settings.max_image_bytes)
+        try:
+            return stored_image(store, uri, limit=settings.max_image_bytes)
+        except ImageRejected as rejected:
+            if rejected.reason is Reason.NOT_FOUND and IN_TABLE in uri:
+                detail = f"{uri} lies in a table, which runs alone read"
+                raise ImageRejected(Reason.NOT_FOUND, detail) from None
+            raise
     from image_retrieval.http_fetch import fetch
 
     return fetch(uri, settings)

@@ -12,11 +12,12 @@ def index_format(uri: str) -> str | None:
 
 
 class IndexColumns(BaseModel):
-    """The columns of an index file, where they have other names than these."""
+    """The columns of an index file or a table, where they have other names than these."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     uri: str | None = Field(None, description="where the image lies")
+    image: str | None = Field(None, description="of a table: the bytes of the image itself, in place of a URI")
     id: str | None = Field(None, description="its image_id")
     etag: str | None = Field(None, description="its version; without one, the store is asked for it")
     caption: str | None = Field(None, description="what it shows, in words")

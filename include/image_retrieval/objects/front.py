@@ -5,7 +5,6 @@ from pathlib import Path
 from threading import Lock
 from typing import IO
 
-from image_retrieval.errors import UserError
 from image_retrieval.objects.access import Access, access, entry_name
 from image_retrieval.objects.base import NotDeleted, Objects, StoredObject, delete_all
 from image_retrieval.objects.local import LocalObjects
@@ -33,6 +32,10 @@ class ObjectStore:
             if name not in self._stores:
                 self._stores[name] = _store(access(name, self._settings))
             return self._stores[name]
+
+    def access(self, uri: str) -> Access | None:
+        """How the store of a URI is reached; None for this machine. Raises UserError if a setting is missing."""
+        return None if local_path(uri) is not None else access(entry_name(uri, self._settings), self._settings)
 
     def pages(
         self,

@@ -39,7 +39,7 @@ def s3_client(access: Access) -> "S3Client":
     endpoint = store.endpoint_url
     host = host_of(endpoint, access) if endpoint else ""
     _require_bundle(endpoint)
-    key_id, secret_key = _keys(access)
+    key_id, secret_key = keys_of(access)
     try:
         client: S3Client = boto3.client(
             "s3",
@@ -68,7 +68,7 @@ def s3_client(access: Access) -> "S3Client":
     return client
 
 
-def _keys(access: Access) -> tuple[str, str]:
+def keys_of(access: Access) -> tuple[str, str]:
     """Both keys; empty where AWS's own environment says them. Raises UserError."""
     given = access.store.access_key_id, access.store.secret_access_key
     key_id, secret_key = (key.get_secret_value() if key else "" for key in given)

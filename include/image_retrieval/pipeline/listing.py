@@ -23,7 +23,8 @@ from image_retrieval.pipeline.moving import follow_model
 from image_retrieval.pipeline.names import as_text, fault_of, without_suffix
 from image_retrieval.pipeline.owning import WORK_MARK, require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending
-from image_retrieval.pipeline.tars import copy_tars
+from image_retrieval.pipeline.sidecars import SUFFIXES, describe_by_sidecars
+from image_retrieval.pipeline.table_images import at_version
 from image_retrieval.settings import Settings
 from image_retrieval.shards import MANIFEST, ManifestRow, Shard, probes_uri, run_folder, table_of, writing
 from image_retrieval.sources.descriptions import SUFFIXES
@@ -70,7 +71,7 @@ def list_images(
         if not dry_run:
             finish_pending(connection, collection.name, settings, anew=True)
         switches.release(connection, collection.name, declared.model.name)
-        collection = models.current(connection, declared)
+        collection = at_version(models.current(connection, declared), store, settings)
         also = _other_model(connection, collection)
         manifests = [_of_model(connection, entry, settings) for entry in (collection, also) if entry]
         found = compare(
@@ -285,7 +286,8 @@ def manifest_facts(
     """A manifest's metadata: what a shard must know about its model."""
     width, height = collection.resample.target_size or model.size
     probes = probes_uri(settings.work_uri, collection.name, collection.model.name)
-    return {"width": str(width), "height": str(height), "probes": probes, **({"digest": digest} if digest else {})}
+    facts = {"width": str(width), "height": str(height), "probes": probes, **({"digest": digest} if digest else {})}
+    return facts if collection.table_version is None else facts | {"table_version": str(collection.table_version)}
 
 
 def write_manifests(

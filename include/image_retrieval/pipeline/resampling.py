@@ -16,6 +16,7 @@ from image_retrieval.imaging.decoders import Decoders
 from image_retrieval.objects import NameUnsupported, ObjectFault, ObjectStore
 from image_retrieval.pipeline.evidence import DOUBTFUL, Evidence
 from image_retrieval.pipeline.names import resampled_uri
+from image_retrieval.pipeline.table_images import Given, Image, with_images
 from image_retrieval.settings import Settings
 from image_retrieval.shards import (
     ROWS_PER_GROUP,
@@ -66,17 +67,19 @@ def resample_shard(
         waiting = Budget(settings.read_ahead_mb * 2**20)
         evidence = Evidence()
 
-        def work(row: ManifestRow) -> PackedRow:
+        def work(given: Given) -> PackedRow:
+            row, image = given
             with waiting.taken(row.size or UNKNOWN_SIZE):
                 kept = _kept_row(row, (width, height), store, decoders)
                 if kept is not None:
                     return kept
-                found = _resampled_row(row, collection, settings, store, decoders)
+                found = _resampled_row(row, image, collection, settings, store, decoders)
                 if not is_url(row.uri):  # a host that is down is no store's fault: the attempts of its URLs end
                     evidence.take(found)
                 return found
 
-        for batch in in_batches(in_order(work, rows, READERS_PER_CORE * settings.cores), ROWS_PER_GROUP):
+        given = with_images(collection, rows, planned.get("table_version"), store, settings)
+        for batch in in_batches(in_order(work, given, READERS_PER_CORE * settings.cores), ROWS_PER_GROUP):
             out.write_table(table_of(batch, layout))
             done += len(batch)
             rejected += sum(row.reason is not None for row in batch)
@@ -131,20 +134,24 @@ def _kept_row(row: ManifestRow, size: tuple[int, int], store: ObjectStore, decod
 
 
 def _resampled_row(
-    row: ManifestRow, collection: Collection, settings: Settings, store: ObjectStore, decoders: Decoders
+    row: ManifestRow, image: Image, collection: Collection, settings: Settings, store: ObjectStore, decoders: Decoders
 ) -> PackedRow:
-    """The manifest's row with pixels and facts, or with the reason for its rejection."""
+    """The manifest's row with pixels and facts, or with the reason for its rejection; `image` is what a table holds."""
     packed = PackedRow(**asdict(row))
     try:
-        if (
-            not row.size and not is_url(row.uri) and not place_of(row.uri, row.etag)
-        ):  # an index file told the version alone
+        if isinstance(image, ImageRejected):
+            raise image
+        if image is not None:
+            packed = replace(packed, size=len(image))
+        elif not row.size and not is_url(row.uri):  # an index file told the version alone
             told = stored_object(store, row.uri)
             packed = replace(packed, size=told.size, last_modified=told.last_modified)
         if packed.size > settings.max_image_bytes:
             detail = f"{packed.size} bytes are over the limit of {settings.max_image_bytes}"
             raise ImageRejected(Reason.TOO_LARGE, detail)
-        found, file = decoders.resample(listed_image(store, row.uri, row.etag, packed.size, settings))
+        if image is None:
+            image = listed_image(store, row.uri, row.etag, packed.size, settings)
+        found, file = decoders.resample(image)
         uri = None
         if collection.resample.keep:
             uri = resampled_uri(collection, row.image_id, settings)

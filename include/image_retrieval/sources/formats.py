@@ -123,7 +123,7 @@ def read_csv(stream: IO[bytes], place: str, columns: Columns) -> Iterator[Lines]
     parsing = pv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=skip)
     try:
         head = stream.read(LONGEST_LINE).decode("utf-8-sig", "replace")
-        there = _present(columns, next(csv.reader(io.StringIO(head)), []), place)
+        there = present(columns, next(csv.reader(io.StringIO(head)), []), place)
         stream.seek(0)
         converting = pv.ConvertOptions(
             include_columns=list(there.values()),
@@ -137,11 +137,11 @@ def read_csv(stream: IO[bytes], place: str, columns: Columns) -> Iterator[Lines]
                 faults, told = skipped[told:], len(skipped)
                 numbers = _numbered(following, len(batch), [number for number, _ in skipped])
                 following = max([following - 1, *numbers[-1:]]) + 1
-                yield _of_batch(batch, numbers, there, faults)
+                yield of_batch(batch, numbers, there, faults)
         if len(skipped) > told:
             yield Lines(faults=skipped[told:])
     except FAULTY as error:
-        raise _unreadable(place, "CSV", error) from None
+        raise unreadable(place, "CSV", error) from None
 
 
 def _numbered(first: int, rows: int, skipped: list[int]) -> list[int]:
@@ -154,21 +154,22 @@ def read_parquet(stream: IO[bytes], place: str, columns: Columns) -> Iterator[Li
     """Rows of a Parquet file. Attributes are texts of JSON, or a struct or map."""
     try:
         with pq.ParquetFile(stream) as file:
-            there = _present(columns, file.schema_arrow.names, place)
+            there = present(columns, file.schema_arrow.names, place)
             following = 1
             for batch in file.iter_batches(BATCH, columns=list(there.values())):
-                yield _of_batch(batch, list(range(following, following + len(batch))), there, [])
+                yield of_batch(batch, list(range(following, following + len(batch))), there, [])
                 following += len(batch)
     except FAULTY as error:
-        raise _unreadable(place, "Parquet", error) from None
+        raise unreadable(place, "Parquet", error) from None
 
 
-def _of_batch(batch: pa.RecordBatch, numbers: list[int], there: dict[str, str], faults: list[tuple[int, str]]) -> Lines:
+def of_batch(batch: pa.RecordBatch, numbers: list[int], there: dict[str, str], faults: list[tuple[int, str]]) -> Lines:
     """A batch's rows. Bytes that are not UTF-8 become lone surrogates, which no value may have."""
-    return Lines(numbers, {name: _values(batch.column(column)) for name, column in there.items()}, faults)
+    return Lines(numbers, {name: values_of(batch.column(column)) for name, column in there.items()}, faults)
 
 
-def _values(column: pa.Array) -> list[Any]:
+def values_of(column: pa.Array) -> list[Any]:
+    """The values of a column: texts, or mappings and lists where it is nested."""
     values: list[Any]
     if pa.types.is_nested(column.type):
         values = column.to_pylist(maps_as_pydicts="lossy")
@@ -180,12 +181,17 @@ def _values(column: pa.Array) -> list[Any]:
     return values
 
 
-def _present(columns: Columns, there: list[str], place: str) -> dict[str, str]:
+def present(columns: Columns, there: list[str], place: str) -> dict[str, str]:
     """The names of the columns that the file has. Raises UserError if a required one is missing."""
-    for name in FIELDS:
-        if name in columns.required and columns.names[name] not in there:
-            raise missing_column(place, columns.names[name], there)
+    for name, column in columns.names.items():
+        if name in columns.required and column not in there:
+            raise missing_column(place, column, there)
     return {name: column for name, column in columns.names.items() if column in there}
+
+
+def plain(etag: str | None) -> str | None:
+    """A version without the quotes in which some clients show it."""
+    return etag.removeprefix("W/").strip('"') or None if etag else None
 
 
 def missing_column(place: str, column: str, columns: list[str]) -> UserError:
@@ -196,7 +202,8 @@ def missing_column(place: str, column: str, columns: list[str]) -> UserError:
     )
 
 
-def _unreadable(place: str, form: str, error: Exception) -> UserError:
+def unreadable(place: str, form: str, error: Exception) -> UserError:
+    """The error for a file or table that cannot be read."""
     return UserError(f"{place} cannot be read as {form}: {' '.join(str(error).split())[:300]}")
 
 

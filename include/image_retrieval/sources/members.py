@@ -1,4 +1,4 @@
-"""Checks the lines of an index file, and makes each of them a row of the comparison."""
+"""Checks the lines of an index file or a table, and makes each of them a row of the comparison."""
 
 import json
 import re
@@ -13,7 +13,8 @@ from image_retrieval.image_inputs import is_url
 from image_retrieval.objects import ObjectStore
 from image_retrieval.redaction import shown_url
 from image_retrieval.schemes import BUCKET, SUPPORTED
-from image_retrieval.sources.formats import FIELDS, READERS, Columns, Lines
+from image_retrieval.sources.formats import FIELDS, READERS, Columns, Lines, plain
+from image_retrieval.sources.table_lines import image_lines, table_lines
 from image_retrieval.strict_json import NotStrict, is_text, read_json
 from image_retrieval.tar_uris import member_key, split_member
 from image_retrieval.values import small_json
@@ -54,16 +55,26 @@ class Members:
 
 
 def read_members(collection: Collection, store: ObjectStore, refusal: Callable[[str], str | None]) -> Iterator[Members]:
-    """The lines of a collection's index file, in batches; blank lines are left out.
+    """The lines of a collection's index file or table, in batches; blank lines are left out.
 
     `refusal` says why a URI may not be read, or None. Raises UserError if the file cannot be read, or has no column
     that it needs.
     """
     chosen = collection.columns.model_dump(exclude_none=True)
+    image = chosen.pop("image", None)
     columns = Columns({name: chosen.get(name, name) for name in FIELDS}, frozenset(chosen) | {"uri"})
-    with store.open(collection.source) as stream:
-        for lines in READERS[collection.index_format or ""](stream, collection.source, columns):
+    if image:
+        for lines in image_lines(collection, image, store, columns, refusal):
+            found = _checked(lines, lambda uri: None)  # they lie in the source itself
+            found.rows = [row._replace(key=row.id or row.key) for row in found.rows]
+            yield found
+    elif collection.format:
+        for lines in table_lines(collection, store, columns, refusal):
             yield _checked(lines, refusal)
+    else:
+        with store.open(collection.source) as stream:
+            for lines in READERS[collection.index_format or ""](stream, collection.source, columns):
+                yield _checked(lines, refusal)
 
 
 def _checked(lines: Lines, refusal: Callable[[str], str | None]) -> Members:
@@ -131,11 +142,6 @@ def _key(uri: str) -> str:
             f"schemes are {SUPPORTED}"
         )
     return member_key(uri.partition("://")[2].partition("/")[2])
-
-
-def plain(etag: str | None) -> str | None:
-    """A version without the quotes in which some clients show it."""
-    return etag.removeprefix("W/").strip('"') or None if etag else None
 
 
 def text_of(name: str, value: Any, longest: int) -> str | None:

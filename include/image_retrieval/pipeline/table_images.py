@@ -1,0 +1,42 @@
+"""Reads images that a table holds for the stages of a run, all at the version of the table that was listed."""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from image_retrieval.allowed import refusal
+from image_retrieval.collection import Collection
+from image_retrieval.errors import ImageRejected
+from image_retrieval.objects import ObjectStore
+from image_retrieval.settings import Settings
+from image_retrieval.shards import ManifestRow
+from image_retrieval.sources.table_lines import read_images
+from image_retrieval.sources.tables import open_table
+
+Image = bytes | ImageRejected | None  # None: it is read by its URI
+Given = tuple[ManifestRow, Image]
+
+
+def at_version(collection: Collection, store: ObjectStore, settings: Settings) -> Collection:
+    """The collection with the version of its table that is the latest now, unless its entry names one."""
+    if collection.format not in ("delta", "iceberg"):
+        return collection
+    version = open_table(collection, store, partial(refusal, settings=settings)).version
+    return collection.model_copy(update={"table_version": version})
+
+
+def with_images(
+    collection: Collection, rows: Iterable[ManifestRow], version: str | None, store: ObjectStore, settings: Settings
+) -> Iterator[Given]:
+    """The rows of a manifest, each with its image where a table holds it, in the order of the table.
+
+    `version` is that of the table which was listed. Raises UserError if the table cannot be read.
+    """
+    if not collection.columns.image:
+        yield from ((row, None) for row in rows)
+        return
+    if version is not None:
+        collection = collection.model_copy(update={"table_version": int(version)})
+    by_uri = {row.uri: row for row in rows}
+    versions = {row.uri: row.etag for row in by_uri.values()}
+    for uri, image in read_images(collection, versions, store, partial(refusal, settings=settings)):
+        yield by_uri[uri], image
