@@ -91,13 +91,7 @@ def _etag_of(store: ObjectStore, uri: str, version: str) -> str:
 def original(store: ObjectStore, uri: str, settings: Settings) -> bytes:
     """The bytes behind the URI of an image in the table, at whichever version. Raises ImageRejected and UserError."""
     if not is_url(uri):
-        try:
-            return stored_image(store, uri, limit=settings.max_image_bytes)
-        except ImageRejected as rejected:
-            if rejected.reason is Reason.NOT_FOUND and IN_TABLE in uri:
-                detail = f"{uri} lies in a table, which runs alone read"
-                raise ImageRejected(Reason.NOT_FOUND, detail) from None
-            raise
+        return stored_image(store, uri, limit=settings.max_image_bytes)
     from image_retrieval.http_fetch import fetch
 
     return fetch(uri, settings)

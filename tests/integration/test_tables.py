@@ -3,10 +3,14 @@
 import pyarrow as pa
 import pytest
 
-from image_retrieval.errors import UserError
+from image_retrieval.errors import ImageRejected, UserError
 from image_retrieval.pipeline.listing import list_images
+from image_retrieval.pipeline.registering import delete_image
 from image_retrieval.pipeline.resampling import resample_shard
 from image_retrieval.pipeline.running import run_collection
+from image_retrieval.pipeline.table_images import smaller_or_original, stored_original
+from image_retrieval.shards import Shard, reading
+from image_retrieval.store.connection import connect
 from integration.pictures import BAD, SCENES, put
 from integration.tables import rows, versions
 from integration.written_tables import WRITERS
@@ -15,6 +19,11 @@ FEW = dict(list(SCENES.items())[:6])
 OTHER = list(SCENES.values())[6]
 SHOWN = "SELECT image_id, image_path, caption, attributes FROM images.things ORDER BY image_id"
 REJECTED = "SELECT uri, stage, reason, detail FROM retrieval.rejected ORDER BY uri"
+
+
+def one_of(quick, forms):
+    """The formats; all but one count as slow, since the unit tests read each of them."""
+    return [form if form == quick else pytest.param(form, marks=pytest.mark.slow) for form in forms]
 
 
 @pytest.fixture
@@ -52,7 +61,7 @@ def run(project, changed):
     return run
 
 
-@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize("form", one_of("parquet", WRITERS))
 def test_a_table_of_uris_lists_what_it_says(form, run, write, store, collection, database_url):
     put(store, collection.source, FEW)
     uris = [collection.source + key for key in FEW]
@@ -97,7 +106,7 @@ def test_images_of_a_table_are_embedded_at_the_version_that_was_listed(form, run
     assert rows(database_url, REJECTED) == []
 
 
-@pytest.mark.parametrize("form", ["delta", "iceberg"])
+@pytest.mark.parametrize("form", one_of("delta", ["delta", "iceberg"]))
 def test_a_run_reads_the_version_that_it_listed(form, changed, write, project, store):
     write(form, id=["a"], picture=pa.array([OTHER], pa.binary()))
     collection = changed(form, columns={"image": "picture"})
@@ -105,8 +114,6 @@ def test_a_run_reads_the_version_that_it_listed(form, changed, write, project, s
     assert plan.shards == 1
     write(form, id=["b"], picture=pa.array([b"no picture"], pa.binary()))
     resample_shard(collection, "pinned", 0, project)
-    from image_retrieval.shards import Shard, reading
-
     with reading(store, Shard("things", "pinned", 0).files(project.work_uri).resampled) as packed:
         [row] = packed.read(["image_id", "reason", "size"]).to_pylist()
     assert row == {"image_id": "a", "reason": None, "size": len(OTHER)}
@@ -117,3 +124,15 @@ def test_a_table_that_is_not_there_is_told_in_one_line(form, run, source):
     with pytest.raises(UserError, match=source) as told:
         run(form)
     assert "\n" not in str(told.value)
+
+
+def test_an_original_in_a_table_is_read_again_and_cannot_be_deleted(run, changed, write, source, store, project):
+    write("parquet", id=["a", "b"], picture=pa.array([OTHER, next(iter(FEW.values()))], pa.binary()))
+    run("parquet", columns={"image": "picture"})
+    assert stored_original(store, f"{source}#id=a", project) == OTHER
+    with pytest.raises(ImageRejected, match="is not in the table any more"):
+        stored_original(store, f"{source}#id=c", project)
+    assert smaller_or_original(f"{source}#id=a", "s3://kept/a.png") == "s3://kept/a.png"
+    assert smaller_or_original("s3://photos/a.jpg", "s3://kept/a.png") == "s3://photos/a.jpg"
+    with connect(project) as connection, pytest.raises(UserError, match="lists: change them there"):
+        delete_image(connection, changed("parquet", columns={"image": "picture"}), "a", project, store)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from image_retrieval.client.errors import unusable
 from image_retrieval.collection import ResampleChoice
 from image_retrieval.errors import ImageRejected, Reason, UserError
-from image_retrieval.image_inputs import image_bytes, named_image, original
+from image_retrieval.image_inputs import image_bytes, named_image
 from image_retrieval.objects import ObjectStore
 from image_retrieval.redaction import shown_url
 from image_retrieval.settings import Settings
@@ -125,8 +125,10 @@ def _store(settings: Settings) -> ObjectStore:
 
 def read_stored(uri: str, settings: Settings) -> bytes:
     """The bytes of an image's object. Raises UnusableImage if it cannot be read, and UserError."""
+    from image_retrieval.pipeline.table_images import stored_original
+
     try:
-        return original(_store(settings), uri, settings)
+        return stored_original(_store(settings), uri, settings)
     except ImageRejected as rejection:
         raise unusable(uri, rejection) from None
 

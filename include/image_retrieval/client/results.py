@@ -84,10 +84,12 @@ class Hit:
     def _opened(self, side: int | None) -> "Image":
         from image_retrieval.client.errors import unusable
         from image_retrieval.client.pictures import opened, read_stored
+        from image_retrieval.pipeline.table_images import smaller_or_original
 
         settings, choice = self.__dict__.get("_origin") or (load_settings(), ResampleChoice())
+        uri = self.image_path if side is None else smaller_or_original(self.image_path, self.resampled_image_path)
         try:
-            return opened(read_stored(self.image_path, settings), choice, settings, side)
+            return opened(read_stored(uri, settings), choice, settings, side)
         except ImageRejected as rejection:
             raise unusable(self.image_path, rejection) from None
 

@@ -58,6 +58,7 @@ def register_image(
     and other changes of the collection wait until the transaction ends; this call waits for them up to five seconds.
     Raises Dropped, UserError.
     """
+    _require_prefix(collection)
     lock_collection(connection, collection.name, shortly=True)
     if vector_tables.lock_view(connection, collection) is None:
         raise Dropped(f"collection {collection.name!r} was dropped meanwhile")
@@ -80,6 +81,14 @@ def register_image(
         objects[resampled_uri(collection, image_id, settings)] = picture.file
     with replacing(connection, collection.name, objects, settings) as store:
         return _register(connection, collection, uri, picture, groups, store, settings)
+
+
+def _require_prefix(collection: Collection) -> None:
+    """Raise UserError if the images of a collection are not the objects under its source."""
+    if collection.format or collection.index_format:
+        raise UserError(
+            f"collection {collection.name!r} shows the images that {collection.source} lists: change them there"
+        )
 
 
 def _register(
@@ -124,8 +133,10 @@ def delete_image(
     """Mark an image's row as deleted, and announce that its object will be deleted.
 
     After the commit, `settle` or the next listing deletes the object. Returns whether there was such an image, or a
-    remaining object of one that was deleted before.
+    remaining object of one that was deleted before. Raises UserError if a table holds the images.
     """
+    if collection.columns.image:
+        _require_prefix(collection)
     lock_collection(connection, collection.name, shortly=True)
     going = {change.uri for change in read_pending(connection, collection.name) if change.kind == "delete"}
     finish_pending(connection, collection.name, settings)

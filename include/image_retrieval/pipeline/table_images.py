@@ -6,10 +6,11 @@ from functools import partial
 from image_retrieval.allowed import refusal
 from image_retrieval.collection import Collection
 from image_retrieval.errors import ImageRejected
+from image_retrieval.image_inputs import IN_TABLE, original
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.shards import ManifestRow
-from image_retrieval.sources.table_lines import read_images
+from image_retrieval.sources.table_lines import read_images, uri_of
 from image_retrieval.sources.tables import open_table
 
 Image = bytes | ImageRejected | None  # None: it is read by its URI
@@ -40,3 +41,28 @@ def with_images(
     versions = {row.uri: row.etag for row in by_uri.values()}
     for uri, image in read_images(collection, versions, store, partial(refusal, settings=settings)):
         yield by_uri[uri], image
+
+
+def stored_original(store: ObjectStore, uri: str, settings: Settings) -> bytes:
+    """The bytes behind the URI of an image of any collection, at whichever version. Raises as `image_inputs.original`.
+
+    An image in a table is read by the entry of its collection, in a scan of the table's ids.
+    """
+    if IN_TABLE in uri:
+        from image_retrieval.pipeline.shown import listed_collections  # which knows models, and no run needs
+
+        for collection in listed_collections(settings, missing_ok=True).values():
+            if collection.columns.image and uri.startswith(uri_of(collection.source, "")):
+                [(_, image)] = read_images(collection, {uri: None}, store, partial(refusal, settings=settings))
+                if isinstance(image, ImageRejected):
+                    raise image
+                return image
+    return original(store, uri, settings)
+
+
+def smaller_or_original(uri: str, kept: str | None) -> str:
+    """What a small copy of an image is made of: its original, but for one in a table its kept picture, if it has one.
+
+    Finding one image in a table takes a scan of the ids.
+    """
+    return kept if kept and IN_TABLE in uri else uri

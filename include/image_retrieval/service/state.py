@@ -15,10 +15,11 @@ from PIL import Image
 
 from image_retrieval.collection import Collection, ModelOptions, ResampleOptions
 from image_retrieval.errors import ImageRejected
-from image_retrieval.image_inputs import image_bytes, is_url, member_image, original
+from image_retrieval.image_inputs import image_bytes, is_url
 from image_retrieval.imaging.resample import Resampled
 from image_retrieval.models.digest import require_digest
 from image_retrieval.objects import ObjectStore
+from image_retrieval.pipeline.table_images import stored_original
 from image_retrieval.service.asking import Asker, asked_by, current
 from image_retrieval.service.catalog import Shown, shown_collection
 from image_retrieval.service.decoding import Pictures
@@ -204,7 +205,7 @@ class Service:
                     place = Place(member[0], found.etag, found.offset, found.size)
                     return member_image(self.store, place, self.settings)
             seconds = min(self.settings.url_seconds, current().left())
-            return original(self.store, uri, self.settings.model_copy(update={"url_seconds": seconds}))
+            return stored_original(self.store, uri, self.settings.model_copy(update={"url_seconds": seconds}))
 
     def resampled(self, data: bytes, shown: Shown, *, keep: bool) -> tuple[Resampled, bytes]:
         """A picture resampled for the collection's model, and its resampled file if `keep` is set."""

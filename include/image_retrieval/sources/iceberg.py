@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 from pyiceberg.exceptions import NotInstalledError
-from pyiceberg.expressions import AlwaysTrue, In
+from pyiceberg.expressions import AlwaysFalse, AlwaysTrue, BooleanExpression, In, Reference
 from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
 from pyiceberg.table import StaticTable
 
@@ -38,7 +38,7 @@ def open_iceberg(source: str, snapshot: int | None, store: ObjectStore, refusal:
         raise unreadable(place, "an Iceberg table", error) from None
 
     def batches(columns: list[str], wanted: Wanted | None, rows: int) -> Iterator[pa.RecordBatch]:
-        chosen = AlwaysTrue() if wanted is None else In(wanted.column, set(typed(wanted, schema).to_pylist()))
+        chosen: BooleanExpression = AlwaysTrue() if wanted is None else _in(wanted, schema)
         try:
             scan = table.scan(chosen, tuple(columns), snapshot_id=version)
             for task in scan.plan_files():
@@ -53,6 +53,11 @@ def open_iceberg(source: str, snapshot: int | None, store: ObjectStore, refusal:
             raise unreadable(place, "an Iceberg table", error) from None
 
     return Table(schema, version, batches)
+
+
+def _in(wanted: Wanted, schema: pa.Schema) -> BooleanExpression:
+    values = set(typed(wanted, schema).to_pylist())
+    return In(term=Reference(wanted.column), literals=values) if values else AlwaysFalse()
 
 
 def _latest(folder: str, store: ObjectStore) -> str:

@@ -1,7 +1,7 @@
 """Lines of a table: images by their URIs, or the images themselves in a column of bytes."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -82,10 +82,11 @@ def version_of(image: bytes) -> str:
 
 
 def read_images(
-    collection: Collection, versions: dict[str, str], store: ObjectStore, refusal: Refusal
+    collection: Collection, versions: Mapping[str, str | None], store: ObjectStore, refusal: Refusal
 ) -> Iterator[tuple[str, bytes | ImageRejected]]:
     """The images of these URIs at these versions, in the order of the table, each with its bytes or its rejection.
 
+    A version of None stands for any.
     Raises UserError if the table cannot be read.
     """
     chosen = collection.columns
@@ -93,14 +94,15 @@ def read_images(
     start = f"{source}{IN_TABLE}"
     table = open_table(collection, store, refusal)
     left = {uri.removeprefix(start): version for uri, version in versions.items() if uri.startswith(start)}
-    hashed = any(version.startswith(HASHED) for version in left.values())
+    hashed = any((version or "").startswith(HASHED) for version in left.values())
     columns = [name for name in (key, image, etag) if name in table.schema.names]
     if key in columns and image in columns and left:
         for batch in table.batches(columns, Wanted(key, list(left)), IMAGES):
             told = batch.column(etag) if etag in columns and not hashed else None
             for at, id in enumerate(values_of(batch.column(key))):
-                if (version := left.pop(id, None)) is None:  # a row that repeats an id
+                if id not in left:  # a row that repeats an id
                     continue
+                version = left.pop(id)
                 data = batch.column(image)[at].as_py()
                 yield uri_of(source, id), _at_version(uri_of(source, id), data, told, at, version)
     for uri in versions:
@@ -108,8 +110,10 @@ def read_images(
             yield uri, ImageRejected(Reason.NOT_FOUND, f"{uri} is not in the table any more")
 
 
-def _at_version(uri: str, data: Any, told: pa.Array | None, at: int, version: str) -> bytes | ImageRejected:
+def _at_version(uri: str, data: Any, told: pa.Array | None, at: int, version: str | None) -> bytes | ImageRejected:
     if not isinstance(data, bytes):
         return ImageRejected(Reason.NOT_FOUND, f"{uri} has no image any more")
+    if version is None:
+        return data
     found = version_of(data) if told is None else plain(values_of(told.slice(at, 1))[0])
     return data if found == version else ImageRejected(Reason.CHANGED_WHILE_READING, f"{uri} is not the listed version")

@@ -1,12 +1,15 @@
 """Opens a table of Parquet, Delta or Iceberg, and reads it in batches of rows."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
@@ -14,7 +17,8 @@ from image_retrieval.objects import ObjectStore, local_path
 from image_retrieval.sources.formats import unreadable
 
 READAHEAD = 1  # batches and files: a batch of images is large
-OPTIONS = {"pre_buffer": False, "use_buffered_stream": True, "buffer_size": 2**20}  # else a whole row group is fetched
+BUFFER = 2**20  # bytes that are fetched at once
+OPTIONS = {"pre_buffer": False, "use_buffered_stream": True, "buffer_size": BUFFER}
 Refusal = Callable[[str], str | None]
 
 
@@ -70,29 +74,75 @@ def _open_parquet(source: str, store: ObjectStore) -> Table:
         uris = sorted(entry.uri for entry in found if _is_data(entry.key))
         if not uris:
             raise UserError(f"{source} holds no Parquet file: correct `source`, or remove `format`")
-    form = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(**OPTIONS))
-    try:
-        with store.open(uris[0]) as stream:
-            schema = form.make_fragment(pa.PythonFile(stream)).physical_schema
-    except pa.ArrowException as error:
-        raise unreadable(uris[0], "Parquet", error) from None
+    with _parquet(uris[0], store) as first:
+        schema = first.schema_arrow
 
     def batches(columns: list[str], wanted: Wanted | None, rows: int) -> Iterator[pa.RecordBatch]:
         for uri in uris:
-            with store.open(uri) as stream:
-                try:
-                    fragment = form.make_fragment(pa.PythonFile(stream))
-                    scanner = ds.Scanner.from_fragment(fragment, **scanning(schema, columns, wanted, rows))
-                    yield from scanner.to_batches()
-                except pa.ArrowException as error:
-                    raise unreadable(uri, "Parquet", error) from None
+            with _parquet(uri, store) as file:
+                for batch in _batches(file, columns, wanted, rows):
+                    yield _with_all(batch, columns, schema)
 
     return Table(schema, None, batches)
 
 
+@contextmanager
+def _parquet(uri: str, store: ObjectStore) -> Iterator[pq.ParquetFile]:
+    """A Parquet file of which only what is needed is fetched. Raises UserError if it cannot be read."""
+    try:
+        with store.open(uri) as stream, pq.ParquetFile(stream, pre_buffer=False, buffer_size=BUFFER) as file:
+            yield file
+    except pa.ArrowException as error:
+        raise unreadable(uri, "Parquet", error) from None
+
+
+def _batches(file: pq.ParquetFile, columns: list[str], wanted: Wanted | None, rows: int) -> Iterator[pa.RecordBatch]:
+    """The wanted rows of a file, page by page; of row groups without any, the column that tells it is read at most."""
+    names = file.schema_arrow.names
+    there = [name for name in columns if name in names]
+    if wanted is None:
+        yield from file.iter_batches(rows, columns=there)
+        return
+    if wanted.column not in names:
+        return
+    values = typed(wanted, file.schema_arrow)
+    for group in range(file.num_row_groups):
+        if not _may_hold(file, group, wanted.column, values):
+            continue
+        told = file.read_row_group(group, columns=[wanted.column]).column(0).combine_chunks()
+        chosen = pc.is_in(told, value_set=values)
+        at = 0
+        for batch in file.iter_batches(rows, row_groups=[group], columns=there) if chosen.true_count else ():
+            yield batch.filter(chosen.slice(at, len(batch)))
+            at += len(batch)
+
+
+def _may_hold(file: pq.ParquetFile, group: int, column: str, values: pa.Array) -> bool:
+    """Whether a row group spans any of the values, as far as its statistics tell."""
+    columns = (file.metadata.row_group(group).column(at) for at in range(file.metadata.num_columns))
+    told = next((found.statistics for found in columns if found.path_in_schema == column), None)
+    if not len(values) or told is None or not told.has_min_max:
+        return bool(len(values))
+    least, most = pc.min_max(values).as_py().values()
+    return bool(least <= told.max and told.min <= most)
+
+
+def _with_all(batch: pa.RecordBatch, columns: list[str], schema: pa.Schema) -> pa.RecordBatch:
+    """A batch with nulls for columns that its file does not have."""
+    there = batch.schema.names
+    found = [batch.column(name) if name in there else pa.nulls(len(batch), schema.field(name).type) for name in columns]
+    return pa.RecordBatch.from_arrays(found, columns)
+
+
 def scanning(schema: pa.Schema, columns: list[str], wanted: Wanted | None, rows: int) -> dict[str, Any]:
-    """How pyarrow scans a table in little memory, in the order of its rows."""
-    chosen = None if wanted is None else ds.field(wanted.column).isin(typed(wanted, schema))
+    """How pyarrow scans a table, one row group after the other."""
+    chosen = None
+    if wanted is not None:
+        values, column = typed(wanted, schema), ds.field(wanted.column)
+        chosen = column.isin(values)
+        if len(values):  # by which files and row groups are left out
+            least, most = pc.min_max(values).values()
+            chosen = (column >= least) & (column <= most) & chosen
     few = {"batch_readahead": READAHEAD, "fragment_readahead": READAHEAD, "use_threads": False}
     return {"schema": schema, "columns": columns, "filter": chosen, "batch_size": rows, **few}
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
+from image_retrieval.pipeline.table_images import smaller_or_original
 from image_retrieval.service import images
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.schemas import Facts, ImageInfo, Images, RegisterForm, ReplaceForm
@@ -67,8 +68,9 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     def picture(name: Name, image_id: KnownId, original: bool = False, preview: bool = False) -> Response:
         """An image's resampled picture, its original, or a preview: a small JPEG of the original."""
         found = images.show(service, name, image_id)
-        uri = (None if original or preview else found.resampled_image_path) or found.image_path
-        data = service.stored(uri)
+        kept = found.resampled_image_path
+        uri = smaller_or_original(found.image_path, kept) if preview else found.image_path if original else kept
+        data = service.stored(uri := uri or found.image_path)
         if preview:
             return Response(service.preview(data), media_type="image/jpeg", headers=INERT)
         kind = SHOWN_BY_BROWSERS.get(uri.rpartition(".")[2].lower(), "application/octet-stream")
