@@ -12,7 +12,7 @@ from image_retrieval.store import inventories, listings, vector_tables
 from image_retrieval.store.connection import connect
 from image_retrieval.store.hints import create_hinted
 from image_retrieval.store.listings import ListedRow
-from integration.inventories import FIELDS, FORMS, inventory, rows_of
+from integration.inventories import FIELDS, inventory, rows_of
 from integration.pictures import SCENES, put
 from integration.tables import rows, versions
 
@@ -54,7 +54,7 @@ def now():
     return datetime.now(UTC)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ["CSV", "ORC", pytest.param("Parquet", marks=pytest.mark.slow)])
 def test_each_format_lists_the_latest_pictures_at_their_versions(form, run, entries, store, folder, database_url):
     fields = (*FIELDS, "IsLatest", "IsDeleteMarker")
     told = [row | {"IsLatest": True, "IsDeleteMarker": False} for row in rows_of(entries())]

@@ -3,7 +3,9 @@
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from deltalake import write_deltalake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from integration.written_tables import WRITERS
@@ -138,3 +140,39 @@ def test_files_that_may_not_be_read_are_refused_and_a_missing_library_is_named(f
     monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(UserError, match=rf"needs the package {package}: pip install 'image-retrieval\[{form}\]'"):
         members(declared(source, form), store)
+
+
+def test_a_delta_table_that_the_library_cannot_read_is_told(store, tmp_path):
+    table = pa.table({"uri": ["s3://photos/a.jpg"]})
+    write_deltalake(tmp_path / "table", table, configuration={"delta.enableDeletionVectors": "true"})
+    with pytest.raises(UserError, match=r"cannot be read as a Delta table: .*deletionVectors"):
+        members(declared(f"file://{tmp_path}/table/", "delta"), store)
+
+
+def test_columns_that_some_files_lack_are_empty_there_and_rows_of_a_struct_are_no_ids(store, tmp_path):
+    inner = pa.array([{"id": "x"}, {"id": "y"}])
+    first = pa.table(
+        {"about": inner, "id": ["a", "b"], "data": pa.array([b"1", b"2"], pa.binary()), "caption": ["c", "d"]}
+    )
+    second = pa.table({"id": ["e"], "data": pa.array([b"3"], pa.binary())})
+    for number, table in enumerate((first, second)):
+        (tmp_path / "table").mkdir(exist_ok=True)
+        pq.write_table(table, tmp_path / "table" / f"{number}.parquet")
+    collection = declared(f"file://{tmp_path}/table/", "parquet", columns={"image": "data"})
+    rows, faulty = members(collection, store)
+    assert ([(row.id, row.caption) for row in rows], faulty) == ([("a", "c"), ("b", "d"), ("e", None)], [])
+    found = read_images(collection, {row.uri: row.etag for row in rows}, store, everything)
+    assert [data for _, data in found] == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize("kind", [pa.int64(), pa.large_string()])
+def test_ids_of_any_type_are_found_again(form, kind, store, tmp_path):
+    source = f"file://{tmp_path}/table/"
+    ids = pa.array([3, -7, 12], pa.int64())
+    WRITERS[form](source, pa.table({"id": ids.cast(kind), "data": pa.array([b"1", b"2", b"3"], pa.binary())}), store)
+    collection = declared(source, form, columns={"image": "data"})
+    rows, _ = members(collection, store)
+    assert [row.id for row in rows] == ["3", "-7", "12"]
+    found = dict(read_images(collection, {row.uri: row.etag for row in rows[1:]}, store, everything))
+    assert list(found.values()) == [b"2", b"3"]
