@@ -27,7 +27,7 @@ def copy_inventory(
 ) -> Listed:
     """Copy an inventory's objects as pages of a listing. Raises UserError if it cannot be read completely.
 
-    Images that were written, or first seen, after it was made stay as they are.
+    Images that were written, first seen or deleted after it was made stay as they are.
     """
     inventory = find_inventory(collection.source, store)
     pages = inventory_pages(inventory, store, partial(refusal, settings=settings))

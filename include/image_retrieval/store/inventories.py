@@ -7,10 +7,11 @@ from image_retrieval.store.sql import statement
 
 
 def keep_newer(connection: Connection, collection: str, created: datetime) -> int:
-    """Leave images as they are that were written, or first seen, after an inventory of the time `created`.
+    """Leave images as they are that were written, first seen or deleted after an inventory of the time `created`.
 
-    Returns how many rows `listed` has more than before.
+    Returns how many rows `listed` has more than before, which may be negative.
     """
     values = {"collection": collection, "created": created}
     connection.execute(statement("inventories", "keep_newer_versions"), values)
-    return connection.execute(statement("inventories", "keep_newer"), values).rowcount
+    forgotten = connection.execute(statement("inventories", "forget_deleted"), values).rowcount
+    return connection.execute(statement("inventories", "keep_newer"), values).rowcount - forgotten

@@ -8,6 +8,13 @@ WHERE i.collection = %(collection)s AND i.uri = l.uri AND i.deleted IS NULL
   AND i.last_modified >= %(created)s AND i.last_modified > l.last_modified
   AND coalesce(nullif(r.etag, ''), i.etag) IS NOT NULL;
 
+-- name: forget_deleted
+-- An image that was deleted after the inventory was made stays so, unless the inventory shows a later version of it.
+DELETE FROM listed AS l
+USING retrieval.image AS i
+WHERE i.collection = %(collection)s AND i.uri = l.uri AND i.deleted >= %(created)s
+  AND (i.last_modified IS NULL OR l.last_modified <= i.last_modified);
+
 -- name: keep_newer
 -- Images that the inventory cannot know are listed at the version that was rejected last, or is embedded.
 INSERT INTO listed (uri, key, short_id, etag, size, last_modified, group_id, intra_id, about)
