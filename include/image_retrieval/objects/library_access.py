@@ -5,13 +5,18 @@ from urllib.parse import urlsplit
 from image_retrieval.objects.access import Access
 from image_retrieval.objects.uris import split_s3
 
+RETRIES = 3
+
 
 def delta_options(access: Access, uri: str) -> dict[str, str]:
     """The storage options of deltalake for the store of a URI. Holds secrets. Raises UserError if keys are missing."""
     from image_retrieval.objects.s3_client import keys_of
 
     key_id, secret_key = keys_of(access)
-    found = {"timeout": f"{access.timeout}s", "aws_region": access.store.region or "us-east-1"}
+    retries = {"max_retries": str(RETRIES), "retry_timeout": f"{access.timeout * RETRIES}s"}
+    found = {"timeout": f"{access.timeout}s", **retries}
+    if access.store.region or access.store.endpoint_url:
+        found["aws_region"] = access.store.region or "us-east-1"
     if key_id:
         found |= {"aws_access_key_id": key_id, "aws_secret_access_key": secret_key}
     virtual = access.store.addressing == "virtual"

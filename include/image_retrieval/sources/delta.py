@@ -10,8 +10,7 @@ from deltalake.exceptions import DeltaError
 from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectStore
 from image_retrieval.objects.library_access import delta_options
-from image_retrieval.sources.formats import unreadable
-from image_retrieval.sources.tables import OPTIONS, Refusal, Table, Wanted, place_of, scanning
+from image_retrieval.sources.tables import OPTIONS, Refusal, Table, Wanted, failed, place_of, scanning
 
 
 def open_delta(source: str, version: int | None, store: ObjectStore, refusal: Refusal) -> Table:
@@ -24,7 +23,7 @@ def open_delta(source: str, version: int | None, store: ObjectStore, refusal: Re
             _require_allowed(uri, source, refusal)
         dataset = table.to_pyarrow_dataset()
     except (DeltaError, pa.ArrowException, OSError, ValueError) as error:
-        raise unreadable(source, "a Delta table", error) from None
+        raise failed(source, "a Delta table", error, access) from None
 
     def batches(columns: list[str], wanted: Wanted | None, rows: int) -> Iterator[pa.RecordBatch]:
         how = scanning(dataset.schema, columns, wanted, rows)
@@ -34,7 +33,7 @@ def open_delta(source: str, version: int | None, store: ObjectStore, refusal: Re
                 **how, fragment_scan_options=ds.ParquetFragmentScanOptions(**OPTIONS)
             ).to_batches()
         except (DeltaError, pa.ArrowException, OSError) as error:
-            raise unreadable(source, "a Delta table", error) from None
+            raise failed(source, "a Delta table", error, access) from None
 
     return Table(dataset.schema, table.version(), batches)
 

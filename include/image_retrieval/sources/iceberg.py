@@ -13,8 +13,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectMissing, ObjectStore
 from image_retrieval.objects.library_access import iceberg_properties
 from image_retrieval.source_kinds import METADATA
-from image_retrieval.sources.formats import unreadable
-from image_retrieval.sources.tables import Refusal, Table, Wanted, place_of, typed
+from image_retrieval.sources.tables import Refusal, Table, Wanted, failed, place_of, typed
 
 NUMBERED = re.compile(rf"metadata/v?(\d+)(?:-[^/]*)?(?:\.gz)?{re.escape(METADATA)}")
 HINT = "metadata/version-hint.text"
@@ -35,7 +34,7 @@ def open_iceberg(source: str, snapshot: int | None, store: ObjectStore, refusal:
             raise UserError(f"{place} has no snapshot {version}: it has expired, or `table_version` is wrong")
         schema = schema_to_pyarrow(table.scan(snapshot_id=version).projection(), include_field_ids=False)
     except FAULTY as error:
-        raise unreadable(place, "an Iceberg table", error) from None
+        raise failed(place, "an Iceberg table", error, access) from None
 
     def batches(columns: list[str], wanted: Wanted | None, rows: int) -> Iterator[pa.RecordBatch]:
         chosen: BooleanExpression = AlwaysTrue() if wanted is None else _in(wanted, schema)
@@ -50,7 +49,7 @@ def open_iceberg(source: str, snapshot: int | None, store: ObjectStore, refusal:
                 for batch in reading.to_record_batches([task]):
                     yield from (batch.slice(start, rows) for start in range(0, len(batch), rows))
         except FAULTY as error:
-            raise unreadable(place, "an Iceberg table", error) from None
+            raise failed(place, "an Iceberg table", error, access) from None
 
     return Table(schema, version, batches)
 

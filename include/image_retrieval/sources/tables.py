@@ -1,5 +1,6 @@
 """Opens a table of Parquet, Delta or Iceberg, and reads it in batches of rows."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ import pyarrow.parquet as pq
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
-from image_retrieval.objects import ObjectStore, local_path
+from image_retrieval.objects import ObjectStore, StoreUnavailable, local_path
+from image_retrieval.objects.access import Access
 from image_retrieval.sources.formats import unreadable
 
 READAHEAD = 1  # batches and files: a batch of images is large
 BUFFER = 2**20  # bytes that are fetched at once
 OPTIONS = {"pre_buffer": False, "use_buffered_stream": True, "buffer_size": BUFFER}
+COLOURS = re.compile("\x1b\\[[0-9;]*m|↳")  # of messages for a terminal
 Refusal = Callable[[str], str | None]
 
 
@@ -158,6 +161,14 @@ def typed(wanted: Wanted, schema: pa.Schema) -> pa.Array:
 def _is_data(key: str) -> bool:
     """Whether a key under a folder is a data file; engines put their own files beside them, named with `_` or `.`."""
     return key.endswith(".parquet") and not any(part.startswith(("_", ".")) for part in key.split("/"))
+
+
+def failed(place: str, form: str, error: Exception, access: Access | None) -> UserError:
+    """The error for a table that a library cannot read: the store's, if that does not answer as it should."""
+    if access is None or not isinstance(error, OSError) or isinstance(error, FileNotFoundError):
+        return unreadable(place, form, error)
+    why = " ".join(COLOURS.sub("", str(error)).split())
+    return StoreUnavailable(f"the object store at {access} does not let {place} be read: {why[:300]}")
 
 
 def place_of(source: str) -> str:

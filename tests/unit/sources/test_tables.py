@@ -1,5 +1,6 @@
 """Tables of each format are read as they were written: lines of URIs, and images in a column of bytes."""
 
+import socket
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from integration.written_tables import WRITERS
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import ImageRejected, UserError
-from image_retrieval.objects import ObjectStore
+from image_retrieval.objects import ObjectStore, StoreUnavailable
 from image_retrieval.settings import Settings
 from image_retrieval.sources import table_lines as lines_of
 from image_retrieval.sources.members import read_members
@@ -176,3 +177,18 @@ def test_ids_of_any_type_are_found_again(form, kind, store, tmp_path):
     assert [row.id for row in rows] == ["3", "-7", "12"]
     found = dict(read_images(collection, {row.uri: row.etag for row in rows[1:]}, store, everything))
     assert list(found.values()) == [b"2", b"3"]
+
+
+@pytest.mark.parametrize("form", ["delta", "iceberg"])
+def test_a_store_that_does_not_answer_is_an_outage_in_one_line(form, tmp_path):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens
+        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        keys = {"s3_access_key_id": "k", "s3_secret_access_key": "s", "s3_timeout_seconds": 1}
+        store = ObjectStore(Settings(work_uri=f"file://{tmp_path}/", s3_endpoint_url=endpoint, **keys))
+        source = "s3://lake/table/metadata/v1.metadata.json" if form == "iceberg" else "s3://lake/table/"
+        with pytest.raises(
+            StoreUnavailable, match=rf"the object store at {endpoint} does not let s3://lake/table/"
+        ) as told:
+            members(declared(source, form), store)
+    assert str(told.value).isprintable()
