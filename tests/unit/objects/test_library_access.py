@@ -14,11 +14,8 @@ def told(uri, **settings):
     """What both libraries are told, and nothing else."""
     access = ObjectStore(Settings(s3_timeout_seconds=7, **settings)).access(uri)
     delta, iceberg = delta_options(access, uri), iceberg_properties(access)
-    assert (delta.pop("timeout"), iceberg.pop("s3.request-timeout"), iceberg.pop("s3.connect-timeout")) == (
-        "7.0s",
-        "7.0",
-        "7.0",
-    )
+    assert {iceberg.pop("s3.request-timeout"), iceberg.pop("s3.connect-timeout")} == {"7.0"}
+    assert delta.pop("timeout") == "7.0s"
     assert (delta.pop("max_retries"), delta.pop("retry_timeout")) == ("3", "21.0s")
     return delta, iceberg
 
@@ -45,6 +42,7 @@ def test_aws_is_left_to_its_own_environment():
     delta, iceberg = told("s3://lake/table/", s3_region="eu-central-1")
     assert delta == {"aws_region": "eu-central-1", "aws_virtual_hosted_style_request": "false"}
     assert iceberg == {"s3.region": "eu-central-1"}
+    assert told("s3://lake/table/") == ({"aws_virtual_hosted_style_request": "false"}, {})
 
 
 def test_other_clouds_need_keys():
