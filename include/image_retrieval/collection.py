@@ -9,6 +9,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.globs import matches_any
 from image_retrieval.index_columns import IndexColumns
 from image_retrieval.located_yaml import Located
+from image_retrieval.metadata_options import Metadata, Query
 from image_retrieval.patterns import find_groups, group_names
 from image_retrieval.schedules import check_schedule
 from image_retrieval.source_kinds import SourceFormat, lines_format, misfit, source_uri
@@ -171,8 +172,8 @@ class Collection(Strict):
 
     @model_validator(mode="after")
     def _keys_fit_the_source(self) -> "Collection":
-        more = {"sidecars": self.metadata is not None, "watched": self.watch is not None}
-        if told := misfit(self.source, self.format, self.columns, self.table_version, **more):
+        given = (self.source, self.format, self.columns, self.table_version, self.metadata)
+        if told := misfit(*given, watched=bool(self.watch)):
             raise ValueError(told)
         return self
 

@@ -75,6 +75,18 @@ def listed_image(store: ObjectStore, uri: str, etag: str, size: int, settings: S
     return fetch_version(uri, etag, size, settings)
 
 
+def member_image(store: ObjectStore, place: Place, settings: Settings) -> bytes:
+    """The bytes of a picture in a tar. Raises as `stored_image`."""
+    if place.size > settings.max_image_bytes:
+        detail = f"{place.size} bytes are over the limit of {settings.max_image_bytes}"
+        raise ImageRejected(Reason.TOO_LARGE, detail)
+    try:
+        span = place.offset, place.offset + place.size
+        return store.read_range(place.tar, span, etag=place.etag, limit=settings.max_image_bytes)
+    except ObjectFault as fault:
+        raise rejection_of(fault) from None
+
+
 def dated_version(modified: datetime, size: int) -> str:
     """The version of an object of which no ETag is told: when it was written, to the second, and its size."""
     return f"{DATED}{modified.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}/{size}"

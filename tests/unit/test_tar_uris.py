@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_retrieval.source_uris import checked_source
+from image_retrieval.source_kinds import source_uri
 from image_retrieval.tar_uris import Place, matches, member_key, member_uri, place_of, split_member, version_of
 
 names = st.text(min_size=1, max_size=30)
@@ -36,7 +36,7 @@ def test_other_objects_are_no_members(uri, version):
     "source", ["s3://bucket/a.tar", "s3://bucket/a/*.tar", "file:///srv/train-??.TAR", "s3://bucket/a.tar.gz/"]
 )
 def test_a_tar_a_pattern_of_tars_and_any_folder_are_sources(source):
-    assert checked_source(source) == source
+    assert source_uri(source) == source
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_tar_a_pattern_of_tars_and_any_folder_are_sources(source):
 )
 def test_other_sources_are_refused_with_what_to_do(source, told):
     with pytest.raises(ValueError, match=told):
-        checked_source(source)
+        source_uri(source)
 
 
 @pytest.mark.parametrize(

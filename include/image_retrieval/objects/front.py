@@ -5,6 +5,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO
 
+from image_retrieval.errors import UserError
 from image_retrieval.objects.access import Access, access, entry_name
 from image_retrieval.objects.base import NotDeleted, Objects, StoredObject, delete_all
 from image_retrieval.objects.local import LocalObjects

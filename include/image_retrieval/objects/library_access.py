@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from image_retrieval.errors import UserError
 from image_retrieval.objects.access import Access
 from image_retrieval.objects.uris import split_s3
 
@@ -9,10 +10,8 @@ RETRIES = 3
 
 
 def delta_options(access: Access, uri: str) -> dict[str, str]:
-    """The storage options of deltalake for the store of a URI. Holds secrets. Raises UserError if keys are missing."""
-    from image_retrieval.objects.s3_client import keys_of
-
-    key_id, secret_key = keys_of(access)
+    """The storage options of deltalake for the store of a URI. Holds secrets. Raises UserError as `_keys` does."""
+    key_id, secret_key = _keys(access)
     retries = {"max_retries": str(RETRIES), "retry_timeout": f"{access.timeout * RETRIES}s"}
     found = {"timeout": f"{access.timeout}s", **retries}
     if access.store.region or access.store.endpoint_url:
@@ -30,10 +29,8 @@ def delta_options(access: Access, uri: str) -> dict[str, str]:
 
 
 def iceberg_properties(access: Access) -> dict[str, str]:
-    """The properties of pyiceberg for a store. Holds secrets. Raises UserError if keys are missing."""
-    from image_retrieval.objects.s3_client import keys_of
-
-    key_id, secret_key = keys_of(access)
+    """The properties of pyiceberg for a store. Holds secrets. Raises UserError as `_keys` does."""
+    key_id, secret_key = _keys(access)
     seconds = str(access.timeout)
     found = {"s3.connect-timeout": seconds, "s3.request-timeout": seconds}
     if key_id:
@@ -45,3 +42,15 @@ def iceberg_properties(access: Access) -> dict[str, str]:
     if access.store.addressing == "virtual":
         found["s3.force-virtual-addressing"] = "true"
     return found
+
+
+def _keys(access: Access) -> tuple[str, str]:
+    """Both keys. Raises UserError if they are missing, or if the store speaks another protocol than S3's."""
+    from image_retrieval.objects.s3_client import keys_of
+
+    if access.dialect.protocol != "s3":
+        raise UserError(
+            f"tables of Delta and Iceberg in {access.dialect.title} cannot be read: give `format: parquet`, or a table "
+            "in a store that speaks S3"
+        )
+    return keys_of(access)

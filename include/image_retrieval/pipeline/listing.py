@@ -23,8 +23,8 @@ from image_retrieval.pipeline.moving import follow_model
 from image_retrieval.pipeline.names import as_text, fault_of, without_suffix
 from image_retrieval.pipeline.owning import WORK_MARK, require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending
-from image_retrieval.pipeline.sidecars import SUFFIXES, describe_by_sidecars
 from image_retrieval.pipeline.table_images import at_version
+from image_retrieval.pipeline.tars import copy_tars
 from image_retrieval.settings import Settings
 from image_retrieval.shards import MANIFEST, ManifestRow, Shard, probes_uri, run_folder, table_of, writing
 from image_retrieval.sources.descriptions import SUFFIXES
@@ -195,6 +195,8 @@ def copy_listing(
     allowed.require(collection.source, settings)
     if collection.index_format:
         listed = copy_index(connection, collection, store, settings)
+    elif collection.lists_tars:
+        listed = copy_tars(connection, collection, store)
     elif collection.format == "inventory":
         listed = copy_inventory(connection, collection, store, settings, _copy_prefix)
     else:

@@ -143,7 +143,7 @@ def _resampled_row(
             raise image
         if image is not None:
             packed = replace(packed, size=len(image))
-        elif not row.size and not is_url(row.uri):  # an index file told the version alone
+        elif not (row.size or is_url(row.uri) or place_of(row.uri, row.etag)):  # an index file told the version alone
             told = stored_object(store, row.uri)
             packed = replace(packed, size=told.size, last_modified=told.last_modified)
         if packed.size > settings.max_image_bytes:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from image_retrieval.collection import Collection, ModelOptions, ResampleOptions
 from image_retrieval.errors import ImageRejected
-from image_retrieval.image_inputs import image_bytes, is_url
+from image_retrieval.image_inputs import image_bytes, is_url, member_image
 from image_retrieval.imaging.resample import Resampled
 from image_retrieval.models.digest import require_digest
 from image_retrieval.objects import ObjectStore

@@ -48,3 +48,8 @@ def test_aws_is_left_to_its_own_environment():
 def test_other_clouds_need_keys():
     with pytest.raises(UserError, match="no keys for"):
         told("oss://lake/table/", stores={"oss": {"region": "cn-hangzhou"}})
+
+
+def test_stores_of_other_protocols_are_told():
+    with pytest.raises(UserError, match="in Google Cloud Storage cannot be read: give `format: parquet`"):
+        told("gs://lake/table/")
