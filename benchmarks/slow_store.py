@@ -9,6 +9,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
+
 FOLDER = 1000  # objects of each folder, and of a page
 HEAD = "<?xml version='1.0' encoding='UTF-8'?><ListBucketResult xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>"
 
@@ -28,6 +30,32 @@ def etag_of(number: int) -> str:
     return f"{number + 1 if number % 400 == 100 else number:032x}"
 
 
+def row_of(number: int) -> bytes:
+    """What the store tells of an object."""
+    return (
+        f"<Contents><Key>{key_of(number)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+        f"<ETag>&quot;{etag_of(number)}&quot;</ETag><Size>70000</Size><StorageClass>STANDARD</StorageClass></Contents>"
+    ).encode()
+
+
+ROW = row_of(0)
+FOLDER_AT, NUMBER_AT, ETAG_AT = ROW.index(b"/00000/") + 1, ROW.index(b"/000000000.") + 1, ROW.index(b";") + 1
+HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
+
+
+def rows_of(numbers: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bytes:
+    """What the store tells of objects, made at once so that it takes little of the machine."""
+    rows = np.tile(np.frombuffer(ROW, np.uint8), (len(numbers), 1))
+    for start, places, base, values in (
+        (FOLDER_AT, 5, 10, numbers // FOLDER),
+        (NUMBER_AT, 9, 10, numbers),
+        (ETAG_AT + 32 - 8, 8, 16, numbers + (numbers % 400 == 100)),
+    ):
+        for place in range(places):
+            rows[:, start + place] = HEX[values // base ** (places - 1 - place) % base]
+    return rows.tobytes()
+
+
 def behind(key: str, objects: int) -> int:
     """The number of the first object whose key follows a key, by bisection."""
     low, high = 0, objects
@@ -44,16 +72,13 @@ def answer(query: dict[str, str], objects: int) -> bytes:
     start += is_gone(start)
     wanted = int(query.get("max-keys", FOLDER))
     stop = min(start + wanted, objects)
-    told = [number for number in range(start, stop) if not is_gone(number)]
-    rows = "".join(
-        f"<Contents><Key>{key_of(number)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
-        f"<ETag>&quot;{etag_of(number)}&quot;</ETag><Size>70000</Size><StorageClass>STANDARD</StorageClass></Contents>"
-        for number in told
-    )
+    told = np.arange(start, stop)
+    rows = rows_of(told[told % 400 != 200])
     more = f"<NextContinuationToken>{stop}</NextContinuationToken>" if stop < objects else ""
     cut = "true" if stop < objects else "false"
-    around = f"<IsTruncated>{cut}</IsTruncated><EncodingType>url</EncodingType><KeyCount>{len(told)}</KeyCount>{more}"
-    return f"{HEAD}{around}{rows}</ListBucketResult>".encode()
+    count = len(rows) // len(ROW)
+    around = f"<IsTruncated>{cut}</IsTruncated><EncodingType>url</EncodingType><KeyCount>{count}</KeyCount>{more}"
+    return b"".join((f"{HEAD}{around}".encode(), rows, b"</ListBucketResult>"))
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Globs such as `*.jpg` or `front/**/*.png`, compared with the end of a key, in any case."""
 
 import re
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from itertools import accumulate
@@ -20,6 +21,12 @@ def matches_any(key: str, globs: tuple[str, ...]) -> bool:
         return False
     parts = PurePosixPath(key).parts
     return any(_matches(parts, _parts(glob)) for glob in others)
+
+
+def all_that_match(keys: Sequence[str], globs: tuple[str, ...]) -> list[int]:
+    """The places of the keys that match one of the globs."""
+    suffixes, _ = _split(globs)
+    return [at for at, key in enumerate(keys) if key.endswith(suffixes) or matches_any(key, globs)]
 
 
 @lru_cache(maxsize=64)

@@ -41,6 +41,12 @@ def find_groups(pattern: str, text: str) -> dict[str, str | None]:
     return {name: None if part is None else part.decode() for name, part in held.items()}
 
 
+def arrow_pattern(pattern: str) -> str | None:
+    """The pattern as Arrow's functions take it, whose RE2 is the same; None where they need names for all groups."""
+    regexp, numbers = _compiled(pattern)
+    return "".join(_translated(pattern)) if regexp.groups == len(numbers) > 0 else None
+
+
 @lru_cache(maxsize=64)
 def _compiled(pattern: str) -> tuple[Any, dict[str, int]]:
     """A compiled pattern for texts in UTF-8, and the numbers of its groups by name."""

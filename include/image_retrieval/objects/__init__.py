@@ -1,6 +1,7 @@
 """Objects named by URI: `s3://bucket/key` in any store of schemes.py, `file:///path` on this machine."""
 
 from image_retrieval.objects.base import (
+    ANEW,
     AccessRefused,
     ListingIncomplete,
     NameUnsupported,
@@ -10,6 +11,7 @@ from image_retrieval.objects.base import (
     ObjectMissing,
     ObjectTooLarge,
     ObjectUnreadable,
+    Page,
     StoredObject,
     StoreUnavailable,
 )
@@ -17,6 +19,7 @@ from image_retrieval.objects.front import ObjectStore
 from image_retrieval.objects.uris import local_path, split_s3
 
 __all__ = [
+    "ANEW",
     "AccessRefused",
     "ListingIncomplete",
     "NameUnsupported",
@@ -27,6 +30,7 @@ __all__ = [
     "ObjectStore",
     "ObjectTooLarge",
     "ObjectUnreadable",
+    "Page",
     "StoreUnavailable",
     "StoredObject",
     "local_path",

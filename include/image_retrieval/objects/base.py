@@ -20,6 +20,10 @@ class StoredObject:
     last_modified: datetime
 
 
+Page = Sequence[StoredObject]
+ANEW: Page = []  # this very list, as a page: the listing begins again, and what came before it does not count
+
+
 class StoreUnavailable(Unavailable):
     """The store fails as a whole: keys, clock, network, throttling, or a fault of its own. No object is to blame."""
 
@@ -67,9 +71,7 @@ class NotDeleted(UserError):
 class Objects(Protocol):
     """Reads, writes and lists objects whose URIs have one scheme. Any method may raise StoreUnavailable."""
 
-    def pages(
-        self, prefix: str, *, missing_ok: bool, follow_links: bool, cuts: Sequence[str] | None
-    ) -> Iterator[list[StoredObject]]:
+    def pages(self, prefix: str, *, missing_ok: bool, follow_links: bool, cuts: Sequence[str] | None) -> Iterator[Page]:
         """Pages of the objects under a prefix that ends in `/`: all of them, or an error."""
 
     def read(self, uri: str, *, etag: str | None, size: int | None, limit: int | None) -> bytes:

@@ -5,9 +5,8 @@ from pathlib import Path
 from threading import Lock
 from typing import IO
 
-from image_retrieval.errors import UserError
-from image_retrieval.objects.access import Access, access, entry_name
-from image_retrieval.objects.base import NotDeleted, Objects, StoredObject, delete_all
+from image_retrieval.objects.access import access, entry_name
+from image_retrieval.objects.base import ANEW, NotDeleted, Objects, Page, StoredObject, delete_all
 from image_retrieval.objects.local import LocalObjects
 from image_retrieval.objects.uris import local_path
 from image_retrieval.settings import Settings
@@ -45,15 +44,32 @@ class ObjectStore:
         missing_ok: bool = False,
         follow_links: bool = False,
         cuts: Sequence[str] | None = None,
-    ) -> Iterator[list[StoredObject]]:
+    ) -> Iterator[Page]:
         """Pages of the objects under a prefix that ends in `/`, in the store's own order.
 
         Yields all objects or raises an error at the end; a store may list an object twice. Raises UserError if a folder
         or bucket does not exist; `missing_ok`: a missing folder counts as empty. `follow_links`: list linked folders,
         too, each once. `cuts`: list ranges of an S3 bucket at once; the URIs, which may be none, say where to divide
-        it, so that each range takes about seven pages.
+        it, so that each range takes about seven pages. Such a listing may begin again, which the page ANEW tells.
         """
         return self._of(prefix).pages(prefix, missing_ok=missing_ok, follow_links=follow_links, cuts=cuts)
+
+    def pages_behind(self, prefix: str, behind: str, cuts: Sequence[str]) -> Iterator[Page]:
+        """Pages of a bucket's objects under a prefix whose URIs are greater than another one; else as `pages`.
+
+        Where the listing begins again, it does so at its first object.
+        """
+        from image_retrieval.objects.s3 import S3Objects
+
+        objects = self._of(prefix)
+        if isinstance(objects, S3Objects):
+            yield from objects.pages_behind(prefix, behind, cuts)
+            return
+        again = False
+        for page in objects.pages(prefix, missing_ok=False, follow_links=False, cuts=cuts):
+            again = again or page is ANEW
+            if again or (rest := [entry for entry in page if entry.uri > behind]):
+                yield page if again else rest
 
     def read(self, uri: str, *, etag: str | None = None, size: int | None = None, limit: int | None = None) -> bytes:
         """The object's bytes, if it has the given etag and size, and at most `limit` bytes.

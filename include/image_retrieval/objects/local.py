@@ -21,6 +21,7 @@ from image_retrieval.objects.base import (
     ObjectMissing,
     ObjectTooLarge,
     ObjectUnreadable,
+    Page,
     StoredObject,
 )
 from image_retrieval.objects.local_listing import walk
@@ -47,7 +48,7 @@ class LocalObjects:
         missing_ok: bool,
         follow_links: bool,
         cuts: Sequence[str] | None,  # noqa: ARG002
-    ) -> Iterator[list[StoredObject]]:
+    ) -> Iterator[Page]:
         folder = _path(prefix)
         try:
             for files in walk(str(folder), follow_links=follow_links, but=self._work if follow_links else None):

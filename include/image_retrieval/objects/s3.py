@@ -22,6 +22,7 @@ from image_retrieval.objects.base import (
     ObjectMissing,
     ObjectTooLarge,
     ObjectUnreadable,
+    Page,
     StoredObject,
     StoreUnavailable,
     delete_all,
@@ -30,7 +31,7 @@ from image_retrieval.objects.ranges import RangeReader
 from image_retrieval.objects.retrying import Broken, again
 from image_retrieval.objects.s3_client import s3_client
 from image_retrieval.objects.s3_errors import MISSING, NOT_CONDITIONAL, OVERTAKEN, code_of, explained, is_doubtful
-from image_retrieval.objects.s3_listing import pages, plain_etag, require_told_whether_cut
+from image_retrieval.objects.s3_listing import Ask, pages, plain_etag, require_told_whether_cut
 from image_retrieval.objects.s3_plain import take_plain_entries
 from image_retrieval.objects.s3_ranges import pages_at_once
 from image_retrieval.objects.uris import root_of, split_s3
@@ -65,7 +66,17 @@ class S3Objects:
         missing_ok: bool,  # noqa: ARG002
         follow_links: bool,  # noqa: ARG002
         cuts: Sequence[str] | None,
-    ) -> Iterator[list[StoredObject]]:
+    ) -> Iterator[Page]:
+        return self._listed(
+            prefix, lambda ask: pages(ask, prefix) if cuts is None else pages_at_once(ask, prefix, cuts)
+        )
+
+    def pages_behind(self, prefix: str, behind: str, cuts: Sequence[str]) -> Iterator[Page]:
+        """Pages of the objects whose URIs are greater than `behind`; else as `pages`."""
+        return self._listed(prefix, lambda ask: pages_at_once(ask, prefix, cuts, behind))
+
+    def _listed(self, prefix: str, read: Callable[[Ask], Iterator[Page]]) -> Iterator[Page]:
+        """The pages that `read` makes of the store's answers."""
         bucket, start = split_s3(prefix)
         asked = {"Bucket": bucket, "Prefix": start, "EncodingType": "url"}
 
@@ -86,7 +97,7 @@ class S3Objects:
                     raise ListingIncomplete(str(broken)) from None
 
         try:
-            yield from pages(ask, prefix) if cuts is None else pages_at_once(ask, prefix, cuts)
+            yield from read(ask)
         except ListingIncomplete as error:
             raise ListingIncomplete(
                 f"the object store at {self._place} does not list {prefix} completely: {error}; nothing was changed"

@@ -8,7 +8,7 @@ would count as deleted.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -16,7 +16,8 @@ from operator import lt
 from typing import Any
 from urllib.parse import unquote_plus
 
-from image_retrieval.objects.base import ListingIncomplete, StoredObject
+from image_retrieval.objects.base import ListingIncomplete, Page, StoredObject
+from image_retrieval.objects.columns import Columns, uris_of
 from image_retrieval.objects.s3_plain import PlainEntries
 from image_retrieval.objects.uris import root_of, split_s3
 
@@ -40,7 +41,7 @@ def require_told_whether_cut(response_dict: dict[str, Any], **_: Any) -> None:
         raise ListingIncomplete(f"an answer says IsTruncated {said[:20].decode(errors='replace')!a}")
 
 
-def pages(ask: Ask, prefix: str, behind: str | None = None) -> Iterator[list[StoredObject]]:
+def pages(ask: Ask, prefix: str, behind: str | None = None) -> Iterator[Page]:
     """Pages of the objects under a prefix, of those behind a key if one is given. Raises ListingIncomplete."""
     course = _Course(prefix)
     request: _Request | None = _Request(behind=behind)
@@ -84,14 +85,14 @@ class _Course:
         self._version, self._greatest, self._ordered, self._empty = 2, "", True, 0
         self._tokens, self._seen = set[str](), set[tuple[str, str]]()
 
-    def note(self, page: list[StoredObject]) -> None:
+    def note(self, page: Page) -> None:
         """Record a page. Raises ListingIncomplete if it came before, so that no listing is endless."""
         if not page:
             self._empty += 1
             if self._empty > EMPTY_PAGES:
                 raise ListingIncomplete(f"{self._empty} answers in a row are empty")
             return
-        uris = [entry.uri for entry in page]
+        uris = uris_of(page)
         ends = uris[0], uris[-1]
         if ends in self._seen:
             raise ListingIncomplete(f"the objects from {ends[0]!a} to {ends[1]!a} are listed twice")
@@ -99,7 +100,7 @@ class _Course:
         self._ordered = self._ordered and all(map(lt, chain([self._greatest], uris), uris))
         self._greatest, self._empty = uris[-1] if self._ordered else max(self._greatest, *uris), 0
 
-    def next(self, request: _Request, answer: dict[str, Any], page: Sequence[StoredObject]) -> _Request | None:
+    def next(self, request: _Request, answer: dict[str, Any], page: Page) -> _Request | None:
         """The request after this answer, or None if it was the last one."""
         cut, token = answer["IsTruncated"], answer.get("NextContinuationToken")
         if cut and token and token not in self._tokens:
@@ -122,7 +123,7 @@ class _Course:
         return None
 
 
-def entries(answer: dict[str, Any], prefix: str) -> list[StoredObject]:
+def entries(answer: dict[str, Any], prefix: str) -> Page:
     """The objects of an answer. Raises ListingIncomplete if it has fewer objects, or others, than requested."""
     bucket, start = root_of(prefix), split_s3(prefix)[1]
     listed = answer.get("Contents", [])
@@ -136,15 +137,16 @@ def entries(answer: dict[str, Any], prefix: str) -> list[StoredObject]:
     return [_entry(entry, bucket, start, encoded) for entry in listed]
 
 
-def _plain(listed: PlainEntries, bucket: str, start: str, encoded: bool) -> list[StoredObject]:
+def _plain(listed: PlainEntries, bucket: str, start: str, encoded: bool) -> Page:
     """The same objects as those of `_entry`, in less time; empty if one of them is odd."""
-    keys = listed.keys
-    if encoded and any("%" in key or "+" in key for key in keys):
+    keys, text = listed.keys, "".join(listed.keys)
+    if encoded and ("%" in text or "+" in text):
         keys = [unquote_plus(key, errors="surrogateescape") for key in keys]
-    if not all(listed.etags) or not all(key.startswith(start) for key in keys):
+    # what lies between two keys that begin with the prefix begins with it, too
+    if "" in listed.etags or not (min(keys).startswith(start) and max(keys).startswith(start)):
         return []
-    uris, relative = [bucket + key for key in keys], [key[len(start) :] for key in keys]
-    return list(map(StoredObject, uris, relative, listed.etags, listed.sizes, listed.modified))
+    uris = [bucket + key for key in keys]
+    return Columns(len(bucket) + len(start), uris, listed.etags, listed.sizes, listed.modified)
 
 
 def _entry(listed: dict[str, Any], bucket: str, start: str, encoded: bool) -> StoredObject:

@@ -10,21 +10,19 @@ import structlog
 
 from image_retrieval import allowed
 from image_retrieval.collection import Collection
-from image_retrieval.errors import Reason, UserError
+from image_retrieval.errors import UserError
 from image_retrieval.models.description import ModelDescription, describe
 from image_retrieval.models.source import model_folder
-from image_retrieval.objects import ObjectStore, StoredObject
-from image_retrieval.pipeline.apart import WHY, require_apart
-from image_retrieval.pipeline.describing import describe_listed
+from image_retrieval.objects import ObjectStore, Page
+from image_retrieval.pipeline.apart import require_apart
+from image_retrieval.pipeline.changes import find_changes
 from image_retrieval.pipeline.hints import hinted_pages, leave_many_gone
 from image_retrieval.pipeline.index_files import copy_index
 from image_retrieval.pipeline.inventories import copy_inventory
 from image_retrieval.pipeline.moving import follow_model
-from image_retrieval.pipeline.names import as_text, fault_of, without_suffix
-from image_retrieval.pipeline.owning import WORK_MARK, require_own, work_place
+from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending
-from image_retrieval.pipeline.table_images import at_version
-from image_retrieval.pipeline.tars import copy_tars
+from image_retrieval.pipeline.prefixes import copy_prefix
 from image_retrieval.settings import Settings
 from image_retrieval.shards import MANIFEST, ManifestRow, Shard, probes_uri, run_folder, table_of, writing
 from image_retrieval.sources.descriptions import SUFFIXES
@@ -32,7 +30,7 @@ from image_retrieval.store import listings, models, rejections, runs, switches, 
 from image_retrieval.store.collections import made_collection
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.hints import create_hinted, forget_hints
-from image_retrieval.store.listings import Differences, Listed, ListedRow, Refused
+from image_retrieval.store.listings import Differences, Listed
 from image_retrieval.store.locks import lock_collection
 from image_retrieval.store.runs import RunPlan
 from image_retrieval.store.sidecars import take_sidecars
@@ -150,10 +148,9 @@ def compare(
     if requeue:  # first, since URLs that were given up are not asked for their version
         rejections.requeue(connection, rejections.Rejected(collection.name))
     pages = hinted_pages(connection, collection, store) if hinted else None
-    listed = copy_listing(connection, collection, store, settings, pages)
-    described = describe_listed(connection, collection, store, settings)
-    listed = replace(listed, refused=[*listed.refused, *described])
-    differences = listings.find_differences(connection, collection.space, hinted=hinted)
+    changes = None if hinted or full else find_changes(connection, collection, store)
+    listed = changes or copy_listing(connection, collection, store, settings, pages)
+    differences = listings.find_differences(connection, collection.space, hinted=hinted, compared=bool(changes))
     if hinted:
         differences = replace(differences, gone=leave_many_gone(connection, collection, differences.gone))
     else:
@@ -184,7 +181,7 @@ def copy_listing(
     collection: Collection,
     store: ObjectStore,
     settings: Settings,
-    pages: Iterable[list[StoredObject]] | None = None,
+    pages: Iterable[Page] | None = None,
 ) -> Listed:
     """Stream what the source lists, or given pages of it, into the temporary table `listed`.
 
@@ -200,58 +197,9 @@ def copy_listing(
     elif collection.format == "inventory":
         listed = copy_inventory(connection, collection, store, settings, _copy_prefix)
     else:
-        listed = _copy_prefix(connection, collection, store, pages)
+        listed = copy_prefix(connection, collection, store, pages)
     listings.analyse_listed(connection)
     return listed
-
-
-def _copy_prefix(
-    connection: Connection,
-    collection: Collection,
-    store: ObjectStore,
-    pages: Iterable[list[StoredObject]] | None,
-) -> Listed:
-    count, last, ordered = 0, "", True
-    refused: dict[str, Refused] = {}
-    if pages is None:
-        cuts = listings.known_cuts(connection, collection.name)
-        pages = store.pages(collection.source, follow_links=collection.follow_links, cuts=cuts)
-    with listings.writing_listed(connection) as write:
-        for page in pages:
-            for entry in page:
-                if entry.key.endswith(WORK_MARK):
-                    raise UserError(
-                        f"a work folder lies inside the source of {collection.name!r}, at {entry.uri}: {WHY}"
-                    )
-                beside = "sidecar" in collection.metadata and entry.key.lower().endswith(SUFFIXES)
-                if not beside and (not collection.takes(entry.key) or (not entry.size and _is_marker(entry))):
-                    continue
-                uri = entry.uri
-                if fault := fault_of(uri):
-                    text = as_text(uri)
-                    refused[text] = Refused(text, entry.etag, Reason.UNSUPPORTED_NAME, fault)
-                    continue
-                write(listed_row(entry, collection))
-                count += not beside
-                ordered = ordered and uri > last
-                last = uri
-    if "sidecar" in collection.metadata:
-        take_sidecars(connection)
-    if not ordered:  # an ordered listing has no object twice
-        count -= listings.forget_repeated(connection)
-    return Listed(count, [*refused.values()])
-
-
-def _is_marker(entry: StoredObject) -> bool:
-    """Whether this object only marks a folder in an S3 store."""
-    return not entry.size and (not entry.key or entry.key.endswith("/"))
-
-
-def listed_row(entry: StoredObject, collection: Collection) -> ListedRow:
-    """An object as a row of the temporary table `listed`."""
-    groups = collection.groups(entry.key)
-    short_id = without_suffix(entry.key)
-    return ListedRow(entry.uri, entry.key, short_id, entry.etag, entry.size, entry.last_modified, *groups)
 
 
 def _require_few_gone(collection: Collection, listed: int, found: Differences) -> None:

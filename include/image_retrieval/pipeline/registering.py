@@ -12,10 +12,10 @@ from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore, StoredObject
 from image_retrieval.pipeline.apart import require_apart
-from image_retrieval.pipeline.listing import listed_row
 from image_retrieval.pipeline.names import resampled_uri
 from image_retrieval.pipeline.owning import pictures_place, require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending, replacing
+from image_retrieval.pipeline.prefixes import listed_row
 from image_retrieval.settings import Settings
 from image_retrieval.store import images, listings, loading, models, tars, vector_tables
 from image_retrieval.store.connection import Connection

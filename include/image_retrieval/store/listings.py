@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from psycopg import sql
+
 from image_retrieval.errors import Reason
 from image_retrieval.shards import ManifestRow
 from image_retrieval.spaces import VectorSpace
@@ -96,9 +98,21 @@ def known_cuts(connection: Connection, collection: str) -> list[str]:
 def writing_listed(connection: Connection) -> Iterator[Callable[[ListedRow], None]]:
     """Yield a function that writes to the table `listed`, which is complete after the block."""
     create_listed(connection)
+    with adding_listed(connection) as write:
+        yield write
+
+
+@contextmanager
+def adding_listed(connection: Connection) -> Iterator[Callable[[ListedRow], None]]:
+    """Yield a function that writes to the table `listed`, which holds the rows after the block."""
     with connection.cursor().copy(statement("listings", "copy_listed")) as copy:
         copy.set_types(TYPES)
         yield copy.write_row
+
+
+def empty_listed(connection: Connection) -> None:
+    """Remove all rows of the table `listed`, for a listing that begins again."""
+    connection.execute(statement("listings", "empty_listed"))
 
 
 def forget_repeated(connection: Connection) -> int:
@@ -111,13 +125,18 @@ def analyse_listed(connection: Connection) -> None:
     connection.execute(statement("listings", "analyse_listed"))
 
 
-def find_differences(connection: Connection, space: VectorSpace, *, hinted: bool = False) -> Differences:
+def find_differences(
+    connection: Connection, space: VectorSpace, *, hinted: bool = False, compared: bool = False
+) -> Differences:
     """Compare `listed` with the images and vectors of a space, and fill the table `difference`.
 
-    `hinted`: `listed` holds only the objects of the table `hinted`, so that others are not missing.
+    `hinted`: `listed` holds only the objects of the table `hinted`, so that others are not missing. `compared`: only
+    the images of the table `compared` may differ.
     """
     values = {"collection": space.collection, "model": space.model, "hinted": hinted}
-    connection.execute(statement("listings", "find_differences", vectors=space.vector_table), values)
+    images = sql.Identifier("compared") if compared else sql.Identifier("retrieval", "image")
+    query = statement("listings", "find_differences", vectors=space.vector_table, images=images)
+    connection.execute(query, values)
     return fetch_one(connection, Differences, statement("listings", "count_differences"))
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.objects import StoredObject
-from image_retrieval.pipeline.listing import listed_row
+from image_retrieval.pipeline.prefixes import listed_row
 
 COLLECTION = Collection(name="things", source="s3://images/", model=ModelOptions(name="m", source="none"))
 

@@ -25,6 +25,9 @@ CREATE TEMPORARY TABLE listed (
 -- name: copy_listed
 COPY listed (uri, key, short_id, etag, size, last_modified, group_id, intra_id) FROM STDIN (FORMAT binary);
 
+-- name: empty_listed
+TRUNCATE listed;
+
 -- name: forget_repeated
 -- if a store listed an object more than once, the newest entry stays
 DELETE FROM listed
@@ -42,7 +45,7 @@ ANALYZE listed;
 CREATE TEMPORARY TABLE difference ON COMMIT DROP AS
 SELECT i.id, i.deleted IS NOT NULL AS was_deleted, l.*
 FROM listed AS l
-FULL JOIN (SELECT * FROM retrieval.image
+FULL JOIN (SELECT * FROM {images}
            WHERE collection = %(collection)s
              AND (NOT %(hinted)s OR uri IN (SELECT uri FROM hinted WHERE shown))) AS i ON i.uri = l.uri
 LEFT JOIN retrieval.{vectors} AS v ON v.id = i.id

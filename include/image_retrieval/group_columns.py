@@ -1,0 +1,23 @@
+"""Finds the groups of a user's pattern in many texts at once."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from image_retrieval.patterns import arrow_pattern, find_groups
+
+
+def find_all_groups(pattern: str, texts: Sequence[str], names: Sequence[str]) -> list[list[str | None]]:
+    """The named groups of a pattern's first match in each text, a list for each name, as `find_groups` finds them."""
+    written = arrow_pattern(pattern)
+    if written is None:
+        found = [find_groups(pattern, text) for text in texts]
+        return [[each.get(name) for each in found] for name in names]
+    parts = pc.extract_regex(pa.array(texts, pa.string()), written)
+    columns = {field.name: column.to_pylist() for field, column in zip(parts.type, parts.flatten(), strict=True)}
+    for at in {at for column in columns.values() if "" in column for at, part in enumerate(column) if part == ""}:
+        one = find_groups(pattern, texts[at])  # Arrow tells an empty group where there is none
+        for name, column in columns.items():
+            column[at] = one.get(name)
+    return [columns.get(name, [None] * len(texts)) for name in names]

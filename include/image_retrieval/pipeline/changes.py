@@ -1,0 +1,136 @@
+"""Compares a bucket's listing with the table while it is read, so that only what differs is written anywhere.
+
+Listing and table are both read in the order of the URIs, side by side. An object goes into the table `listed` unless
+the table knows its very version, and an image goes into `unlisted` if the listing passes its place without it. What a
+difference means is decided by the same statements that compare a whole listing.
+"""
+
+from operator import lt
+
+import structlog
+
+from image_retrieval.collection import Collection
+from image_retrieval.globs import all_that_match
+from image_retrieval.group_columns import find_all_groups
+from image_retrieval.objects import ANEW, ObjectStore, Page
+from image_retrieval.objects.columns import etags_of, sizes_of, uris_of
+from image_retrieval.pipeline.names import LONGEST, MARK
+from image_retrieval.pipeline.owning import WORK_MARK
+from image_retrieval.pipeline.prefixes import listed_row, refusal_of, takes
+from image_retrieval.schemes import is_bucket
+from image_retrieval.store import known, listings
+from image_retrieval.store.connection import Connection
+from image_retrieval.store.known import KnownImages, Version
+from image_retrieval.store.listings import Listed, ListedRow, Refused
+
+log = structlog.get_logger()
+AT_ONCE = 5000  # differences that are written
+
+
+def find_changes(connection: Connection, collection: Collection, store: ObjectStore) -> Listed | None:
+    """Fill `listed` with a bucket's new and changed objects, and `compared` with the images that may differ.
+
+    Returns None, and leaves nothing, where the whole listing has to be compared: for a source of another kind, and
+    where the store or the database has no order. Raises UserError if the source cannot be listed completely.
+    """
+    if collection.index_format or collection.metadata or not is_bucket(collection.source):
+        return None
+    cuts = listings.known_cuts(connection, collection.name)
+    images = KnownImages(connection, collection.space)
+    listings.create_listed(connection)
+    known.create_unlisted(connection)
+    found = _Found(connection, collection)
+    try:
+        for page in store.pages(collection.source, cuts=cuts):
+            if page is ANEW:
+                raise known.Disordered
+            found.compare(page, images)
+        for uris in images.rest():
+            found.missing += uris
+            found.write(AT_ONCE)
+        found.write()
+    except known.Disordered:
+        log.info("comparing the whole listing", collection=collection.name)
+        known.drop_compared(connection)
+        return None
+    finally:
+        images.close()
+    listings.analyse_listed(connection)
+    known.find_compared(connection, collection.name)
+    return Listed(found.count, list(found.refused.values()))
+
+
+class _Found:
+    """What a listing holds so far, and the differences that are not written yet."""
+
+    def __init__(self, connection: Connection, collection: Collection) -> None:
+        self._connection, self._collection, self._last = connection, collection, ""
+        self.count = 0
+        self.refused: dict[str, Refused] = {}
+        self.rows: list[ListedRow] = []
+        self.missing: list[str] = []
+
+    def compare(self, page: Page, images: KnownImages) -> None:
+        """Note how a page differs from the images up to its end. Raises Disordered, and UserError for a work folder."""
+        uris = uris_of(page)
+        if not self._last < uris[0] or not all(map(lt, uris, uris[1:])):
+            raise known.Disordered
+        self._last = uris[-1]
+        before = images.up_to(uris[-1])
+        places = self._taken(page, uris)
+        if len(places) < len(uris):
+            uris = [uris[at] for at in places]
+        self.count += len(uris)
+        versions = self._versions(page, places, uris)
+        for at, uri, version in zip(places, uris, versions, strict=True):
+            if before.get(uri) != version and not _is_same(before.get(uri), version):
+                self.rows.append(listed_row(page[at], self._collection))
+        self.missing += before.keys() - uris
+        self.write(AT_ONCE)
+
+    def write(self, least: int = 1) -> None:
+        """Write the differences, if there are so many."""
+        if len(self.rows) + len(self.missing) < least:
+            return
+        with listings.adding_listed(self._connection) as write:
+            for row in self.rows:
+                write(row)
+        known.write_unlisted(self._connection, self.missing)
+        self.rows, self.missing = [], []
+
+    def _taken(self, page: Page, uris: list[str]) -> list[int]:
+        """The places of the objects that are the collection's, and that the tables can hold."""
+        start = len(self._collection.source)
+        text = "\n".join(uris)
+        odd = not text.isascii() or "\0" in text or MARK in text or WORK_MARK in text or max(map(len, uris)) > LONGEST
+        if not odd and all(sizes_of(page)):
+            return all_that_match([uri[start:] for uri in uris], self._collection.glob)
+        places = []
+        for at, entry in enumerate(page):
+            if not takes(entry, self._collection):
+                continue
+            if refused := refusal_of(entry):
+                self.refused[refused.uri] = refused
+            else:
+                places.append(at)
+        return places
+
+    def _versions(self, page: Page, places: list[int], uris: list[str]) -> list[Version]:
+        """The versions of objects, with the groups that the collection's pattern finds in their keys."""
+        etags = etags_of(page)
+        if len(places) < len(page):
+            etags = [etags[at] for at in places]
+        pattern, start = self._collection.id_pattern, len(self._collection.source)
+        if pattern is None:
+            return [(etag, None, None) for etag in etags]
+        groups = find_all_groups(pattern, [uri[start:] for uri in uris], ("group_id", "intra_id"))
+        return list(zip(etags, *groups, strict=True))
+
+
+def _is_same(before: Version | None, now: Version) -> bool:
+    """Whether an image has a version; where a listing finds no group, any will do."""
+    return (
+        before is not None
+        and before[0] == now[0]
+        and all(found is None or found == given for given, found in zip(before[1:], now[1:], strict=True))
+    )
