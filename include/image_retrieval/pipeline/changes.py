@@ -5,6 +5,7 @@ the table knows its very version, and an image goes into `unlisted` if the listi
 difference means is decided by the same statements that compare a whole listing.
 """
 
+from collections.abc import Iterator
 from operator import lt
 
 import structlog
@@ -14,6 +15,7 @@ from image_retrieval.globs import all_that_match
 from image_retrieval.group_columns import find_all_groups
 from image_retrieval.objects import ANEW, ObjectStore, Page
 from image_retrieval.objects.columns import etags_of, sizes_of, uris_of
+from image_retrieval.pipeline.listing_parts import ListingParts
 from image_retrieval.pipeline.names import LONGEST, MARK
 from image_retrieval.pipeline.owning import WORK_MARK
 from image_retrieval.pipeline.prefixes import listed_row, refusal_of, takes
@@ -21,61 +23,72 @@ from image_retrieval.schemes import is_bucket
 from image_retrieval.store import known, listings
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.known import KnownImages, Version
-from image_retrieval.store.listings import Listed, ListedRow, Refused
+from image_retrieval.store.listings import Listed, ListedRow
+from image_retrieval.store.parts import forget_parts, refused_of
 
 log = structlog.get_logger()
 AT_ONCE = 5000  # differences that are written
 
 
-def find_changes(connection: Connection, collection: Collection, store: ObjectStore) -> Listed | None:
+def find_changes(
+    connection: Connection, collection: Collection, store: ObjectStore, kept: ListingParts
+) -> Listed | None:
     """Fill `listed` with a bucket's new and changed objects, and `compared` with the images that may differ.
 
-    Returns None, and leaves nothing, where the whole listing has to be compared: for a source of another kind, and
-    where the store or the database has no order. Raises UserError if the source cannot be listed completely.
+    Goes on behind the parts that are kept of an earlier try. Returns None, and leaves nothing, where the whole listing
+    has to be compared: for a source of another kind, and where the store or the database has no order. Raises UserError
+    if the source cannot be listed completely.
     """
     if collection.index_format or collection.metadata or not is_bucket(collection.source):
         return None
-    cuts = listings.known_cuts(connection, collection.name)
-    images = KnownImages(connection, collection.space)
     listings.create_listed(connection)
     known.create_unlisted(connection)
-    found = _Found(connection, collection)
+    found = _Found(connection, collection, kept)
+    images = KnownImages(connection, collection.space, found.last or None)
     try:
-        for page in store.pages(collection.source, cuts=cuts):
+        for page in _pages(connection, collection, store, found.last):
             if page is ANEW:
                 raise known.Disordered
             found.compare(page, images)
-        for uris in images.rest():
-            found.missing += uris
-            found.write(AT_ONCE)
-        found.write()
+        found.finish(images)
     except known.Disordered:
         log.info("comparing the whole listing", collection=collection.name)
         known.drop_compared(connection)
+        if kept.any:
+            kept.forget()
         return None
     finally:
         images.close()
+    forget_parts(connection, collection.name)
     listings.analyse_listed(connection)
     known.find_compared(connection, collection.name)
     return Listed(found.count, list(found.refused.values()))
 
 
+def _pages(connection: Connection, collection: Collection, store: ObjectStore, behind: str) -> Iterator[Page]:
+    cuts = listings.known_cuts(connection, collection.name)
+    return store.pages_behind(collection.source, behind, cuts) if behind else store.pages(collection.source, cuts=cuts)
+
+
 class _Found:
     """What a listing holds so far, and the differences that are not written yet."""
 
-    def __init__(self, connection: Connection, collection: Collection) -> None:
-        self._connection, self._collection, self._last = connection, collection, ""
-        self.count = 0
-        self.refused: dict[str, Refused] = {}
-        self.rows: list[ListedRow] = []
-        self.missing: list[str] = []
+    def __init__(self, connection: Connection, collection: Collection, kept: ListingParts) -> None:
+        self._connection, self._collection, self._kept = connection, collection, kept
+        self._rows: list[ListedRow] = []
+        self._missing: list[str] = []
+        former = kept.take(connection)
+        self.count = self._counted = sum(part.listed for part in former)
+        self.refused = {entry.uri: entry for entry in refused_of(former)}
+        self._refused = len(self.refused)  # as many are kept
+        self.last = former[-1].up_to if former else ""
 
     def compare(self, page: Page, images: KnownImages) -> None:
         """Note how a page differs from the images up to its end. Raises Disordered, and UserError for a work folder."""
         uris = uris_of(page)
-        if not self._last < uris[0] or not all(map(lt, uris, uris[1:])):
+        if not self.last < uris[0] or not all(map(lt, uris, uris[1:])):
             raise known.Disordered
-        self._last = uris[-1]
+        self.last = uris[-1]
         before = images.up_to(uris[-1])
         places = self._taken(page, uris)
         if len(places) < len(uris):
@@ -84,19 +97,28 @@ class _Found:
         versions = self._versions(page, places, uris)
         for at, uri, version in zip(places, uris, versions, strict=True):
             if before.get(uri) != version and not _is_same(before.get(uri), version):
-                self.rows.append(listed_row(page[at], self._collection))
-        self.missing += before.keys() - uris
-        self.write(AT_ONCE)
+                self._rows.append(listed_row(page[at], self._collection))
+        self._missing += before.keys() - uris
+        if len(self._rows) + len(self._missing) >= AT_ONCE or self._kept.is_due():
+            new = list(self.refused.values())[self._refused :]
+            self._kept.save(self.last, self.count - self._counted, new, self._rows, self._missing)
+            self._counted, self._refused = self.count, len(self.refused)
+            self._write()
 
-    def write(self, least: int = 1) -> None:
-        """Write the differences, if there are so many."""
-        if len(self.rows) + len(self.missing) < least:
-            return
+    def finish(self, images: KnownImages) -> None:
+        """Write what is left, and which images come behind the last page. Raises Disordered."""
+        for uris in images.rest():
+            self._missing += uris
+            if len(self._missing) >= AT_ONCE:
+                self._write()
+        self._write()
+
+    def _write(self) -> None:
         with listings.adding_listed(self._connection) as write:
-            for row in self.rows:
+            for row in self._rows:
                 write(row)
-        known.write_unlisted(self._connection, self.missing)
-        self.rows, self.missing = [], []
+        known.write_unlisted(self._connection, self._missing)
+        self._rows, self._missing = [], []
 
     def _taken(self, page: Page, uris: list[str]) -> list[int]:
         """The places of the objects that are the collection's, and that the tables can hold."""

@@ -18,7 +18,7 @@ from image_retrieval.pipeline.apart import require_apart
 from image_retrieval.pipeline.changes import find_changes
 from image_retrieval.pipeline.hints import hinted_pages, leave_many_gone
 from image_retrieval.pipeline.index_files import copy_index
-from image_retrieval.pipeline.inventories import copy_inventory
+from image_retrieval.pipeline.listing_parts import ListingParts, keeping_parts
 from image_retrieval.pipeline.moving import follow_model
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending
@@ -72,9 +72,8 @@ def list_images(
         collection = at_version(models.current(connection, declared), store, settings)
         also = _other_model(connection, collection)
         manifests = [_of_model(connection, entry, settings) for entry in (collection, also) if entry]
-        found = compare(
-            connection, collection, store, settings, run_id=run_id, full=full, requeue=requeue, hinted=hinted
-        )
+        options = {"full": full, "requeue": requeue, "hinted": hinted, "keep": not dry_run}
+        found = compare(connection, collection, store, settings, run_id=run_id, **options)
         plan, size = _cut(found, collection, shard_size or collection.shard_size, full=full)
         if dry_run:
             connection.rollback()
@@ -135,12 +134,30 @@ def compare(
     full: bool = False,
     requeue: bool = False,
     hinted: bool = False,
+    keep: bool = False,
 ) -> RunPlan:
     """Update `retrieval.image` to match the source, and put the images to embed into the temporary table `due`.
 
-    `hinted`: of the objects that hints name. Returns the plan without shards. Raises UserError if too many images are
-    missing.
+    `hinted`: of the objects that hints name. `keep`: let the next try of the run go on where this one is killed.
+    Returns the plan without shards. Raises UserError if too many images are missing.
     """
+    options = {"full": full, "requeue": requeue, "hinted": hinted}
+    with keeping_parts(collection, run_id if keep else "", settings) as kept:
+        return _compared(connection, collection, store, settings, kept, run_id=run_id, **options)
+
+
+def _compared(
+    connection: Connection,
+    collection: Collection,
+    store: ObjectStore,
+    settings: Settings,
+    kept: ListingParts,
+    *,
+    run_id: str,
+    full: bool,
+    requeue: bool,
+    hinted: bool,
+) -> RunPlan:
     if hinted and not collection.watch:
         raise UserError(f"collection {collection.name!r} takes no hints: give its entry the key `watch`")
     listings.prepare_session(connection)
@@ -148,7 +165,7 @@ def compare(
     if requeue:  # first, since URLs that were given up are not asked for their version
         rejections.requeue(connection, rejections.Rejected(collection.name))
     pages = hinted_pages(connection, collection, store) if hinted else None
-    changes = None if hinted or full else find_changes(connection, collection, store)
+    changes = None if hinted or full else find_changes(connection, collection, store, kept)
     listed = changes or copy_listing(connection, collection, store, settings, pages)
     differences = listings.find_differences(connection, collection.space, hinted=hinted, compared=bool(changes))
     if hinted:
