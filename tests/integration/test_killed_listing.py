@@ -30,7 +30,7 @@ def odd():
 @pytest.fixture
 def compare(odd, project, change_collection, database_url, monkeypatch):
     """Compares the bucket with a table that knows all of it but the last objects, and some that are gone."""
-    collection = change_collection(source="s3://bucket/in/", deletion_limit=0.2)
+    collection = change_collection(source="s3://bucket/in/", deletion_limit=1.0)
     monkeypatch.setattr(changes, "AT_ONCE", 5)
     with connect(project) as connection:
         ensure_vector_table(connection, collection, 3)
@@ -105,7 +105,7 @@ def test_an_image_that_was_written_since_its_part_is_not_gone(odd, compare, data
     with pytest.raises(KeyboardInterrupt):
         compare()
     go_on()
-    rows(database_url, "UPDATE retrieval.image SET updated = now() WHERE uri LIKE '%0005x.jpg' RETURNING id")
+    rows(database_url, "UPDATE retrieval.image SET updated = now() WHERE image_id = 'in/0005x.jpg' RETURNING id")
     assert compare().gone == 1
 
 
@@ -113,7 +113,7 @@ def test_a_refused_plan_keeps_no_listing(odd, compare, database_url, monkeypatch
     monkeypatch.setattr("image_retrieval.pipeline.listing_parts.SECONDS", 0.0)
     odd.objects = dict.fromkeys(KEYS[:100], b"1")
     with pytest.raises(UserError, match="deletion_limit"):
-        compare()
+        compare(deletion_limit=0.2)
     assert rows(database_url, PARTS) == [(0, 0)]
 
 
@@ -142,5 +142,9 @@ def test_a_process_that_is_killed_in_its_listing_loses_what_was_under_way_alone(
     odd.spoil = lambda answer, number: None
     odd.asked.clear()
     monkeypatch.setattr(changes, "AT_ONCE", 5000)
-    plan = compare("killed", deletion_limit=1.0)
+    plan = compare("killed")
     assert plan.listed == 12_000
+    starts = [
+        parse_qs(urlsplit(path).query).get("start-after", ["token"])[0] for path in odd.asked if "list-type" in path
+    ]
+    assert f"in/{saved - 1:05}.jpg" in starts

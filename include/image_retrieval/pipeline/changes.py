@@ -24,7 +24,7 @@ from image_retrieval.store import known, listings
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.known import KnownImages, Version
 from image_retrieval.store.listings import Listed, ListedRow
-from image_retrieval.store.parts import forget_parts, refused_of
+from image_retrieval.store.parts import refused_of
 
 log = structlog.get_logger()
 AT_ONCE = 5000  # differences that are written
@@ -59,7 +59,6 @@ def find_changes(
         return None
     finally:
         images.close()
-    forget_parts(connection, collection.name)
     listings.analyse_listed(connection)
     known.find_compared(connection, collection.name)
     return Listed(found.count, list(found.refused.values()))

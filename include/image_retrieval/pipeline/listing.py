@@ -32,6 +32,7 @@ from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.hints import create_hinted, forget_hints
 from image_retrieval.store.listings import Differences, Listed
 from image_retrieval.store.locks import lock_collection
+from image_retrieval.store.parts import forget_parts
 from image_retrieval.store.runs import RunPlan
 from image_retrieval.store.sidecars import take_sidecars
 
@@ -143,7 +144,10 @@ def compare(
     """
     options = {"full": full, "requeue": requeue, "hinted": hinted}
     with keeping_parts(collection, run_id if keep else "", settings) as kept:
-        return _compared(connection, collection, store, settings, kept, run_id=run_id, **options)
+        plan = _compared(connection, collection, store, settings, kept, run_id=run_id, **options)
+    if not hinted:  # at the end: the transaction locks them
+        forget_parts(connection, collection.name)
+    return plan
 
 
 def _compared(

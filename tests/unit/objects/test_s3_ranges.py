@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from odd_s3 import etag_of
 
-from image_retrieval.objects import AccessRefused, StoreUnavailable
+from image_retrieval.objects import ANEW, AccessRefused, StoreUnavailable
 from unit.objects.spoilers import NAMES, SPOILERS
 
 PREFIX = "s3://bucket/in/"
@@ -14,6 +14,14 @@ KEYS = [f"{number:03}.jpg" for number in range(300)]
 
 def listed(objects, cuts=()):
     return [entry.key for page in objects.pages(PREFIX, cuts=cuts) for entry in page]
+
+
+def counted(pages):
+    """The keys of a listing as its reader counts them: what comes before ANEW does not."""
+    keys = []
+    for page in pages:
+        keys = [] if page is ANEW else keys + [entry.key for entry in page]
+    return keys
 
 
 @pytest.fixture
@@ -98,3 +106,57 @@ def test_ranges_are_the_truth_or_an_error(odd, objects, names, cuts, page, versi
     assert {entry.key: entry.etag for entry in entries} == {name: etag_of(name.encode()) for name in names}
     if not any(spoiled.values()) and version == 2:
         assert [entry.key for entry in entries] == sorted(names)
+
+
+def test_an_object_that_is_deleted_where_ranges_do_not_meet_does_not_count(filled, objects):
+    def delete(answer, number):
+        if answer.keys and answer.keys[0] > "in/100.jpg":
+            filled.objects.pop("in/000.jpg", None)
+            filled.objects.pop("in/101.jpg", None)
+
+    filled.spoil = delete
+    found = counted(objects.pages(PREFIX, cuts=[f"{PREFIX}100.jpg", f"{PREFIX}200.jpg"]))
+    assert found == sorted(set(found))
+    assert set(KEYS) - set(found) <= {"000.jpg", "101.jpg"}
+    assert "101.jpg" not in found or found[0] == "000.jpg"  # listed before they were gone
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sets(NAMES, max_size=30),
+    st.lists(NAMES, max_size=4),
+    st.integers(1, 4),
+    st.dictionaries(st.integers(1, 20), st.tuples(NAMES, st.booleans()), max_size=6),
+)
+def test_what_was_there_all_the_time_is_listed_once_whatever_else_changes(odd, objects, names, cuts, page, changed):
+    odd.forget()
+    odd.objects = {f"in/{name}": b"1" for name in names}
+    odd.page = page
+
+    def change(answer, number):
+        if number in changed:
+            name, added = changed[number]
+            now = {key: data for key, data in odd.objects.items() if key != f"in/{name}"}
+            odd.objects = now | {f"in/{name}": b"1"} if added else now
+
+    odd.spoil = change
+    try:
+        found = counted(objects.pages(PREFIX, cuts=[PREFIX + cut for cut in cuts]))
+    except StoreUnavailable:
+        return
+    touched = {name for name, _ in changed.values()}
+    assert found == sorted(set(found))
+    assert names - touched <= set(found) <= names | touched
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sets(NAMES, max_size=30), st.lists(NAMES, max_size=4), NAMES, st.integers(1, 4))
+def test_a_listing_behind_an_object_holds_all_that_follow(odd, objects, names, cuts, behind, page):
+    odd.forget()
+    odd.objects = {f"in/{name}": b"1" for name in names}
+    odd.page = page
+    try:
+        found = counted(objects.pages_behind(PREFIX, PREFIX + behind, [PREFIX + cut for cut in cuts]))
+    except StoreUnavailable:
+        return
+    assert found == sorted(name for name in names if name > behind)
