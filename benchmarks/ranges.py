@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from benchmarks.listing import fill, listed_collection, plan_of
 from benchmarks.needs import run, whole
 from benchmarks.own_services import own_services
-from image_retrieval.objects import ObjectStore, StoredObject
+from image_retrieval.objects import ObjectStore, Page
 from image_retrieval.pipeline.listing import compare
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import connect
@@ -35,7 +35,7 @@ class Divided(ObjectStore):
         super().__init__(settings)
         self._turn = turn
 
-    def pages(self, prefix: str, *, cuts: Sequence[str] | None = None, **options: bool) -> Iterator[list[StoredObject]]:
+    def pages(self, prefix: str, *, cuts: Sequence[str] | None = None, **options: bool) -> Iterator[Page]:
         given = {TURNS[0]: None, TURNS[1]: cuts, TURNS[2]: []}[self._turn]
         return super().pages(prefix, cuts=given, **options)
 
