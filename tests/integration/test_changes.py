@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline import changes, listing
+from image_retrieval.store import known
 from image_retrieval.store.connection import connect
 from image_retrieval.store.vector_tables import ensure_vector_table
 
@@ -92,7 +93,19 @@ def outcome(connection, *compared):
     return plan, tables
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def disordered(_):
+    raise known.Disordered
+
+
+WAYS = {
+    "by an index": [],
+    "sorted": [("image_retrieval.store.known.fetch_value", lambda *_: False)],
+    "disordered at last": [("image_retrieval.store.known.KnownImages.rest", disordered)],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(NAMES, st.sampled_from([b"1", b"2", b""]), max_size=40),
     st.dictionaries(NAMES.filter(lambda name: "#" not in name), USUAL | ODD, max_size=40),
@@ -103,14 +116,16 @@ def outcome(connection, *compared):
     {f"d/{n:02}.jpg": Row(etag_of(b"1"), group="d") for n in range(38)},
     True,
 )
-def test_the_plan_is_that_of_a_whole_listing(odd, project, fill, objects, known, cut):
+def test_the_plan_is_that_of_a_whole_listing(odd, project, fill, way, objects, rows, cut):
     collection, write = fill
     odd.objects = {f"in/{name}": data for name, data in objects.items()}
     store = ObjectStore(odd.settings())
     with pytest.MonkeyPatch.context() as patch, connect(project) as connection:
         patch.setattr(listing.listings, "RANGE", 5 if cut else 10**6)
         patch.setattr(changes, "AT_ONCE", 4)
-        write(connection, known)
+        for name, instead in WAYS[way]:
+            patch.setattr(name, instead)
+        write(connection, rows)
         found = outcome(connection, collection, store, project)
         patch.setattr(listing, "find_changes", lambda *_: None)
         patch.setattr(
@@ -118,5 +133,5 @@ def test_the_plan_is_that_of_a_whole_listing(odd, project, fill, objects, known,
             "pages",
             lambda self, prefix, **_: self._of(prefix).pages(prefix, missing_ok=False, follow_links=False, cuts=None),
         )
-        write(connection, known)
+        write(connection, rows)
         assert found == outcome(connection, collection, store, project)
