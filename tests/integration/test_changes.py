@@ -116,6 +116,9 @@ WAYS = {
     {f"d/{n:02}.jpg": Row(etag_of(b"1"), group="d") for n in range(38)},
     True,
 )
+@example({"a": b"1"}, {"a": Row(etag_of(b"1"), rejected=(etag_of(b"1"), False, None))}, False)
+@example({"a": b"1"}, {"a": Row(etag_of(b"1"), rejected=(etag_of(b"2"), True, "other"))}, False)
+@example({"a": b"1"}, {"a": Row(etag_of(b"1"), about=True)}, False)
 def test_the_plan_is_that_of_a_whole_listing(odd, project, fill, way, objects, rows, cut):
     collection, write = fill
     odd.objects = {f"in/{name}": data for name, data in objects.items()}
