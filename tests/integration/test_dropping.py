@@ -30,6 +30,7 @@ OTHER = "things_eu"  # whose name begins like the one that is dropped
 NAMED = {"collection": "name", "made_collection": "name"}
 ALSO_FILLED = """
 INSERT INTO retrieval.hint (collection, uri) VALUES ('things', 's3://images/hinted.jpg');
+INSERT INTO retrieval.tar (collection, uri, seen) VALUES ('things', 's3://images/a.tar', 'e');
 INSERT INTO retrieval.listed_part (collection, run_id, number, declared, up_to, listed, rows, missing, refused, began)
 VALUES ('things', 'broken', 0, '', 's3://images/a.jpg', 1, '[]', '[]', '[]', now());
 INSERT INTO retrieval.model (name, source, family, dimensions, use_cls_token, dtype)

@@ -5,7 +5,8 @@ from pathlib import Path
 from threading import Lock
 from typing import IO
 
-from image_retrieval.objects.access import access, entry_name
+from image_retrieval.errors import UserError
+from image_retrieval.objects.access import Access, access, entry_name
 from image_retrieval.objects.base import ANEW, NotDeleted, Objects, Page, StoredObject, delete_all
 from image_retrieval.objects.local import LocalObjects
 from image_retrieval.objects.uris import local_path

@@ -39,7 +39,7 @@ def find_changes(
     has to be compared: for a source of another kind, and where the store or the database has no order. Raises UserError
     if the source cannot be listed completely.
     """
-    if collection.index_format or collection.metadata or not is_bucket(collection.source):
+    if not _is_plain(collection):
         return None
     listings.create_listed(connection)
     known.create_unlisted(connection)
@@ -62,6 +62,12 @@ def find_changes(
     listings.analyse_listed(connection)
     known.find_compared(connection, collection.name)
     return Listed(found.count, list(found.refused.values()))
+
+
+def _is_plain(collection: Collection) -> bool:
+    """Whether a collection lists the images of a bucket's prefix, and nothing else describes them."""
+    other = collection.index_format or collection.format or collection.lists_tars
+    return is_bucket(collection.source) and not (other or collection.metadata or collection.attributes_from)
 
 
 def _pages(connection: Connection, collection: Collection, store: ObjectStore, behind: str) -> Iterator[Page]:

@@ -16,16 +16,19 @@ from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore, Page
 from image_retrieval.pipeline.apart import require_apart
 from image_retrieval.pipeline.changes import find_changes
+from image_retrieval.pipeline.describing import describe_listed
 from image_retrieval.pipeline.hints import hinted_pages, leave_many_gone
 from image_retrieval.pipeline.index_files import copy_index
+from image_retrieval.pipeline.inventories import copy_inventory
 from image_retrieval.pipeline.listing_parts import ListingParts, keeping_parts
 from image_retrieval.pipeline.moving import follow_model
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.pipeline.pending import finish_pending
 from image_retrieval.pipeline.prefixes import copy_prefix
+from image_retrieval.pipeline.table_images import at_version
+from image_retrieval.pipeline.tars import copy_tars
 from image_retrieval.settings import Settings
 from image_retrieval.shards import MANIFEST, ManifestRow, Shard, probes_uri, run_folder, table_of, writing
-from image_retrieval.sources.descriptions import SUFFIXES
 from image_retrieval.store import listings, models, rejections, runs, switches, vector_tables
 from image_retrieval.store.collections import made_collection
 from image_retrieval.store.connection import Connection, connect
@@ -34,7 +37,6 @@ from image_retrieval.store.listings import Differences, Listed
 from image_retrieval.store.locks import lock_collection
 from image_retrieval.store.parts import forget_parts
 from image_retrieval.store.runs import RunPlan
-from image_retrieval.store.sidecars import take_sidecars
 
 log = structlog.get_logger()
 
@@ -171,6 +173,8 @@ def _compared(
     pages = hinted_pages(connection, collection, store) if hinted else None
     changes = None if hinted or full else find_changes(connection, collection, store, kept)
     listed = changes or copy_listing(connection, collection, store, settings, pages)
+    described = describe_listed(connection, collection, store, settings)
+    listed = replace(listed, refused=[*listed.refused, *described])
     differences = listings.find_differences(connection, collection.space, hinted=hinted, compared=bool(changes))
     if hinted:
         differences = replace(differences, gone=leave_many_gone(connection, collection, differences.gone))
@@ -216,7 +220,7 @@ def copy_listing(
     elif collection.lists_tars:
         listed = copy_tars(connection, collection, store)
     elif collection.format == "inventory":
-        listed = copy_inventory(connection, collection, store, settings, _copy_prefix)
+        listed = copy_inventory(connection, collection, store, settings)
     else:
         listed = copy_prefix(connection, collection, store, pages)
     listings.analyse_listed(connection)

@@ -8,10 +8,11 @@ from image_retrieval.objects import ANEW, ObjectStore, Page, StoredObject
 from image_retrieval.pipeline.apart import WHY
 from image_retrieval.pipeline.names import as_text, fault_of, without_suffix
 from image_retrieval.pipeline.owning import WORK_MARK
-from image_retrieval.pipeline.sidecars import SUFFIXES, describe_by_sidecars
+from image_retrieval.sources.descriptions import SUFFIXES
 from image_retrieval.store import listings
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.listings import Listed, ListedRow, Refused
+from image_retrieval.store.sidecars import take_sidecars
 
 
 def copy_prefix(
@@ -27,10 +28,11 @@ def copy_prefix(
     while _copy_pages(connection, collection, remaining, found):  # until the listing does not begin again
         listings.empty_listed(connection)
         found = _Found()
-    beside_them = describe_by_sidecars(connection, collection, store) if collection.metadata else []
+    if "sidecar" in collection.metadata:
+        take_sidecars(connection)
     if not found.ordered:  # an ordered listing has no object twice
         found.count -= listings.forget_repeated(connection)
-    return Listed(found.count, [*found.refused.values(), *beside_them])
+    return Listed(found.count, list(found.refused.values()))
 
 
 class _Found:
@@ -48,7 +50,7 @@ def _copy_pages(connection: Connection, collection: Collection, pages: Iterable[
             if page is ANEW:
                 return True
             for entry in page:
-                beside = collection.metadata == "sidecar" and entry.key.lower().endswith(SUFFIXES)
+                beside = "sidecar" in collection.metadata and entry.key.lower().endswith(SUFFIXES)
                 if not beside and not takes(entry, collection):
                     continue
                 if refused := refusal_of(entry):

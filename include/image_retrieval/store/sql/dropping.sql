@@ -32,6 +32,7 @@ WITH images AS (DELETE FROM retrieval.image WHERE collection = %(collection)s),
      switches AS (DELETE FROM retrieval.switch WHERE collection = %(collection)s),
      verdicts AS (DELETE FROM retrieval.verdict WHERE collection = %(collection)s),
      hints AS (DELETE FROM retrieval.hint WHERE collection = %(collection)s),
+     tars AS (DELETE FROM retrieval.tar WHERE collection = %(collection)s),
      parts AS (DELETE FROM retrieval.listed_part WHERE collection = %(collection)s),
      spaces AS (DELETE FROM retrieval.vector_space AS s WHERE s.collection = %(collection)s
                 AND to_regclass('retrieval.' || quote_ident(s.vectors)) IS NULL),
