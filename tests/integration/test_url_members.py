@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from odd_web import BAD, GOOD, odd_web
 
+from image_retrieval.pipeline.removing import find_orphans
 from image_retrieval.pipeline.running import run_collection
 from integration.pictures import SCENES
 from integration.tables import rows, versions
@@ -59,6 +60,16 @@ def test_every_url_is_an_image_or_has_a_reason_and_an_end(count, run, web, proje
     heads = {path: asked for (method, path), asked in web.asked.items() if method == "HEAD"}
     given_up = [path for path in heads if path.partition("/")[0] in ("missing", "gone", "private", "broken", "stalls")]
     assert {heads[path] for path in given_up} == {project.max_attempts}
+
+
+def test_the_upkeep_asks_no_server_for_versions(run, web, project, change_collection, tmp_path):
+    urls = [web.url("etag", number) for number in range(4)]
+    run(urls)
+    asked = dict(web.asked)
+    entry = change_collection(source=f"file://{tmp_path}/list.txt", id_pattern=None)
+    found = find_orphans(entry, project)
+    assert (found.images_without_object, found.objects_without_image) == (0, 0)
+    assert web.asked == asked
 
 
 def test_a_new_version_is_embedded_and_one_that_is_gone_is_deleted(run, web, database_url):

@@ -8,7 +8,7 @@ from image_retrieval.allowed import refusal
 from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason
 from image_retrieval.image_inputs import is_url
-from image_retrieval.objects import ObjectFault, ObjectStore, StoreUnavailable
+from image_retrieval.objects import ObjectFault, ObjectStore, Page, StoreUnavailable
 from image_retrieval.pipeline.tars import find_tars
 from image_retrieval.settings import Settings
 from image_retrieval.shards import PackedRow
@@ -37,10 +37,11 @@ class Evidence:
             self._read = row
 
     def require_images_fault(self, collection: Collection, store: ObjectStore, settings: Settings) -> None:
-        """Raise StoreUnavailable if the store refuses other objects, too.
+        """Raise StoreUnavailable if the source's other objects are refused, too.
 
         If objects of the shard were read before, one of them must be readable again; otherwise one of the source's
-        others.
+        others. Of an index file with members in several buckets, it may be in any of them: one that refuses everything
+        does not stop the others.
         """
         if not self._refused:
             return
@@ -71,7 +72,7 @@ def _pages(collection: Collection, store: ObjectStore, settings: Settings) -> It
         return
     if collection.format == "inventory":
         inventory = find_inventory(collection.source, store)
-        pages = inventory_pages(inventory, store, partial(refusal, settings=settings))
+        pages: Iterator[Page] = inventory_pages(inventory, store, partial(refusal, settings=settings))
     else:
         pages = store.pages(collection.source, follow_links=collection.follow_links)
     for page in pages:

@@ -31,11 +31,14 @@ AT_ONCE = 32  # requests for versions
 log = structlog.get_logger()
 
 
-def copy_index(connection: Connection, collection: Collection, store: ObjectStore, settings: Settings) -> Listed:
+def copy_index(
+    connection: Connection, collection: Collection, store: ObjectStore, settings: Settings, *, ask_urls: bool = True
+) -> Listed:
     """Fill the temporary table `listed` from a collection's index file, and tell the lines that it cannot hold.
 
     A line's version is its `etag`, else what the store says: from a listing of the members' common folder where that
-    is short, else from a request for each. Raises UserError if the file cannot be read, or a store does not answer.
+    is short, else from a request for each. Without `ask_urls`, a known URL has the version that the table knows, and
+    another one is left out. Raises UserError if the file cannot be read, or a store does not answer.
     """
     listings.create_listed(connection)
     indexed.create_indexed(connection)
@@ -56,15 +59,19 @@ def copy_index(connection: Connection, collection: Collection, store: ObjectStor
         log.warning("lines repeat the URI of an earlier one", file=collection.source, lines=repeated)
     unanswered: list[Refused] = []
     for place in indexed.find_places(connection):
-        unanswered += _find_versions(connection, place, store)
+        unanswered += _find_versions(connection, place, store, settings)
     unanswered += tars.find_versions(connection, collection, store)
     given_up: list[str] = []
+    not_asked: list[str] = []
     for urls in indexed.read_urls(connection, collection.name):
         given_up += [url.uri for url in urls if url.given_up]
         asked = [url.uri for url in urls if not url.given_up]
-        unanswered += _write_found(connection, asked, partial(_ask_url, settings=settings))
+        if ask_urls:
+            unanswered += _write_found(connection, asked, partial(_ask_url, settings=settings))
+        else:
+            not_asked += asked
     doubtful = [entry.uri for entry in unanswered if entry.reason is not Reason.NOT_FOUND]
-    known = indexed.keep_known(connection, collection.name, doubtful + given_up)
+    known = indexed.keep_known(connection, collection.name, doubtful + given_up + not_asked)
     refused += [entry for entry in unanswered if entry.uri not in known]
     indexed.analyse_indexed(connection)
     return Listed(indexed.fill_listed(connection), refused, [uri for uri in given_up if uri not in known])
@@ -89,10 +96,10 @@ def _row(member: Member, collection: Collection) -> IndexedRow:
     )
 
 
-def _find_versions(connection: Connection, place: Place, store: ObjectStore) -> Iterator[Refused]:
+def _find_versions(connection: Connection, place: Place, store: ObjectStore, settings: Settings) -> Iterator[Refused]:
     """Write the versions of a bucket's members. Yields those that are missing or refused."""
     folder = commonprefix([place.first, place.last]).rpartition("/")[0] + "/"  # noqa: RUF071  of URIs, not of paths
-    if place.members > FEW:
+    if place.members > FEW and not refusal(folder, settings):  # the folder may lie above what may be read
         _list_versions(connection, folder, place.members, store)
         indexed.analyse_indexed(connection)
     for uris in indexed.read_unknown(connection, folder):

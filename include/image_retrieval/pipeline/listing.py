@@ -207,16 +207,17 @@ def copy_listing(
     store: ObjectStore,
     settings: Settings,
     pages: Iterable[Page] | None = None,
+    *,
+    ask_urls: bool = True,
 ) -> Listed:
     """Stream what the source lists, or given pages of it, into the temporary table `listed`.
 
-    Each object is there once, in its latest version.
-
+    Each object is there once, in its latest version. Without `ask_urls`, URLs have the versions that the table knows.
     Raises UserError if the source cannot be listed completely.
     """
     allowed.require(collection.source, settings)
     if collection.index_format:
-        listed = copy_index(connection, collection, store, settings)
+        listed = copy_index(connection, collection, store, settings, ask_urls=ask_urls)
     elif collection.lists_tars:
         listed = copy_tars(connection, collection, store)
     elif collection.format == "inventory":

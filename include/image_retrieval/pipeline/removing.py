@@ -85,7 +85,7 @@ def find_orphans(collection: Collection, settings: Settings, *, remove: bool = F
         _require_ours(connection, collection, store, settings, claim=remove)
         _copy_pictures(connection, collection, store, folder)
         found = removals.find_orphaned_pictures(connection, collection.name)
-        copy_listing(connection, collection, store, settings)
+        copy_listing(connection, collection, store, settings, ask_urls=False)
         counts = asdict(removals.count_orphans(connection, collection.name, folder))
         counts["vectors_without_image"] = removals.count_orphaned_vectors(connection, collection.space)
     if not remove:
