@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from image_retrieval.commands import training_runs
 from image_retrieval.commands.arguments import finite_number, number
 from image_retrieval.commands.collections import searchable_collection
 from image_retrieval.commands.printing import print_json
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from image_retrieval.pipeline.packing import PackOptions
 
-HELP = "Make a training set of one's own images, and judge models on it."
+HELP = "Make a training set of one's own images, train models on it, and judge them."
 LEAST = 2  # images of a set: one to learn from, and one to be compared with
 
 
@@ -43,6 +44,7 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     judging.add_argument("--out", type=Path, metavar="FOLDER", help="for the report; default: the model's own folder")
     judging.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N", help="decides the queries (0)")
     judging.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
+    training_runs.add_to(group, add)
 
 
 def pack(options: argparse.Namespace, settings: Settings) -> None:

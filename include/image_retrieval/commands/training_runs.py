@@ -1,0 +1,83 @@
+"""Commands that train a model on a packed training set."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from image_retrieval.commands.arguments import finite_number, number
+from image_retrieval.commands.printing import print_json
+from image_retrieval.errors import UserError
+from image_retrieval.exit_codes import TERMINATED
+from image_retrieval.settings import Settings
+from image_retrieval.training.options import (
+    BACKBONES,
+    BATCH_SIZE,
+    CHECKPOINT_EVERY,
+    EPOCHS,
+    METHODS,
+    PRECISIONS,
+    READERS,
+    TrainingOptions,
+)
+
+MOST = 1_000_000
+
+
+def add_to(group: Any, add: Callable[..., Any]) -> None:
+    """Add these commands to the group `training`, with the function that adds one command."""
+    begin = add("run", run, to=group)
+    begin.add_argument("pack", metavar="PACK", help="folder of a packed training set, as s3://, file:// or a path")
+    begin.add_argument("out", type=Path, metavar="OUT", help="new folder, which becomes the model")
+    begin.add_argument("--method", choices=METHODS, default="continue", help="what it learns by (continue)")
+    begin.add_argument("--start", required=True, metavar="SOURCE", help="model to go on from, or `random`")
+    begin.add_argument("--revision", metavar="COMMIT", help="commit of a hub id")
+    begin.add_argument("--backbone", choices=BACKBONES, help="of a random start")
+    whole = ("--epochs", 1, EPOCHS, "(%(default)s)"), ("--batch-size", 2, BATCH_SIZE, "pictures a step (%(default)s)")
+    for name, least, default, told in (*whole, ("--checkpoint-every", 1, CHECKPOINT_EVERY, "epochs (%(default)s)")):
+        begin.add_argument(name, type=number(least, MOST), default=default, metavar="N", help=told)
+    begin.add_argument(
+        "--lr", type=finite_number, metavar="X", help="rate for batches of 256; default: the method's own"
+    )
+    begin.add_argument(
+        "--crop", type=number(16, 1024), metavar="N", help="side of the views; default: the start's, or 224"
+    )
+    begin.add_argument("--precision", choices=PRECISIONS, default="float32")
+    begin.add_argument("--seed", type=number(0, 2**32 - 1), default=0, metavar="N")
+    begin.add_argument("--readers", type=number(1, 256), default=READERS, metavar="N", help="threads that read")
+    begin.add_argument("--accumulate", type=number(1, 1024), default=1, metavar="N", help="parts of a step's batch (1)")
+    begin.add_argument("--gradient-checkpointing", action="store_true", help="less memory, more time")
+    begin.add_argument("--half", action="store_true", help="save the model in half precision")
+    goes_on = add("resume", resume, to=group)
+    goes_on.add_argument("out", type=Path, metavar="OUT", help="folder of a training that was ended")
+    for command in (begin, goes_on):
+        command.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
+
+
+def run(options: argparse.Namespace, settings: Settings) -> int:
+    """Train a model on a packed training set."""
+    from dataclasses import fields
+
+    from image_retrieval.pipeline.dataset import folder_of
+    from image_retrieval.training.running import run_training
+
+    if options.lr is not None and options.lr <= 0:
+        raise UserError(f"--lr: {options.lr:g} is not a rate above 0; see `image-retrieval training run --help`")
+    given = vars(options) | {"rate": options.lr, "pack": folder_of(options.pack)}
+    chosen = TrainingOptions(**{field.name: given[field.name] for field in fields(TrainingOptions)})
+    return _told(run_training(chosen, options.out, settings, options.device or settings.device), options.out)
+
+
+def resume(options: argparse.Namespace, settings: Settings) -> int:
+    """Go on with a training that was ended, from its checkpoint."""
+    from image_retrieval.training.running import resume_training
+
+    return _told(resume_training(options.out, settings, options.device or settings.device), options.out)
+
+
+def _told(outcome: Any, out: Path) -> int:
+    from image_retrieval.training.ranks import rank
+
+    if rank() == 0:
+        print_json({"out": str(out), "finished": outcome.finished, **outcome.figures})
+    return 0 if outcome.finished else TERMINATED

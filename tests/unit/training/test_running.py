@@ -1,0 +1,236 @@
+"""Whole trainings of tiny models: what they leave behind, how they go on, and what they refuse."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from packs import write_pictures
+
+from image_retrieval.cli import main
+from image_retrieval.exit_codes import TERMINATED
+from image_retrieval.models.towers import load_image_tower
+from image_retrieval.settings import load_settings
+from image_retrieval.training import running
+from image_retrieval.training.loop import Collapsed, Outcome
+from image_retrieval.training.options import TrainingOptions
+from image_retrieval.training.progress import Meter
+
+WAYS = [("moco", "vit"), ("moco", "resnet"), ("moby", "swin"), ("swav", "resnet"), ("continue", "vit"),
+        ("continue", "resnet")]  # fmt: skip
+
+
+@pytest.fixture
+def options(pack, tiny) -> Callable[..., TrainingOptions]:
+    def made(method: str, kind: str, **more) -> TrainingOptions:
+        how = {"epochs": 2, "batch_size": 32, "readers": 2, "checkpoint_every": 1} | more
+        return TrainingOptions(pack, method, str(tiny(kind)), **how)
+
+    return made
+
+
+def run(options: TrainingOptions, out: Path) -> Outcome:
+    return running.run_training(options, out, load_settings(), "cpu")
+
+
+def vectors(folder: Path) -> torch.Tensor:
+    tower = load_image_tower(folder, dtype="float32", device="cpu", use_cls_token=True)
+    pixels = torch.randint(0, 256, (4, *tower.size, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    return tower.embed(pixels)
+
+
+def ended_after(monkeypatch, steps: int, error: type[BaseException] | None = None) -> None:
+    """Let a training be told to stop after so many steps, or end with an error there."""
+    told = Meter.tell
+
+    def tell(self, progress, **more):
+        told(self, progress, **more)
+        if progress.step == steps:
+            if error:
+                raise error
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Meter, "tell", tell)
+
+
+@pytest.mark.parametrize(("method", "kind"), WAYS)
+def test_a_trained_model_loads_and_embeds(options, tiny, tmp_path, method, kind):
+    out = tmp_path / "out"
+    outcome = run(options(method, kind), out)
+    assert outcome.finished
+    assert outcome.figures["steps"] == 6
+    assert {path.name for path in out.iterdir()} == {
+        "config.json", "losses.json", "model.safetensors", "preprocessor_config.json", "training.json"
+    }  # fmt: skip
+    found, start = vectors(out), vectors(tiny(kind))
+    assert found.shape == (4, 32)
+    assert not torch.allclose(found, start, atol=1e-4)
+    record = json.loads((out / "training.json").read_text())
+    assert record["state"] == "finished"
+    assert record["data"]["learnt"] == 96
+    losses = json.loads((out / "losses.json").read_text())
+    assert [point["step"] for point in losses] == [1, 2, 3, 4, 5, 6]
+    assert all(np.isfinite(point["loss"]) for point in losses)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "error"),
+    [*((method, kind, None) for method, kind in WAYS[:5]), ("moco", "resnet", KeyboardInterrupt)],
+)
+def test_a_training_that_was_ended_goes_on_to_the_same_weights(options, tmp_path, monkeypatch, method, kind, error):
+    chosen = options(method, kind, accumulate=2)
+    run(chosen, tmp_path / "unbroken")
+    with monkeypatch.context() as patch:
+        ended_after(patch, 4, error)
+        if error:
+            with pytest.raises(error):
+                run(chosen, tmp_path / "broken")
+        else:
+            assert not run(chosen, tmp_path / "broken").finished
+    torch.manual_seed(123)  # whatever was drawn meanwhile does not count
+    assert running.resume_training(tmp_path / "broken", load_settings(), "cpu").finished
+    for name in ("model.safetensors", "losses.json"):
+        one, other = ((tmp_path / which / name).read_bytes() for which in ("unbroken", "broken"))
+        assert one == other, name
+
+
+def test_the_command_ends_with_its_status_and_goes_on(pack, tiny, tmp_path, monkeypatch, capsys):
+    out = str(tmp_path / "out")
+    with monkeypatch.context() as patch:
+        ended_after(patch, 2)
+        given = ["--start", str(tiny("vit")), "--epochs", "2", "--batch-size", "32"]
+        assert main(["training", "run", pack, out, *given]) == TERMINATED
+    assert json.loads(capsys.readouterr().out)["finished"] is False
+    assert main(["training", "resume", out]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 6
+    assert main(["training", "resume", out]) == 2
+    assert "is finished" in capsys.readouterr().err
+
+
+def test_another_seed_gives_other_weights(options, tmp_path):
+    for seed in (0, 1):
+        run(options("continue", "vit", epochs=1, seed=seed), tmp_path / str(seed))
+    one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in "01")
+    assert one != other
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_trains_and_is_saved(options, tmp_path, precision):
+    chosen = options("continue", "vit", precision=precision, half=True, gradient_checkpointing=True)
+    outcome = run(chosen, tmp_path / "out")
+    assert np.isfinite(outcome.figures["loss_last"])
+    assert vectors(tmp_path / "out").isfinite().all()
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == "float16"
+
+
+def test_gradient_checkpointing_changes_no_weight(options, tmp_path):
+    for name, checkpointing in (("a", False), ("b", True)):
+        run(options("moby", "vit", epochs=1, gradient_checkpointing=checkpointing), tmp_path / name)
+    assert torch.allclose(vectors(tmp_path / "a"), vectors(tmp_path / "b"), atol=1e-5)
+
+
+def test_a_crop_of_another_side_is_the_models_size(options, tmp_path):
+    run(options("continue", "resnet", epochs=1, crop=48), tmp_path / "out")
+    assert load_image_tower(tmp_path / "out", dtype="float32", device="cpu", use_cls_token=True).size == (48, 48)
+
+
+def test_a_start_from_nothing(pack, tmp_path):
+    chosen = TrainingOptions(pack, "moco", "random", backbone="vit_mini", crop=28, epochs=1, batch_size=48)
+    run(chosen, tmp_path / "out")
+    assert vectors(tmp_path / "out").shape == (4, 128)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "rate", "told"),
+    [
+        ("moco", "vit", 1e4, "the vectors of all pictures become one"),
+        ("continue", "resnet", 10.0, "the vectors fall into a few dimensions"),
+        ("continue", "resnet", 1e4, "the loss is no number"),
+    ],
+)
+def test_a_training_that_goes_astray_is_stopped(options, tmp_path, method, kind, rate, told):
+    with pytest.raises(Collapsed, match=f"stopped.*{told}.*--lr"):
+        run(options(method, kind, rate=rate, epochs=8), tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert record["state"] == "collapsed"
+    assert told in record["reason"]
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--start", "random"], "--method continue goes on from a checkpoint"),
+        (["--start", "VIT", "--backbone", "vit_tiny"], "--backbone goes with --start random"),
+        (["--start", "RESNET", "--method", "moby"], "--method moby is for vision transformers and Swin"),
+        (["--start", "RESNET", "--gradient-checkpointing"], "'resnet' cannot do it"),
+        (["--start", "VIT", "--batch-size", "97"], "--batch-size 97 is more"),
+        (["--start", "VIT", "--batch-size", "33", "--accumulate", "2"], "does not divide into 2 parts"),
+        (["--start", "VIT", "--lr", "0"], "--lr: 0 is not a rate above 0"),
+        (["--start", "VIT", "--crop", "8"], "--crop: '8' is not a number from 16"),
+        (["--start", "s3:/nowhere"], "model 's3:/nowhere'"),
+        (["--start", "DUAL"], "of type 'clip', a dual encoder"),
+    ],
+)
+def test_mistakes_are_told_before_anything_starts(pack, tiny, tmp_path, capsys, arguments, told):
+    dual = tmp_path / "dual"
+    dual.mkdir()
+    (dual / "config.json").write_text('{"model_type": "clip", "projection_dim": 8}')
+    (dual / "model.safetensors").write_bytes(b"")
+    folders = {"VIT": str(tiny("vit")), "RESNET": str(tiny("resnet")), "DUAL": str(dual)}
+    out = tmp_path / "out"
+    given = [folders.get(argument, argument) for argument in arguments]
+    assert main(["training", "run", pack, str(out), "--batch-size", "32", *given]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_too_few_pictures_and_no_pack(tiny, tmp_path, capsys):
+    few = write_pictures(tmp_path / "few", [np.zeros((8, 8, 3), np.uint8)] * 70, held_out=7)
+    for folder, told in (
+        (few, "63 pictures to learn from: training needs at least 64"),
+        (tmp_path, "holds no complete training set"),
+    ):
+        assert main(["training", "run", str(folder), str(tmp_path / "out"), "--start", str(tiny("vit"))]) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_a_folder_of_another_training_is_left_alone(options, tmp_path):
+    out = tmp_path / "out"
+    run(options("continue", "vit", epochs=1), out)
+    for chosen, told in ((options("continue", "vit", epochs=1), "resume"), (options("moco", "vit"), "other settings")):
+        with pytest.raises(Exception, match=told):
+            run(chosen, out)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("")
+    with pytest.raises(Exception, match="not empty"):
+        run(options("continue", "vit"), tmp_path / "full")
+
+
+def test_another_pack_or_a_broken_checkpoint_is_refused(options, pack, tmp_path, monkeypatch):
+    moved = tmp_path / "pack"
+    pictures = np.random.default_rng(0).integers(0, 256, (80, 16, 16, 3), np.uint8)
+    write_pictures(moved, pictures)
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        ended_after(patch, 1)
+        run(replace(options("continue", "vit"), pack=f"{moved}/"), out)
+    checkpoint = (out / "checkpoint.pt").read_bytes()
+    (out / "checkpoint.pt").write_bytes(checkpoint[:1000])
+    with pytest.raises(Exception, match="is not a checkpoint of a training"):
+        running.resume_training(out, load_settings(), "cpu")
+    (out / "checkpoint.pt").write_bytes(checkpoint)
+    (moved / "index.parquet").unlink()
+    write_pictures(tmp_path / "new", pictures[:70])
+    (tmp_path / "new" / "index.parquet").rename(moved / "index.parquet")
+    with pytest.raises(Exception, match="is not the pack that the training"):
+        running.resume_training(out, load_settings(), "cpu")
+    with pytest.raises(Exception, match="holds no training"):
+        running.resume_training(tmp_path / "none", load_settings(), "cpu")
