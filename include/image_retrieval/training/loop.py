@@ -14,6 +14,7 @@ import numpy as np
 import structlog
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import normalize
 
 from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectStore
@@ -73,6 +74,8 @@ def train(plan: Plan, stopped: Callable[[], bool]) -> Outcome:
     if kept := load_checkpoint(plan.out, plan.device):
         descent.restore(kept)
         progress.restore(kept)
+    elif plan.objective.begins_with_features:
+        plan.objective.begin(_sums_of_features(plan))
     probe, meter = _probe(plan), Meter(plan.options.batch_size)
     if progress.start is None:
         progress.start = progress.now = _health(plan, probe)
@@ -208,19 +211,36 @@ def _probe(plan: Plan) -> list[torch.Tensor]:
     """Pictures by which collapse is seen: of those held out, else of those to learn from, evenly chosen."""
     among = plan.pack.held_out if len(plan.pack.held_out) >= PROBE_BATCH else plan.pack.learnt
     chosen = among[np.linspace(0, len(among) - 1, min(PROBED, len(among))).astype(np.int64)]
-    wanted = np.split(chosen, range(PROBE_BATCH, len(chosen), PROBE_BATCH))
-    found = []
-    for batch in batches(plan.pack, plan.store, wanted, readers=plan.options.readers):
+    return list(_whole_pictures(plan, chosen))
+
+
+def _whole_pictures(plan: Plan, positions: Rows) -> Iterator[torch.Tensor]:
+    """The whole of pictures of the pack, as the encoder takes them, in batches."""
+    wanted = np.split(positions, range(PROBE_BATCH, len(positions), PROBE_BATCH))
+    side = plan.backbone.side
+    for batch in batches(plan.pack, plan.store, wanted, readers=plan.options.readers, enough=2 * side):
         pixels = torch.from_numpy(batch.pixels).permute(0, 3, 1, 2)
-        found.append(whole(pixels, torch.from_numpy(batch.sizes), plan.backbone.side))
-    return found
+        yield plan.backbone.normalised(whole(pixels, torch.from_numpy(batch.sizes), side))
+
+
+@torch.no_grad()
+def _sums_of_features(plan: Plan) -> torch.Tensor:
+    """For each class, the sum of its pictures' features of length 1; each process computes those of its share."""
+    classes = torch.from_numpy(plan.pack.classes)
+    rows = np.array_split(np.arange(len(classes)), ranks.world())[ranks.rank()]
+    plan.objective.eval()
+    found = [normalize(plan.objective.encoder(pixels.to(plan.device)).float(), dim=1).cpu()
+             for pixels in _whole_pictures(plan, plan.pack.learnt[rows])]  # fmt: skip
+    sums = torch.zeros(int(classes.max()) + 1, plan.backbone.width)
+    sums.index_add_(0, classes[torch.from_numpy(rows)], torch.cat(found))
+    return ranks.summed(sums.to(plan.device))
 
 
 @torch.no_grad()
 def _health(plan: Plan, probe: list[torch.Tensor]) -> Health:
     encoder = plan.objective.encoder
     encoder.eval()
-    found = [encoder(plan.backbone.normalised(pixels.to(plan.device))).float().cpu() for pixels in probe]
+    found = [encoder(pixels.to(plan.device)).float().cpu() for pixels in probe]
     plan.objective.train()
     return health_of(torch.cat(found))
 

@@ -30,10 +30,14 @@ class Objective(nn.Module):
     """
 
     views: tuple[View, ...]
+    begins_with_features = False  # whether `begin` is to be called
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
+
+    def begin(self, sums: torch.Tensor) -> None:
+        """Called before the first step with the sum of each class's features of length 1, (classes, width)."""
 
     def forward(self, views: Sequence[torch.Tensor], classes: torch.Tensor, share: float) -> torch.Tensor:
         """The loss of normalised views, one tensor each, of pictures of these classes.
