@@ -216,6 +216,18 @@ def test_going_on_frees_the_last_block_and_low_ranks_of_attention():
     assert any(".layers.2." in name for name in free)
 
 
+def test_classes_begin_as_the_pictures_own_vectors():
+    objective = made("diet").eval()
+    view = views_for(objective)[0]
+    with torch.no_grad():
+        features = nn.functional.normalize(objective.encoder(view), dim=1)
+        before = objective([view], torch.arange(8), 0.0)
+        objective.begin(torch.cat([2 * features, torch.randn(52, 32)]))
+        after = objective([view], torch.arange(8), 0.0)
+    assert torch.allclose(objective.head.weight[:8], features, atol=1e-5)
+    assert after < before
+
+
 def test_low_ranks_change_nothing_at_first_and_merge_to_the_same():
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
