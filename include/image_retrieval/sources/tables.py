@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from image_retrieval.collection import Collection
@@ -141,6 +140,8 @@ def scanning(schema: pa.Schema, columns: list[str], wanted: Wanted | None, rows:
     """How pyarrow scans a table, one row group after the other."""
     chosen = None
     if wanted is not None:
+        from pyarrow import dataset as ds  # which imports pandas, if it is there: 40 MB
+
         values, column = typed(wanted, schema), ds.field(wanted.column)
         chosen = column.isin(values)
         if len(values):  # by which files and row groups are left out
