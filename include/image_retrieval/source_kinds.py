@@ -63,7 +63,7 @@ def _kind(source: str, form: SourceFormat | None) -> str:
 
 def _misfit_of_metadata(source: str, kind: str, metadata: tuple[Kind, ...], *, watched: bool) -> str | None:
     if metadata and kind:
-        within = ": in it, cat.json and cat.txt describe cat.jpg anyway" if kind == "a tar" else ""
+        within = ": in a tar, cat.json and cat.txt describe cat.jpg anyway" if kind == "a tar" else ""
         return f"`metadata` is for a prefix, and the source is {kind}{within}"
     if {"headers", "tags"} & set(metadata) and source.startswith("file://"):
         return "`metadata` headers and tags are for a bucket: a file has neither"

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg.types.json import Jsonb
 
 from image_retrieval.pipeline.describing import ORDER
-from image_retrieval.store import listings, tars, told
+from image_retrieval.store import inventories, listings, tars, told
 from image_retrieval.store.connection import connect
 from image_retrieval.store.tars import MemberRow
 
@@ -28,7 +29,7 @@ def merged(said):
     parts = [said[kind] for kind in ORDER if kind in said]
     captions = [part["caption"] for part in parts if "caption" in part]
     attributes = dict(ChainMap(*(part.get("attributes", {}) for part in parts)))
-    about = {"of": {kind: part for kind, part in said.items() if kind != "source"}}
+    about = {"of": said}
     return about | ({"caption": captions[0]} if captions else {}) | ({"attributes": attributes} if attributes else {})
 
 
@@ -48,3 +49,25 @@ def test_each_caption_and_attribute_is_that_of_the_first_kind_that_says_it(proje
         found = {row["uri"]: row["about"] for row in connection.execute("SELECT uri, about FROM listed")}
         connection.rollback()
     assert found == {uri: merged(parts) for uri, parts in said.items()}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(parts=kinds)
+def test_where_a_description_is_kept_it_is_what_the_source_itself_said(project, parts):
+    about = merged(parts)
+    with connect(project) as connection:
+        for uri in URIS:
+            values = {"uri": uri, "about": None if about is None else Jsonb(about), "now": NOW}
+            connection.execute(
+                "INSERT INTO retrieval.image (collection, image_id, uri, etag, last_modified, about) "
+                "VALUES ('things', %(uri)s, %(uri)s, 'e', %(now)s, %(about)s)",
+                values,
+            )
+        listings.create_listed(connection)
+        with tars.writing_members(connection) as write:
+            write(MemberRow(URIS[0], "k", "k", "e", 1, NOW, None, None, None))
+        tars.keep_descriptions(connection, "things", URIS[:1])
+        assert inventories.keep_newer(connection, "things", NOW) == 1  # the other one
+        found = {row["uri"]: row["about"] for row in connection.execute("SELECT uri, about FROM listed")}
+        connection.rollback()
+    assert found == dict.fromkeys(URIS, parts.get("source"))

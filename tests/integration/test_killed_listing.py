@@ -109,6 +109,19 @@ def test_an_image_that_was_written_since_its_part_is_not_gone(odd, compare, data
     assert compare().gone == 1
 
 
+def test_an_image_that_was_deleted_since_its_part_is_not_restored(odd, compare, database_url, monkeypatch):
+    odd.objects[KEYS[3]] = b"2"
+    go_on = fail_behind(odd, monkeypatch, 5)
+    with pytest.raises(KeyboardInterrupt):
+        compare()
+    go_on()
+    query = "UPDATE retrieval.image SET deleted = now(), updated = now() WHERE image_id = %s RETURNING id"
+    rows(database_url, query, KEYS[3])
+    plan = compare()
+    assert (plan.changed, plan.restored) == (0, 0)
+    assert (f"s3://bucket/{KEYS[3]}", False) in rows(database_url, IMAGES)
+
+
 def test_a_refused_plan_keeps_no_listing(odd, compare, database_url, monkeypatch):
     monkeypatch.setattr("image_retrieval.pipeline.listing_parts.SECONDS", 0.0)
     odd.objects = dict.fromkeys(KEYS[:100], b"1")

@@ -138,7 +138,7 @@ def test_an_index_file_is_packed_without_a_table(project, store, collection, tmp
     uri = f"s3://images/indexes/{tmp_path.name}/list.jsonl"
     lines = [{"uri": collection.source + key, "caption": f"about {key}"} for key in [*photos, *BAD, "missing.png"]]
     store.write(uri, "\n".join(json.dumps(line) for line in lines).encode())
-    found = candidates.of_index_file(uri, project)
+    found = candidates.of_index_file(uri, f"file://{tmp_path}/set/", project)
     manifest = pack(uri, f"file://{tmp_path}/set/", OPTIONS, lambda: found, project)
     assert (manifest["images"], manifest["duplicates"]) == (25, 2)
     assert manifest["rejected"] == {"not_found": 1} | {
@@ -148,3 +148,32 @@ def test_an_index_file_is_packed_without_a_table(project, store, collection, tmp
         index = pq.read_table(stream).to_pylist()
     assert all(row["caption"] == f"about {row['uri'].removeprefix(collection.source)}" and row["etag"] for row in index)
     assert SCENES
+
+
+@pytest.mark.parametrize(
+    ("line", "changes", "folder", "message"),
+    [
+        (
+            "s3://images/a.jpg",
+            {"allowed_sources": ("s3://elsewhere/",)},
+            "set",
+            "outside what this installation may read",
+        ),
+        ("s3://images/a.jpg", {}, "work/work/set", "whose files are deleted after runs"),
+        ("s3://images/a.tar#cat.jpg", {}, "set", "line 1 of .* names a picture in a tar"),
+    ],
+)
+def test_an_index_file_that_cannot_be_packed_is_told_why(project, tmp_path, line, changes, folder, message):
+    (tmp_path / "list.txt").write_text(line)
+    settings = project.model_copy(update={"work_uri": f"file://{tmp_path}/work/", **changes})
+    with pytest.raises(UserError, match=message):
+        candidates.of_index_file(f"file://{tmp_path}/list.txt", f"file://{tmp_path}/{folder}/", settings)
+
+
+def test_images_in_a_table_and_folders_among_tars_are_refused(project, change_collection, tmp_path):
+    entry = change_collection(source="s3://images/list.parquet", columns={"image": "jpg"}, id_pattern=None)
+    with pytest.raises(UserError, match="are in a table"):
+        candidates.of_collection(entry, f"file://{tmp_path}/set/", project)
+    entry = change_collection(source="s3://images/shards/*.tar", columns={}, id_pattern=None)
+    with pytest.raises(UserError, match="lies inside the source"):
+        candidates.of_collection(entry, "s3://images/shards/packs/set/", project)

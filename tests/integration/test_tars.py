@@ -5,13 +5,16 @@ from dataclasses import asdict
 
 import pytest
 
+from image_retrieval.client.pictures import read_stored
 from image_retrieval.collection import find_collection
 from image_retrieval.errors import UserError
-from image_retrieval.objects import ObjectChanged, ObjectStore
+from image_retrieval.objects import ObjectChanged, ObjectStore, ObjectUnreadable, StoreUnavailable
 from image_retrieval.pipeline.listing import list_images
 from image_retrieval.pipeline.registering import delete_image
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.service.state import Service
+from image_retrieval.sources import tar_samples
+from image_retrieval.store import rejections
 from image_retrieval.store.connection import connect
 from integration.pictures import SCENES
 from integration.tables import rows, versions
@@ -77,6 +80,7 @@ def test_members_of_tars_are_images_and_tars_that_stay_are_not_read_again(
         assert service.stored(uri) == PICTURES[0]
     finally:
         service.close()
+    assert read_stored(uri, project) == PICTURES[0]  # as the client for Python opens it
     with connect(project) as connection, pytest.raises(UserError, match=r"images of .*/a\.tar cannot be changed here"):
         delete_image(connection, find_collection(project.collections_path, "things"), "a/cat", project)
 
@@ -167,6 +171,9 @@ def test_an_index_file_lists_members_of_tars(run, store, collection, database_ur
     report = run("list.jsonl", embed=False)
     assert (report["rejected"], reads) == (5, [])
     assert len(rows(database_url, REJECTED)) == 5
+    store.write(f"{collection.source}list.jsonl", b'{"uri": "https://www.example.com/a.tar#a.jpg"}\n')
+    run("list.jsonl", embed=False)
+    assert rows(database_url, "SELECT uri FROM retrieval.tar") == []
 
 
 def test_members_of_a_tar_in_a_folder_are_read_at_the_version_that_was_listed(
@@ -201,3 +208,61 @@ def test_a_tar_that_changes_while_it_is_read_is_read_by_the_next_run(run, store,
     assert [(uri, reason) for uri, _, reason, _ in rows(database_url, REJECTED)] == [(tar, "changed_while_reading")]
     assert run()["embedded"] == 2
     assert rows(database_url, REJECTED) == []
+
+
+@pytest.mark.parametrize("source", ["*.tar", "list.txt"])
+def test_a_member_that_breaks_off_costs_that_image_alone_at_each_run(
+    source, run, store, collection, database_url, monkeypatch
+):
+    tar, read_range, opened = f"{collection.source}a.tar", ObjectStore.read_range, ObjectStore.open
+    store.write(tar, tar_of({"a.jpg": PICTURES[0], "b.jpg": PICTURES[1]}))
+    store.write(f"{collection.source}list.txt", f"{tar}#a.jpg\n{tar}#b.jpg\n".encode())
+
+    def breaks(self, uri, span, **options):
+        if span[0] and span[1] - span[0] == len(PICTURES[1]):
+            raise ObjectUnreadable(f"{uri} breaks off")
+        return read_range(self, uri, span, **options)
+
+    monkeypatch.setattr(ObjectStore, "read_range", breaks)
+    for embedded in (1, 0):  # at the second run, nothing else is in the shard, nor in the source
+        report = run(source)
+        assert (report["state"], report["embedded"], report["rejected"]) == ("success", embedded, 1)
+        [(uri, _, reason, _)] = rows(database_url, REJECTED)
+        assert (uri, reason) == (f"{tar}#b.jpg", "unreachable")
+
+    def refused(self, uri):
+        if uri == tar:
+            raise ObjectUnreadable(f"{uri} breaks off")
+        return opened(self, uri)
+
+    monkeypatch.setattr(ObjectStore, "open", refused)
+    with pytest.raises(StoreUnavailable, match="no longer returns any object of this shard"):
+        run(source)
+
+
+@pytest.mark.parametrize("queued", [None, "a.tar", "a.tar#a.jpg"])
+def test_a_tar_that_could_not_be_read_is_read_again_when_it_or_a_member_is_queued(
+    queued, run, store, collection, database_url, project, monkeypatch
+):
+    source = "list.txt" if queued == "a.tar#a.jpg" else "*.tar"
+    store.write(f"{collection.source}a.tar", tar_of({"a.jpg": PICTURES[0], "b.jpg": PICTURES[1]}))
+    store.write(f"{collection.source}list.txt", f"{collection.source}a.tar#a.jpg\n".encode())
+    with monkeypatch.context() as patch:
+        patch.setattr(tar_samples, "MOST", 1)
+        assert run(source, embed=False)["rejected"] > 0
+    count = len(rows(database_url, REJECTED))
+    assert run(source, embed=False)["rejected"] == count  # with a larger limit, nobody asks for it
+    which = rejections.Rejected("things", uri=queued and collection.source + queued)
+    with connect(project) as connection:
+        assert rejections.requeue(connection, which) == (1 if queued else count)
+    report = run(source)
+    assert (report["embedded"], report["rejected"]) == (1 if source == "list.txt" else 2, 0)
+    assert rows(database_url, REJECTED) == []
+
+
+def test_a_collection_that_moves_to_a_prefix_forgets_its_tars(run, store, collection, database_url):
+    store.write(f"{collection.source}a.tar", b"no tar")
+    assert run(embed=False)["rejected"] == 1
+    assert rows(database_url, "SELECT reason FROM retrieval.tar") == [("undecodable",)]
+    assert run("", embed=False)["rejected"] == 0
+    assert rows(database_url, "SELECT uri FROM retrieval.tar") == []

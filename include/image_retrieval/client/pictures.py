@@ -124,7 +124,7 @@ def _store(settings: Settings) -> ObjectStore:
 
 
 def read_stored(uri: str, settings: Settings) -> bytes:
-    """The bytes of an image's object. Raises UnusableImage if it cannot be read, and UserError."""
+    """The bytes of an image, in a tar or table or alone. Raises UnusableImage if it cannot be read, and UserError."""
     from image_retrieval.pipeline.table_images import stored_original
 
     try:

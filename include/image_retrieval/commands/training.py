@@ -27,7 +27,9 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     """Add these commands to the group `training`, with the function that adds one command."""
     packing = add("pack", pack, to=group)
     packing.add_argument("source", metavar="COLLECTION|INDEX_FILE", help="a collection, or the URI of an index file")
-    packing.add_argument("uri", metavar="URI", help="an empty folder, as s3://, file:// or a path")
+    packing.add_argument(
+        "uri", metavar="URI", help="an empty folder: a prefix of a store, such as s3://bucket/prefix, or a path"
+    )
     packing.add_argument(
         "--longest-side", type=number(32, 4096), default=320, metavar="N", help="pixels of the packed pictures (320)"
     )
@@ -41,7 +43,9 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     judging.add_argument("pack", metavar="PACK", help="folder of a training set")
     judging.add_argument("model", metavar="MODEL", help="the model that is judged: a folder, a hub id, or a prefix")
     judging.add_argument("--against", required=True, metavar="MODEL", help="the model that it is to replace")
-    judging.add_argument("--out", type=Path, metavar="FOLDER", help="for the report; default: the model's own folder")
+    judging.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="for the report; default: MODEL, if it is a local folder, else none"
+    )
     judging.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N", help="decides the queries (0)")
     judging.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
     training_runs.add_to(group, add)
@@ -84,7 +88,7 @@ def _candidates(source: str, folder: str, options: "PackOptions", settings: Sett
     from image_retrieval.pipeline import candidates
 
     if index_format(source):
-        found = candidates.of_index_file(source, settings)
+        found = candidates.of_index_file(source, folder, settings)
     else:
         found = candidates.of_collection(searchable_collection(settings, source), folder, settings)
     candidates.require_some(found, source, LEAST)

@@ -7,6 +7,7 @@ from image_retrieval.settings import Settings
 from image_retrieval.shards import FORMER_FOLDER, KEPT_FOLDER, PROBES_FOLDER, RUNS_FOLDER, folder_in
 from image_retrieval.store.collections import made_collections
 from image_retrieval.store.connection import Connection
+from image_retrieval.tar_uris import is_pattern, lists_tars, tars_folder
 
 WHY = "resampled pictures would be listed as new images; choose another prefix or bucket"
 PARTS = {
@@ -36,8 +37,19 @@ def require_apart(connection: Connection, collection: Collection, settings: Sett
 
 def require_export_apart(connection: Connection, collection: Collection, uri: str, settings: Settings) -> None:
     """Raise UserError if an export to a URI would lie in a source, or in a part of the work folder."""
-    for name, source in _sources(connection, collection, settings).items():
-        if lies_inside(uri, source):
+    _require_outside(uri, _sources(connection, collection, settings), settings)
+
+
+def require_apart_from_all(uri: str, settings: Settings) -> None:
+    """The same without a database: of the sources in collections.yaml."""
+    path = settings.collections_path
+    sources = {name: entry.source for name, entry in (load_collections(path) if path.is_file() else {}).items()}
+    _require_outside(uri, sources, settings)
+
+
+def _require_outside(uri: str, sources: dict[str, str], settings: Settings) -> None:
+    for name, source in sources.items():
+        if lies_inside(uri, tars_folder(source) if is_pattern(source) and lists_tars(source) else source):
             raise UserError(f"{uri} lies inside the source {source} of collection {name!r}: choose another folder")
     for part in PARTS:
         folder = folder_in(settings.work_uri, part)

@@ -9,16 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from image_retrieval import allowed
 from image_retrieval.allowed import refusal
 from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectStore
-from image_retrieval.pipeline.apart import require_export_apart
+from image_retrieval.pipeline.apart import require_apart_from_all, require_export_apart
 from image_retrieval.settings import Settings
 from image_retrieval.sources.members import read_members
 from image_retrieval.store import training
 from image_retrieval.store.connection import connect
 from image_retrieval.store.training import Trainable
+from image_retrieval.tar_uris import split_member
 
 CANDIDATES = pa.schema(
     [
@@ -49,8 +51,14 @@ class Candidate:
 def of_collection(collection: Collection, folder: str, settings: Settings) -> pa.Table:
     """The candidates of a collection, in order of their ids. Images that show the same have one cluster.
 
-    Raises UserError if the set's folder lies in a source, or in a part of the work folder.
+    Raises UserError if the set's folder lies in a source, or in a part of the work folder, or if the images are rows of
+    a table.
     """
+    if collection.columns.image:
+        raise UserError(
+            f"the images of collection {collection.name!r} are in a table: `training pack` reads objects, so write "
+            "them to a folder, a bucket or tars first"
+        )
     with connect(settings, snapshot=True) as connection:
         require_export_apart(connection, collection, folder, settings)
         groups = Groups()
@@ -59,12 +67,23 @@ def of_collection(collection: Collection, folder: str, settings: Settings) -> pa
         return _table(training.read_trainable(connection, collection.name), groups)
 
 
-def of_index_file(uri: str, settings: Settings) -> pa.Table:
-    """The candidates of an index file, in order of their ids; lines that cannot be used are left out."""
+def of_index_file(uri: str, folder: str, settings: Settings) -> pa.Table:
+    """The candidates of an index file, in order of their ids; lines that cannot be used are left out.
+
+    Raises UserError if the file may not be read, the set's folder lies in a source of collections.yaml or in a part of
+    the work folder, or lines name pictures in tars.
+    """
+    allowed.require(uri, settings)
+    require_apart_from_all(folder, settings)
     entry = Collection(name="training", source=uri, model=ModelOptions(name="none", source="none"))
     lines: dict[str, Trainable] = {}
     for members in read_members(entry, ObjectStore(settings), partial(refusal, settings=settings)):
         for member in members.rows:
+            if split_member(member.uri):
+                raise UserError(
+                    f"line {member.line} of {uri} names a picture in a tar: make the file the source of a collection, "
+                    "which finds its place, and pack that"
+                )
             id = member.id or member.key
             lines.setdefault(
                 member.uri, Trainable(id, member.uri, member.etag or "", 0, member.group_id, member.caption)

@@ -16,7 +16,7 @@ from image_retrieval.group_columns import find_all_groups
 from image_retrieval.objects import ANEW, ObjectStore, Page
 from image_retrieval.objects.columns import etags_of, sizes_of, uris_of
 from image_retrieval.pipeline.listing_parts import ListingParts
-from image_retrieval.pipeline.names import LONGEST, MARK
+from image_retrieval.pipeline.names import LONGEST, MARK, fault_of
 from image_retrieval.pipeline.owning import WORK_MARK
 from image_retrieval.pipeline.prefixes import listed_row, refusal_of, takes
 from image_retrieval.schemes import is_bucket
@@ -104,21 +104,24 @@ class _Found:
             if before.get(uri) != version and not _is_same(before.get(uri), version):
                 self._rows.append(listed_row(page[at], self._collection))
         self._missing += before.keys() - uris
-        if len(self._rows) + len(self._missing) >= AT_ONCE or self._kept.is_due():
+        if len(self._rows) + len(self._missing) < AT_ONCE and not self._kept.is_due():
+            return
+        if not fault_of(self.last):  # else the next part ends at a name that a table can hold
             new = list(self.refused.values())[self._refused :]
             self._kept.save(self.last, self.count - self._counted, new, self._rows, self._missing)
             self._counted, self._refused = self.count, len(self.refused)
-            self._write()
+            self._write(images)
 
     def finish(self, images: KnownImages) -> None:
         """Write what is left, and which images come behind the last page. Raises Disordered."""
         for uris in images.rest():
             self._missing += uris
             if len(self._missing) >= AT_ONCE:
-                self._write()
-        self._write()
+                self._write(images)
+        self._write(images)
 
-    def _write(self) -> None:
+    def _write(self, images: KnownImages) -> None:
+        images.pause()
         with listings.adding_listed(self._connection) as write:
             for row in self._rows:
                 write(row)

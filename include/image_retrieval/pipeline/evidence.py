@@ -20,6 +20,7 @@ DOUBTFUL = {Reason.ACCESS_DENIED, Reason.UNREACHABLE}  # one object's fault or a
 UNREAD = DOUBTFUL | {Reason.NOT_FOUND, Reason.CHANGED_WHILE_READING, Reason.UNSUPPORTED_NAME, Reason.TOO_LARGE}
 PAGES = 20  # of the source's listing that are searched for another object
 OF_A_PAGE = 3
+TARS = 10  # of members that were refused, which are tried themselves
 
 
 class Evidence:
@@ -53,11 +54,15 @@ class Evidence:
             )
 
     def _others(self, collection: Collection, store: ObjectStore, settings: Settings) -> Iterator[str]:
-        """Some objects of the source that were not refused, from several places in its listing."""
+        """Some objects of the source that were not refused, from several places in its listing.
+
+        At the end come the tars of refused members, since there may be no others: one member may be at fault alone.
+        """
         refused = {_object_of(row) for row in self._refused}
         for page in islice(_pages(collection, store, settings), PAGES):
-            taken = [uri for uri in page if uri not in refused]
+            taken = [uri for uri in dict.fromkeys(page) if uri not in refused]
             yield from taken[:: max(1, len(taken) // OF_A_PAGE)][:OF_A_PAGE]
+        yield from sorted(refused - {row.uri for row in self._refused})[:TARS]
 
 
 def _pages(collection: Collection, store: ObjectStore, settings: Settings) -> Iterator[list[str]]:

@@ -29,7 +29,7 @@ from image_retrieval.pipeline.table_images import at_version
 from image_retrieval.pipeline.tars import copy_tars
 from image_retrieval.settings import Settings
 from image_retrieval.shards import MANIFEST, ManifestRow, Shard, probes_uri, run_folder, table_of, writing
-from image_retrieval.store import listings, models, rejections, runs, switches, vector_tables
+from image_retrieval.store import listings, models, rejections, runs, switches, tars, vector_tables
 from image_retrieval.store.collections import made_collection
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.hints import create_hinted, forget_hints
@@ -170,6 +170,8 @@ def _compared(
     create_hinted(connection)
     if requeue:  # first, since URLs that were given up are not asked for their version
         rejections.requeue(connection, rejections.Rejected(collection.name))
+    if not (collection.index_format or collection.lists_tars):  # it may have been one of tars before
+        tars.forget_others(connection, collection.name, [])
     pages = hinted_pages(connection, collection, store) if hinted else None
     changes = None if hinted or full else find_changes(connection, collection, store, kept)
     listed = changes or copy_listing(connection, collection, store, settings, pages)

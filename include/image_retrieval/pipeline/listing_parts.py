@@ -56,7 +56,7 @@ class ListingParts:
 
     def is_due(self) -> bool:
         """Whether it is time for the next part."""
-        return time.monotonic() - self._saved_at >= SECONDS
+        return bool(self._key.run_id) and time.monotonic() - self._saved_at >= SECONDS
 
     def save(
         self, up_to: str, listed: int, refused: Sequence[Refused], rows: Sequence[ListedRow], missing: Sequence[str]

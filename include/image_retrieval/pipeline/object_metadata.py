@@ -15,7 +15,7 @@ from image_retrieval.store.connection import Connection
 from image_retrieval.store.listings import Refused
 
 AT_ONCE = 32  # requests
-MOST_REFUSED = 1000  # requests: if more are refused, a right is missing
+MOST_REFUSED = 1000  # requests: if access is denied to more, a right is missing
 CAPTION = "caption"
 RIGHTS = {"headers": "s3:GetObject", "tags": "s3:GetObjectTagging"}
 Told = tuple[str, Mapping[str, object]]
@@ -42,10 +42,12 @@ def _ask_all(
         answers = list(in_order(ask, batch, AT_ONCE))
         told.write_told(connection, kind, dict(answer for answer in answers if isinstance(answer, tuple)))
         refused += (answer for answer in answers if isinstance(answer, Refused))
-        if len(refused) > MOST_REFUSED:
+        denied = [answer for answer in refused if answer.reason is Reason.ACCESS_DENIED]
+        if len(denied) > MOST_REFUSED:
             raise UserError(
-                f"the {kind} of over {MOST_REFUSED} objects cannot be read, such as {refused[0].uri} "
-                f"({refused[0].detail}): give the keys the right {RIGHTS[kind]}, or remove {kind} from `metadata`"
+                f"the store refuses the {kind} of over {MOST_REFUSED} objects, such as {denied[0].uri} "
+                f"({denied[0].detail}): give the keys the right to read them (in S3, {RIGHTS[kind]}), or remove {kind} "
+                "from `metadata`"
             )
     return refused
 

@@ -1,20 +1,25 @@
-"""Reads images that a table holds for the stages of a run, all at the version of the table that was listed."""
+"""Reads images that lie in something else: those that a table holds, for a run, and any original, for who shows it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 
 from image_retrieval.allowed import refusal
 from image_retrieval.collection import Collection
 from image_retrieval.errors import ImageRejected
-from image_retrieval.image_inputs import IN_TABLE, original
+from image_retrieval.image_inputs import IN_TABLE, member_image, original
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.shards import ManifestRow
 from image_retrieval.sources.table_lines import read_images, uri_of
 from image_retrieval.sources.tables import open_table
+from image_retrieval.store.connection import Connection, connect
+from image_retrieval.store.tars import find_member
+from image_retrieval.tar_uris import Place, split_member
 
 Image = bytes | ImageRejected | None  # None: it is read by its URI
 Given = tuple[ManifestRow, Image]
+Connected = Callable[[], AbstractContextManager[Connection]]
 
 
 def at_version(collection: Collection, store: ObjectStore, settings: Settings) -> Collection:
@@ -43,11 +48,17 @@ def with_images(
         yield by_uri[uri], image
 
 
-def stored_original(store: ObjectStore, uri: str, settings: Settings) -> bytes:
+def stored_original(store: ObjectStore, uri: str, settings: Settings, *, connected: Connected | None = None) -> bytes:
     """The bytes behind the URI of an image of any collection, at whichever version. Raises as `image_inputs.original`.
 
-    An image in a table is read by the entry of its collection, in a scan of the table's ids.
+    An image in a tar is read where the database says that it lies, through `connected` or a connection of its own. An
+    image in a table is read by the entry of its collection, in a scan of the table's ids.
     """
+    if member := split_member(uri):
+        with connected() if connected else connect(settings, keep_limits=True) as connection:
+            found = find_member(connection, *member)
+        if found is not None:  # else it is an object with such a name
+            return member_image(store, Place(member[0], found.etag, found.offset, found.size), settings)
     if IN_TABLE in uri:
         from image_retrieval.pipeline.shown import listed_collections  # which knows models, and no run needs
 

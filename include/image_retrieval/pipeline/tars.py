@@ -71,6 +71,7 @@ def find_versions(connection: Connection, collection: Collection, store: ObjectS
     """Write the versions of tars' members that an index file lists. Returns the members that have none, and why."""
     uris = tars.find_tars(connection)
     if not uris:
+        tars.forget_others(connection, collection.name, [])
         return []
     asked = zip(uris, in_order(lambda uri: _asked(uri, store), uris, ASKED_AT_ONCE), strict=True)
     answers: dict[str, StoredObject | Refused] = dict(asked)

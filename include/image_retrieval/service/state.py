@@ -15,7 +15,7 @@ from PIL import Image
 
 from image_retrieval.collection import Collection, ModelOptions, ResampleOptions
 from image_retrieval.errors import ImageRejected
-from image_retrieval.image_inputs import image_bytes, is_url, member_image
+from image_retrieval.image_inputs import image_bytes, is_url
 from image_retrieval.imaging.resample import Resampled
 from image_retrieval.models.digest import require_digest
 from image_retrieval.objects import ObjectStore
@@ -39,9 +39,7 @@ from image_retrieval.store.connection import (
     limit_statements,
     transaction,
 )
-from image_retrieval.store.tars import find_member
 from image_retrieval.strict_json import read_json
-from image_retrieval.tar_uris import Place, split_member
 
 READERS, WRITERS = 12, 4  # quick reads at once, and changes at once
 FETCHES, OBJECTS = 8, 8  # URLs, and objects of the store, read at once
@@ -198,14 +196,9 @@ class Service:
     def stored(self, uri: str) -> bytes:
         """The bytes of an image's object. Raises ImageRejected, UserError and Refused."""
         with self._fetching.place() if is_url(uri) else self._objects.place():
-            if member := split_member(uri):
-                with self.statements() as connection:
-                    found = find_member(connection, *member)
-                if found is not None:  # else it is an object with such a name
-                    place = Place(member[0], found.etag, found.offset, found.size)
-                    return member_image(self.store, place, self.settings)
             seconds = min(self.settings.url_seconds, current().left())
-            return stored_original(self.store, uri, self.settings.model_copy(update={"url_seconds": seconds}))
+            settings = self.settings.model_copy(update={"url_seconds": seconds})
+            return stored_original(self.store, uri, settings, connected=self.statements)
 
     def resampled(self, data: bytes, shown: Shown, *, keep: bool) -> tuple[Resampled, bytes]:
         """A picture resampled for the collection's model, and its resampled file if `keep` is set."""

@@ -32,16 +32,20 @@ class Entry:
 
 
 def read_entries(stream: IO[bytes], size: int) -> Iterator[Entry]:
-    """The files of a tar of `size` bytes, in their order; folders and devices are left out. Raises TarDamaged."""
+    """The files of a tar of `size` bytes, in their order; folders and devices are left out.
+
+    Raises TarDamaged, also for a tar that is cut off between two members: what writes tars ends them with zeros.
+    """
     if not size:
         raise TarDamaged("is empty")
     shared: dict[str, bytes] = {}  # what pax headers say of all further members
     told: dict[str, bytes] = {}  # what headers say of the next one
-    at = 0
-    while at < size:
+    at, ended = 0, False
+    while at < size and not ended:
         block = _taken(stream, at, BLOCK, size)
-        if not any(block):  # the end
-            break
+        if not any(block):
+            ended = True
+            continue
         header = _Header(block, at)
         kind, body = header.kind, at + BLOCK
         if kind in LONG_NAME + LONG_LINK + PAX + PAX_SHARED:
@@ -66,6 +70,8 @@ def read_entries(stream: IO[bytes], size: int) -> Iterator[Entry]:
             yield entry
     if told:
         raise TarDamaged("ends behind a header that belongs to another one")
+    if not ended:
+        raise TarDamaged("ends without the zeros that end a tar, so that more may be missing")
 
 
 class _Header:

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from operator import itemgetter, lt
 
@@ -15,6 +16,7 @@ from image_retrieval.store.sql import statement
 
 AT_ONCE = 5000  # rows that are fetched
 Version = tuple[str | None, str | None, str | None]  # etag, group_id and intra_id
+Row = tuple[str, str | None, str | None, str | None]  # URI and version
 
 
 class Disordered(Exception):
@@ -33,8 +35,10 @@ class KnownImages:
         self._cursor = connection.cursor(name="known", row_factory=tuple_row)
         query = statement("known", "read_known", vectors=space.vector_table, order=order)
         self._cursor.execute(query, {"collection": space.collection, "behind": behind})
-        self._rows: list[tuple[str, str | None, str | None, str | None]] = []
+        self._rows: list[Row] = []
         self._last, self._more = "", True
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="known")  # the server reads while pages are compared
+        self._next: Future[list[Row]] | None = None
 
     def up_to(self, uri: str) -> dict[str, Version]:
         """The next images up to a URI. Raises Disordered."""
@@ -52,12 +56,19 @@ class KnownImages:
             self._rows = []
             self._fetch()
 
+    def pause(self) -> None:
+        """Wait until the connection is free for other statements. The next call of another method goes on."""
+        if self._next is not None:
+            self._next.exception()
+
     def close(self) -> None:
         """Let the server forget the query."""
+        self._ahead.shutdown()
         self._cursor.close()
 
     def _fetch(self) -> None:
-        rows = self._cursor.fetchmany(AT_ONCE)
+        rows = self._next.result() if self._next else self._cursor.fetchmany(AT_ONCE)
+        self._next = self._ahead.submit(self._cursor.fetchmany, AT_ONCE) if rows else None
         uris = [row[0] for row in rows]
         if not all(map(lt, chain([self._last], uris), uris)):
             raise Disordered

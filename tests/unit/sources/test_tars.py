@@ -46,15 +46,23 @@ def test_what_was_written_is_found_where_it_lies(written, form):
 
 @settings(max_examples=60, deadline=None)
 @given(written=files, form=st.sampled_from(["gnu", "pax"]), cut=st.floats(0, 1))
-def test_a_tar_that_is_cut_off_is_told_or_holds_whole_files(written, form, cut):
+def test_a_tar_that_is_cut_off_is_told_or_holds_all_files(written, form, cut):
     data = tar_of(written, form)
     data = data[: int(cut * len(data))]
     try:
         found = read(data)
     except TarDamaged:
         return
-    assert placed(found) == as_python_reads(data)
-    assert all(data[entry.offset : entry.offset + entry.size] == written[entry.name] for entry in found)
+    assert {entry.name: data[entry.offset : entry.offset + entry.size] for entry in found} == written
+
+
+@pytest.mark.parametrize("data", [tar_of({"a.jpg": b"a", "b.jpg": b"b"}, "gnu"), samples_of({"a": {"jpg": b"a"}})])
+def test_the_zeros_at_the_end_tell_that_a_tar_is_whole(data):
+    ends = [entry.offset + BLOCK for entry in read(data)]
+    for end in ends:
+        with pytest.raises(TarDamaged, match="ends without the zeros that end a tar"):
+            read(data[:end])
+    assert read(data[: ends[-1] + BLOCK]) == read(data)
 
 
 @settings(max_examples=100, deadline=None)

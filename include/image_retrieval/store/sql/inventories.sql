@@ -16,10 +16,12 @@ WHERE i.collection = %(collection)s AND i.uri = l.uri AND i.deleted >= %(created
   AND (i.last_modified IS NULL OR l.last_modified <= i.last_modified);
 
 -- name: keep_newer
--- Images that the inventory cannot know are listed at the version that was rejected last, or is embedded.
+-- Images that the inventory cannot know are listed at the version that was rejected last, or is embedded; what other
+-- kinds say of them is merged anew (told.sql).
 INSERT INTO listed (uri, key, short_id, etag, size, last_modified, group_id, intra_id, about)
 SELECT i.uri, i.image_id, i.image_id, coalesce(nullif(r.etag, ''), i.etag, ''), coalesce(i.size, 0),
-       coalesce(i.last_modified, 'epoch'), i.group_id, i.intra_id, i.about
+       coalesce(i.last_modified, 'epoch'), i.group_id, i.intra_id,
+       CASE WHEN i.about ? 'of' THEN i.about #> ARRAY['of', 'source'] ELSE i.about END
 FROM retrieval.image AS i
 LEFT JOIN retrieval.rejected AS r ON r.collection = i.collection AND r.uri = i.uri
 WHERE i.collection = %(collection)s AND i.deleted IS NULL

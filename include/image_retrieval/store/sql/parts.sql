@@ -15,12 +15,14 @@ WHERE collection = %(collection)s AND run_id = %(run_id)s
 ORDER BY number;
 
 -- name: take_rows
+-- what was written of an image since then is newer
 INSERT INTO listed (uri, key, short_id, etag, size, last_modified, group_id, intra_id)
 SELECT r.*
-FROM retrieval.listed_part AS p,
-     jsonb_to_recordset(p.rows) AS r (uri text, key text, short_id text, etag text, size bigint,
-                                      last_modified timestamptz, group_id text, intra_id text)
-WHERE p.collection = %(collection)s AND p.run_id = %(run_id)s;
+FROM retrieval.listed_part AS p
+CROSS JOIN jsonb_to_recordset(p.rows) AS r (uri text, key text, short_id text, etag text, size bigint,
+                                            last_modified timestamptz, group_id text, intra_id text)
+LEFT JOIN retrieval.image AS i ON i.collection = p.collection AND i.uri = r.uri
+WHERE p.collection = %(collection)s AND p.run_id = %(run_id)s AND (i.id IS NULL OR i.updated < p.began);
 
 -- name: take_missing
 -- an image that was written since then may have an object again

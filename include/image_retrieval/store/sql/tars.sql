@@ -27,9 +27,9 @@ FROM retrieval.tar WHERE collection = %(collection)s ORDER BY uri COLLATE "C";
 COPY listed (uri, key, short_id, etag, size, last_modified, group_id, intra_id, about) FROM STDIN (FORMAT binary);
 
 -- name: keep_descriptions
--- of pictures whose description cannot be read
+-- of pictures whose description cannot be read: what the tar said; what other kinds say is merged anew (told.sql)
 UPDATE listed AS l
-SET about = i.about
+SET about = CASE WHEN i.about ? 'of' THEN i.about #> ARRAY['of', 'source'] ELSE i.about END
 FROM retrieval.image AS i
 WHERE l.uri = ANY (%(uris)s::text[]) AND i.collection = %(collection)s AND i.uri = l.uri;
 

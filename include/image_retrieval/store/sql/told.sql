@@ -27,14 +27,15 @@ SELECT l.uri FROM listed AS l LEFT JOIN told AS t ON t.uri = l.uri AND t.kind = 
 WHERE t.about ->> 'version' IS DISTINCT FROM l.etag || ' ' || extract(epoch FROM date_trunc('second', l.last_modified))::bigint;
 
 -- name: merge_told
--- of each caption and attribute, the first kind in %(order)s that says it; `source` is what the listing itself said
+-- of each caption and attribute, the first kind in %(order)s that says it; `source` is what the listing itself said, and
+-- is kept beside what others say
 WITH part AS (
     SELECT uri, kind, about, array_position(%(order)s::text[], kind) AS rank FROM told
     UNION ALL
     SELECT uri, 'source', about, array_position(%(order)s::text[], 'source') FROM listed WHERE about IS NOT NULL
 ), merged AS (
     SELECT uri, (array_agg(about -> 'caption' ORDER BY rank) FILTER (WHERE about ? 'caption'))[1] AS caption,
-           jsonb_object_agg(kind, about) FILTER (WHERE kind <> 'source') AS kinds
+           jsonb_object_agg(kind, about) AS kinds, bool_or(kind <> 'source') AS several
     FROM part GROUP BY uri
 ), combined AS (
     SELECT p.uri, jsonb_object_agg(a.key, a.value ORDER BY p.rank DESC) AS attributes
@@ -45,7 +46,7 @@ SET about = jsonb_build_object('of', m.kinds)
          || CASE WHEN m.caption IS NULL THEN '{{}}' ELSE jsonb_build_object('caption', m.caption) END
          || CASE WHEN c.attributes IS NULL THEN '{{}}' ELSE jsonb_build_object('attributes', c.attributes) END
 FROM merged AS m LEFT JOIN combined AS c ON c.uri = m.uri
-WHERE m.uri = l.uri AND m.kinds IS NOT NULL;
+WHERE m.uri = l.uri AND m.several;
 
 -- name: analyse_told
 ANALYZE told;
