@@ -44,8 +44,9 @@ Command = Callable[[argparse.Namespace, Settings], int | None]
 MODELS = "Add a model, list those in use, switch a collection to another one, and roll back."
 COLLECTIONS = "List, show and drop collections."
 MOST = 1_000_000_000  # limit of numbers that have no other limit
-IMAGE_HELP = "a picture: a file, an http(s):// or s3:// URL, - for stdin"
-MODEL_HELP = "a folder, a hub id, or s3://bucket/prefix/"
+IMAGE_HELP = "a picture: a file, an http(s):// URL, an object such as s3://bucket/key, - for stdin"
+MODEL_HELP = "a folder, a hub id, or a prefix such as s3://bucket/prefix/"
+FOLDER_HELP = "a folder: a prefix of a store, such as s3://bucket/prefix, or a path"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -247,7 +248,7 @@ def _contents(commands: Any) -> None:
     upkeep.add_argument("--dry-run", action="store_true", help="only show what would be removed, and count orphans")
     for name, command in (("export", datasets.export), ("import", datasets.load)):
         data_set = add(name, command, collection=True)
-        data_set.add_argument("uri", metavar="URI", help="a folder, as s3://, file:// or a path")
+        data_set.add_argument("uri", metavar="URI", help=FOLDER_HELP)
         if name == "import":
             data_set.add_argument("--model", metavar="NAME", help="model that made the vectors, if they do not say")
     add("stats", search.stats, json_too=True)

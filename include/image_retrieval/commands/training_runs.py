@@ -27,7 +27,7 @@ MOST = 1_000_000
 def add_to(group: Any, add: Callable[..., Any]) -> None:
     """Add these commands to the group `training`, with the function that adds one command."""
     begin = add("run", run, to=group)
-    begin.add_argument("pack", metavar="PACK", help="folder of a packed training set, as s3://, file:// or a path")
+    begin.add_argument("pack", metavar="PACK", help="folder of a packed training set: a prefix of a store, or a path")
     begin.add_argument("out", type=Path, metavar="OUT", help="new folder, which becomes the model")
     begin.add_argument("--method", choices=METHODS, default="continue", help="what it learns by (continue)")
     begin.add_argument("--start", required=True, metavar="SOURCE", help="model to go on from, or `random`")
