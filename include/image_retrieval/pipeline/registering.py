@@ -17,7 +17,7 @@ from image_retrieval.pipeline.owning import pictures_place, require_own, work_pl
 from image_retrieval.pipeline.pending import finish_pending, replacing
 from image_retrieval.pipeline.prefixes import listed_row
 from image_retrieval.settings import Settings
-from image_retrieval.store import images, listings, loading, models, tars, vector_tables
+from image_retrieval.store import images, listings, loading, models, told, vector_tables
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.images import Registered
 from image_retrieval.store.locks import lock_collection
@@ -182,7 +182,7 @@ def _registered(
     listed = listed_row(StoredObject(entry.uri, key, entry.etag, entry.size, entry.last_modified), collection)
     with listings.writing_listed(connection) as write:
         write(listed._replace(group_id=listed.group_id or groups[0], intra_id=listed.intra_id or groups[1]))
-    tars.keep_descriptions(connection, collection.name, [entry.uri])
+    told.keep_all(connection, collection.name)
     listings.register_listed(connection, collection.name)
     listings.restore(connection, collection.name)
     listings.describe(connection, collection.name)

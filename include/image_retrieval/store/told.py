@@ -50,3 +50,8 @@ def merge_told(connection: Connection, order: Sequence[str]) -> None:
     connection.execute(statement("told", "analyse_told"))
     connection.execute(statement("told", "merge_told"), {"order": list(order)})
     connection.execute(statement("told", "drop_told"))
+
+
+def keep_all(connection: Connection, collection: str) -> None:
+    """Describe everything in `listed` as it was described before, whatever said it."""
+    connection.execute(statement("told", "keep_all"), {"collection": collection})

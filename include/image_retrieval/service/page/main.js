@@ -176,7 +176,7 @@ async function showRejected(signal) {
 async function showRuns(signal) {
   const { running, element } = await runsReport(state.collection, signal);
   const shown = byId("results").firstElementChild;
-  if (shown?.outerHTML !== element.outerHTML) byId("results").replaceChildren(element);
+  if (!shown?.isEqualNode(element)) byId("results").replaceChildren(element);
   const again = () => {
     if (!signal.aborted && state.tab === "runs") showRuns(signal).catch(failed);
   };

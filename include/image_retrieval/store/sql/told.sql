@@ -48,6 +48,9 @@ SET about = jsonb_build_object('of', m.kinds)
 FROM merged AS m LEFT JOIN combined AS c ON c.uri = m.uri
 WHERE m.uri = l.uri AND m.several;
 
+-- name: keep_all
+UPDATE listed AS l SET about = i.about FROM retrieval.image AS i WHERE i.collection = %(collection)s AND i.uri = l.uri;
+
 -- name: analyse_told
 ANALYZE told;
 
