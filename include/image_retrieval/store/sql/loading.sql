@@ -88,10 +88,10 @@ VALUES (%(collection)s, %(uri)s, %(etag)s, %(stage)s, %(model)s, %(reason)s, %(d
 ON CONFLICT (collection, uri) DO UPDATE
 SET stage = excluded.stage, model = excluded.model, reason = excluded.reason, detail = excluded.detail, run_id = excluded.run_id,
     updated_at = now(), etag = excluded.etag,
-    attempts = CASE WHEN r.etag = excluded.etag OR (r.reason, excluded.reason) = ('changed_while_reading', 'changed_while_reading')
-                    THEN r.attempts + 1 ELSE 1 END,
-    final = NOT %(transient)s OR CASE WHEN r.etag = excluded.etag OR (r.reason, excluded.reason) = ('changed_while_reading', 'changed_while_reading')
-                    THEN r.attempts + 1 ELSE 1 END >= %(max_attempts)s;
+    (attempts, final) = (
+        SELECT tries, NOT %(transient)s OR tries >= %(max_attempts)s
+        FROM (SELECT CASE WHEN r.etag = excluded.etag OR r.reason = 'changed_while_reading' AND excluded.reason = r.reason
+                          THEN r.attempts + 1 ELSE 1 END AS tries) AS counted);
 
 -- name: remove_outdated
 -- The object holds a different picture than the one that made this vector, and it cannot be embedded.
