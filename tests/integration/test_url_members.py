@@ -6,8 +6,12 @@ from urllib.parse import urlsplit
 import pytest
 from odd_web import BAD, GOOD, odd_web
 
+from image_retrieval.collection import find_collection
+from image_retrieval.errors import UserError
+from image_retrieval.pipeline.registering import delete_image
 from image_retrieval.pipeline.removing import find_orphans
 from image_retrieval.pipeline.running import run_collection
+from image_retrieval.store.connection import connect
 from integration.pictures import SCENES
 from integration.tables import rows, versions
 
@@ -86,6 +90,17 @@ def test_a_new_version_is_embedded_and_one_that_is_gone_is_deleted(run, web, dat
         ("etag/2",),
         ("moved/3",),
     ]
+
+
+def test_the_image_of_a_url_is_deleted_in_the_index_file_alone(run, web, project, database_url, tmp_path):
+    run([web.url("etag", 0)])
+    message = r"images of file://.*/list\.txt cannot be changed here: add, replace or remove them there"
+    entry = find_collection(project.collections_path, "things").model_copy(
+        update={"source": f"file://{tmp_path}/list.txt"}
+    )
+    with connect(project) as connection, pytest.raises(UserError, match=message):
+        delete_image(connection, entry, "etag/0", project)
+    assert rows(database_url, "SELECT image_id FROM images.things") == [("etag/0",)]
 
 
 def test_a_host_that_is_down_changes_no_known_image_and_queued_ones_are_asked_again(run, web, project, database_url):

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from image_retrieval.collection import FORMATS, Collection
 from image_retrieval.errors import Dropped, UserError
+from image_retrieval.image_inputs import is_url
 from image_retrieval.imaging.resample import Resampled
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
@@ -155,7 +156,8 @@ def delete_image(
 def _require_own_object(collection: Collection, uri: str | None) -> None:
     """Raise UserError if an image has no object of its own, or if no listing would find the one of a new image."""
     tar, _ = (split_member(uri) if uri else None) or (None, None)
-    place = tar or (None if uri or collection.source.endswith("/") else collection.source)
+    owned = not is_url(uri) if uri else collection.source.endswith("/")
+    place = tar or (None if owned else collection.source)
     if place:
         raise UserError(f"images of {place} cannot be changed here: add, replace or remove them there")
 
