@@ -63,6 +63,9 @@ class PackedRow(ManifestRow):
     mode: str | None = None
     phash: int | None = None
     captured_at: datetime | None = None
+    colours: str | None = None
+    sharpness: float | None = None
+    complexity: float | None = None
     reason: str | None = None
     detail: str | None = None
     pixels: bytes | None = None
@@ -125,8 +128,8 @@ def resampled_schema(width: int, height: int) -> pa.Schema:
     """Packed pixels: one row per image of the manifest, with 8-bit RGB pixels or with a reason, never both.
 
     `mode` is the colour model of the original as Pillow names it, `phash` its 64-bit perceptual hash in two's
-    complement, `captured_at` the time of the camera's clock, without a zone. The file's metadata is the manifest's plus
-    the names of collection, run and shard.
+    complement, `captured_at` the time of the camera's clock, without a zone; `colours`, `sharpness` and `complexity`
+    are those of imaging/looks.py. The file's metadata is the manifest's plus the names of collection, run and shard.
     """
     return pa.schema(
         [
@@ -138,6 +141,9 @@ def resampled_schema(width: int, height: int) -> pa.Schema:
             pa.field("mode", pa.string()),
             pa.field("phash", pa.int64()),
             pa.field("captured_at", pa.timestamp("us")),
+            pa.field("colours", pa.string()),
+            pa.field("sharpness", pa.float32()),
+            pa.field("complexity", pa.float32()),
             pa.field("resampled_uri", pa.string()),
             pa.field("reason", pa.string()),
             pa.field("detail", pa.string()),

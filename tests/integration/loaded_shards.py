@@ -16,6 +16,7 @@ def shard(ids, versions):
     found = sorted(versions.items(), key=lambda item: -item[0])
     facts = {"size": 9, "last_modified": datetime(2026, 1, 1, tzinfo=UTC), "sha256": "f00", "width": 8, "height": 8}
     facts |= {"format": "PNG", "mode": "RGB", "phash": 1, "captured_at": None, "resampled_uri": None}
+    facts |= {"colours": "red,white", "sharpness": 12.5, "complexity": 0.25}
     images = [facts | {"id": ids[number], "etag": f"v{version}"} for number, version in found]
     table = pa.table({name: pa.array([row[name] for row in images], kind) for name, kind in COLUMNS.items()})
     vectors = np.array([vector(number, version) for number, version in found], np.float32).reshape(-1, DIMENSIONS)

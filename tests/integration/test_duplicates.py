@@ -12,9 +12,10 @@ from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 
 from image_retrieval.errors import UserError
+from image_retrieval.pipeline.fingerprinting import fingerprint_images
 from image_retrieval.pipeline.removing import remove_expired
 from image_retrieval.pipeline.running import run_collection
-from image_retrieval.pipeline.upkeep import Kept, hash_images, refresh_duplicates
+from image_retrieval.pipeline.upkeep import Kept, refresh_duplicates
 from image_retrieval.store import duplicates
 from image_retrieval.store.connection import connect
 from image_retrieval.store.duplicates import count_waiting, find_duplicates, list_pairs, set_verdict
@@ -24,6 +25,7 @@ from integration.tables import VECTORS, rows
 
 SQL_PAGE = Path(__file__).parents[2] / "docs" / "sql.md"
 DIMENSIONS = 8
+LOOKS = "SELECT colours, sharpness, complexity FROM images.things ORDER BY image_id"
 FOUND = "SELECT tier, a, b FROM images.duplicates WHERE collection = 'things' ORDER BY 1, 2, 3"
 
 
@@ -201,9 +203,24 @@ def test_images_of_before_there_were_hashes_get_theirs(store, change_collection,
     put(store, entry.source, few | {"small/copy.jpg": half_size_copy(next(iter(few.values())))})
     run_collection(entry, "run", project)
     before = rows(database_url, "SELECT phash FROM images.things ORDER BY image_id")
-    rows(database_url, "UPDATE retrieval.image SET phash = NULL RETURNING 1")
-    assert refresh_duplicates(Kept(entry, listed=True), project)["hashed"] == 5
+    looks = rows(database_url, LOOKS)
+    rows(
+        database_url,
+        "UPDATE retrieval.image SET phash = NULL, colours = NULL, sharpness = NULL, complexity = NULL RETURNING 1",
+    )
+    assert refresh_duplicates(Kept(entry, listed=True), project)["fingerprinted"] == 5
     after = rows(database_url, "SELECT phash FROM images.things ORDER BY image_id")
     assert max(bin((a ^ b) % 2**64).count("1") for (a,), (b,) in zip(before, after, strict=True)) <= 4
     assert ("picture", next(iter(few)).rpartition(".")[0], "small/copy") in rows(database_url, FOUND)
-    assert hash_images(entry, project) == 0
+    assert rows(database_url, LOOKS) == looks
+    assert fingerprint_images(entry, project) == 0
+
+
+def test_a_cropped_picture_tells_its_colours_and_no_hash(store, change_collection, project, database_url):
+    entry = change_collection(resample={"fit": "crop"})
+    put(store, entry.source, dict(list(SCENES.items())[:2]))
+    run_collection(entry, "run", project)
+    rows(database_url, "UPDATE retrieval.image SET phash = NULL, colours = NULL RETURNING 1")
+    assert fingerprint_images(entry, project) == 2
+    assert rows(database_url, "SELECT DISTINCT phash, colours IS NULL FROM images.things") == [(None, False)]
+    assert fingerprint_images(entry, project) == 0

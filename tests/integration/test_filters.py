@@ -136,7 +136,7 @@ def test_an_image_leaves_itself_out_and_its_group_in(project, small):
 @pytest.mark.parametrize(
     ("filter", "told"),
     [
-        ({"colour": "red"}, 'filter: "colour" is not one of group_id'),
+        ({"shade": "red"}, 'filter: "shade" is not one of group_id'),
         ({"embedding": 1}, 'filter: "embedding" is not one of'),
         ({"a\nb": 1}, r'filter: "a\nb" is not one of'),
         ({"width": {"above": 1}}, 'filter: "width" has an unknown operator "above"'),

@@ -30,8 +30,7 @@ def load(project, collection, store, database_url):
         facts = {"etag": "e", "size": 9, "last_modified": datetime.now(UTC), "sha256": "f00"}
         picture = {"width": 8, "height": 8, "format": "JPEG", "resampled_uri": None}
         images = [facts | picture | {"id": id} | found for (id,), found in zip(listed, fingerprints, strict=False)]
-        types = {"phash": pa.int64(), "captured_at": pa.timestamp("us"), "mode": pa.string()}
-        table = pa.table({name: pa.array([row[name] for row in images], types.get(name)) for name in COLUMNS})
+        table = pa.table({name: pa.array([row.get(name) for row in images], kind) for name, kind in COLUMNS.items()})
         vectors = pa.chunked_array([[[1.0] + [0.0] * 191] * len(images)], pa.list_(pa.float32(), 192))
         with connect(project) as connection:
             written = load_vectors(connection, collection, table, vectors)

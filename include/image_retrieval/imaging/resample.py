@@ -14,6 +14,7 @@ from image_retrieval.imaging.colour import to_srgb
 from image_retrieval.imaging.decode import Limits, Picture, decode
 from image_retrieval.imaging.exif import SIDEWAYS, upright
 from image_retrieval.imaging.fingerprints import HASHED_SIDE, perceptual_hash, sha256
+from image_retrieval.imaging.looks import Looks, looks_of
 
 METHODS = {
     "nearest": Image.Resampling.NEAREST,
@@ -37,7 +38,8 @@ class Resampled:
 
     `pixels` holds height × width × 3 bytes, RGB, row by row; `sha256` is of the original's bytes, `phash` its
     perceptual hash as a signed 64-bit integer; `width` and `height` are those of the upright original, `mode` is its
-    colour model as Pillow names it; `captured_at` is the time of the camera's clock.
+    colour model as Pillow names it; `captured_at` is the time of the camera's clock. `colours`, `sharpness` and
+    `complexity` are its Looks.
     """
 
     pixels: bytes
@@ -48,6 +50,17 @@ class Resampled:
     mode: str
     phash: int
     captured_at: datetime | None
+    colours: str
+    sharpness: float
+    complexity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prints:
+    """What the upkeep takes from a resampled file; the perceptual hash is None if the file shows only a part."""
+
+    phash: int | None
+    looks: Looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +88,20 @@ def place(width: float, height: float, options: ResampleOptions) -> Placement:
 def resample(data: bytes, options: ResampleOptions, limits: Limits) -> Resampled:
     """Decode an image's bytes and bring it to the target size. Raises ImageRejected."""
     picture = read(data, options, limits)
+    image, whole = fit(picture, options), _whole(picture)
+    looks = looks_of(whole, image)
     return Resampled(
-        pixels=fit(picture, options).tobytes(),
+        pixels=image.tobytes(),
         sha256=sha256(data),
         width=picture.width,
         height=picture.height,
         format=picture.format,
         mode=picture.mode,
-        phash=perceptual_hash(_hashed(picture)),
+        phash=perceptual_hash(whole),
         captured_at=picture.captured_at,
+        colours=looks.colours,
+        sharpness=looks.sharpness,
+        complexity=looks.complexity,
     )
 
 
@@ -148,24 +166,22 @@ def _resized(picture: Picture, size: tuple[int, int], options: ResampleOptions, 
     return simd.resize(picture.image, size, options.method, box)
 
 
-def _hashed(picture: Picture) -> Image.Image:
+def _whole(picture: Picture) -> Image.Image:
     whole = simd.mean(picture.image, (HASHED_SIDE, HASHED_SIDE), (0, 0, *picture.covered))
     return upright(to_srgb(whole, picture.profile), picture.orientation)
 
 
-def hash_of_resampled(file: bytes, width: int, height: int, choice: ResampleChoice) -> int | None:
-    """The perceptual hash of an image of that size, in pixels, from its resampled file.
-
-    None if the file was cropped, since it shows only a part.
-    """
+def prints_of_resampled(file: bytes, width: int, height: int, choice: ResampleChoice) -> Prints:
+    """The fingerprints of an image of that size, in pixels, from its resampled file."""
     with Image.open(io.BytesIO(file)) as opened:
         image = opened.convert("RGB")
-    if choice.fit == "crop":
-        return None
-    across, down = place(width, height, choice.of_size(image.size)).size
-    left, upper = (image.width - across) // 2, (image.height - down) // 2
-    box = (left, upper, left + across, upper + down)
-    return perceptual_hash(simd.mean(image, (HASHED_SIDE, HASHED_SIDE), box))
+    box: Box = (0, 0, *image.size)
+    if choice.fit != "crop":
+        across, down = place(width, height, choice.of_size(image.size)).size
+        left, upper = (image.width - across) // 2, (image.height - down) // 2
+        box = (left, upper, left + across, upper + down)
+    whole = simd.mean(image, (HASHED_SIDE, HASHED_SIDE), box)
+    return Prints(None if choice.fit == "crop" else perceptual_hash(whole), looks_of(whole, image))
 
 
 def encode(pixels: bytes, options: ResampleOptions) -> bytes:

@@ -28,6 +28,11 @@ COLUMNS = pa.schema(
         pa.field("captured_at", pa.timestamp("us")),
         pa.field("sha256", pa.string()),
         pa.field("phash", pa.int64()),
+        pa.field("aspect", pa.float32()),
+        pa.field("orientation", pa.string()),
+        pa.field("colours", pa.list_(pa.string())),
+        pa.field("sharpness", pa.float32()),
+        pa.field("complexity", pa.float32()),
     ]
 )
 

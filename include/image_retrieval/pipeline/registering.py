@@ -25,6 +25,9 @@ from image_retrieval.store.locks import lock_collection
 from image_retrieval.store.pending import Pending, announce, read_pending
 from image_retrieval.tar_uris import split_member
 
+PICTURE_FACTS = ("sha256", "width", "height", "format", "mode", "phash", "captured_at")
+PICTURE_FACTS += ("colours", "sharpness", "complexity")
+
 
 class ImageExists(UserError):
     """The id of a new image exists."""
@@ -111,9 +114,7 @@ def _register(
         kept = resampled_uri(collection, row.image_id, settings)
         store.write(kept, picture.file)
     found = picture.found
-    facts = {
-        name: getattr(found, name) for name in ("sha256", "width", "height", "format", "mode", "phash", "captured_at")
-    }
+    facts = {name: getattr(found, name) for name in PICTURE_FACTS}
     version = {"etag": entry.etag, "size": entry.size, "last_modified": entry.last_modified}
     loaded = pa.Table.from_pylist(
         [{"id": row.id, **version, **facts, "resampled_uri": kept}], pa.schema(loading.COLUMNS.items())

@@ -167,6 +167,9 @@ def _resampled_row(
         mode=found.mode,
         phash=found.phash,
         captured_at=found.captured_at,
+        colours=found.colours,
+        sharpness=found.sharpness,
+        complexity=found.complexity,
         resampled_uri=uri,
         pixels=found.pixels,
     )

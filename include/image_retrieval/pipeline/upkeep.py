@@ -1,29 +1,23 @@
 """Upkeep: maintains collections between their runs. Each step may be killed and run again at any time."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import NotRequired, TypedDict
 
 import structlog
 
-from image_retrieval.batches import in_order
 from image_retrieval.collection import Collection, load_collections
-from image_retrieval.imaging.resample import hash_of_resampled
-from image_retrieval.objects import ObjectFault, ObjectStore
 from image_retrieval.pipeline.calibrating import keep_calibrated
+from image_retrieval.pipeline.fingerprinting import fingerprint_images
 from image_retrieval.pipeline.pending import settle_all
 from image_retrieval.pipeline.removing import count_expired, find_orphans, remove_expired
 from image_retrieval.settings import Settings
 from image_retrieval.store import models
 from image_retrieval.store.collections import made_collections, stored_collections
 from image_retrieval.store.connection import connect
-from image_retrieval.store.duplicates import Unhashed, find_duplicates, find_unhashed, set_hashes
+from image_retrieval.store.duplicates import find_duplicates
 from image_retrieval.store.indexing import ensure_index
 from image_retrieval.store.vacuum import ensure_vacuumed
 from image_retrieval.store.vector_tables import is_there
-
-BATCH = 500
-READERS = 8
 
 log = structlog.get_logger()
 
@@ -93,14 +87,14 @@ def keep_index(kept: Kept, settings: Settings) -> IndexUpkeep:
 
 
 def refresh_duplicates(kept: Kept, settings: Settings) -> dict[str, int]:
-    """Hash images that have no perceptual hash yet, and find the duplicates of new and changed images.
+    """Fill in missing fingerprints, and find the duplicates of new and changed images.
 
     Does nothing for a collection that is not listed.
     """
     if not kept.listed:
         return {}
     collection = kept.collection
-    counts = {"hashed": hash_images(collection, settings), **find_duplicates(collection, settings)}
+    counts = {"fingerprinted": fingerprint_images(collection, settings), **find_duplicates(collection, settings)}
     log.info("duplicates", **counts)
     return counts
 
@@ -108,39 +102,3 @@ def refresh_duplicates(kept: Kept, settings: Settings) -> dict[str, int]:
 def keep_scores(kept: Kept, settings: Settings) -> dict[str, str]:
     """Fit the scores again if the collection has changed much. Does nothing for a collection that is not listed."""
     return keep_calibrated(kept.collection, settings) if kept.listed else {}
-
-
-def hash_images(collection: Collection, settings: Settings) -> int:
-    """Hash the resampled pictures of images without a perceptual hash. Returns the number of new hashes.
-
-    A cropped picture shows only a part, so its image is left to a full re-scan.
-    """
-    if collection.resample.fit == "crop":
-        return 0
-    store, hashed = ObjectStore(settings), 0
-
-    def work(image: Unhashed) -> int | None:
-        try:
-            data = store.read(image.resampled_uri)
-        except ObjectFault:
-            return None
-        return hash_of_resampled(data, image.width, image.height, collection.resample)
-
-    for images in _unhashed(collection, settings):
-        hashes = zip(images, in_order(work, images, READERS), strict=True)
-        found = [(image, phash) for image, phash in hashes if phash is not None]
-        with connect(settings) as connection:
-            set_hashes(connection, found)
-        hashed += len(found)
-    return hashed
-
-
-def _unhashed(collection: Collection, settings: Settings) -> Iterator[list[Unhashed]]:
-    after = 0
-    while True:
-        with connect(settings) as connection:
-            images = find_unhashed(connection, collection.name, after, BATCH)
-        if not images:
-            return
-        yield images
-        after = images[-1].id

@@ -90,6 +90,20 @@ class MatchForm(Form):
     b: Picture
 
 
+class FacetsForm(Form):
+    """The images whose values are counted; by default all of a collection."""
+
+    collection: Word
+    filter: Filter = {}
+    most: int = Field(20, ge=1, le=500, description="values of each facet, the most frequent ones")
+
+
+class Facets(BaseModel):
+    """How many images have each value, per facet (colour, format, group_id, orientation, year); most frequent first."""
+
+    facets: dict[str, dict[str, int]]
+
+
 class Result(BaseModel):
     """One image of the results."""
 
@@ -205,6 +219,11 @@ class ImageInfo(BaseModel):
     updated_at: datetime
     captured_at: datetime | None
     sha256: str | None
+    aspect: float | None = Field(description="width over height")
+    orientation: Literal["landscape", "portrait", "square"] | None
+    colours: list[str] | None = Field(description="the names of its colours, the largest first")
+    sharpness: float | None
+    complexity: float | None
 
 
 class Images(BaseModel):

@@ -10,6 +10,8 @@ from image_retrieval.service.catalog import Shown
 from image_retrieval.service.encoder import Vector
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.schemas import (
+    Facets,
+    FacetsForm,
     Match,
     MatchForm,
     Paged,
@@ -50,6 +52,17 @@ def match(service: Service, form: MatchForm) -> Match:
     """How alike two pictures are. Raises Refused, UserError, ImageRejected."""
     shown = service.shown(form.collection)
     return compare(shown, _picture(service, shown, form.a), _picture(service, shown, form.b))
+
+
+def facets(service: Service, form: FacetsForm) -> Facets:
+    """How many images have each value of the facets. Raises UserError."""
+    shown = service.shown(form.collection)
+    with service.statements(heavy=True) as connection:
+        counts = store.count_facets(connection, shown.name, form.filter, form.most)
+    found: dict[str, dict[str, int]] = {}
+    for count in counts:
+        found.setdefault(count.facet, {})[count.value] = count.images
+    return Facets(facets=found)
 
 
 def compare(shown: Shown, a: Vector, b: Vector) -> Match:

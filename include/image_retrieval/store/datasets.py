@@ -51,6 +51,11 @@ class ExportedImage(NamedTuple):
     captured_at: datetime | None
     sha256: str | None
     phash: int | None
+    aspect: float | None
+    orientation: str | None
+    colours: list[str] | None
+    sharpness: float | None
+    complexity: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,9 @@ class OfferedImage:
     mode: str | None
     phash: int | None
     captured_at: datetime | None
+    colours: str | None
+    sharpness: float | None
+    complexity: float | None
     resampled_uri: str | None
 
 

@@ -1,6 +1,5 @@
 """Duplicates: images of a collection that show the same, and people's verdicts on them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypedDict, cast
@@ -35,17 +34,6 @@ class Pair(TypedDict):
     verdict: Verdict | None
     decided_by: str | None
     decided_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Unhashed:
-    """An image without a perceptual hash; width and height are the original's, upright."""
-
-    id: int
-    etag: str
-    resampled_uri: str
-    width: int
-    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +91,6 @@ def count_waiting(connection: Connection, collection: str, model: str) -> int:
     """The number of images whose present vectors under a model have not been compared yet."""
     query = statement("duplicates", "count_waiting", vectors=VectorSpace(collection, model).vector_table)
     return int(fetch_value(connection, query, {"collection": collection, "model": model}))
-
-
-def find_unhashed(connection: Connection, collection: str, after: int, limit: int) -> list[Unhashed]:
-    """The first images after an id that have a resampled picture and no perceptual hash."""
-    wanted = {"collection": collection, "after": after, "limit": limit}
-    return fetch_all(connection, Unhashed, statement("duplicates", "find_unhashed"), wanted)
-
-
-def set_hashes(connection: Connection, hashes: Sequence[tuple[Unhashed, int]]) -> None:
-    """Record the perceptual hashes of images whose versions have not changed."""
-    with connection.cursor() as cursor:
-        rows = [{"id": image.id, "etag": image.etag, "phash": phash} for image, phash in hashes]
-        cursor.executemany(statement("duplicates", "set_hash"), rows)
 
 
 def set_verdict(

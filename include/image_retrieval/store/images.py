@@ -29,6 +29,11 @@ class ImageFacts(ShownFacts):
     updated_at: datetime
     captured_at: datetime | None
     sha256: str | None
+    aspect: float | None
+    orientation: str | None
+    colours: list[str] | None
+    sharpness: float | None
+    complexity: float | None
 
 
 class Member(TypedDict):

@@ -29,6 +29,9 @@ COLUMNS = {
     "mode": pa.string(),
     "phash": pa.int64(),
     "captured_at": pa.timestamp("us"),
+    "colours": pa.string(),
+    "sharpness": pa.float32(),
+    "complexity": pa.float32(),
     "resampled_uri": pa.string(),
 }
 

@@ -1,6 +1,8 @@
 """Searches from Python, through the same SQL functions that people call."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 import psycopg
@@ -10,6 +12,7 @@ from psycopg.types.json import Jsonb
 from image_retrieval.errors import UserError
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.loaders import ShownFacts, shown_facts
+from image_retrieval.store.rows import fetch_all
 from image_retrieval.store.sql import statement
 from image_retrieval.values import printable
 
@@ -27,6 +30,15 @@ class Found(ShownFacts):
     intra_id: str | None
     width: int | None
     height: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FacetCount:
+    """How many images have a value."""
+
+    facet: str
+    value: str
+    images: int
 
 
 def search(
@@ -62,10 +74,29 @@ def similar_to(
     return _results(connection, "similar_to", {"collection": collection, "image_id": image_id, "k": k, **more})
 
 
+def count_facets(
+    connection: Connection, collection: str, filter: Filter | None = None, most: int = 20
+) -> list[FacetCount]:
+    """How many images have each format, orientation, colour, group_id and year of capture; `most` values of each.
+
+    `filter` as in `search`. Raises UserError.
+    """
+    wanted = {"collection": collection, "filter": Jsonb(filter or {}), "most": most}
+    with _refused():
+        return fetch_all(connection, FacetCount, statement("search", "count_facets"), wanted)
+
+
 def _results(connection: Connection, name: str, parameters: Mapping[str, object]) -> list[Found]:
-    try:
+    with _refused():
         rows = connection.execute(statement("search", name), parameters)
         return [cast(Found, {**row, **shown_facts(row["attributes"], row["caption"])}) for row in rows]
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Raise what the SQL functions refuse as UserError."""
+    try:
+        yield
     except psycopg.errors.RaiseException as error:
         hint = error.diag.message_hint
         raise UserError(printable(f"{error.diag.message_primary}{f' ({hint})' if hint else ''}")) from None

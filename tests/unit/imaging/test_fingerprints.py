@@ -5,7 +5,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from image_retrieval.collection import ResampleOptions
-from image_retrieval.imaging.resample import Resampled, encode, hash_of_resampled, resample
+from image_retrieval.imaging.resample import Resampled, encode, prints_of_resampled, resample
 from image_retrieval.scenes import draw_scenes
 from unit.imaging.pictures import LIMITS, encoded, photo
 
@@ -95,11 +95,11 @@ def test_the_hash_of_a_resampled_file_is_nearly_that_of_the_original(options):
         chosen = ResampleOptions(**options)
         found = resample(data, chosen, LIMITS)
         file = encode(found.pixels, chosen)
-        kept = hash_of_resampled(file, found.width, found.height, chosen)
+        kept = prints_of_resampled(file, found.width, found.height, chosen).phash
         assert ((kept ^ found.phash) & (2**64 - 1)).bit_count() <= 4
 
 
 def test_a_cropped_file_tells_no_hash():
     chosen = ResampleOptions(fit="crop")
     found = resample(encoded(photo(640, 360), "PNG"), chosen, LIMITS)
-    assert hash_of_resampled(encode(found.pixels, chosen), 640, 360, chosen) is None
+    assert prints_of_resampled(encode(found.pixels, chosen), 640, 360, chosen).phash is None

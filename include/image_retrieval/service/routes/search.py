@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from image_retrieval.service import search as searches
 from image_retrieval.service.bodies import strict_router
-from image_retrieval.service.schemas import Match, MatchForm, Results, SearchForm, SimilarForm
+from image_retrieval.service.schemas import Facets, FacetsForm, Match, MatchForm, Results, SearchForm, SimilarForm
 from image_retrieval.service.state import Service
 
 
@@ -26,5 +26,10 @@ def router(service: Service) -> APIRouter:
     def match(form: MatchForm) -> Match:
         """How alike two pictures are."""
         return searches.match(service, form)
+
+    @routes.post("/facets")
+    def facets(form: FacetsForm) -> Facets:
+        """How many images, of all or of those that match a filter, have each colour, format, shape, group and year."""
+        return searches.facets(service, form)
 
     return routes

@@ -14,7 +14,8 @@ from image_retrieval.store.sql import script, statement
 
 OLDEST = "0011"
 # in this order: some are parsed at creation, and must find the functions that they call
-FUNCTIONS = ["distances", "arguments", "filters", "views", "search", "texts", "duplicates", "rejections", "search_path"]
+FUNCTIONS = ["distances", "arguments", "filters", "views", "search", "texts", "facets", "duplicates", "rejections"]
+FUNCTIONS += ["search_path"]
 
 url = context.config.attributes["database_url"]
 place = context.config.attributes.get("place", "the database")

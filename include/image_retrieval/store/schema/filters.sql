@@ -49,7 +49,7 @@ CREATE OR REPLACE FUNCTION retrieval.range_condition(
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     sign constant text := CASE operator WHEN 'gt' THEN '>' WHEN 'gte' THEN '>=' WHEN 'lt' THEN '<' ELSE '<=' END;
-    type constant text := CASE WHEN kind = 'attribute' AND jsonb_typeof(value) = 'string' THEN 'time'
+    type constant text := CASE WHEN kind = 'member' THEN 'text' WHEN kind = 'attribute' AND jsonb_typeof(value) = 'string' THEN 'time'
                                WHEN kind = 'attribute' THEN 'number' ELSE kind END;
     key  integer;
     last integer;
@@ -83,7 +83,7 @@ CREATE OR REPLACE FUNCTION retrieval.any_condition(
 )
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    type  constant text := CASE kind WHEN 'attribute' THEN 'scalar' ELSE kind END;
+    type  constant text := CASE kind WHEN 'attribute' THEN 'scalar' WHEN 'member' THEN 'text' ELSE kind END;
     items text[];
 BEGIN
     IF jsonb_typeof(value) <> 'array' THEN
@@ -98,6 +98,7 @@ BEGIN
     given := given || items::text;
     condition := CASE kind
         WHEN 'attribute' THEN format('attributes @> ANY ($1[%s]::jsonb[])', cardinality(given))
+        WHEN 'member' THEN format('%I && $1[%s]::text[]', name, cardinality(given))
         ELSE format('%I = ANY ($1[%s]::%s)', name, cardinality(given),
                     CASE kind WHEN 'text' THEN 'text[]' WHEN 'number' THEN 'numeric[]' ELSE 'timestamptz[]' END)
     END;
@@ -148,7 +149,8 @@ COMMENT ON FUNCTION retrieval.match_condition IS
 CREATE OR REPLACE FUNCTION retrieval.condition_on(kind text, name text, value jsonb, INOUT given text[], OUT condition text)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    place    constant text := CASE kind WHEN 'attribute' THEN 'attribute ' ELSE '' END || to_json(name);
+    place    constant text := CASE kind WHEN 'attribute' THEN 'attribute ' ELSE '' END
+                              || to_json(CASE kind WHEN 'member' THEN rtrim(name, 's') ELSE name END);
     parts    text[] := '{}';
     operator text;
     operand  jsonb;
@@ -181,6 +183,9 @@ BEGIN
         END IF;
     ELSIF value = 'null' THEN
         condition := format('%I IS NULL', name);
+    ELSIF kind = 'member' THEN
+        given := given || retrieval.checked('text', place, value);
+        condition := format('%I @> ARRAY[$1[%s]]', name, cardinality(given));
     ELSE
         given := given || retrieval.checked(kind, place, value);
         condition := format('%I = $1[%s]::%s', name, cardinality(given), CASE kind
@@ -196,7 +201,8 @@ CREATE OR REPLACE FUNCTION retrieval.condition_of(filter jsonb, INOUT given text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     kinds constant jsonb := '{"group_id": "text", "intra_id": "text", "image_id": "text", "caption": "text", "width": "number",
-        "height": "number", "format": "text", "created_at": "time", "updated_at": "time"}';
+        "height": "number", "format": "text", "created_at": "time", "updated_at": "time", "aspect": "number",
+        "orientation": "text", "sharpness": "number", "complexity": "number"}';
     parts text[] := '{}';
     inner_parts text[];
     key   text;
@@ -230,12 +236,15 @@ BEGIN
                 SELECT * INTO given, condition FROM retrieval.condition_on('attribute', name, item, given);
                 parts := parts || condition;
             END LOOP;
+        ELSIF key = 'colour' THEN
+            SELECT * INTO given, condition FROM retrieval.condition_on('member', 'colours', value, given);
+            parts := parts || condition;
         ELSIF kinds ? key THEN
             SELECT * INTO given, condition FROM retrieval.condition_on(kinds ->> key, key, value, given);
             parts := parts || condition;
         ELSE
             RAISE EXCEPTION 'filter: % is not one of group_id, intra_id, image_id, caption, width, height, format, created_at, '
-                'updated_at, attributes, and, or, not', to_json(key);
+                'updated_at, aspect, orientation, colour, sharpness, complexity, attributes, and, or, not', to_json(key);
         END IF;
     END LOOP;
     condition := coalesce('(' || nullif(array_to_string(parts, ' AND '), '') || ')', 'true');

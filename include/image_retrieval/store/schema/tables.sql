@@ -126,6 +126,9 @@ CREATE TABLE retrieval.image (
     phash         bigint,
     captured_at   timestamp,
     about         jsonb,
+    colours       text[],
+    sharpness     real,
+    complexity    real,
     UNIQUE (collection, uri),
     UNIQUE (collection, image_id)
 ) WITH (fillfactor = 30);
@@ -155,6 +158,10 @@ COMMENT ON COLUMN retrieval.image.phash IS 'Perceptual hash of 64 bits: pictures
 COMMENT ON COLUMN retrieval.image.captured_at IS 'When the picture was taken, by the camera''s own clock; null where the file does not tell.';
 COMMENT ON COLUMN retrieval.image.about IS
     'What the source last said of it, caption and attributes, so that a change there is told from one that people made; null: nothing.';
+COMMENT ON COLUMN retrieval.image.colours IS
+    'Names of its colours, the largest first: black, white, grey, red, orange, brown, yellow, green, blue, purple, pink.';
+COMMENT ON COLUMN retrieval.image.sharpness IS 'Variance of the Laplacian of the resampled picture''s brightness, times 1,000: low if it is blurred.';
+COMMENT ON COLUMN retrieval.image.complexity IS 'Share of the resampled picture''s pixels at an edge, 0 to 1.';
 
 
 CREATE TABLE retrieval.rejected (

@@ -32,7 +32,13 @@ LANGUAGE sql STABLE AS $$
                i.updated AS updated_at,
                i.captured_at,
                i.sha256,
-               i.phash
+               i.phash,
+               i.width::real / nullif(i.height, 0) AS aspect,
+               CASE WHEN i.width > i.height THEN 'landscape' WHEN i.width < i.height THEN 'portrait'
+                    WHEN i.width = i.height THEN 'square' END AS orientation,
+               i.colours,
+               i.sharpness,
+               i.complexity
         FROM retrieval.%I AS v
         JOIN retrieval.image AS i ON i.id = v.id
         WHERE i.deleted IS NULL
@@ -65,6 +71,11 @@ BEGIN
         COMMENT ON COLUMN %1$s.captured_at IS 'When the picture was taken, by the camera''s own clock; null where the file does not tell.';
         COMMENT ON COLUMN %1$s.sha256 IS 'SHA-256 of the original''s bytes, in hexadecimal.';
         COMMENT ON COLUMN %1$s.phash IS 'Perceptual hash of 64 bits; compare with images.phash_distance.';
+        COMMENT ON COLUMN %1$s.aspect IS 'Width over height.';
+        COMMENT ON COLUMN %1$s.orientation IS 'landscape, portrait or square.';
+        COMMENT ON COLUMN %1$s.colours IS 'Names of its colours, the largest first.';
+        COMMENT ON COLUMN %1$s.sharpness IS 'Low if it is blurred, as the model reads it.';
+        COMMENT ON COLUMN %1$s.complexity IS 'Share of pixels at an edge, 0 to 1, as the model reads it.';
         $view$, make_view.view, make_view.query, make_view.about);
 END
 $$;

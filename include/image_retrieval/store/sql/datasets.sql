@@ -30,7 +30,13 @@ SELECT i.image_id,
        i.updated AS updated_at,
        i.captured_at,
        i.sha256,
-       i.phash
+       i.phash,
+       i.width::real / nullif(i.height, 0) AS aspect,
+       CASE WHEN i.width > i.height THEN 'landscape' WHEN i.width < i.height THEN 'portrait'
+            WHEN i.width = i.height THEN 'square' END AS orientation,
+       i.colours,
+       i.sharpness,
+       i.complexity
 FROM retrieval.{vectors} AS v
 JOIN retrieval.image AS i ON i.id = v.id
 WHERE i.deleted IS NULL AND v.id BETWEEN %(first)s AND %(last)s
@@ -46,7 +52,7 @@ COPY offered (number, uri) FROM STDIN (FORMAT binary);
 -- name: find_offered
 -- the known facts of an image are valid while its object is the same
 SELECT o.number, i.id, l.etag, l.size, l.last_modified, k.sha256, k.width, k.height, k.format, k.mode, k.phash,
-       k.captured_at, k.resampled_uri
+       k.captured_at, array_to_string(k.colours, ',') AS colours, k.sharpness, k.complexity, k.resampled_uri
 FROM offered AS o
 JOIN listed AS l ON l.uri = o.uri
 JOIN retrieval.image AS i ON i.collection = %(collection)s AND i.uri = l.uri

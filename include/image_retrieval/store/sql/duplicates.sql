@@ -69,18 +69,3 @@ LIMIT %(limit)s OFFSET %(offset)s;
 
 -- name: set_verdict
 SELECT images.set_verdict(%(collection)s, %(a)s, %(b)s, %(verdict)s, %(decided_by)s);
-
--- name: find_unhashed
--- images from before the schema had perceptual hashes, if their resampled picture is kept
-SELECT id, etag, resampled_uri, width, height FROM retrieval.image
-WHERE collection = %(collection)s AND deleted IS NULL AND phash IS NULL AND id > %(after)s
-  AND etag IS NOT NULL AND resampled_uri IS NOT NULL
-ORDER BY id
-LIMIT %(limit)s;
-
--- name: set_hash
--- to be compared again, since only its vector was compared
-WITH hashed AS (
-    UPDATE retrieval.image SET phash = %(phash)s WHERE id = %(id)s AND etag = %(etag)s AND phash IS NULL RETURNING id
-)
-DELETE FROM retrieval.compared WHERE id IN (SELECT id FROM hashed);

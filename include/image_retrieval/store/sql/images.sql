@@ -3,12 +3,14 @@ SELECT embedding FROM retrieval.{view} WHERE image_id = %(image_id)s;
 
 -- name: find_image
 SELECT image_id, image_path, resampled_image_path, group_id, intra_id, left(caption, 100001) AS caption, width, height,
-       format, left(attributes::text, 1048577) AS attributes, created_at, updated_at, captured_at, sha256
+       format, left(attributes::text, 1048577) AS attributes, created_at, updated_at, captured_at, sha256,
+       aspect, orientation, colours, sharpness, complexity
 FROM images.{view} WHERE image_id = %(image_id)s;
 
 -- name: list_images
 SELECT image_id, image_path, resampled_image_path, group_id, intra_id, left(caption, 100001) AS caption, width, height,
-       format, left(attributes::text, 1048577) AS attributes, created_at, updated_at, captured_at, sha256
+       format, left(attributes::text, 1048577) AS attributes, created_at, updated_at, captured_at, sha256,
+       aspect, orientation, colours, sharpness, complexity
 FROM images.{view}
 WHERE (%(after)s::text IS NULL OR image_id COLLATE "C" > %(after)s)
   AND (%(group_id)s::text IS NULL OR group_id = %(group_id)s)

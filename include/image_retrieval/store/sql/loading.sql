@@ -12,6 +12,9 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging (
     mode          text,
     phash         bigint,
     captured_at   timestamp,
+    colours       text,
+    sharpness     real,
+    complexity    real,
     resampled_uri text,
     digest        bigint NOT NULL
 ) ON COMMIT DROP;
@@ -19,8 +22,8 @@ TRUNCATE staging;
 
 -- name: copy_staging
 COPY staging
-    (id, etag, size, last_modified, sha256, width, height, format, mode, phash, captured_at, resampled_uri,
-     digest)
+    (id, etag, size, last_modified, sha256, width, height, format, mode, phash, captured_at, colours, sharpness,
+     complexity, resampled_uri, digest)
 FROM STDIN (FORMAT binary);
 
 -- name: compare_vectors
@@ -63,14 +66,15 @@ WHERE (v.etag, v.digest, v.embedding) IS DISTINCT FROM (excluded.etag, excluded.
 UPDATE retrieval.image AS i
 SET etag = s.etag, size = s.size, last_modified = s.last_modified, sha256 = s.sha256, width = s.width,
     height = s.height, format = s.format, mode = s.mode, phash = s.phash, captured_at = s.captured_at,
+    colours = string_to_array(s.colours, ','), sharpness = s.sharpness, complexity = s.complexity,
     resampled_uri = s.resampled_uri, updated = now()
 FROM staging AS s
 WHERE i.id = s.id AND i.id BETWEEN %(min)s AND %(max)s
   AND (i.etag, i.size, i.last_modified, i.sha256, i.width, i.height, i.format, i.mode, i.phash, i.captured_at,
-       i.resampled_uri)
+       array_to_string(i.colours, ','), i.sharpness, i.complexity, i.resampled_uri)
       IS DISTINCT FROM
       (s.etag, s.size, s.last_modified, s.sha256, s.width, s.height, s.format, s.mode, s.phash, s.captured_at,
-       s.resampled_uri);
+       s.colours, s.sharpness, s.complexity, s.resampled_uri);
 
 -- name: clear_rejected
 -- a collection mostly has none, and then nothing is joined

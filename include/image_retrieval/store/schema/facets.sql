@@ -1,0 +1,35 @@
+-- What the images of a collection have in common: their formats, colours, shapes, groups and years, counted.
+CREATE OR REPLACE FUNCTION images.facets(collection text, filter jsonb DEFAULT '{}', most integer DEFAULT 20)
+RETURNS TABLE (facet text, value text, images bigint)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    condition text := 'true';
+    given     text[] := '{}';
+BEGIN
+    IF filter <> '{}' THEN
+        SELECT * INTO given, condition FROM retrieval.condition_of(filter, given);
+    END IF;
+    RETURN QUERY EXECUTE format(
+        $query$
+        WITH found AS MATERIALIZED (
+            SELECT format, orientation, colours, group_id, captured_at FROM %s WHERE %s
+        ), told AS (
+            SELECT facet, value, count(*) AS images
+            FROM found, LATERAL (
+                VALUES ('format', format), ('orientation', orientation), ('group_id', group_id),
+                       ('year', to_char(captured_at, 'YYYY'))
+                UNION ALL SELECT 'colour', unnest(colours)
+            ) AS facets (facet, value)
+            WHERE value IS NOT NULL
+            GROUP BY facet, value
+        ), numbered AS (
+            SELECT told.*, row_number() OVER (PARTITION BY facet ORDER BY told.images DESC, value COLLATE "C") AS place FROM told
+        )
+        SELECT facet, value, images FROM numbered WHERE place <= $2 ORDER BY facet, place
+        $query$, retrieval.view_of(collection, NULL), condition)
+    USING given, most;
+END
+$$;
+COMMENT ON FUNCTION images.facets IS
+    'How many images of a collection, or of those that match a filter, have each format, orientation, colour, group_id and year of '
+    'capture; the most frequent values of each, at most `most`.';
