@@ -14,8 +14,11 @@ from image_retrieval.store.sql import script, statement
 
 OLDEST = "0011"
 # in this order: some are parsed at creation, and must find the functions that they call
-FUNCTIONS = ["distances", "arguments", "filters", "views", "search", "texts", "facets", "duplicates", "rejections"]
-FUNCTIONS += ["search_path"]
+FIRST = ["simplified", "words"]  # before the tables: a column is computed by them
+FUNCTIONS = [
+    *("distances", "arguments", "filters", "views", "search", "texts", "search_words", "duplicates", "rejections"),
+    "search_path",
+]
 
 url = context.config.attributes["database_url"]
 place = context.config.attributes.get("place", "the database")
@@ -36,6 +39,9 @@ def _connect() -> psycopg.Connection:
 def _bring_along(driver: psycopg.Connection[Any]) -> None:
     """Create the tables, or migrate existing ones, then replace all functions. Raises UserError."""
     found, newest = context.get_context().get_current_revision(), context.get_head_revision()
+    if found is None or OLDEST <= found <= str(newest):
+        for name in FIRST:
+            driver.execute(script(f"schema/{name}.sql"))
     if found is None:
         driver.execute(script("schema/tables.sql"))
         context.get_context().stamp(ScriptDirectory.from_config(context.config), str(newest))
@@ -50,6 +56,8 @@ def _bring_along(driver: psycopg.Connection[Any]) -> None:
         context.run_migrations()
     for name in FUNCTIONS:
         driver.execute(script(f"schema/{name}.sql"))
+    if found not in (None, newest):
+        driver.execute(statement("vector_tables", "renew_views"))
     driver.execute(statement("session", "pin_search_path"))
 
 

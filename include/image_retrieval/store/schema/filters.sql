@@ -107,42 +107,31 @@ $$;
 COMMENT ON FUNCTION retrieval.any_condition IS 'any: equal to one of a list.';
 
 
--- Chinese and Japanese do not separate words by spaces. There, each part must occur in the text literally.
+-- A caption's words are stored and indexed; those of an attribute are computed.
 CREATE OR REPLACE FUNCTION retrieval.match_condition(
     kind text, name text, place text, value jsonb, INOUT given text[], OUT condition text
 )
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    words   text;
-    subject text := format('%I', name);
-    parts   text[] := '{}';
-    part    text;
+    query   text;
+    subject text := 'words';
 BEGIN
     IF kind <> 'attribute' AND name <> 'caption' THEN
         RAISE EXCEPTION 'filter: % has no operator "match": that is for "caption" and attributes', place;
     END IF;
-    words := retrieval.checked('text', place || ' match', value);
-    IF retrieval.is_blank(words) THEN
+    query := retrieval.checked('text', place || ' match', value);
+    IF retrieval.is_blank(query) THEN
         RAISE EXCEPTION 'filter: % match takes words, not %', place, value;
     END IF;
     IF kind = 'attribute' THEN
         given := given || name;
-        subject := format('(attributes ->> $1[%s])', cardinality(given));
+        subject := format('retrieval.words(attributes ->> $1[%s])', cardinality(given));
     END IF;
-    IF words ~ '[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]' THEN
-        FOREACH part IN ARRAY regexp_split_to_array(btrim(words, E' \t\r\n\u3000'), '[\s\u3000]+') LOOP
-            given := given || ('%' || regexp_replace(part, '([\\%_])', '\\\1', 'g') || '%');
-            parts := parts || format('%s ILIKE $1[%s]', subject, cardinality(given));
-        END LOOP;
-        condition := array_to_string(parts, ' AND ');
-    ELSE
-        given := given || words;
-        condition := format('to_tsvector(''simple'', %s) @@ websearch_to_tsquery(''simple'', $1[%s])', subject, cardinality(given));
-    END IF;
+    given := given || query;
+    condition := format('%s @@ retrieval.words_query($1[%s])', subject, cardinality(given));
 END
 $$;
-COMMENT ON FUNCTION retrieval.match_condition IS
-    'match: words as in a web search; if they are Chinese, Japanese or Korean, each part literally.';
+COMMENT ON FUNCTION retrieval.match_condition IS 'match: words in any language, as in a web search.';
 
 
 -- The condition on a column or an attribute: operators, or a value that must be equal. A column may also be null.

@@ -126,13 +126,12 @@ CREATE TABLE retrieval.image (
     phash         bigint,
     captured_at   timestamp,
     about         jsonb,
-    colours       text[],
-    sharpness     real,
-    complexity    real,
+    words         tsvector GENERATED ALWAYS AS (retrieval.words(caption)) STORED,
     UNIQUE (collection, uri),
     UNIQUE (collection, image_id)
 ) WITH (fillfactor = 30);
 CREATE INDEX image_group ON retrieval.image (collection, group_id) WHERE group_id IS NOT NULL;
+CREATE INDEX image_words ON retrieval.image USING gin (words) WHERE words IS NOT NULL;
 COMMENT ON TABLE retrieval.image IS 'Every object that a listing has found in a collection''s source.';
 COMMENT ON COLUMN retrieval.image.id IS 'Joins the vector tables.';
 COMMENT ON COLUMN retrieval.image.collection IS 'Collection that it belongs to.';
@@ -158,10 +157,7 @@ COMMENT ON COLUMN retrieval.image.phash IS 'Perceptual hash of 64 bits: pictures
 COMMENT ON COLUMN retrieval.image.captured_at IS 'When the picture was taken, by the camera''s own clock; null where the file does not tell.';
 COMMENT ON COLUMN retrieval.image.about IS
     'What the source last said of it, caption and attributes, so that a change there is told from one that people made; null: nothing.';
-COMMENT ON COLUMN retrieval.image.colours IS
-    'Names of its colours, the largest first: black, white, grey, red, orange, brown, yellow, green, blue, purple, pink.';
-COMMENT ON COLUMN retrieval.image.sharpness IS 'Variance of the Laplacian of the resampled picture''s brightness, times 1,000: low if it is blurred.';
-COMMENT ON COLUMN retrieval.image.complexity IS 'Share of the resampled picture''s pixels at an edge, 0 to 1.';
+COMMENT ON COLUMN retrieval.image.words IS 'The words of the caption, as searches compare them; null: it has no caption.';
 
 
 CREATE TABLE retrieval.rejected (

@@ -33,12 +33,7 @@ LANGUAGE sql STABLE AS $$
                i.captured_at,
                i.sha256,
                i.phash,
-               i.width::real / nullif(i.height, 0) AS aspect,
-               CASE WHEN i.width > i.height THEN 'landscape' WHEN i.width < i.height THEN 'portrait'
-                    WHEN i.width = i.height THEN 'square' END AS orientation,
-               i.colours,
-               i.sharpness,
-               i.complexity
+               i.words
         FROM retrieval.%I AS v
         JOIN retrieval.image AS i ON i.id = v.id
         WHERE i.deleted IS NULL
@@ -71,11 +66,7 @@ BEGIN
         COMMENT ON COLUMN %1$s.captured_at IS 'When the picture was taken, by the camera''s own clock; null where the file does not tell.';
         COMMENT ON COLUMN %1$s.sha256 IS 'SHA-256 of the original''s bytes, in hexadecimal.';
         COMMENT ON COLUMN %1$s.phash IS 'Perceptual hash of 64 bits; compare with images.phash_distance.';
-        COMMENT ON COLUMN %1$s.aspect IS 'Width over height.';
-        COMMENT ON COLUMN %1$s.orientation IS 'landscape, portrait or square.';
-        COMMENT ON COLUMN %1$s.colours IS 'Names of its colours, the largest first.';
-        COMMENT ON COLUMN %1$s.sharpness IS 'Low if it is blurred, as the model reads it.';
-        COMMENT ON COLUMN %1$s.complexity IS 'Share of pixels at an edge, 0 to 1, as the model reads it.';
+        COMMENT ON COLUMN %1$s.words IS 'Words of the caption; compare with @@ retrieval.words_query.';
         $view$, make_view.view, make_view.query, make_view.about);
 END
 $$;
@@ -103,7 +94,18 @@ COMMENT ON FUNCTION retrieval.nearest_in_words IS 'The query for the k rows of a
 
 
 -- The view only shows rows to roles that may read images.<collection>, so it needs no grants of its own.
---
+CREATE OR REPLACE FUNCTION retrieval.make_face(collection text, model text) RETURNS void
+LANGUAGE sql AS $$
+    SELECT retrieval.make_view(
+        format('retrieval.%I', 'images_' || make_face.collection || '_' || make_face.model),
+        format('%s AND has_table_privilege(to_regclass(%L), ''SELECT'')',
+               retrieval.view_text('vector_' || make_face.collection || '_' || make_face.model),
+               format('images.%I', make_face.collection)),
+        'What images.<collection> shows, has shown or will show, of one model.')
+$$;
+COMMENT ON FUNCTION retrieval.make_face IS 'Creates retrieval.images_<collection>_<model>, or replaces its query; its grants stay.';
+
+
 -- Planning a search takes half as long as the search, and PL/pgSQL keeps only plans of fixed texts. So each vector
 -- table has its own function, with a fixed text, for the most frequent search. A generic plan would avoid the index
 -- because of large k; with sorts disabled, the index is the only way to the requested order.
@@ -118,11 +120,7 @@ BEGIN
         RETURN;
     END IF;
     IF to_regclass(format('retrieval.%I', view)) IS NULL THEN  -- else take no lock, since people are searching
-        PERFORM retrieval.make_view(
-            format('retrieval.%I', view),
-            format('%s AND has_table_privilege(to_regclass(%L), ''SELECT'')',
-                   retrieval.view_text(vectors), format('images.%I', face_vectors.collection)),
-            'What images.<collection> shows, has shown or will show, of one model.');
+        PERFORM retrieval.make_face(face_vectors.collection, face_vectors.model);
         EXECUTE format('GRANT SELECT ON retrieval.%I TO PUBLIC', view);
     END IF;
     EXECUTE format(
@@ -179,3 +177,16 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retrieval.drop_vectors IS 'Drops the vectors of a collection under a model, and the objects that search them; an error if they are shown.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.renew_views() RETURNS void
+LANGUAGE sql AS $$
+    SELECT retrieval.show_vectors(c.name, 'vector_' || c.name || '_' || c.model)
+    FROM retrieval.collection AS c
+    WHERE to_regclass(format('images.%I', c.name)) IS NOT NULL;
+
+    SELECT retrieval.make_face(s.collection, s.model)
+    FROM retrieval.vector_space AS s
+    WHERE to_regclass(format('retrieval.%I', 'images_' || s.collection || '_' || s.model)) IS NOT NULL;
+$$;
+COMMENT ON FUNCTION retrieval.renew_views IS 'Gives the views of a former version of the schema the columns of this one; dropped ones stay dropped.';

@@ -74,3 +74,6 @@ SET source = excluded.source, model = excluded.model, dimensions = excluded.dime
                       THEN now() ELSE collection.updated_at END
 WHERE (collection.source, collection.model, collection.distance, collection.definition)
       IS DISTINCT FROM (excluded.source, excluded.model, excluded.distance, excluded.definition);
+
+-- name: renew_views
+SELECT retrieval.renew_views();
