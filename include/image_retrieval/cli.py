@@ -210,6 +210,7 @@ def _searches(commands: Any) -> None:
     query.add_argument(
         "--text", type=words, metavar="WORDS", help="search by words, if the collection's model reads texts"
     )
+    by_query.add_argument("--mode", choices=["vector", "words"], default="vector", help=search.MODE_HELP)
     by_query.add_argument("-k", type=number(1, MOST_RESULTS), default=10, metavar="N", help="number of results (10)")
     by_query.add_argument(
         "--filter", type=json_object, metavar="JSON", help='filter, such as \'{"width": {"gte": 500}}\''

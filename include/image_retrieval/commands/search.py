@@ -12,18 +12,26 @@ from image_retrieval.settings import Settings
 if TYPE_CHECKING:
     from image_retrieval.pipeline.querying import Vector
 
+MODE_HELP = "vector: by what pictures show (default); words: by the words of captions, from --text"
+
 
 def search(options: argparse.Namespace, settings: Settings) -> None:
     """Find the images of a collection that are most similar to a picture, or that fit a text best."""
     from image_retrieval.store.connection import connect
     from image_retrieval.store.models import shown
-    from image_retrieval.store.search import search, similar_to
+    from image_retrieval.store.search import search, search_words, similar_to
+
+    if options.mode == "words" and options.text is None:
+        raise UserError("--mode words searches captions for the words of --text WORDS: give these")
 
     collection = searchable_collection(settings, options.collection)
     more = {"filter": options.filter, "min_similarity": options.min_similarity, "grouped": options.grouped}
     if options.id is not None:
         with connect(settings, keep_limits=True) as connection:
             results = similar_to(connection, collection.name, options.id, options.k, **more)
+    elif options.mode == "words":
+        with connect(settings, keep_limits=True) as connection:
+            results = search_words(connection, collection.name, options.text, options.k, **more)
     elif options.text is not None:
         collection, vector = _text_vector(collection, options.text, settings)
     else:
@@ -36,7 +44,7 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
             collection = shown(connection, collection)
             digest = known_digest(connection, collection.model.name)
         vector = embed_image(picture, collection, settings, digest=digest)
-    if options.id is None:
+    if options.id is None and options.mode == "vector":
         with connect(settings, keep_limits=True) as connection:
             results = search(connection, collection.name, vector, options.k, **more, model=collection.model.name)
     if options.json:

@@ -62,9 +62,12 @@ class Paged(Form):
 
 
 class SearchForm(Paged):
-    """Pictures and texts that results should be like or, with a negative weight, unlike."""
+    """Pictures and texts that results should be like or, with a negative weight, unlike; or words of captions."""
 
     collection: Word
+    mode: Literal["vector", "words"] = Field(
+        "vector", description="vector: by what pictures show; words: by the words of captions, from one text"
+    )
     images: list[WeighedPicture] = Field([], max_length=16)
     texts: list[WeighedText] = Field([], max_length=16)
 
@@ -72,6 +75,8 @@ class SearchForm(Paged):
     def _has_something(self) -> "SearchForm":
         if not (any(term.weight > 0 for term in self.images) or any(term.weight > 0 for term in self.texts)):
             raise ValueError("give at least one image or text with a weight above 0")
+        if self.mode == "words" and (self.images or len(self.texts) != 1):
+            raise ValueError("a search by words takes one text, and no image")
         return self
 
 
@@ -109,7 +114,7 @@ class Result(BaseModel):
 
     image_id: str
     score: float = Field(description="0 to 1 if calibrated, else the similarity")
-    similarity: float = Field(description="1 - cosine distance")
+    similarity: float = Field(description="1 - cosine distance; by words: their weighted share in the caption")
     image_path: str
     resampled_image_path: str | None
     group_id: str | None

@@ -32,12 +32,23 @@ MANY = 100  # a search for more results counts as a long answer
 def search(service: Service, form: SearchForm) -> Results:
     """The images that fit the terms best. Raises Refused, UserError, ImageRejected."""
     shown = service.shown(form.collection)
+    if form.mode == "words":
+        return _by_words(service, shown, form)
     query = _sum(
         [(service.text_vector(term.text, shown), term.weight) for term in form.texts]
         + [(_picture(service, shown, term), term.weight) for term in form.images]
     )
     with service.statements(heavy=_is_heavy(form)) as connection:
         return _page(connection, shown, query, form, _direction(form))
+
+
+def _by_words(service: Service, shown: Shown, form: SearchForm) -> Results:
+    wanted = form.offset + form.k + 1  # one more shows whether there is a next page
+    with service.statements(heavy=_is_heavy(form)) as connection:
+        rows = store.search_words(
+            connection, shown.name, form.texts[0].text, wanted, form.filter, form.min_score, form.grouped
+        )
+    return _results(shown, rows, form, None, form.min_score)
 
 
 def similar(service: Service, form: SimilarForm) -> Results:
@@ -119,11 +130,19 @@ def _page(
             connection, shown.name, query, k, form.filter, nearest, form.grouped, model=shown.model.name
         )
     rows = [row for row in rows if row["image_id"] != without][:wanted]
-    page = rows[form.offset : form.offset + form.k]
+    return _results(shown, rows, form, direction if calibration else None, least)
+
+
+def _results(shown: Shown, rows: list[store.Found], form: Paged, direction: str | None, least: float | None) -> Results:
+    """The wanted page of rows, of which one more than the page needs shows that there is a next one."""
+    calibration = shown.calibration(direction)
     return Results(
         collection=shown.name,
-        results=[Result(**row, score=score_of(row["similarity"], calibration)) for row in page],
-        more=len(rows) == wanted,
-        calibration=direction if calibration else None,
+        results=[
+            Result(**row, score=score_of(row["similarity"], calibration))
+            for row in rows[form.offset : form.offset + form.k]
+        ],
+        more=len(rows) == form.offset + form.k + 1,
+        calibration=direction,
         min_score=least,
     )

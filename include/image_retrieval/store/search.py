@@ -74,16 +74,22 @@ def similar_to(
     return _results(connection, "similar_to", {"collection": collection, "image_id": image_id, "k": k, **more})
 
 
-def count_facets(
-    connection: Connection, collection: str, filter: Filter | None = None, most: int = 20
-) -> list[FacetCount]:
-    """How many images have each format, orientation, colour, group_id and year of capture; `most` values of each.
+def search_words(
+    connection: Connection,
+    collection: str,
+    words: str,
+    k: int,
+    filter: Filter | None = None,
+    min_similarity: float | None = None,
+    grouped: bool = False,
+) -> list[Found]:
+    """The k images whose captions fit words best, best first; else as `search`.
 
-    `filter` as in `search`. Raises UserError.
+    The words are in the language of web searches; a similarity, 0 to below 1, is the weighted share of them by BM25.
+    Raises UserError.
     """
-    wanted = {"collection": collection, "filter": Jsonb(filter or {}), "most": most}
-    with _refused():
-        return fetch_all(connection, FacetCount, statement("search", "count_facets"), wanted)
+    more = {"filter": Jsonb(filter or {}), "min_similarity": min_similarity, "grouped": grouped}
+    return _results(connection, "search_words", {"collection": collection, "words": words, "k": k, **more})
 
 
 def _results(connection: Connection, name: str, parameters: Mapping[str, object]) -> list[Found]:

@@ -41,14 +41,16 @@ $$;
 COMMENT ON FUNCTION retrieval.word_weights IS 'What each phrase weighs, by the number of captions of a view that hold it; a single one weighs 1.';
 
 
-CREATE OR REPLACE FUNCTION retrieval.words_similarity(words tsvector, phrases tsquery[], weights double precision[])
-RETURNS double precision
+CREATE OR REPLACE FUNCTION retrieval.fit_in_words(phrases integer) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT coalesce(sum(weight * counted / (counted + 1.2 * (0.25 + 0.75 * length(words) / 20))) / sum(weight), 0)
-    FROM unnest(phrases, weights) AS p (phrase, weight), LATERAL (SELECT ts_rank(words, phrase) / 0.0607927) AS r (counted);
+    SELECT coalesce('(' || string_agg(format(
+        '$5[%1$s] * ts_rank(words, $4[%1$s]) / (ts_rank(words, $4[%1$s]) + 0.0608 * 1.2 * (0.25 + 0.75 * length(words) / 20))', number),
+        ' + ') || ') / (SELECT sum(weight) FROM unnest($5) AS w (weight))', '0.0::double precision')
+    FROM generate_series(1, phrases) AS number;
 END;
-COMMENT ON FUNCTION retrieval.words_similarity IS 'How well words fit phrases of these weights, each the words of it joined by |: 0 to below 1.';
+COMMENT ON FUNCTION retrieval.fit_in_words IS
+    'The expression for how well words fit a number of phrases, each given as its words joined by | in $4, of the weights $5.';
 
 
 -- Of words that many captions hold, only so many captions are compared as a search can read at once. Those with all words,
@@ -107,7 +109,7 @@ BEGIN
                 %3$s
             ), scored AS (
                 SELECT DISTINCT ON (%4$s) *
-                FROM (SELECT *, retrieval.words_similarity(words, $4, $5) AS similarity FROM candidate) AS c
+                FROM (SELECT *, %5$s AS similarity FROM candidate) AS c
                 ORDER BY %4$s, similarity DESC, image_id
             )
             SELECT array_agg((image_id, similarity, image_path, resampled_image_path, group_id, intra_id, caption,
@@ -120,7 +122,8 @@ BEGIN
                 '(SELECT row_number() OVER () AS number, * FROM (SELECT image_id, image_path, resampled_image_path, group_id, intra_id, '
                 'caption, width, height, attributes, words FROM %s WHERE %s AND words @@ $2[%s] LIMIT $3) AS t)', view, condition, tier),
                 ' UNION ALL ' ORDER BY tier) FROM generate_subscripts(tiers, 1) AS tier),
-            CASE WHEN grouped THEN 'group_id, CASE WHEN group_id IS NULL THEN image_id END' ELSE 'image_id' END)
+            CASE WHEN grouped THEN 'group_id, CASE WHEN group_id IS NULL THEN image_id END' ELSE 'image_id' END,
+            retrieval.fit_in_words(cardinality(singles)))
         INTO results, compared
         USING given, tiers, bound, singles, weights, k;
         EXIT WHEN cardinality(results) >= k OR coalesce(compared, 0) < bound;
