@@ -6,18 +6,20 @@
 -- The similarity is the weighted mean over the parts, 0 to below 1, and depends on no other caption of the results.
 
 
--- The planner knows the frequencies of frequent words from ANALYZE; those of rare words are counted.
+-- From ANALYZE, the planner knows the frequencies of frequent words. It takes the others for equally rare, so they are
+-- counted, as far as a few.
 CREATE OR REPLACE FUNCTION retrieval.captions_with(view regclass, phrase text) RETURNS double precision
 LANGUAGE plpgsql AS $$
 DECLARE
-    many  constant integer := 2000;
-    found_rows double precision := retrieval.expected_rows(view, 'words @@ $1[1]::tsquery', ARRAY[phrase]);
+    few      constant integer := 200;
+    expected constant double precision := retrieval.expected_rows(view, 'words @@ $1[1]::tsquery', ARRAY[phrase]);
+    counted  bigint := few;
 BEGIN
-    IF found_rows < many THEN
-        EXECUTE format('SELECT count(*) FROM (SELECT FROM %s WHERE words @@ $1::tsquery LIMIT %s) AS f', view, many)
-        INTO found_rows USING phrase;
+    IF expected < 5000 THEN
+        EXECUTE format('SELECT count(*) FROM (SELECT FROM %s WHERE words @@ $1::tsquery LIMIT %s) AS f', view, few)
+        INTO counted USING phrase;
     END IF;
-    RETURN found_rows;
+    RETURN CASE WHEN counted < few THEN counted ELSE greatest(expected, few) END;
 END
 $$;
 COMMENT ON FUNCTION retrieval.captions_with IS 'About how many captions of a view hold a phrase of a tsquery.';
@@ -64,7 +66,9 @@ CREATE OR REPLACE FUNCTION images.search_words(
     grouped        boolean DEFAULT false
 ) RETURNS SETOF retrieval.result
 LANGUAGE plpgsql STABLE
-SET synchronize_seqscans = off
+SET synchronize_seqscans = off             -- else another search would compare other captions
+SET max_parallel_workers_per_gather = 0
+SET work_mem = '32MB'
 AS $$
 DECLARE
     view      constant regclass := retrieval.view_of(search_words.collection, NULL);
