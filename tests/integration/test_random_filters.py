@@ -70,7 +70,7 @@ def _operator(actual, name, operand):
         if not isinstance(actual, str):
             return False
         if any("\u4e00" <= letter <= "\u9fff" for letter in operand):
-            return all(part.lower() in actual.lower() for part in operand.split())
+            return all(part.lower().strip("%") in actual.lower() for part in operand.split())
         return set(operand.split()) <= set(actual.split())
     operand = _as(actual, operand)
     if actual is None or isinstance(actual, str) != isinstance(operand, str):
