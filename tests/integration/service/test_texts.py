@@ -99,6 +99,37 @@ def test_the_command_line_searches_by_words_and_compares(command, sql, tmp_path)
     assert not copy["calibrated"]
 
 
+@pytest.fixture
+def captioned(sql):
+    """Three images whose captions hold words, the more of them the later."""
+    names = [name.rpartition(".")[0] for name in list(SCENES)[:3]]
+    for number, name in enumerate(names, 1):
+        sql.execute(
+            "UPDATE retrieval.image SET caption = %s WHERE collection = 'things' AND image_id = %s",
+            ("兩個紅色的圓 " * number, name),
+        )
+    yield names[::-1]
+    sql.execute("UPDATE retrieval.image SET caption = NULL WHERE collection = 'things'")
+
+
+def test_the_words_of_captions_are_found_by_every_way(ask, client, command, captioned):
+    found = ask("search", mode="words", texts=[{"text": "红色 -blue"}], k=5)
+    assert [row["image_id"] for row in found["results"]] == captioned
+    assert (found["more"], found["calibration"], found["min_score"]) == (False, None, None)
+    page = ask("search", mode="words", texts=[{"text": "红色"}], k=1, offset=1)
+    assert ([row["image_id"] for row in page["results"]], page["more"]) == (captioned[1:2], True)
+    best = found["results"][0]["score"]
+    above = ask("search", mode="words", texts=[{"text": "红色"}], min_score=best)["results"]
+    assert [row["image_id"] for row in above] == captioned[:1]
+    told = command("search", "things", "--mode", "words", "--text", "红色", "--json")["results"]
+    assert [row["image_id"] for row in told] == captioned
+    refused = client.post(
+        "/api/search", json={"collection": "things", "mode": "words", "texts": [{"text": "a"}, {"text": "b"}]}
+    )
+    assert refused.status_code == 422
+    assert "takes one text, and no image" in refused.text
+
+
 def test_a_collection_that_is_none_is_told(sql):
     with pytest.raises(psycopg.errors.RaiseException, match="unknown collection"):
         sql.execute("CALL images.embed_text('nothings', 'a star')")
