@@ -150,8 +150,8 @@ def test_a_caption_of_any_length_can_be_stored(project):
     chinese = "".join(chr(rng.randrange(0x4E00, 0x9FFF)) for _ in range(200_000))
     latin = " ".join(f"w{number}" for number in range(200_000))
     with connect(project) as connection:
-        for caption, words in ((chinese, chinese[12_000:12_040]), (latin, "w2000"), ("ﷺ" * 20_000, "محمد")):
-            assert holds(connection, caption, words) in (True, None) or caption[0] == "ﷺ"
+        for caption, words in ((chinese, chinese[12_000:12_040]), (latin, "w2000"), ("ﷺ" * 20_000, "الله")):
+            assert holds(connection, caption, words)
             connection.execute(
                 "INSERT INTO retrieval.image (collection, image_id, uri, caption) VALUES ('x', %(i)s, %(i)s, %(c)s)",
                 {"i": str(len(caption)), "c": caption},
