@@ -42,7 +42,8 @@ class VectorSpace:
     def relations(self) -> tuple[str, ...]:
         """Every name that it may use for tables, indexes and views of schema `retrieval`."""
         indexes = (f"{self.vector_table}_pkey", *(f"{self.index}{built}" for built in ("", "1", "2")))
-        return self.vector_table, *indexes, self.view
+        sides = (f"matching_{self._joined}", f"vectors_{self._joined}")
+        return self.vector_table, *indexes, self.view, *sides
 
     @property
     def stem(self) -> str:

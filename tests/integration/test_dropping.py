@@ -52,6 +52,8 @@ SELECT min(id), max(id), 'things', 'scene', 0.99 FROM retrieval.image WHERE coll
 INSERT INTO retrieval.made_collection (name, definition)
 SELECT name, definition FROM retrieval.collection WHERE name = 'things';
 INSERT INTO retrieval.pending (collection, uri, kind) VALUES ('things', 's3://images/none.jpg', 'delete');
+INSERT INTO retrieval.filter_use (collection, kind, subject, uses, slow, seconds)
+VALUES ('things', 'column', 'width', 1, 1, 1);
 """
 
 
@@ -105,7 +107,7 @@ def named_after(url, name):
         "UNION SELECT proname FROM pg_proc WHERE pronamespace IN ('retrieval'::regnamespace, 'images'::regnamespace)"
     )
     every = {found for (found,) in rows(url, query)}
-    parts = ("vector_", "images_", "nearest_")
+    parts = ("vector_", "images_", "nearest_", "matching_", "vectors_")
     return {found for found in every if found == name or found.startswith(tuple(f"{part}{name}_" for part in parts))}
 
 

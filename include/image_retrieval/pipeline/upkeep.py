@@ -14,7 +14,9 @@ from image_retrieval.settings import Settings
 from image_retrieval.store import models
 from image_retrieval.store.collections import made_collections, stored_collections
 from image_retrieval.store.connection import connect
-from image_retrieval.store.duplicates import find_duplicates
+from image_retrieval.store.costs import measure_costs
+from image_retrieval.store.duplicates import Unhashed, find_duplicates, find_unhashed, set_hashes
+from image_retrieval.store.filter_indexes import ensure_filter_indexes
 from image_retrieval.store.indexing import ensure_index
 from image_retrieval.store.vacuum import ensure_vacuumed
 from image_retrieval.store.vector_tables import is_there
@@ -42,9 +44,10 @@ class Removal(TypedDict):
 
 
 class IndexUpkeep(TypedDict):
-    """What was done about the index, in words, and the tables that were vacuumed."""
+    """What was done about the index and those for filters, in words, and the tables that were vacuumed."""
 
     index: str
+    filters: list[str]
     vacuumed: list[str]
 
 
@@ -78,12 +81,18 @@ def remove_deleted(kept: Kept, settings: Settings, *, dry_run: bool = False) -> 
 
 
 def keep_index(kept: Kept, settings: Settings) -> IndexUpkeep:
-    """Build or rebuild the index if needed, then vacuum if needed: a rebuilt index has no dead entries."""
-    index = "left alone: the collection is no longer in collections.yaml"
+    """Build or rebuild the index and those for filters if needed, then vacuum if needed: a rebuilt index has no dead
+    entries. Then measure what searches with filters cost.
+    """
+    index, filters = "left alone: the collection is no longer in collections.yaml", list[str]()
     if kept.listed:
         index = ensure_index(kept.collection, settings).reason
+        filters = ensure_filter_indexes(kept.collection, settings)
     tables = (kept.collection.vector_table, "image")
-    return {"index": index, "vacuumed": [table for table in tables if ensure_vacuumed(table, settings)]}
+    vacuumed = [table for table in tables if ensure_vacuumed(table, settings)]
+    if kept.listed:
+        measure_costs(kept.collection, settings)
+    return {"index": index, "filters": filters, "vacuumed": vacuumed}
 
 
 def refresh_duplicates(kept: Kept, settings: Settings) -> dict[str, int]:

@@ -1,8 +1,7 @@
 """Searches from Python, through the same SQL functions that people call."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
 from typing import Any, cast
 
 import psycopg
@@ -11,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from image_retrieval.errors import UserError
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.filter_uses import note_filter
 from image_retrieval.store.loaders import ShownFacts, shown_facts
 from image_retrieval.store.rows import fetch_all
 from image_retrieval.store.sql import statement
@@ -57,7 +57,8 @@ def search(
     vector, so a switch meanwhile does no harm. Raises UserError.
     """
     more = {"filter": Jsonb(filter or {}), "min_similarity": min_similarity, "grouped": grouped, "model": model}
-    return _results(connection, "search", {"collection": collection, "query": HalfVector(query), "k": k, **more})
+    parameters = {"collection": collection, "query": HalfVector(query), "k": k, **more}
+    return _noted(connection, "search", parameters, filter)
 
 
 def similar_to(
@@ -71,7 +72,17 @@ def similar_to(
 ) -> list[Found]:
     """The k images most similar to one of the collection, best first, without that image; else as `search`."""
     more = {"filter": Jsonb(filter or {}), "min_similarity": min_similarity, "grouped": grouped}
-    return _results(connection, "similar_to", {"collection": collection, "image_id": image_id, "k": k, **more})
+    parameters = {"collection": collection, "image_id": image_id, "k": k, **more}
+    return _noted(connection, "similar_to", parameters, filter)
+
+
+def _noted(
+    connection: Connection, name: str, parameters: Mapping[str, object], filter: Filter | None
+) -> list[Found]:
+    started = time.perf_counter()
+    found = _results(connection, name, parameters)
+    note_filter(connection, str(parameters["collection"]), filter, time.perf_counter() - started)
+    return found
 
 
 def search_words(

@@ -14,11 +14,8 @@ from image_retrieval.store.sql import script, statement
 
 OLDEST = "0011"
 # in this order: some are parsed at creation, and must find the functions that they call
-FIRST = ["simplified", "words"]  # before the tables: a column is computed by them
-FUNCTIONS = [
-    *("distances", "arguments", "filters", "views", "search", "texts", "search_words", "duplicates", "rejections"),
-    "search_path",
-]
+FUNCTIONS = ["distances", "arguments", "filters", "views", "ways", "search", "texts", "duplicates", "rejections"]
+FUNCTIONS += ["filter_indexes", "explain", "search_path"]
 
 url = context.config.attributes["database_url"]
 place = context.config.attributes.get("place", "the database")

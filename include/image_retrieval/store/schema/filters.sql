@@ -100,7 +100,8 @@ BEGIN
         WHEN 'attribute' THEN format('attributes @> ANY ($1[%s]::jsonb[])', cardinality(given))
         WHEN 'member' THEN format('%I && $1[%s]::text[]', name, cardinality(given))
         ELSE format('%I = ANY ($1[%s]::%s)', name, cardinality(given),
-                    CASE kind WHEN 'text' THEN 'text[]' WHEN 'number' THEN 'numeric[]' ELSE 'timestamptz[]' END)
+                    CASE kind WHEN 'text' THEN 'text[]' WHEN 'time' THEN 'timestamptz[]'
+                              ELSE coalesce((SELECT max(retrieval.number_type(item)) FROM unnest(items) AS item), 'numeric') || '[]' END)
     END;
 END
 $$;

@@ -1,8 +1,9 @@
 -- Complete searches.
 --
 -- A search returns min(k, matching rows) rows. An HNSW scan alone does not: it ends after ef_search candidates, or with
--- iterative scans after max_scan_tuples or too much memory. So the index is used if it is the faster way. If it returns
--- too few rows, it is asked for more, by the share that matched, or all matching rows are compared.
+-- iterative scans after max_scan_tuples or too much memory. So the index is used if it is the faster way, by what both
+-- ways cost on this collection. If it returns too few rows, it is asked for more, by the share that matched, or all
+-- matching rows are compared.
 --
 -- A search reads the model and the view of its vectors from one snapshot, so a switch that commits meanwhile comes
 -- before or after it, never within.
@@ -63,19 +64,6 @@ $$;
 COMMENT ON FUNCTION retrieval.embedding_of IS 'The vector of an image; an error if the collection does not have the image.';
 
 
--- PostgreSQL does not count EXPLAIN as a query, so this function is volatile.
-CREATE OR REPLACE FUNCTION retrieval.expected_rows(view regclass, condition text, given text[]) RETURNS double precision
-LANGUAGE plpgsql AS $$
-DECLARE
-    plan json;
-BEGIN
-    EXECUTE format('EXPLAIN (FORMAT JSON) SELECT FROM %s WHERE %s', view, condition) INTO plan USING given;
-    RETURN greatest((plan #>> '{0,Plan,Plan Rows}')::double precision, 1);
-END
-$$;
-COMMENT ON FUNCTION retrieval.expected_rows IS 'The number of rows that the planner expects to match a condition.';
-
-
 CREATE OR REPLACE FUNCTION retrieval.nearest(
     collection     text,
     query          halfvec,
@@ -91,15 +79,23 @@ SET hnsw.iterative_scan = 'relaxed_order'
 SET hnsw.max_scan_tuples = 20000
 SET hnsw.scan_mem_multiplier = 8
 SET hnsw.ef_search = 100
+SET enable_sort = on
+SET random_page_cost = 1.1
+SET jit = off
 AS $$
 DECLARE
     view      regclass;
+    space     text;                       -- the names of the collection and the model, joined
     settings  retrieval.collection;
     index     record;
     condition text := 'true';
     given     text[] := '{}';
-    expected  double precision;           -- rows that match, by the planner's estimate
-    few       constant integer := 100;    -- up to this many matching rows per wanted one are compared faster than an index finds them
+    expected  double precision;           -- rows that match, by the planner's estimate, then by what the index found
+    finding   double precision;           -- what finding them costs, by the planner
+    forced    constant boolean := ef IS NOT NULL;
+    few       boolean := false;           -- matching rows are found first, and compared by id
+    asked     double precision;           -- candidates of the index
+    most      constant integer := 20000;  -- candidates, of which all are in order
     wanted    integer := k;               -- rows to find: more than k if only the best of each group is wanted
     sure      integer;                    -- rows to find so that none is missed: the last candidates of an index are uncertain
     exact     boolean;
@@ -159,27 +155,32 @@ BEGIN
     IF grouped THEN
         wanted := 5 * least(k, 1000);
     END IF;
-    IF NOT exact AND condition <> 'true' THEN
-        expected := retrieval.expected_rows(view, condition, given);
-        exact := expected < few * wanted;
+    space := settings.name || '_' || settings.model;
+    IF condition <> 'true' AND index.rows > 0 THEN
+        SELECT e.rows, e.cost INTO expected, finding
+        FROM retrieval.expectation(format('retrieval.%I', 'matching_' || space)::regclass, condition, given, index.rows) AS e;
     END IF;
     LOOP
         sure := CASE condition WHEN 'true' THEN wanted ELSE 2 * wanted END;
-        ef := least(1001, greatest(coalesce(nullif(ef, 0), settings.ef_search), 2.0 * wanted, 3.0 * wanted * index.rows / expected));
-        exact := exact OR condition <> 'true' AND ef > 1000;
-        ef := least(ef, 1000);
+        asked := greatest(coalesce(nullif(ef, 0), settings.ef_search), 2.0 * wanted, 3.0 * wanted * index.rows / expected);
+        IF condition <> 'true' THEN
+            exact := exact OR asked > most OR NOT forced AND coalesce(retrieval.is_exact_cheaper(settings.costs, asked, expected, finding), false);
+            few := exact AND NOT coalesce(grouped, false) AND expected < 0.1 * index.rows;
+        END IF;
+        ef := least(asked, 1000);
         class := CASE WHEN NOT exact THEN index.class END;
-        -- rows that an iterative scan finds late are not the nearest: with a filter, all rows must be among the first
-        -- candidates
+        -- with a filter all rows must be among the first candidates, so that none is missed
         PERFORM set_config('hnsw.ef_search', ef::text, true),
-                set_config('hnsw.iterative_scan', CASE condition WHEN 'true' THEN 'relaxed_order' ELSE 'off' END, true);
+                set_config('hnsw.iterative_scan', CASE WHEN condition = 'true' OR asked > 1000 THEN 'relaxed_order' ELSE 'off' END, true),
+                set_config('hnsw.max_scan_tuples', CASE condition WHEN 'true' THEN most ELSE least(asked, most)::integer END::text, true),
+                set_config('enable_sort', CASE WHEN class IS NULL OR condition = 'true' THEN 'on' ELSE 'off' END, true);
         IF class LIKE 'halfvec%' AND condition = 'true' AND NOT coalesce(grouped, false) THEN
             EXECUTE format('SELECT retrieval.%I($1, $2)', 'nearest_' || settings.name || '_' || settings.model) INTO results USING query, k;
             EXIT WHEN cardinality(results) >= k;
             exact := true;
             CONTINUE;
         END IF;
-        answer := format(
+        answer := CASE WHEN few THEN retrieval.few_in_words(space, condition, operator, retrieval.similarity_in_words(settings.distance)) ELSE format(
             $query$
             WITH nearest AS MATERIALIZED (
                 SELECT image_id, image_path, resampled_image_path, group_id, intra_id, caption, width, height, attributes,
@@ -205,7 +206,7 @@ BEGIN
                 'SELECT DISTINCT ON (group_id, CASE WHEN group_id IS NULL THEN image_id END) * FROM nearest '
                 'ORDER BY group_id, CASE WHEN group_id IS NULL THEN image_id END, distance'
             ELSE 'SELECT * FROM nearest' END,
-            retrieval.similarity_in_words(settings.distance));
+            retrieval.similarity_in_words(settings.distance)) END;
         EXECUTE answer INTO results, enough, hits
         USING given, query,
               CASE WHEN class = 'bit_hamming_ops' THEN greatest(ef, sure) WHEN NOT exact THEN sure WHEN NOT grouped THEN wanted END,
@@ -213,12 +214,15 @@ BEGIN
         EXIT WHEN exact OR enough AND hits >= sure;
         IF hits >= sure AND wanted < 1000 THEN  -- too many of one group
             wanted := wanted * 10;
-        ELSIF hits > 0 AND condition <> 'true' AND ef < 1000 THEN  -- fewer match than expected
-            expected := index.rows * hits / ef;
+        ELSIF hits > 0 AND condition <> 'true' AND asked < most THEN  -- fewer match than expected
+            expected := index.rows * hits / asked;
         ELSE
             exact := true;
         END IF;
     END LOOP;
+    PERFORM set_config('image_retrieval.way', jsonb_build_object(  -- for images.explain_search
+        'exact', exact, 'few', few, 'asked', round(asked), 'expected', round(expected), 'finding', finding, 'condition', condition,
+        'rows', index.rows, 'indexed', index.class IS NOT NULL)::text, true);
     RETURN QUERY SELECT * FROM unnest(results) AS r WHERE min_similarity IS NULL OR r.similarity >= min_similarity;
 END
 $$;

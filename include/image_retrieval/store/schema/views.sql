@@ -93,6 +93,33 @@ RETURN format(
 COMMENT ON FUNCTION retrieval.nearest_in_words IS 'The query for the k rows of a view that the index finds nearest to a vector.';
 
 
+-- A search that compares few of many images first finds their ids, by an index and without their vectors, then reads
+-- these vectors alone. That takes a view of each side; they show rows to those who may read images.<collection>.
+CREATE OR REPLACE FUNCTION retrieval.make_sides(collection text, name text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    allowed constant text := format('has_table_privilege(to_regclass(%L), ''SELECT'')', format('images.%I', make_sides.collection));
+BEGIN
+    EXECUTE format(
+        $view$
+        CREATE VIEW retrieval.%1$I AS
+        SELECT i.id, i.image_id, i.uri AS image_path, i.resampled_uri AS resampled_image_path, i.group_id, i.intra_id,
+               i.caption, i.width, i.height, i.format, i.attributes, i.first_seen AS created_at, i.updated AS updated_at
+        FROM retrieval.image AS i
+        WHERE i.collection = %3$L AND i.deleted IS NULL AND %4$s;
+        COMMENT ON VIEW retrieval.%1$I IS 'What filters ask of the images of one collection, with or without a vector.';
+        GRANT SELECT ON retrieval.%1$I TO PUBLIC;
+        CREATE VIEW retrieval.%2$I AS SELECT v.id, v.embedding FROM retrieval.%5$I AS v WHERE %4$s;
+        COMMENT ON VIEW retrieval.%2$I IS 'The vectors of one collection under one model, also those of deleted images.';
+        GRANT SELECT ON retrieval.%2$I TO PUBLIC;
+        $view$,
+        'matching_' || name, 'vectors_' || name, make_sides.collection, allowed, 'vector_' || name);
+END
+$$;
+COMMENT ON FUNCTION retrieval.make_sides IS
+    'Creates retrieval.matching_<collection>_<model>, the images alone, and retrieval.vectors_<collection>_<model>, the vectors alone.';
+
+
 -- The view only shows rows to roles that may read images.<collection>, so it needs no grants of its own.
 CREATE OR REPLACE FUNCTION retrieval.make_face(collection text, model text) RETURNS void
 LANGUAGE sql AS $$
@@ -123,6 +150,9 @@ BEGIN
         PERFORM retrieval.make_face(face_vectors.collection, face_vectors.model);
         EXECUTE format('GRANT SELECT ON retrieval.%I TO PUBLIC', view);
     END IF;
+    IF to_regclass(format('retrieval.%I', 'matching_' || name)) IS NULL THEN
+        PERFORM retrieval.make_sides(face_vectors.collection, name);
+    END IF;
     EXECUTE format(
         $function$
         CREATE OR REPLACE FUNCTION retrieval.%1$I(query halfvec, k integer) RETURNS retrieval.result[]
@@ -141,7 +171,7 @@ BEGIN
 END
 $face$;
 COMMENT ON FUNCTION retrieval.face_vectors IS
-    'Creates retrieval.images_<collection>_<model> and retrieval.nearest_<collection>_<model>, the search without filter.';
+    'Creates the views retrieval.images_, matching_ and vectors_<collection>_<model>, and retrieval.nearest_<collection>_<model>, the search without filter.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.write_nearest() RETURNS trigger
@@ -171,7 +201,7 @@ BEGIN
         RETURN;
     END IF;
     EXECUTE format('DROP FUNCTION IF EXISTS retrieval.%I', 'nearest_' || name);
-    EXECUTE format('DROP VIEW IF EXISTS retrieval.%I', 'images_' || name);
+    EXECUTE format('DROP VIEW IF EXISTS retrieval.%1$I, retrieval.%2$I, retrieval.%3$I', 'images_' || name, 'matching_' || name, 'vectors_' || name);
     EXECUTE format('DROP TABLE IF EXISTS retrieval.%I', 'vector_' || name);
     DELETE FROM retrieval.vector_index WHERE vectors = 'vector_' || name;
 END
@@ -179,14 +209,8 @@ $$;
 COMMENT ON FUNCTION retrieval.drop_vectors IS 'Drops the vectors of a collection under a model, and the objects that search them; an error if they are shown.';
 
 
-CREATE OR REPLACE FUNCTION retrieval.renew_views() RETURNS void
-LANGUAGE sql AS $$
-    SELECT retrieval.show_vectors(c.name, 'vector_' || c.name || '_' || c.model)
-    FROM retrieval.collection AS c
-    WHERE to_regclass(format('images.%I', c.name)) IS NOT NULL;
-
-    SELECT retrieval.make_face(s.collection, s.model)
-    FROM retrieval.vector_space AS s
-    WHERE to_regclass(format('retrieval.%I', 'images_' || s.collection || '_' || s.model)) IS NOT NULL;
-$$;
-COMMENT ON FUNCTION retrieval.renew_views IS 'Gives the views of a former version of the schema the columns of this one; dropped ones stay dropped.';
+-- spaces of a database that comes from a version without these views
+SELECT retrieval.make_sides(s.collection, s.collection || '_' || s.model)
+FROM retrieval.vector_space AS s
+WHERE to_regclass(format('retrieval.%I', s.vectors)) IS NOT NULL
+  AND to_regclass(format('retrieval.%I', 'matching_' || s.collection || '_' || s.model)) IS NULL;

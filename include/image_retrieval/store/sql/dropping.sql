@@ -36,6 +36,7 @@ WITH images AS (DELETE FROM retrieval.image WHERE collection = %(collection)s),
      parts AS (DELETE FROM retrieval.listed_part WHERE collection = %(collection)s),
      spaces AS (DELETE FROM retrieval.vector_space AS s WHERE s.collection = %(collection)s
                 AND to_regclass('retrieval.' || quote_ident(s.vectors)) IS NULL),
+     filters AS (DELETE FROM retrieval.filter_use WHERE collection = %(collection)s),
      recalls AS (DELETE FROM retrieval.recall WHERE collection = %(collection)s),
      shown AS (DELETE FROM retrieval.collection WHERE name = %(collection)s)
 DELETE FROM retrieval.made_collection WHERE name = %(collection)s;

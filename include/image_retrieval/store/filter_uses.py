@@ -1,0 +1,59 @@
+"""Notes what searches filter by, and how long they take: the upkeep proposes indexes by it.
+
+Searches in plain SQL note nothing, since they may run in read-only transactions and under roles that may not write.
+"""
+
+import threading
+import time
+from typing import Any
+
+import psycopg
+from psycopg import pq
+from psycopg.types.json import Jsonb
+
+from image_retrieval.store.connection import Connection, is_read_only
+from image_retrieval.store.sql import statement
+
+SLOW = 0.05  # seconds from which on a search with a filter took long
+SECONDS_BETWEEN = 60.0  # so that searches of one process seldom write
+KEPT = 1000  # searches that wait to be written; later ones are left out
+
+_lock = threading.Lock()
+_waiting: list[dict[str, Any]] = []
+_next = 0.0
+
+
+def note_filter(connection: Connection, collection: str, filter: dict[str, Any] | None, seconds: float) -> None:
+    """Note a search with a filter that took so many seconds; the tally is written once a minute, the first at once.
+
+    Where the database or the role does not allow it, nothing is written, and the search is none the worse for it.
+    """
+    global _next
+    if not filter:
+        return
+    with _lock:
+        if len(_waiting) < KEPT:
+            _waiting.append({"collection": collection, "filter": filter, "seconds": seconds})
+        if time.monotonic() < _next:
+            return
+        _next = time.monotonic() + SECONDS_BETWEEN
+        searches = _waiting[:]
+        _waiting.clear()
+    _write(connection, searches)
+
+
+def _write(connection: Connection, searches: list[dict[str, Any]]) -> None:
+    if is_read_only(connection) or connection.info.transaction_status == pq.TransactionStatus.INERROR:
+        return
+    try:
+        with connection.transaction():
+            connection.execute(statement("filters", "note_limits"))
+            connection.execute(statement("filters", "note_uses"), {"searches": Jsonb(searches), "slow": SLOW})
+    except (
+        psycopg.errors.InsufficientPrivilege,
+        psycopg.errors.ReadOnlySqlTransaction,
+        psycopg.errors.LockNotAvailable,
+        psycopg.errors.QueryCanceled,
+        psycopg.errors.SerializationFailure,
+    ):
+        return

@@ -1,0 +1,76 @@
+-- name: note_limits
+-- a search does not wait for another one that notes the same
+SET LOCAL lock_timeout = '100ms';
+
+-- name: note_uses
+-- `searches`: [{{"collection": …, "filter": {{…}}, "seconds": …}}, …]
+INSERT INTO retrieval.filter_use AS u (collection, kind, subject, uses, slow, seconds)
+SELECT s.collection, p.kind, p.subject, count(*), count(*) FILTER (WHERE s.seconds > %(slow)s), sum(s.seconds)
+FROM jsonb_to_recordset(%(searches)s) AS s (collection text, filter jsonb, seconds double precision)
+JOIN retrieval.collection AS c ON c.name = s.collection
+CROSS JOIN LATERAL retrieval.filter_parts(s.filter) AS p
+GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3
+ON CONFLICT (collection, kind, subject) DO UPDATE
+SET uses = u.uses + excluded.uses, slow = u.slow + excluded.slow, seconds = u.seconds + excluded.seconds, used_at = now();
+
+-- name: find_wanted
+-- indexes that slow filters of late would have been served by, and that do not exist; the definition: what follows
+-- CREATE INDEX
+SELECT i.name, i.definition, sum(u.uses)::bigint AS uses, sum(u.slow)::bigint AS slow,
+       string_agg(u.subject, ', ' ORDER BY u.uses DESC) AS subjects
+FROM retrieval.filter_use AS u
+CROSS JOIN LATERAL retrieval.filter_index(u.collection, u.kind, u.subject) AS i
+WHERE u.collection = %(collection)s AND i.name IS NOT NULL AND u.used_at > now() - make_interval(days => %(days)s)
+  AND retrieval.serving_index(u.collection, u.kind, u.subject) IS NULL
+GROUP BY i.name, i.definition
+HAVING sum(u.slow) >= %(least)s
+ORDER BY slow DESC, i.name
+LIMIT %(most)s;
+
+-- name: count_made
+SELECT count(*) AS made
+FROM retrieval.filter_index AS f
+JOIN pg_index AS i ON i.indexrelid = to_regclass('retrieval.' || quote_ident(f.name))
+WHERE substring(pg_get_expr(i.indpred, i.indrelid) FROM 'collection = ''([a-z0-9_]+)''') = %(collection)s;
+
+-- name: find_unused
+-- made by the upkeep, but long used by no search, not even in plain SQL; or not finished; or its collection was dropped
+WITH made AS (
+    SELECT f.name, f.made_at, i.indexrelid, i.indisvalid,
+           substring(pg_get_expr(i.indpred, i.indrelid) FROM 'collection = ''([a-z0-9_]+)''') AS collection
+    FROM retrieval.filter_index AS f
+    LEFT JOIN pg_index AS i ON i.indexrelid = to_regclass('retrieval.' || quote_ident(f.name))
+)
+SELECT m.name,
+       CASE WHEN m.indisvalid IS NOT TRUE THEN 'its build was broken off'
+            WHEN c.name IS NULL THEN 'its collection is gone'
+            ELSE format('no search has used it for %%s days', %(days)s::integer) END AS why
+FROM made AS m
+LEFT JOIN retrieval.collection AS c ON c.name = m.collection
+LEFT JOIN pg_stat_all_indexes AS s ON s.indexrelid = m.indexrelid
+WHERE m.indisvalid IS NOT TRUE
+   OR c.name IS NULL
+   OR c.name = %(collection)s
+      AND greatest(m.made_at, s.last_idx_scan,
+                   (SELECT max(u.used_at)
+                    FROM retrieval.filter_use AS u
+                    CROSS JOIN LATERAL retrieval.filter_index(u.collection, u.kind, u.subject) AS i
+                    WHERE u.collection = c.name AND i.name = m.name)) < now() - make_interval(days => %(days)s)
+ORDER BY m.name;
+
+-- name: note_index
+INSERT INTO retrieval.filter_index (name) VALUES (%(name)s) ON CONFLICT DO NOTHING;
+
+-- name: forget_index
+DELETE FROM retrieval.filter_index WHERE name = %(name)s;
+
+-- name: make_index
+-- `definition`: of retrieval.filter_index, which quotes names and values
+CREATE INDEX {concurrently} {definition};
+
+-- name: drop_index
+DROP INDEX {concurrently} IF EXISTS retrieval.{name};
+
+-- name: count_images
+SELECT greatest(reltuples, 0)::bigint AS images FROM pg_class WHERE oid = to_regclass('retrieval.' || quote_ident(%(vectors)s));
