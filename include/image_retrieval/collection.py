@@ -129,7 +129,9 @@ class Collection(Strict):
     distance: Literal["cosine", "inner_product", "l2"] = Field("cosine", description="how vectors are compared")
     quantized: bool = Field(False, description="index only the vectors' signs, and rank what it finds by the vectors")
     recall_target: float = Field(0.99, gt=0, le=1, description="recall@10 of searches through the index, at least")
-    filter_indexes: bool = Field(False, description="the upkeep makes indexes for filters that are slow, and drops them")
+    filter_indexes: bool = Field(
+        False, description="the upkeep makes indexes for filters that are slow, and drops them"
+    )
     scene_similarity: float = Field(0.95, gt=0, le=1, description="least cosine of two images of the same scene")
 
     @field_validator("name")

@@ -33,10 +33,14 @@ class _Unused:
 
 @dataclass(frozen=True, slots=True)
 class WantedIndex:
-    """An index that slow filters would have been served by; `definition` is what follows CREATE INDEX."""
+    """An index that slow filters would have been served by.
+
+    `definition` is what follows CREATE INDEX, `expression` what the planner needs statistics on, if anything.
+    """
 
     name: str
     definition: str
+    expression: str | None
     uses: int
     slow: int
     subjects: str
@@ -101,14 +105,24 @@ def _drop_unused(connection: Connection, collection: Collection) -> list[str]:
 
 def _make(connection: Connection, index: WantedIndex) -> str:
     connection.execute(statement("filters", "note_index"), {"name": index.name})
-    definition = sql.SQL(cast(LiteralString, index.definition))  # of retrieval.filter_index, which quotes what it holds
+    definition = _quoted(index.definition)
     connection.execute(
         statement("filters", "make_index", concurrently=_concurrently(connection), definition=definition)
     )
+    if index.expression is not None:
+        expression = _quoted(index.expression)
+        made = statement("filters", "make_statistics", statistics=f"{index.name}_stat", expression=expression)
+        connection.execute(made)
     return f"made {index.name}, since {index.slow} of {index.uses} searches by {index.subjects} took long"
 
 
+def _quoted(text: str) -> sql.SQL:
+    """A text of retrieval.filter_index, which quotes whatever it holds."""
+    return sql.SQL(cast(LiteralString, text))
+
+
 def _drop(connection: Connection, name: str) -> None:
+    connection.execute(statement("filters", "drop_statistics", statistics=f"{name}_stat"))
     connection.execute(statement("filters", "drop_index", name=name, concurrently=_concurrently(connection)))
     connection.execute(statement("filters", "forget_index"), {"name": name})
 

@@ -47,13 +47,6 @@ def _write(connection: Connection, searches: list[dict[str, Any]]) -> None:
         return
     try:
         with connection.transaction():
-            connection.execute(statement("filters", "note_limits"))
             connection.execute(statement("filters", "note_uses"), {"searches": Jsonb(searches), "slow": SLOW})
-    except (
-        psycopg.errors.InsufficientPrivilege,
-        psycopg.errors.ReadOnlySqlTransaction,
-        psycopg.errors.LockNotAvailable,
-        psycopg.errors.QueryCanceled,
-        psycopg.errors.SerializationFailure,
-    ):
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
         return

@@ -76,9 +76,7 @@ def similar_to(
     return _noted(connection, "similar_to", parameters, filter)
 
 
-def _noted(
-    connection: Connection, name: str, parameters: Mapping[str, object], filter: Filter | None
-) -> list[Found]:
+def _noted(connection: Connection, name: str, parameters: Mapping[str, object], filter: Filter | None) -> list[Found]:
     started = time.perf_counter()
     found = _results(connection, name, parameters)
     note_filter(connection, str(parameters["collection"]), filter, time.perf_counter() - started)

@@ -29,12 +29,16 @@ COMMENT ON FUNCTION retrieval.filter_parts IS
 
 
 -- A partial index: the images of other collections are neither in it nor looked at. The id is in it, so that a search
--- need not read the rows of all images that match.
-CREATE OR REPLACE FUNCTION retrieval.filter_index(collection text, kind text, subject text, OUT name text, OUT definition text)
+-- need not read the rows of all images that match. The planner does not estimate by what is in a partial index, so a
+-- range of an attribute also takes statistics on its expression.
+CREATE OR REPLACE FUNCTION retrieval.filter_index(
+    collection text, kind text, subject text, OUT name text, OUT definition text, OUT expression text
+)
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT i.name,
-           format('%I ON retrieval.image %s WHERE collection = %L AND deleted IS NULL', i.name, i.keys, filter_index.collection)
+           format('%I ON retrieval.image %s WHERE collection = %L AND deleted IS NULL', i.name, i.keys, filter_index.collection),
+           CASE kind WHEN 'attribute_range' THEN i.keys END
     FROM (
         SELECT 'image_filter_'
                    || CASE kind WHEN 'column' THEN subject WHEN 'attribute' THEN 'attributes' ELSE left(md5(subject), 10) END
@@ -49,7 +53,7 @@ BEGIN ATOMIC
     ) AS i;
 END;
 COMMENT ON FUNCTION retrieval.filter_index IS
-    'The index that serves a part of a filter: its name, and what follows CREATE INDEX. Null where every collection has one: group_id, image_id.';
+    'The index that serves a part of a filter: its name, what follows CREATE INDEX, and an expression that needs statistics. Null where every collection has one: group_id, image_id.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.serving_index(collection text, kind text, subject text) RETURNS text

@@ -28,7 +28,7 @@ COMMENT ON FUNCTION retrieval.expectation IS
 -- Defaults: one core of a Xeon, all in memory.
 CREATE OR REPLACE FUNCTION retrieval.cost(costs jsonb, name text) RETURNS double precision
 LANGUAGE sql IMMUTABLE
-RETURN coalesce((costs ->> name)::double precision, CASE name WHEN 'candidate' THEN 15 WHEN 'vector' THEN 4 WHEN 'unit' THEN 4 END);
+RETURN coalesce((costs ->> name)::double precision, CASE name WHEN 'candidate' THEN 30 WHEN 'vector' THEN 4 WHEN 'unit' THEN 4 END);
 COMMENT ON FUNCTION retrieval.cost IS
     'Microseconds of a candidate of the index, a vector compared by id, or a unit of the planner''s costs: as measured, else as usual.';
 

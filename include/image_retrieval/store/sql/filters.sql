@@ -1,14 +1,13 @@
--- name: note_limits
--- a search does not wait for another one that notes the same
-SET LOCAL lock_timeout = '100ms';
-
 -- name: note_uses
--- `searches`: [{{"collection": …, "filter": {{…}}, "seconds": …}}, …]
+-- `searches`: [{{"collection": …, "filter": {{…}}, "seconds": …}}, …]; while another process notes its own, these are
+-- left out, so that no search waits
+WITH may AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('image_retrieval:filter_use', 0)) AS note)
 INSERT INTO retrieval.filter_use AS u (collection, kind, subject, uses, slow, seconds)
 SELECT s.collection, p.kind, p.subject, count(*), count(*) FILTER (WHERE s.seconds > %(slow)s), sum(s.seconds)
 FROM jsonb_to_recordset(%(searches)s) AS s (collection text, filter jsonb, seconds double precision)
 JOIN retrieval.collection AS c ON c.name = s.collection
 CROSS JOIN LATERAL retrieval.filter_parts(s.filter) AS p
+WHERE (SELECT note FROM may)
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 ON CONFLICT (collection, kind, subject) DO UPDATE
@@ -17,13 +16,13 @@ SET uses = u.uses + excluded.uses, slow = u.slow + excluded.slow, seconds = u.se
 -- name: find_wanted
 -- indexes that slow filters of late would have been served by, and that do not exist; the definition: what follows
 -- CREATE INDEX
-SELECT i.name, i.definition, sum(u.uses)::bigint AS uses, sum(u.slow)::bigint AS slow,
+SELECT i.name, i.definition, i.expression, sum(u.uses)::bigint AS uses, sum(u.slow)::bigint AS slow,
        string_agg(u.subject, ', ' ORDER BY u.uses DESC) AS subjects
 FROM retrieval.filter_use AS u
 CROSS JOIN LATERAL retrieval.filter_index(u.collection, u.kind, u.subject) AS i
 WHERE u.collection = %(collection)s AND i.name IS NOT NULL AND u.used_at > now() - make_interval(days => %(days)s)
   AND retrieval.serving_index(u.collection, u.kind, u.subject) IS NULL
-GROUP BY i.name, i.definition
+GROUP BY i.name, i.definition, i.expression
 HAVING sum(u.slow) >= %(least)s
 ORDER BY slow DESC, i.name
 LIMIT %(most)s;
@@ -68,6 +67,12 @@ DELETE FROM retrieval.filter_index WHERE name = %(name)s;
 -- name: make_index
 -- `definition`: of retrieval.filter_index, which quotes names and values
 CREATE INDEX {concurrently} {definition};
+
+-- name: make_statistics
+CREATE STATISTICS IF NOT EXISTS retrieval.{statistics} ON {expression} FROM retrieval.image;
+
+-- name: drop_statistics
+DROP STATISTICS IF EXISTS retrieval.{statistics};
 
 -- name: drop_index
 DROP INDEX {concurrently} IF EXISTS retrieval.{name};
