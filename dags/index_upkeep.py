@@ -9,7 +9,8 @@ that were being written or deleted. For each collection that has vectors:
 1. **remove_deleted** removes images that were deleted `IMAGE_RETRIEVAL_DELETED_GRACE_DAYS` ago (row, vectors of every
    model, resampled picture), and resampled pictures without an image. It counts all orphans, and never touches an
    original.
-2. **keep_index** builds or rebuilds the index, and vacuums, if needed; its log says why.
+2. **keep_index** builds or rebuilds the index, makes or proposes indexes for slow filters, and vacuums, if needed; its
+   log says why.
 3. **refresh_duplicates** finds the duplicates of new and changed images, for the view `images.duplicates`.
 4. **keep_scores** fits the scores of searches again if the collection has changed much, unless its model brings a
    calibration.

@@ -123,7 +123,7 @@ def _quoted(text: str) -> sql.SQL:
 
 def _drop(connection: Connection, name: str) -> None:
     connection.execute(statement("filters", "drop_statistics", statistics=f"{name}_stat"))
-    connection.execute(statement("filters", "drop_index", name=name, concurrently=_concurrently(connection)))
+    connection.execute(statement("filters", "drop_index", index=name, concurrently=_concurrently(connection)))
     connection.execute(statement("filters", "forget_index"), {"name": name})
 
 

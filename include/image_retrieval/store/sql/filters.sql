@@ -75,7 +75,7 @@ CREATE STATISTICS IF NOT EXISTS retrieval.{statistics} ON {expression} FROM retr
 DROP STATISTICS IF EXISTS retrieval.{statistics};
 
 -- name: drop_index
-DROP INDEX {concurrently} IF EXISTS retrieval.{name};
+DROP INDEX {concurrently} IF EXISTS retrieval.{index};
 
 -- name: count_images
 SELECT greatest(reltuples, 0)::bigint AS images FROM pg_class WHERE oid = to_regclass('retrieval.' || quote_ident(%(vectors)s));

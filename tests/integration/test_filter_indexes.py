@@ -1,0 +1,221 @@
+"""Filters that were slow get indexes where a collection allows it, and searches choose their way by what it costs."""
+
+import os
+from datetime import timedelta
+
+import numpy as np
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pgvector.psycopg import register_vector
+from psycopg.types.json import Jsonb
+
+from image_retrieval.pipeline.upkeep import Kept, keep_index
+from image_retrieval.store import filter_indexes, filter_uses
+from image_retrieval.store.connection import connect
+from image_retrieval.store.costs import measure_costs
+from image_retrieval.store.filter_indexes import ensure_filter_indexes
+from image_retrieval.store.search import search
+from integration.random_vectors import DIMENSIONS, START, fill, index, similarities
+from integration.tables import rows
+from integration.test_random_filters import FILTERS, facts, holds
+
+ROWS = 3000
+WIDTH = {"width": {"lt": 10}}
+KINDS = [WIDTH, {"attributes": {"colour": "red"}}, {"attributes": {"price": {"lt": 1}}}]
+EVERY = ("image_filter_78a5eb43de_things", "image_filter_attributes_things", "image_filter_width_things")
+QUERY = np.ones(DIMENSIONS, np.float32)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(filter_uses, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(filter_uses, "SLOW", -1.0)
+
+
+@pytest.fixture
+def vectors(project, collection):
+    def described(number):
+        return {key: value for key, value in facts(number).items() if key != "created_at"} | {
+            "width": number % 1000,
+            "first_seen": START + timedelta(hours=number),
+        }
+
+    found = fill(project, collection, ROWS, described)
+    index(project)
+    return found
+
+
+@pytest.fixture
+def allowed(collection):
+    return collection.model_copy(update={"filter_indexes": True})
+
+
+@pytest.fixture
+def eager(project):
+    return project.model_copy(update={"index_from_rows": 1})
+
+
+def use(project, *filters, times=filter_indexes.LEAST_SLOW):
+    with connect(project) as connection:
+        for filter in filters * times:
+            search(connection, "things", QUERY, 3, filter)
+
+
+def indexes(url):
+    query = "SELECT relname FROM pg_class WHERE starts_with(relname, 'image_filter_') AND relkind = 'i' ORDER BY 1"
+    return tuple(name for (name,) in rows(url, query))
+
+
+def explained(url, filter, role=None):
+    with psycopg.connect(url) as connection:
+        register_vector(connection)
+        if role:
+            connection.execute(f"SET LOCAL ROLE {role}".encode())
+        asked = [str(QUERY.tolist()), Jsonb(filter)]
+        return dict(connection.execute("SELECT * FROM images.explain_search('things', %s, 3, %s)", asked).fetchall())
+
+
+def test_indexes_are_proposed_then_made_where_they_may_be_then_dropped(
+    vectors, project, eager, collection, allowed, database_url
+):
+    use(project, WIDTH, times=filter_indexes.LEAST_SLOW - 1)
+    assert ensure_filter_indexes(allowed, eager) == []
+    use(project, *KINDS)
+    proposed = ensure_filter_indexes(collection, eager)
+    assert len(proposed) == 3
+    assert all("CREATE INDEX CONCURRENTLY image_filter_" in line for line in proposed)
+    assert ensure_filter_indexes(allowed, project) == []  # a table so small needs none
+    assert indexes(database_url) == ()
+    report = keep_index(Kept(allowed, listed=True), eager)
+    assert sorted(line.split()[1].rstrip(",") for line in report["filters"]) == sorted(EVERY)
+    assert indexes(database_url) == EVERY
+    assert ensure_filter_indexes(allowed, eager) == []
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE retrieval.filter_index SET made_at = now() - interval '31 days'")
+        connection.execute(
+            "UPDATE retrieval.filter_use SET used_at = now() - interval '31 days' WHERE subject = 'width'"
+        )
+        connection.execute(
+            "SELECT pg_stat_reset_single_table_counters('retrieval.image_filter_width_things'::regclass)"
+        )
+    assert ensure_filter_indexes(collection, eager) == [
+        "dropped image_filter_width_things: no search has used it for 30 days"
+    ]
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE retrieval.collection SET name = 'others'")
+    assert {line.split(": ")[1] for line in ensure_filter_indexes(allowed, eager)} == {"its collection is gone"}
+    assert indexes(database_url) == ()
+    assert rows(database_url, "SELECT count(*) FROM retrieval.filter_index") == [(0,)]
+    assert rows(database_url, "SELECT count(*) FROM pg_statistic_ext") == [(0,)]
+
+
+def test_a_broken_off_build_is_made_again(vectors, project, eager, allowed, database_url):
+    use(project, WIDTH)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("INSERT INTO retrieval.filter_index VALUES ('image_filter_width_things')")
+    done = ensure_filter_indexes(allowed, eager)
+    assert done[0] == "dropped image_filter_width_things: its build was broken off"
+    assert done[1].startswith("made image_filter_width_things, since 10 of 10 searches by width took long")
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40, deadline=None
+)
+@given(filter=FILTERS, k=st.integers(1, 40))
+def test_with_indexes_any_filter_finds_what_brute_force_finds(indexed, database_url, filter, k):
+    vectors, connection = indexed
+    described = [{"image_id": str(number), **facts(number), "width": number % 1000} for number in range(ROWS)]
+    expected = [number for number in range(ROWS) if holds(filter, described[number])]
+    asked = {"query": str(QUERY.tolist()), "filter": Jsonb(filter), "k": k}
+    found = connection.execute("SELECT image_id FROM images.search('things', %(query)s, %(k)s, %(filter)s)", asked)
+    ids = [int(row[0]) for row in found]
+    cosines = similarities(vectors, QUERY)
+    assert len(ids) == len(set(ids)) == min(k, len(expected))
+    assert set(ids) <= set(expected)
+    if not expected or len(expected) < 0.1 * ROWS:  # then all of them are compared
+        best = sorted((cosines[number] for number in expected), reverse=True)[:k]
+        assert [cosines[number] for number in ids] == pytest.approx(best, abs=2e-3)
+
+
+@pytest.fixture
+def indexed(vectors, project, eager, allowed, database_url):
+    use(project, *KINDS)
+    ensure_filter_indexes(allowed, eager)
+    with psycopg.connect(database_url) as connection:
+        yield vectors, connection
+
+
+def test_a_search_tells_its_way_and_what_would_make_it_faster(vectors, project, eager, allowed, database_url):
+    told = explained(database_url, {"width": {"lt": 1}})
+    assert told["way"].startswith("the matching images are found first")
+    assert told["matching rows"].startswith("3; the planner expected ")
+    assert (told["results"], told["index for column width"]) == ("3", "none")
+    assert told["why"].endswith("(costs: as usual, until the upkeep measures them)")
+    assert explained(database_url, {"width": {"lt": 500}})["way"].startswith("the index of the vectors gives")
+    assert explained(database_url, {})["way"] == "the index of the vectors, without a filter"
+    use(project, WIDTH)
+    ensure_filter_indexes(allowed, eager)
+    costs = measure_costs(allowed, eager)
+    assert costs is not None
+    assert all(cost > 0 for cost in costs.values())
+    told = explained(database_url, {"width": {"lt": 1}})
+    assert told["index for column width"] == "image_filter_width_things"
+    assert told["advice"] == "none: no index is missing"
+    assert told["why"].endswith("(costs: as the upkeep measured them)")
+
+
+def test_the_dearer_way_is_not_taken(vectors, database_url):
+    for costs, way in (
+        ({"candidate": 1e-6, "vector": 100, "unit": 100}, "the index of the vectors gives"),
+        ({"candidate": 1e6, "vector": 1e-6, "unit": 1e-6}, "all vectors are read"),
+    ):
+        with psycopg.connect(database_url) as connection:
+            connection.execute("UPDATE retrieval.collection SET costs = %s", [Jsonb(costs)])
+        assert explained(database_url, {"width": {"lt": 500}})["way"].startswith(way)
+
+
+def test_what_searches_filter_by_is_noted_where_it_may_be(vectors, project, database_url):
+    use(project, {"or": [WIDTH, {"group_id": "g1"}], "not": {"height": 3}, "caption": None}, times=2)
+    noted = "SELECT kind, subject, uses, slow FROM retrieval.filter_use ORDER BY subject"
+    assert rows(database_url, noted) == [("column", "group_id", 2, 2), ("column", "width", 2, 2)]
+    role = f"searcher_{os.getpid()}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role}; GRANT USAGE ON SCHEMA images, retrieval TO {role}".encode())
+        connection.execute(f"GRANT SELECT ON retrieval.collection, images.things TO {role}".encode())
+        try:
+            assert explained(database_url, WIDTH, role)["results"] == "3"
+            for limit in (f"SET LOCAL ROLE {role}", "SET LOCAL transaction_read_only = on"):
+                with connect(project) as searcher:
+                    searcher.execute(limit.encode())
+                    assert len(search(searcher, "things", QUERY, 3, WIDTH)) == 3
+                    assert len(search(searcher, "things", QUERY, 3, WIDTH)) == 3
+        finally:
+            connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+    assert [row[2] for row in rows(database_url, noted)] == [2, 2]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(filter=FILTERS)
+def test_parts_of_a_filter_are_what_it_names(project, filter):
+    with connect(project) as connection:
+        asked = {"filter": Jsonb(filter)}
+        parts = connection.execute("SELECT * FROM retrieval.filter_parts(%(filter)s)", asked).fetchall()
+        for part in parts:
+            made = "SELECT (retrieval.filter_index('things', %(kind)s, %(subject)s)).name"
+            assert connection.execute(made, part).fetchone()
+    assert {part["subject"] for part in parts} <= named(filter)
+
+
+def named(filter):
+    """What a filter names outside of `not`."""
+    found = set()
+    for key, value in filter.items():
+        if key in ("and", "or"):
+            found |= set().union(*(named(each) for each in value))
+        elif key == "attributes":
+            found |= set(value)
+        elif key != "not":
+            found.add(key)
+    return found
