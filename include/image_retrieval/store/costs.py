@@ -2,9 +2,8 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from pgvector import HalfVector
@@ -58,7 +57,7 @@ def measure_costs(collection: Collection, settings: Settings) -> dict[str, float
     return costs
 
 
-def _candidate(connection: Connection, asked: dict[str, Any]) -> float:
+def _candidate(connection: Connection, asked: Mapping[str, object]) -> float:
     """Of many candidates over few, so that what every search costs is left out."""
 
     def ask(candidates: int) -> Callable[[], object]:

@@ -5,7 +5,8 @@ Searches in plain SQL note nothing, since they may run in read-only transactions
 
 import threading
 import time
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import psycopg
 from psycopg import pq
@@ -18,12 +19,20 @@ SLOW = 0.05  # seconds from which on a search with a filter took long
 SECONDS_BETWEEN = 60.0  # so that searches of one process seldom write
 KEPT = 1000  # searches that wait to be written; later ones are left out
 
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    collection: str
+    filter: Mapping[str, object]
+    seconds: float
+
+
 _lock = threading.Lock()
-_waiting: list[dict[str, Any]] = []
+_waiting: list[_Use] = []
 _next = 0.0
 
 
-def note_filter(connection: Connection, collection: str, filter: dict[str, Any] | None, seconds: float) -> None:
+def note_filter(connection: Connection, collection: str, filter: Mapping[str, object] | None, seconds: float) -> None:
     """Note a search with a filter that took so many seconds; the tally is written once a minute, the first at once.
 
     Where the database or the role does not allow it, nothing is written, and the search is none the worse for it.
@@ -33,7 +42,7 @@ def note_filter(connection: Connection, collection: str, filter: dict[str, Any] 
         return
     with _lock:
         if len(_waiting) < KEPT:
-            _waiting.append({"collection": collection, "filter": filter, "seconds": seconds})
+            _waiting.append(_Use(collection, filter, seconds))
         if time.monotonic() < _next:
             return
         _next = time.monotonic() + SECONDS_BETWEEN
@@ -42,11 +51,13 @@ def note_filter(connection: Connection, collection: str, filter: dict[str, Any] 
     _write(connection, searches)
 
 
-def _write(connection: Connection, searches: list[dict[str, Any]]) -> None:
+def _write(connection: Connection, searches: list[_Use]) -> None:
     if is_read_only(connection) or connection.info.transaction_status == pq.TransactionStatus.INERROR:
         return
     try:
         with connection.transaction():
-            connection.execute(statement("filters", "note_uses"), {"searches": Jsonb(searches), "slow": SLOW})
+            connection.execute(
+                statement("filters", "note_uses"), {"searches": Jsonb([asdict(use) for use in searches]), "slow": SLOW}
+            )
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
         return
