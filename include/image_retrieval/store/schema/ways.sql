@@ -11,14 +11,14 @@ SET random_page_cost = 1.1
 SET jit = off
 AS $$
 DECLARE
-    found json;
+    part  json;
     every json;
 BEGIN
-    EXECUTE format('EXPLAIN (FORMAT JSON) SELECT id FROM %s WHERE %s', matching, condition) INTO found USING given;
+    EXECUTE format('EXPLAIN (FORMAT JSON) SELECT id FROM %s WHERE %s', matching, condition) INTO part USING given;
     EXECUTE format('EXPLAIN (FORMAT JSON) SELECT id FROM %s', matching) INTO every;
-    rows := greatest(1, vectors * (found #>> '{0,Plan,Plan Rows}')::double precision
+    rows := greatest(1, vectors * (part #>> '{0,Plan,Plan Rows}')::double precision
                                 / greatest(1, (every #>> '{0,Plan,Plan Rows}')::double precision));
-    cost := (found #>> '{0,Plan,Total Cost}')::double precision;
+    cost := (part #>> '{0,Plan,Total Cost}')::double precision;
 END
 $$;
 COMMENT ON FUNCTION retrieval.expectation IS
