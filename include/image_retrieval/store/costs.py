@@ -77,8 +77,9 @@ def _vector(connection: Connection, collection: Collection, sampled: _Sampled) -
 
 def _unit(connection: Connection, matching: str) -> float:
     plan = fetch_value(connection, statement("costs", "explain_scan", matching=matching))
+    cost: float = plan[0]["Plan"]["Total Cost"]
     scan = statement("costs", "scan", matching=matching)
-    return max(0.01, round(_microseconds(lambda: connection.execute(scan)) / plan[0]["Plan"]["Total Cost"], 3))
+    return max(0.01, round(_microseconds(lambda: connection.execute(scan)) / cost, 3))
 
 
 def _microseconds(work: Callable[[], object]) -> float:
