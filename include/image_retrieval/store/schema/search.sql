@@ -163,6 +163,10 @@ BEGIN
     LOOP
         sure := CASE condition WHEN 'true' THEN wanted ELSE 2 * wanted END;
         asked := greatest(coalesce(nullif(ef, 0), settings.ef_search), 2.0 * wanted, 3.0 * wanted * index.rows / expected);
+        IF condition <> 'true' AND asked > 1000 THEN  -- what an iterative scan finds late is in no good order
+            asked := 2 * asked;
+            sure := 2 * sure;
+        END IF;
         IF condition <> 'true' THEN
             exact := exact OR asked > most OR NOT forced AND coalesce(retrieval.is_exact_cheaper(settings.costs, asked, expected, finding), false);
             few := exact AND NOT coalesce(grouped, false) AND expected < 0.1 * index.rows;
