@@ -46,6 +46,11 @@ INSERT INTO retrieval.recall (collection, model, ef_search, rows, queries, recal
 VALUES ('things', 'random', 200, 1, 1, 1.0, 0.99);
 INSERT INTO retrieval.calibration (collection, model, direction, slope, middle, rate, vectors, sampled, probes)
 VALUES ('things', 'random', 'image_image', 20, 0.6, 0.05, 1, 1, 1);
+INSERT INTO retrieval.shown_captions (collection, model, languages) VALUES ('things', 'writer', '{en}');
+INSERT INTO retrieval.caption (image, model, language, etag, digest, text)
+SELECT min(id), 'writer', 'en', 'e', 'd', 'A red shoe.' FROM retrieval.image WHERE collection = 'things';
+INSERT INTO retrieval.uncaptioned (image, model, language, etag, digest, reason, final)
+SELECT max(id), 'writer', 'en', 'e', 'd', 'empty', true FROM retrieval.image WHERE collection = 'things';
 INSERT INTO retrieval.verdict (collection, a, b, verdict, decided_by) VALUES ('things', 'a', 'b/c', 'different', 'me');
 INSERT INTO retrieval.duplicate (a, b, collection, tier, similarity)
 SELECT min(id), max(id), 'things', 'scene', 0.99 FROM retrieval.image WHERE collection = 'things';

@@ -56,6 +56,7 @@ def _bring_along(driver: psycopg.Connection[Any]) -> None:
     if found not in (None, newest):
         driver.execute(statement("vector_tables", "renew_views"))
     driver.execute(statement("session", "pin_search_path"))
+    driver.execute(statement("vector_tables", "renew_views"))
 
 
 engine = create_engine("postgresql+psycopg://", creator=_connect, poolclass=pool.NullPool)

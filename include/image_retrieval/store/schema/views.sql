@@ -23,7 +23,12 @@ LANGUAGE sql STABLE AS $$
                v.embedding,
                i.group_id,
                i.intra_id,
-               i.caption,
+               coalesce(i.caption, (
+                   SELECT c.text
+                   FROM retrieval.shown_captions AS s
+                   JOIN retrieval.caption AS c ON c.model = s.model AND c.language = s.languages[1]
+                   WHERE s.collection = i.collection AND c.image = i.id AND c.etag = i.etag
+               )) AS caption,
                i.width,
                i.height,
                i.format,
@@ -33,7 +38,12 @@ LANGUAGE sql STABLE AS $$
                i.captured_at,
                i.sha256,
                i.phash,
-               i.words
+               (
+                   SELECT jsonb_object_agg(c.language, c.text)
+                   FROM retrieval.shown_captions AS s
+                   JOIN retrieval.caption AS c ON c.model = s.model AND c.language = ANY (s.languages)
+                   WHERE s.collection = i.collection AND c.image = i.id AND c.etag = i.etag
+               ) AS captions
         FROM retrieval.%I AS v
         JOIN retrieval.image AS i ON i.id = v.id
         WHERE i.deleted IS NULL
@@ -56,7 +66,7 @@ BEGIN
         COMMENT ON COLUMN %1$s.embedding IS 'Vector of length 1; compare with <=> (cosine distance).';
         COMMENT ON COLUMN %1$s.group_id IS 'What several images show, such as a product.';
         COMMENT ON COLUMN %1$s.intra_id IS 'Which image of its group it is.';
-        COMMENT ON COLUMN %1$s.caption IS 'What it shows, in words.';
+        COMMENT ON COLUMN %1$s.caption IS 'What it shows, in words: what a person or the source says, else what a model wrote.';
         COMMENT ON COLUMN %1$s.width IS 'Pixels of the upright original.';
         COMMENT ON COLUMN %1$s.height IS 'Pixels of the upright original.';
         COMMENT ON COLUMN %1$s.format IS 'File format by content.';
@@ -66,7 +76,7 @@ BEGIN
         COMMENT ON COLUMN %1$s.captured_at IS 'When the picture was taken, by the camera''s own clock; null where the file does not tell.';
         COMMENT ON COLUMN %1$s.sha256 IS 'SHA-256 of the original''s bytes, in hexadecimal.';
         COMMENT ON COLUMN %1$s.phash IS 'Perceptual hash of 64 bits; compare with images.phash_distance.';
-        COMMENT ON COLUMN %1$s.words IS 'Words of the caption; compare with @@ retrieval.words_query.';
+        COMMENT ON COLUMN %1$s.captions IS 'What a model wrote, by language: {"en": …, "zh": …}; null: nothing.';
         $view$, make_view.view, make_view.query, make_view.about);
 END
 $$;
@@ -121,16 +131,15 @@ COMMENT ON FUNCTION retrieval.make_sides IS
 
 
 -- The view only shows rows to roles that may read images.<collection>, so it needs no grants of its own.
-CREATE OR REPLACE FUNCTION retrieval.make_face(collection text, model text) RETURNS void
+CREATE OR REPLACE FUNCTION retrieval.face_vectors_view(collection text, vectors text, view text) RETURNS void
 LANGUAGE sql AS $$
     SELECT retrieval.make_view(
-        format('retrieval.%I', 'images_' || make_face.collection || '_' || make_face.model),
+        format('retrieval.%I', face_vectors_view.view),
         format('%s AND has_table_privilege(to_regclass(%L), ''SELECT'')',
-               retrieval.view_text('vector_' || make_face.collection || '_' || make_face.model),
-               format('images.%I', make_face.collection)),
+               retrieval.view_text(vectors), format('images.%I', face_vectors_view.collection)),
         'What images.<collection> shows, has shown or will show, of one model.')
 $$;
-COMMENT ON FUNCTION retrieval.make_face IS 'Creates retrieval.images_<collection>_<model>, or replaces its query; its grants stay.';
+COMMENT ON FUNCTION retrieval.face_vectors_view IS 'Creates retrieval.images_<collection>_<model>, or replaces its query.';
 
 
 -- Planning a search takes half as long as the search, and PL/pgSQL keeps only plans of fixed texts. So each vector
@@ -147,7 +156,7 @@ BEGIN
         RETURN;
     END IF;
     IF to_regclass(format('retrieval.%I', view)) IS NULL THEN  -- else take no lock, since people are searching
-        PERFORM retrieval.make_face(face_vectors.collection, face_vectors.model);
+        PERFORM retrieval.face_vectors_view(face_vectors.collection, vectors, view);
         EXECUTE format('GRANT SELECT ON retrieval.%I TO PUBLIC', view);
     END IF;
     IF to_regclass(format('retrieval.%I', 'matching_' || name)) IS NULL THEN
@@ -209,8 +218,31 @@ $$;
 COMMENT ON FUNCTION retrieval.drop_vectors IS 'Drops the vectors of a collection under a model, and the objects that search them; an error if they are shown.';
 
 
--- spaces of a database that comes from a version without these views
-SELECT retrieval.make_sides(s.collection, s.collection || '_' || s.model)
-FROM retrieval.vector_space AS s
-WHERE to_regclass(format('retrieval.%I', s.vectors)) IS NOT NULL
-  AND to_regclass(format('retrieval.%I', 'matching_' || s.collection || '_' || s.model)) IS NULL;
+CREATE OR REPLACE FUNCTION retrieval.has_captions(view regclass) RETURNS boolean
+LANGUAGE sql STABLE
+RETURN view IS NULL OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = view AND a.attname = 'captions' AND NOT a.attisdropped);
+COMMENT ON FUNCTION retrieval.has_captions IS 'Whether a view is one that this version made, or is not there.';
+
+
+-- Views that are as they should be are not locked, since people are searching.
+CREATE OR REPLACE FUNCTION retrieval.renew_views() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    space record;
+BEGIN
+    FOR space IN
+        SELECT s.collection, s.vectors, format('images_%s_%s', s.collection, s.model) AS own, c.name IS NOT NULL AS shown
+        FROM retrieval.vector_space AS s
+        LEFT JOIN retrieval.collection AS c ON c.name = s.collection AND c.model = s.model
+        WHERE to_regclass(format('retrieval.%I', s.vectors)) IS NOT NULL
+    LOOP
+        IF space.shown AND NOT retrieval.has_captions(to_regclass(format('images.%I', space.collection))) THEN
+            PERFORM retrieval.show_vectors(space.collection, space.vectors);
+        END IF;
+        IF NOT retrieval.has_captions(to_regclass(format('retrieval.%I', space.own))) THEN
+            PERFORM retrieval.face_vectors_view(space.collection, space.vectors, space.own);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION retrieval.renew_views IS 'Replaces the views that former versions made; their grants stay. Each migrate calls it.';

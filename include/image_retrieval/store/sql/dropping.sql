@@ -24,8 +24,8 @@ SELECT EXISTS (SELECT FROM retrieval.collection WHERE name = %(collection)s)
 TRUNCATE retrieval.{vectors};
 
 -- name: forget_collection
--- every table with a column `collection`, and those that hold its name; shards are deleted with their runs, duplicates
--- and compared with their images, calibrations with their spaces
+-- every table with a column `collection`, and those that hold its name; shards are deleted with their runs, duplicates,
+-- compared, captions and uncaptioned with their images, calibrations with their spaces
 WITH images AS (DELETE FROM retrieval.image WHERE collection = %(collection)s),
      rejected AS (DELETE FROM retrieval.rejected WHERE collection = %(collection)s),
      runs AS (DELETE FROM retrieval.run WHERE collection = %(collection)s),
@@ -34,6 +34,7 @@ WITH images AS (DELETE FROM retrieval.image WHERE collection = %(collection)s),
      hints AS (DELETE FROM retrieval.hint WHERE collection = %(collection)s),
      tars AS (DELETE FROM retrieval.tar WHERE collection = %(collection)s),
      parts AS (DELETE FROM retrieval.listed_part WHERE collection = %(collection)s),
+     captioners AS (DELETE FROM retrieval.shown_captions WHERE collection = %(collection)s),
      spaces AS (DELETE FROM retrieval.vector_space AS s WHERE s.collection = %(collection)s
                 AND to_regclass('retrieval.' || quote_ident(s.vectors)) IS NULL),
      filters AS (DELETE FROM retrieval.filter_use WHERE collection = %(collection)s),
