@@ -164,6 +164,7 @@ def _stages(commands: Any) -> None:
             stage.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
     add("resample", stages.resample, collection=True, run=True)
     add("upsert", stages.upsert, collection=True, run=True)
+    add("caption", stages.caption, collection=True).add_argument("--device", help="cpu, cuda, or the rank of a GPU")
     embed = add("embed", embedding.embed)
     embed.add_argument("resampled", metavar="RESAMPLED", help="URI or path of a packed shard")
     embed.add_argument("embeddings", metavar="EMBEDDINGS", help="URI or path to write the vectors to (Parquet)")

@@ -5,11 +5,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from image_retrieval.caption_options import CaptionOptions
 from image_retrieval.errors import UserError
 from image_retrieval.globs import matches_any
 from image_retrieval.index_columns import IndexColumns
 from image_retrieval.located_yaml import Located
 from image_retrieval.metadata_options import Metadata, Query
+from image_retrieval.nested_options import part_at
+from image_retrieval.option_types import NAME_PATTERN as NAME_PATTERN
+from image_retrieval.option_types import Dtype as Dtype
+from image_retrieval.option_types import Name as Name
 from image_retrieval.patterns import find_groups, group_names
 from image_retrieval.schedules import check_schedule
 from image_retrieval.source_kinds import SourceFormat, lines_format, misfit, source_uri
@@ -17,10 +22,7 @@ from image_retrieval.spaces import VectorSpace
 from image_retrieval.tar_uris import lists_tars
 from image_retrieval.watch_options import WatchOptions
 
-NAME_PATTERN = r"^[a-z][a-z0-9_]{0,23}$"
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Size = Annotated[int, Field(ge=1, le=4096)]
-Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Channel = Annotated[int, Field(ge=0, le=255)]
 RESERVED = ("duplicates",)  # views of schema images that do not belong to a collection
 ID_GROUPS = {"group_id", "intra_id"}
@@ -119,6 +121,7 @@ class Collection(Strict):
     attributes_from: Query | None = Field(None, description="SQL query of captions and attributes, by image or group")
     model: ModelOptions
     resample: ResampleChoice = ResampleChoice()
+    captions: CaptionOptions | None = Field(None, description="who describes the images in words; null: nobody")
     schedule: str | None = Field("@daily", description="cron expression or preset; null: only by hand")
     watch: WatchOptions | None = Field(None, description="embed what hints name between scheduled runs; null: do not")
     id_pattern: str | None = Field(None, description="regular expression of RE2 with groups group_id and / or intra_id")
@@ -236,12 +239,7 @@ def _describe(error: Any) -> str:
 
 
 def _fields_beside(location: tuple[str | int, ...]) -> list[str]:
-    parts = dict[str, type[BaseModel]](
-        resample=ResampleChoice, model=ModelOptions, columns=IndexColumns, watch=WatchOptions
-    )
-    model: type[BaseModel] = Collection
-    for part in location[1:-1]:
-        model = parts[str(part)]
+    model = part_at(Collection, location[1:-1])
     return [name for name in model.model_fields if name != "name" or model is not Collection]
 
 

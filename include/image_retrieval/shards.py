@@ -1,4 +1,4 @@
-"""The files that the stages of a run pass on: three Parquet files per shard, and their places."""
+"""The files that the stages of a run pass on: Parquet files per shard, and their places."""
 
 import hashlib
 import re
@@ -73,11 +73,12 @@ class PackedRow(ManifestRow):
 
 @dataclass(frozen=True, slots=True)
 class ShardFiles:
-    """The URIs of one shard's manifest, packed pixels and vectors."""
+    """The URIs of one shard's manifest, packed pixels, vectors and captions."""
 
     manifest: str
     resampled: str
     embeddings: str
+    captions: str
 
 
 def folder_in(work_uri: str, *parts: str) -> str:
@@ -117,11 +118,10 @@ class Shard:
     number: int
 
     def files(self, work_uri: str) -> ShardFiles:
-        """Its three files in the work folder."""
+        """Its files in the work folder."""
         folder = run_folder(work_uri, self.collection, self.run_id)
-        return ShardFiles(
-            *(f"{folder}{stage}/{self.number:05}.parquet" for stage in ("shards", "resampled", "embeddings"))
-        )
+        stages = ("shards", "resampled", "embeddings", "captions")
+        return ShardFiles(*(f"{folder}{stage}/{self.number:05}.parquet" for stage in stages))
 
 
 def resampled_schema(width: int, height: int) -> pa.Schema:
@@ -166,6 +166,19 @@ def embeddings_schema(dimensions: int) -> pa.Schema:
             pa.field("detail", pa.string()),
         ]
     )
+
+
+# captions, one row per language of each image that had pixels; a reason instead if there is none. The file's metadata
+# has the `digest` of the captioner.
+CAPTIONS = pa.schema(
+    [
+        pa.field("id", pa.int64(), nullable=False),
+        pa.field("language", pa.string(), nullable=False),
+        pa.field("text", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("detail", pa.string()),
+    ]
+)
 
 
 def table_of(rows: Sequence[object], layout: pa.Schema) -> pa.Table:

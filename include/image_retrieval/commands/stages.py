@@ -97,6 +97,21 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     return 0 if report["state"] == "success" else 1
 
 
+def caption(options: argparse.Namespace, settings: Settings) -> None:
+    """Describe new and changed images by the collection's captioner."""
+    from image_retrieval.pipeline.captioning import caption_collection
+    from image_retrieval.progress import stage_progress
+
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # without a handler they would lose what is not saved yet
+        signal.signal(ending, _end)
+    collection = listed_collection(settings, options.collection)
+    with stage_progress(("resample", "caption")) as show:
+        report = caption_collection(
+            collection, settings, device=options.device or settings.device, planned=show.expect, progress=show
+        )
+    print_json(report)
+
+
 def _end(*received: object) -> NoReturn:
     raise SystemExit(TERMINATED)
 

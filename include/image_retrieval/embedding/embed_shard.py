@@ -68,8 +68,8 @@ def embed_shard(
             feed = batches(store, resampled, file, engine.size, count.continued, pinned=engine.on_gpu)
             sampler = Sampler(sample.images)
             embedded = sampler.vectors(engine.embed(sampler.pictures(feed)))
-            tables = _behind(parts.add, (_table(found, schema) for found in embedded))
-            with _saved_at_the_end(parts), closing(feed), closing(tables):
+            tables = behind(parts.add, (_table(found, schema) for found in embedded))
+            with saved_at_the_end(parts), closing(feed), closing(tables):
                 for table in tables:
                     rows.add(table)
                     count.take(table)
@@ -161,7 +161,7 @@ class RowGroups:
         self._rows, self._count = [rows.slice(count)], self._count - count
 
 
-def _behind(work: Callable[[pa.Table], None], tables: Iterable[pa.Table]) -> Generator[pa.Table]:
+def behind(work: Callable[[pa.Table], None], tables: Iterable[pa.Table]) -> Generator[pa.Table]:
     """The same tables; `work` runs on each while the next one is made."""
     with ThreadPoolExecutor(1) as pool:
         at_work: Future[None] | None = None
@@ -190,7 +190,7 @@ def _made_of(model: ModelOptions, facts: dict[str, str]) -> str:
 
 
 @contextmanager
-def _saved_at_the_end(parts: Parts) -> Iterator[None]:
+def saved_at_the_end(parts: Parts) -> Iterator[None]:
     """Save finished work if the block ends early, even by a signal."""
     try:
         yield

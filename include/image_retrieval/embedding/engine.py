@@ -114,7 +114,7 @@ class Engine:
             except (RuntimeError, MemoryError) as raised:
                 error = raised
         error = error.with_traceback(None)  # the traceback would keep the batch's memory
-        if _is_memory(error):
+        if is_memory(error):
             tried = self.size if self._fixed else len(pixels)
             if tried == 1:
                 raise OutOfMemory(f"out of memory with a single image ({first_line(error)})")
@@ -146,7 +146,8 @@ def _judged(ids: pa.Array, vectors: Vectors, errors: list[str | None] | None = N
     return Embedded(ids, vectors, reasons, details)
 
 
-def _is_memory(error: Exception) -> bool:
+def is_memory(error: Exception) -> bool:
+    """Whether an error says that memory does not suffice."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return any(words in str(error) for words in NO_MEMORY)

@@ -104,7 +104,7 @@ def describe(folder: Path) -> ModelDescription:
     if model_type not in FAMILIES:
         raise UserError(f"model {folder} is of type {model_type!r}: supported are {', '.join(FAMILIES)}")
     family, length, trained_with = FAMILIES[model_type]
-    preprocessor = _preprocessor(folder)
+    preprocessor = read_preprocessor(folder)
     try:
         dimensions = length(config)
         size = wanted_size(preprocessor, _vision(config) or config)
@@ -125,7 +125,7 @@ def read_config(folder: Path) -> Config:
     return read_mapping(folder / "config.json")
 
 
-def _preprocessor(folder: Path) -> Config:
+def read_preprocessor(folder: Path) -> Config:
     """The image part of a model's preprocessor file; empty if there is none."""
     own = _read(folder / "preprocessor_config.json", {})
     whole = _read(folder / "processor_config.json", {})  # written by newer versions of transformers

@@ -14,7 +14,7 @@ from image_retrieval.models.json_file import read_mapping
 from image_retrieval.models.plausible import require_plausible, sizes_of, within
 
 WEIGHTS = "model.safetensors"
-NOT_READ = ("pooler.", "embeddings.mask_token")
+NOT_READ = ("pooler.", "encoder.pooler.", "embeddings.mask_token")
 # what is left open is float32, unless quickest.py finds another one that agrees with it
 DTYPES = {"auto": torch.float32, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -29,10 +29,13 @@ def usable_device(name: str) -> torch.device:
     return device
 
 
-def load_model(folder: Path, dtype: torch.dtype, *, without: tuple[str, ...] = ()) -> PreTrainedModel:
+def load_model(
+    folder: Path, dtype: torch.dtype, *, without: tuple[str, ...] = (), kind: Any = AutoModel
+) -> PreTrainedModel:
     """A folder's model on the CPU, `without` the named parts, which are not kept in memory.
 
-    Raises UserError if it cannot be loaded, or its weights are incomplete.
+    `kind`: the class of transformers that chooses the network by the config. Raises UserError if it cannot be loaded,
+    or its weights are incomplete.
     """
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # its report of missing weights; the relevant part is reported below
@@ -41,8 +44,8 @@ def load_model(folder: Path, dtype: torch.dtype, *, without: tuple[str, ...] = (
         require_plausible(stated, len(sizes))
         config = _config(stated)
         with within(sizes):
-            AutoModel.from_config(config, trust_remote_code=False)
-        loaded, report = AutoModel.from_pretrained(
+            kind.from_config(config, trust_remote_code=False)
+        loaded, report = kind.from_pretrained(
             str(folder),
             config=config,
             dtype=dtype,

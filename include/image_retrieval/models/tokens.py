@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoTokenizer
@@ -16,10 +17,8 @@ VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model")
 LENGTHS = {"clip": 77, "chinese_clip": 512, "siglip": 64, "siglip2": 64}
 
 
-def load_tokens(folder: Path, model_type: str, *, most: int | None = None, lower_case: bool = False) -> Tokens:
-    """A function from texts to the input of the model's text side. Texts are cut to `most` tokens; None: as config.json
-    states. Raises UserError if there is no tokenizer.
-    """
+def load_tokenizer(folder: Path) -> Any:
+    """A model's own tokenizer, of transformers. Raises UserError if there is none."""
     if not any((folder / name).is_file() for name in VOCABULARIES):  # transformers would use an empty vocabulary
         raise UserError(
             f"model {folder} has no tokenizer: put its {', '.join(VOCABULARIES[:-1])} or {VOCABULARIES[-1]}, "
@@ -35,6 +34,14 @@ def load_tokens(folder: Path, model_type: str, *, most: int | None = None, lower
         raise UserError(f"the tokenizer of model {folder} cannot be loaded: {first[:300]}") from None
     if not set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids):
         raise UserError(f"the tokenizer of model {folder} knows no word: its files are of another kind of tokenizer")
+    return tokenizer
+
+
+def load_tokens(folder: Path, model_type: str, *, most: int | None = None, lower_case: bool = False) -> Tokens:
+    """A function from texts to the input of the model's text side. Texts are cut to `most` tokens; None: as config.json
+    states. Raises UserError if there is no tokenizer.
+    """
+    tokenizer = load_tokenizer(folder)
     text = read_config(folder).get("text_config")
     stated = text.get("max_position_embeddings") if isinstance(text, dict) else None
     length = most or (stated if isinstance(stated, int) and stated > 0 else LENGTHS[model_type])

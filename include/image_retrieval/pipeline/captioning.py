@@ -1,0 +1,163 @@
+"""Caption: describes the images of a collection that have no caption of their present version.
+
+What is due is read from the tables, in the order of the images' ids, and done in parts. A part's folder is named after
+its images and the captioner, so a killed process' work is found by the next one, and ends in the same state.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TypedDict
+
+import pyarrow.compute as pc
+import structlog
+
+from image_retrieval.captioning.answers import Fault
+from image_retrieval.collection import Collection
+from image_retrieval.errors import Reason, UserError
+from image_retrieval.objects import ObjectStore
+from image_retrieval.pipeline.captioners import Captioning, captioning_of
+from image_retrieval.pipeline.listing import write_manifests
+from image_retrieval.pipeline.resampling import resample_shard
+from image_retrieval.pipeline.table_images import at_version
+from image_retrieval.settings import Settings
+from image_retrieval.shards import KEPT_MANIFEST, ManifestRow, Shard, reading, run_folder
+from image_retrieval.store import captions
+from image_retrieval.store.captions import Caption, CaptionSpace, NoCaption
+from image_retrieval.store.connection import Connection, connect
+
+log = structlog.get_logger()
+PART = 1000  # images; a killed process repeats at most so many
+Progress = Callable[[str, int], None]
+
+
+class CaptionReport(TypedDict):
+    """What was done: images that were due, captions written, captions that are missing by reason, images left over.
+
+    `shown`: the captioner whose captions the views now show; None: nobody's.
+    """
+
+    due: int
+    captions: int
+    missing: dict[str, int]
+    left: int
+    shown: str | None
+
+
+def caption_collection(
+    collection: Collection,
+    settings: Settings,
+    *,
+    device: str = "cpu",
+    planned: Callable[[int], None] = lambda images: None,
+    progress: Progress = lambda stage, done: None,
+) -> CaptionReport:
+    """Caption new and changed images, and those that another captioner described under the same name.
+
+    `planned` is called with the number of images, and `progress` with each stage and the number of further images done.
+    Raises UserError if the collection names no captioner, or another process captions it.
+    """
+    collection = at_version(collection, ObjectStore(settings), settings)
+    captioning = captioning_of(collection, settings, device)
+    space = captioning.space
+    written, missing = 0, Counter[str]()
+    with _alone(collection.name, settings):
+        with connect(settings) as connection:
+            due = captions.count_due(connection, space)
+        planned(due)
+        after = 0
+        while not captioning.spent():
+            with connect(settings) as connection:
+                images = captions.read_due(connection, space, after, min(PART, collection.shard_size))
+            if not images:
+                break
+            number, reasons = _caption_part(collection, captioning, images, settings, progress)
+            written, missing, after = written + number, missing + reasons, images[-1].id
+        with connect(settings) as connection:
+            left = captions.count_due(connection, space)
+            shown = _show(connection, space, complete=not left)
+    log.info("captions", collection=collection.name, due=due, captions=written, missing=missing.total(), left=left)
+    return {"due": due, "captions": written, "missing": dict(missing), "left": left, "shown": shown}
+
+
+@contextmanager
+def _alone(collection: str, settings: Settings) -> Iterator[None]:
+    """Keep other processes from captioning the same collection during the block."""
+    with connect(settings) as connection:
+        if not captions.try_lock(connection, collection):
+            raise UserError(f"collection {collection!r} is being captioned by another process: wait for its end")
+        yield
+
+
+def _show(connection: Connection, space: CaptionSpace, *, complete: bool) -> str | None:
+    """Let the views show these captions if they are complete, or no others are shown. Returns whose are shown."""
+    shown = captions.find_shown(connection, space.collection)
+    if complete or shown is None or shown.model == space.model:
+        captions.show(connection, space)
+        return space.model
+    return shown.model
+
+
+def _caption_part(
+    collection: Collection, captioning: Captioning, images: list[ManifestRow], settings: Settings, progress: Progress
+) -> tuple[int, Counter[str]]:
+    """Caption some images. Returns the number of captions, and of missing ones by reason."""
+    space, store = captioning.space, ObjectStore(settings)
+    run_id = f"captions-{_name(space, captioning.size, images)}"
+    shard = Shard(collection.name, run_id, 0)
+    files = shard.files(settings.work_uri)
+    facts = {"width": str(captioning.size[0]), "height": str(captioning.size[1])}
+    if collection.table_version is not None:
+        facts["table_version"] = str(collection.table_version)
+    if not store.exists(files.manifest):
+        images = images if captioning.kept else [replace(image, resampled_uri=None) for image in images]
+        write_manifests([images], KEPT_MANIFEST, shard, settings, facts)
+    entry = collection.model_copy(update={"resample": captioning.resample})
+    resample_shard(entry, run_id, 0, settings, progress=lambda done: progress("resample", done))
+    captioning.run(files.resampled, files.captions, lambda done: progress("caption", done))
+    found, faults = _read(files.resampled, files.captions, space.languages, store)
+    with connect(settings) as connection:
+        written = captions.write_captions(connection, space, found, faults, settings.max_attempts)
+        _show(connection, space, complete=False)
+    store.delete_under(run_folder(settings.work_uri, collection.name, run_id))
+    return written, Counter(fault.reason for fault in faults)
+
+
+def _name(space: CaptionSpace, size: tuple[int, int], images: list[ManifestRow]) -> str:
+    digest = hashlib.sha256(f"{space} {size}".encode())
+    for image in images:
+        digest.update(f"{image.id} {image.etag}\n".encode())
+    return digest.hexdigest()[:24]
+
+
+def _read(
+    resampled: str, captioned: str, languages: list[str], store: ObjectStore
+) -> tuple[list[Caption], list[NoCaption]]:
+    """The captions of a part, and the reasons for those that are missing; images that were not asked are in neither."""
+    with reading(store, resampled) as file:
+        images = file.read(["id", "etag", "reason", "detail"])
+    with reading(store, captioned) as file:
+        answers = file.read()
+    etags = dict(zip(images["id"].to_pylist(), images["etag"].to_pylist(), strict=True))
+    found = [
+        Caption(row["id"], etags[row["id"]], row["language"], row["text"])
+        for row in answers.filter(pc.is_valid(answers["text"])).to_pylist()
+    ]
+    faults = [
+        NoCaption(
+            row["id"], etags[row["id"]], row["language"], row["reason"], row["detail"] or "",
+            Fault(row["reason"]).transient,
+        )
+        for row in answers.filter(pc.is_valid(answers["reason"])).to_pylist()
+        if row["reason"] != Fault.NOT_ASKED
+    ]  # fmt: skip
+    faults += [
+        NoCaption(
+            row["id"], row["etag"], language, row["reason"], row["detail"] or "", Reason(row["reason"]).transient
+        )
+        for row in images.filter(pc.is_valid(images["reason"])).to_pylist()
+        for language in languages
+    ]
+    return found, faults

@@ -1,0 +1,203 @@
+"""Captions of models are brought in step with the images, and never replace what a person wrote."""
+
+import json
+import signal
+from collections import Counter
+from contextlib import nullcontext
+
+import psycopg
+import pytest
+import torch
+from tiny_captioners import CHINESE, ENGLISH, SIDE, save_captioner
+
+from image_retrieval.caption_options import CaptionOptions
+from image_retrieval.cli import main
+from image_retrieval.errors import UserError
+from image_retrieval.models.captioners.loading import load_captioner
+from image_retrieval.pipeline.captioning import caption_collection
+from image_retrieval.pipeline.running import run_collection
+from image_retrieval.store import captions
+from image_retrieval.store.connection import connect
+from integration.gates import a_gate, command_at
+from integration.pictures import BAD, FIRST, SCENES, put
+from integration.tables import rows, versions
+
+STORED = (
+    "SELECT i.image_id, c.language, c.etag, c.digest, c.text FROM retrieval.caption AS c "
+    "JOIN retrieval.image AS i ON i.id = c.image ORDER BY 1, 2"
+)
+MISSING = (
+    "SELECT i.image_id, c.language, c.reason, c.attempts, c.final FROM retrieval.uncaptioned AS c "
+    "JOIN retrieval.image AS i ON i.id = c.image ORDER BY 1, 2"
+)
+
+
+@pytest.fixture(scope="session")
+def captioner(tmp_path_factory):
+    """The folder of a random captioner that ends some captions, and not others."""
+    folder = tmp_path_factory.mktemp("captioner")
+    save_captioner(folder, lang_to_id={"en": ENGLISH, "zh": CHINESE})
+    options = CaptionOptions(model={"name": "writer", "source": str(folder)}, max_new_tokens=12)
+    noise = torch.randint(0, 256, (16, SIDE, SIDE, 3), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+    said = [said.text.split()[2] for said in load_captioner(folder, options, "cpu").say(noise, "en")]
+    ((word, _),) = Counter(said).most_common(1)
+    path = folder / "generation_config.json"
+    ends = int(word.removeprefix("w")) + 7
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token_id": [2, ends]}))
+    return folder
+
+
+@pytest.fixture
+def filled(store, collection, change_collection, captioner, project):
+    put(store, collection.source, FIRST | {key: bad for key, (bad, _) in BAD.items()})
+    model = {"name": "writer", "source": str(captioner), "batch_size": 5}
+    changed = change_collection(captions={"model": model, "languages": ["en", "zh"], "max_new_tokens": 12})
+    run_collection(changed, "first", project)
+    return changed
+
+
+def test_every_image_has_a_caption_or_a_reason(filled, project, database_url):
+    found = caption_collection(filled, project)
+    stored, missing = rows(database_url, STORED), rows(database_url, MISSING)
+    assert (found["due"], found["left"], found["shown"]) == (12, 0, "writer")
+    assert found["captions"] == len(stored) > 0
+    assert found["missing"] == {"no_end": len(missing)}
+    assert len(stored) + len(missing) == 24
+    assert {language for _, language, *_ in stored} == {"en", "zh"}
+    assert all(text.strip() and etag for *_, etag, _, text in stored)
+    assert {(attempts, final) for *_, attempts, final in missing} <= {(1, True)}
+
+
+def test_the_view_shows_the_first_language_and_all(filled, project, database_url):
+    caption_collection(filled, project)
+    by_image = {}
+    for image, language, *_, text in rows(database_url, STORED):
+        by_image.setdefault(image, {})[language] = text
+    view = rows(database_url, "SELECT image_id, caption, captions FROM images.things")
+    assert {image: all for image, _, all in view} == {image: by_image.get(image) for image, *_ in view}
+    assert {image: caption for image, caption, _ in view} == {
+        image: by_image.get(image, {}).get("en") for image, *_ in view
+    }
+
+
+def test_what_a_person_wrote_wins_and_stays(filled, project, database_url):
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE retrieval.image SET caption = 'by hand'")
+    caption_collection(filled, project)
+    assert rows(database_url, "SELECT DISTINCT caption FROM images.things") == [("by hand",)]
+    assert rows(database_url, "SELECT DISTINCT caption FROM retrieval.image WHERE etag IS NOT NULL") == [("by hand",)]
+    assert rows(database_url, "SELECT DISTINCT caption FROM images.search('things', (SELECT embedding FROM images.things LIMIT 1))") == [("by hand",)]  # fmt: skip
+
+
+def test_only_new_and_changed_images_are_captioned(filled, project, database_url, store):
+    caption_collection(filled, project)
+    before, vectors = rows(database_url, STORED + ""), versions(database_url)
+    written = rows(database_url, "SELECT image, language, xmin::text FROM retrieval.caption ORDER BY 1, 2")
+    again = caption_collection(filled, project)
+    assert (again["due"], again["captions"], again["left"]) == (0, 0, 0)
+    assert rows(database_url, "SELECT image, language, xmin::text FROM retrieval.caption ORDER BY 1, 2") == written
+    assert (rows(database_url, STORED), versions(database_url)) == (before, vectors)
+    new, changed = list(SCENES)[20], next(iter(FIRST))
+    put(store, filled.source, {new: SCENES[new], changed: SCENES[list(SCENES)[21]]})
+    run_collection(filled, "second", project)
+    outdated = "SELECT caption, captions FROM images.things WHERE image_path LIKE %s"
+    assert rows(database_url, outdated, f"%{changed}") == [(None, None)]
+    assert caption_collection(filled, project)["due"] == 2
+
+
+def test_another_captioner_is_shown_once_it_has_captioned_all(
+    filled, project, database_url, change_collection, captioner, monkeypatch
+):
+    monkeypatch.setattr("image_retrieval.pipeline.captioning.PART", 5)
+    caption_collection(filled, project)
+    shown = rows(database_url, "SELECT caption FROM images.things ORDER BY image_id")
+    other = change_collection(
+        captions={"model": {"name": "other", "source": str(captioner)}, "languages": ["zh"], "max_new_tokens": 12}
+    )
+    write, calls = captions.write_captions, iter(range(10))
+
+    def breaks(*given):
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return write(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(captions, "write_captions", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            caption_collection(other, project)
+    assert rows(database_url, "SELECT count(*) > 0 FROM retrieval.caption WHERE model = 'other'") == [(True,)]
+    assert rows(database_url, "SELECT caption FROM images.things ORDER BY image_id") == shown
+    assert caption_collection(other, project)["shown"] == "other"
+    assert rows(database_url, "SELECT model, languages FROM retrieval.shown_captions") == [("other", ["zh"])]
+    of_first = "SELECT count(*) FROM retrieval.caption WHERE model = 'writer'"
+    assert rows(database_url, of_first) == [(sum(text is not None for (text,) in shown),)] or shown
+
+
+def test_another_prompt_or_length_makes_captions_stale(filled, project, change_collection, captioner):
+    caption_collection(filled, project)
+    model = {"name": "writer", "source": str(captioner)}
+    longer = change_collection(captions={"model": model, "languages": ["en", "zh"], "max_new_tokens": 14})
+    assert caption_collection(longer, project)["due"] == 12
+
+
+def test_nothing_is_left_in_the_work_folder(filled, project, store):
+    caption_collection(filled, project)
+    folder = f"{project.work_uri}work/things/captions-"
+    assert [entry.uri for page in store.pages(f"{project.work_uri}work/", missing_ok=True) for entry in page
+            if entry.uri.startswith(folder)] == []  # fmt: skip
+
+
+def test_an_original_that_is_gone_is_tried_again_with_an_end(filled, project, database_url, store):
+    store.delete([filled.source + key for key in FIRST])
+    store.delete_under(f"{project.work_uri}resampled/")
+    for _ in range(project.max_attempts):
+        caption_collection(filled, project)
+    assert {row[2:] for row in rows(database_url, MISSING)} == {("not_found", project.max_attempts, True)}
+    assert caption_collection(filled, project)["due"] == 0
+    assert rows(database_url, "SELECT count(*) FROM images.things") == [(12,)]
+
+
+KILLED = {"resample": None, "caption": None, "write": "LOCK retrieval.caption IN ACCESS EXCLUSIVE MODE"}
+
+
+@pytest.mark.parametrize("stage", KILLED)
+def test_a_killed_command_ends_in_the_same_state(stage, filled, project, database_url, store):
+    caption_collection(filled, project)
+    expected = rows(database_url, STORED), rows(database_url, MISSING)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("TRUNCATE retrieval.caption, retrieval.uncaptioned, retrieval.shown_captions")
+
+    def files(part):
+        pages = store.pages(f"{project.work_uri}work/", missing_ok=True)
+        return [entry for page in pages for entry in page if "captions-" in entry.uri and f"/{part}/" in entry.uri]
+
+    there = {"resample": "shards", "caption": "resampled"}
+    gate = a_gate(database_url, KILLED[stage]) if KILLED[stage] else nullcontext(lambda: bool(files(there[stage])))
+    with gate as is_reached, command_at(is_reached, "caption", "things") as process:
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert files("shards")
+    caption_collection(filled, project)
+    assert (rows(database_url, STORED), rows(database_url, MISSING)) == expected
+    assert not files("shards")
+
+
+def test_two_at_once_are_refused(filled, project):
+    with connect(project) as connection:
+        assert captions.try_lock(connection, "things")
+        with pytest.raises(UserError, match="is being captioned by another process"):
+            caption_collection(filled, project)
+
+
+def test_a_mistake_is_told_in_a_line(collection, project, change_collection, captioner, random_model, capsys):
+    assert main(["caption", "things"]) == 2
+    assert "names no captioner" in capsys.readouterr().err
+    for source, told in ((random_model, "writes no captions"), (captioner.parent / "none", "does not exist")):
+        change_collection(captions={"model": {"name": "writer", "source": str(source)}})
+        assert main(["caption", "things"]) == 2
+        error = capsys.readouterr().err
+        assert told in error
+        assert error.count("\n") == 1
+    change_collection(captions={"model": {"name": "writer", "source": str(captioner)}, "languages": ["en", "fr"]})
+    assert main(["caption", "things"]) == 2
+    assert "does not write in 'fr': its languages are en, zh" in capsys.readouterr().err
