@@ -36,7 +36,7 @@ def _address(url: str) -> str:
     except ValueError:
         fits = False
     if not fits:
-        raise ValueError("is no address: give it as http://host:port/v1, without keys; see IMAGE_RETRIEVAL_CAPTIONS_KEY")
+        raise ValueError("is no address: give http://host:port/v1, and its key as IMAGE_RETRIEVAL_CAPTIONS_KEY")
     return url.rstrip("/")
 
 

@@ -137,6 +137,7 @@ class Settings(BaseSettings):
     hints_token: Key = Field(
         SecretStr(""), description="what senders of events must send to /api/hints; it allows nothing else"
     )
+    captions_key: Key = Field(SecretStr(""), description="what is sent to the endpoints that write captions")
     service_source_uri: Uri = Field(
         "s3://images/collections/", description="where pictures of collections made through the API are stored"
     )

@@ -1,1 +1,1 @@
-"""The program that describes pictures: packed pixels in, captions out. Needs the object store and a model or an endpoint."""
+"""The program that describes pictures: packed pixels in, captions out, by a model here or an endpoint."""

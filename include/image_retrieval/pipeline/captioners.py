@@ -19,8 +19,8 @@ Run = Callable[[str, str, Callable[[int], None]], None]
 class Captioning:
     """A collection's captioner: the `size` of its pictures and how they are made, and `run`, which describes a shard.
 
-    `kept`: the collection's kept pictures are such pictures. `run` takes the packed pixels, the file to write, and what is called with the number of further images. `spent`
-    tells whether its budget is used up.
+    `kept`: the collection's kept pictures are such pictures. `run` takes the packed pixels, the file to write, and what
+    is called with the number of further images. `spent` tells whether its budget is used up.
     """
 
     space: CaptionSpace
@@ -67,6 +67,22 @@ def _by_model(collection: Collection, options: CaptionOptions, settings: Setting
     resample = collection.resample.model_copy(update={"keep": False})
     kept = _kept_size(collection, settings) == description.size
     return Captioning(space, description.size, resample, kept, run, lambda: False)
+
+
+def _by_endpoint(
+    collection: Collection, options: CaptionOptions, endpoint: CaptionEndpoint, settings: Settings
+) -> Captioning:
+    from image_retrieval.captioning.caption_shard import caption_shard
+    from image_retrieval.captioning.endpoint import EndpointWriter
+
+    languages, writer = list(options.languages), EndpointWriter(endpoint, options, settings)
+
+    def run(resampled: str, captions: str, progress: Callable[[int], None]) -> None:
+        caption_shard(resampled, captions, languages, lambda: writer, settings, progress=progress)
+
+    space = CaptionSpace(collection.name, endpoint.name, writer.digest, languages)
+    padded = collection.resample.model_copy(update={"keep": False, "fit": "pad"})
+    return Captioning(space, (endpoint.side, endpoint.side), padded, False, run, writer.spent)
 
 
 def _kept_size(collection: Collection, settings: Settings) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForImageTextToText
 
-from image_retrieval.caption_options import CaptionOptions, Captioner
+from image_retrieval.caption_options import Captioner, CaptionOptions
 from image_retrieval.errors import UserError
 from image_retrieval.models.captioners import blip, florence2, git, vision_encoder_decoder
 from image_retrieval.models.captioners.base import Family, Pixels

@@ -1,0 +1,66 @@
+"""What an endpoint is asked, and how its answer is read."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from image_retrieval.captioning.answers import SHOWN, Answer, Fault, answer_of, cleaned
+from image_retrieval.strict_json import NotStrict, read_json
+
+PROMPT = "Describe what the picture shows in one short sentence: the things in it, their number, and where they are."
+SPARE = 30  # tokens of the form around the captions
+
+
+def question(prompt: str | None, languages: Sequence[str]) -> str:
+    """The text beside the picture."""
+    example = json.dumps(dict.fromkeys(languages, "…"), ensure_ascii=False)
+    named = ", ".join(languages)
+    return f"{prompt or PROMPT}\nAnswer with a JSON object {example} in the languages {named}, and with nothing else."
+
+
+def form(languages: Sequence[str]) -> dict[str, Any]:
+    """The form to which a server holds its model, where it can."""
+    wanted = {language: {"type": "string"} for language in languages}
+    schema = {"type": "object", "properties": wanted, "required": list(languages), "additionalProperties": False}
+    return {"type": "json_schema", "json_schema": {"name": "captions", "strict": True, "schema": schema}}
+
+
+def read_answer(answer: Any, languages: Sequence[str], most: int) -> list[Answer]:
+    """An answer per language, from what a server returned for one picture; `most`: the tokens that it could take."""
+    try:
+        choice = answer["choices"][0]
+        content = choice["message"]["content"]
+        ended = choice.get("finish_reason") != "length"
+    except (TypeError, LookupError, AttributeError):
+        return _none(languages, Fault.NONSENSE, f"no answer of a chat: {json.dumps(answer)[:SHOWN]}")
+    if not isinstance(content, str):
+        return _none(languages, Fault.NONSENSE, f"no text: {json.dumps(content)[:SHOWN]}")
+    if not content.strip():
+        return _none(languages, Fault.EMPTY, "")
+    if not ended:
+        return _none(languages, Fault.NO_END, f"no end within {most} tokens: {cleaned(content)[:SHOWN]}")
+    try:
+        found = read_json(content[content.index("{") : content.rindex("}") + 1])  # some put it between fences
+    except (NotStrict, ValueError):
+        return _none(languages, Fault.NONSENSE, f"not the form that was asked for: {cleaned(content)[:SHOWN]}")
+    return [_of_language(found, language, most) for language in languages]
+
+
+def _of_language(found: dict[str, Any], language: str, most: int) -> Answer:
+    text = found.get(language)
+    if not isinstance(text, str):
+        return Answer(reason=Fault.NONSENSE, detail=f"nothing in {language}: {cleaned(json.dumps(found))[:SHOWN]}")
+    return answer_of(text, ended=True, tokens=most)
+
+
+def _none(languages: Sequence[str], reason: Fault, detail: str) -> list[Answer]:
+    return [Answer(reason=reason, detail=cleaned(detail))] * len(languages)
+
+
+def tokens_of(answer: Any, most: int) -> int:
+    """The tokens that an answer cost, as the server counts them; `most` where it does not, or counts less than one."""
+    try:
+        count = answer["usage"]["total_tokens"]
+    except (TypeError, LookupError):
+        return most
+    return count if isinstance(count, int) and count > 0 else most
