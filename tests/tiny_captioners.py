@@ -63,9 +63,17 @@ def _git() -> Any:
     vision |= {"image_size": SIDE, "patch_size": 16}
     return GitForCausalLM(
         GitConfig(
-            vision_config=vision, vocab_size=WORDS, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
-            intermediate_size=16, max_position_embeddings=80, bos_token_id=START, eos_token_id=END, pad_token_id=PAD,
-        )  # fmt: skip
+            vision_config=vision,
+            vocab_size=WORDS,
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=16,
+            max_position_embeddings=80,
+            bos_token_id=START,
+            eos_token_id=END,
+            pad_token_id=PAD,
+        )
     )
 
 

@@ -185,4 +185,3 @@ def _data_url(picture: torch.Tensor) -> str:
     target = io.BytesIO()
     Image.fromarray(picture.numpy()).save(target, "JPEG", quality=QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(target.getvalue()).decode()}"
-

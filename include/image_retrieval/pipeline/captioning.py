@@ -154,9 +154,7 @@ def _read(
         if row["reason"] != Fault.NOT_ASKED
     ]  # fmt: skip
     faults += [
-        NoCaption(
-            row["id"], row["etag"], language, row["reason"], row["detail"] or "", Reason(row["reason"]).transient
-        )
+        NoCaption(row["id"], row["etag"], language, row["reason"], row["detail"] or "", Reason(row["reason"]).transient)
         for row in images.filter(pc.is_valid(images["reason"])).to_pylist()
         for language in languages
     ]
