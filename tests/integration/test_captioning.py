@@ -9,6 +9,7 @@ from contextlib import nullcontext
 import psycopg
 import pytest
 import torch
+from odd_captions import odd_captions, said
 from PIL import Image
 from tiny_captioners import CHINESE, ENGLISH, SIDE, SPECIAL, save_captioner
 
@@ -91,7 +92,11 @@ def test_every_image_has_captions_or_reasons_and_the_view_shows_them(filled, pro
     assert rows(database_url, search) == [("by hand",)]
 
 
-def test_only_new_and_changed_images_are_captioned(filled, project, database_url, store):
+def test_only_new_and_changed_images_are_captioned(filled, project, database_url, store, change_collection, captioner):
+    with connect(project) as connection:
+        assert captions.try_lock(connection, "things")
+        with pytest.raises(UserError, match="is being captioned by another process"):
+            caption_collection(filled, project)
     caption_collection(filled, project)
     vectors = versions(database_url)
     written = rows(database_url, "SELECT image, language, xmin::text FROM retrieval.caption ORDER BY 1, 2")
@@ -105,6 +110,34 @@ def test_only_new_and_changed_images_are_captioned(filled, project, database_url
     outdated = "SELECT caption, captions FROM images.things WHERE image_path LIKE %s"
     assert rows(database_url, outdated, f"%{changed}") == [(None, None)]
     assert caption_collection(filled, project)["due"] == 2
+
+
+@pytest.mark.slow
+def test_an_original_that_is_gone_is_tried_again_with_an_end(filled, project, database_url, store):
+    store.delete([filled.source + key for key in FIRST])
+    store.delete_under(f"{project.work_uri}resampled/")
+    for _ in range(project.max_attempts):
+        caption_collection(filled, project)
+    assert {row[2:] for row in rows(database_url, MISSING)} == {("not_found", project.max_attempts, True)}
+    assert caption_collection(filled, project)["due"] == 0
+    assert rows(database_url, "SELECT count(*) FROM images.things") == [(12,)]
+
+
+def test_an_endpoint_captions_within_its_budget_and_what_is_nonsense_has_an_end(
+    filled, project, database_url, change_collection
+):
+    with odd_captions() as server:
+        where = {"name": "far", "url": server.url, "model": "m", "side": 32, "concurrency": 2, "budget_images": 5}
+        changed = change_collection(captions={"endpoint": where, "languages": ["en", "zh"]})
+        found = caption_collection(changed, project)
+        assert (found["due"], found["captions"], found["left"], len(server.asked)) == (12, 10, 7, 5)
+        server.reply = lambda grey, times: said("no form")
+        more = change_collection(captions={"endpoint": where | {"budget_images": 50}, "languages": ["en", "zh"]})
+        for left in (7, 7, 0):
+            found = caption_collection(more, project)
+            assert (found["captions"], found["missing"], found["left"]) == (0, {"nonsense": 14}, left)
+    assert {row[2:] for row in rows(database_url, MISSING)} == {("nonsense", project.max_attempts, True)}
+    assert rows(database_url, "SELECT count(*) FROM images.things WHERE caption LIKE 'grey %%'") == [(5,)]
 
 
 def test_another_captioner_is_shown_once_it_has_captioned_all(
@@ -137,16 +170,6 @@ def test_another_captioner_is_shown_once_it_has_captioned_all(
     assert caption_collection(longer, project)["due"] == 12
 
 
-def test_an_original_that_is_gone_is_tried_again_with_an_end(filled, project, database_url, store):
-    store.delete([filled.source + key for key in FIRST])
-    store.delete_under(f"{project.work_uri}resampled/")
-    for _ in range(project.max_attempts):
-        caption_collection(filled, project)
-    assert {row[2:] for row in rows(database_url, MISSING)} == {("not_found", project.max_attempts, True)}
-    assert caption_collection(filled, project)["due"] == 0
-    assert rows(database_url, "SELECT count(*) FROM images.things") == [(12,)]
-
-
 KILLED = {"resample": None, "caption": None, "write": "INSERT ON retrieval.caption"}
 
 
@@ -172,13 +195,6 @@ def test_a_killed_command_ends_in_the_same_state(stage, filled, project, databas
     caption_collection(filled, project)
     assert (rows(database_url, STORED), rows(database_url, MISSING)) == expected
     assert not parts(store, project, "shards")
-
-
-def test_two_at_once_are_refused(filled, project):
-    with connect(project) as connection:
-        assert captions.try_lock(connection, "things")
-        with pytest.raises(UserError, match="is being captioned by another process"):
-            caption_collection(filled, project)
 
 
 def test_a_mistake_is_told_in_a_line(collection, project, change_collection, captioner, random_model, capsys):

@@ -4,11 +4,12 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
-from image_retrieval.embedding.reader import Batch
+if TYPE_CHECKING:
+    from image_retrieval.embedding.reader import Batch
 
 MOST_LETTERS = 4000  # of a caption
 SHOWN = 200  # letters of an answer that is refused
@@ -60,7 +61,7 @@ class Writer(Protocol):
     @property
     def on_gpu(self) -> bool: ...
 
-    def captions(self, batches: Iterable[Batch]) -> Iterator[Captioned]:
+    def captions(self, batches: "Iterable[Batch]") -> Iterator[Captioned]:
         """The answers for the pictures of batches, in order."""
         ...
 
