@@ -84,7 +84,7 @@ def _florence2() -> Any:
     text |= {"encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
     text |= {"max_position_embeddings": 80, "pad_token_id": PAD, "bos_token_id": START, "eos_token_id": END}
     text |= {"decoder_start_token_id": END, "forced_eos_token_id": END}
-    vision = {"depths": (1, 1), "patch_size": (7, 3), "patch_stride": (4, 2), "patch_padding": (3, 1)}
+    vision: dict[str, Any] = {"depths": (1, 1), "patch_size": (7, 3), "patch_stride": (4, 2), "patch_padding": (3, 1)}
     vision |= {"patch_prenorm": (False, True), "embed_dim": (8, 16), "num_heads": (2, 2), "num_groups": (2, 2)}
     vision |= {"window_size": 4, "projection_dim": 16}
     return Florence2ForConditionalGeneration(
