@@ -1,17 +1,19 @@
-"""The weights that ship, on fewer scenes than `python -m benchmarks.shipped` takes; neither training saw them."""
+"""The weights that ship, on fewer scenes than `python -m benchmarks.shipped` takes; no training saw them."""
 
 import pytest
 
+from benchmarks import captions
 from benchmarks.calibration import measure
+from benchmarks.caption_facts import ASPECTS
 from benchmarks.shipped import distinct, embed, from_texts, likeness, load
-from image_retrieval.models.shipped import DUAL, VISION
+from image_retrieval.models.shipped import CAPTIONER, DUAL, VISION
 from image_retrieval.scenes import draw_scenes
 
 LARGEST = 8_000_000  # bytes
 SCENES = list(draw_scenes(450, 2))
 
 
-@pytest.mark.parametrize("folder", [VISION, DUAL], ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", [VISION, DUAL, CAPTIONER], ids=lambda folder: folder.name)
 def test_a_model_is_small_and_has_its_card(folder):
     assert sum(path.stat().st_size for path in folder.iterdir()) < LARGEST
     card = (folder / "README.md").read_text()
@@ -34,6 +36,18 @@ def test_captions_find_their_scenes_in_both_languages():
         assert figures[f"short_caption_recall_at_5_{language}"] >= 0.8
         assert figures[f"above_absent_{language}"] >= 0.95
     assert abs(figures["recall_at_1_en"] - figures["recall_at_1_zh"]) <= 0.03
+
+
+@pytest.mark.parametrize("language", captions.LANGUAGES)
+def test_captions_tell_what_is_there(language, told):
+    rights = dict(zip(ASPECTS, told[language].mean(axis=0), strict=True))
+    assert {aspect: share for aspect, share in rights.items() if share < 0.9} == {}
+    assert min(rights[aspect] for aspect in ("shape", "colour", "ground")) >= 0.95
+
+
+@pytest.fixture(scope="module")
+def told():
+    return captions.measure(CAPTIONER, SCENES[:60])
 
 
 @pytest.mark.slow
