@@ -21,8 +21,8 @@ from image_retrieval.training.optimizer import Descent
 from image_retrieval.training.samples import Samples, draw_samples
 from image_retrieval.training.saving import save_half
 
-SCENES = 20_000
-STEPS = 2_000
+SCENES = 8_000
+STEPS = 700
 BATCH = 32
 RATE = 2e-3
 AT_ONCE = 100  # scenes that the tower sees
