@@ -46,5 +46,6 @@ class Bm25:
         """Which texts hold all of these words."""
         if not words or any(word not in self._known for word in words):
             return np.zeros(len(self._counts), np.bool_)
-        found: NDArray[np.bool_] = (self._counts[:, [self._known[word] for word in words]] > 0).all(axis=1)
+        held = self._counts[:, [self._known[word] for word in words]] > 0
+        found: NDArray[np.bool_] = np.all(held, axis=1)
         return found

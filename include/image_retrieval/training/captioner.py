@@ -56,7 +56,7 @@ def train(folder: Path, samples: Samples, steps: int, seed: int) -> list[float]:
 def _seen(model: VisionEncoderDecoderModel, samples: Samples, rng: torch.Generator) -> torch.Tensor:
     """What the tower makes of each scene, in slightly different light: float16 (scenes, tokens, width)."""
     parts = []
-    for pixels in torch.from_numpy(samples.pixels).split(AT_ONCE):
+    for pixels in torch.split(torch.from_numpy(samples.pixels), AT_ONCE):
         lighter = lit(pixels.permute(0, 3, 1, 2) / 255, rng)
         parts.append(model.encoder(pixel_values=lighter).last_hidden_state.half())
     return torch.cat(parts)
