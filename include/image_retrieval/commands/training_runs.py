@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from image_retrieval.commands.arguments import finite_number, number
@@ -28,7 +27,7 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     """Add these commands to the group `training`, with the function that adds one command."""
     begin = add("run", run, to=group)
     begin.add_argument("pack", metavar="PACK", help="folder of a packed training set: a prefix of a store, or a path")
-    begin.add_argument("out", type=Path, metavar="OUT", help="new folder, which becomes the model")
+    begin.add_argument("out", metavar="OUT", help="new folder, which becomes the model: a prefix of a store, or a path")
     begin.add_argument("--method", choices=METHODS, default="continue", help="what it learns by (continue)")
     begin.add_argument("--start", required=True, metavar="SOURCE", help="model to go on from, or `random`")
     begin.add_argument("--revision", metavar="COMMIT", help="commit of a hub id")
@@ -47,10 +46,12 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     begin.add_argument("--readers", type=number(1, 256), default=READERS, metavar="N", help="threads that read")
     begin.add_argument("--accumulate", type=number(1, 1024), default=1, metavar="N", help="parts of a step's batch (1)")
     begin.add_argument("--gradient-checkpointing", action="store_true", help="less memory, more time")
+    begin.add_argument("--resume", action="store_true", help="go on if it was begun; do nothing if it is finished")
     begin.add_argument("--half", action="store_true", help="save the model in half precision")
     goes_on = add("resume", resume, to=group)
-    goes_on.add_argument("out", type=Path, metavar="OUT", help="folder of a training that was ended")
+    goes_on.add_argument("out", metavar="OUT", help="folder of a training that was ended")
     for command in (begin, goes_on):
+        command.set_defaults(in_pods=True)
         command.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
 
 
@@ -65,19 +66,22 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         raise UserError(f"--lr: {options.lr:g} is not a rate above 0; see `image-retrieval training run --help`")
     given = vars(options) | {"rate": options.lr, "pack": folder_of(options.pack)}
     chosen = TrainingOptions(**{field.name: given[field.name] for field in fields(TrainingOptions)})
-    return _told(run_training(chosen, options.out, settings, options.device or settings.device), options.out)
+    device, out = options.device or settings.device, folder_of(options.out)
+    return _told(run_training(chosen, out, settings, device, resume=options.resume), options.out)
 
 
 def resume(options: argparse.Namespace, settings: Settings) -> int:
     """Go on with a training that was ended, from its checkpoint."""
+    from image_retrieval.pipeline.dataset import folder_of
     from image_retrieval.training.running import resume_training
 
-    return _told(resume_training(options.out, settings, options.device or settings.device), options.out)
+    out = folder_of(options.out)
+    return _told(resume_training(out, settings, options.device or settings.device), options.out)
 
 
-def _told(outcome: Any, out: Path) -> int:
+def _told(outcome: Any, out: str) -> int:
     from image_retrieval.training.ranks import rank
 
     if rank() == 0:
-        print_json({"out": str(out), "finished": outcome.finished, **outcome.figures})
+        print_json({"out": out, "finished": outcome.finished, **outcome.figures})
     return 0 if outcome.finished else TERMINATED

@@ -4,10 +4,12 @@ What is random in a step follows from the seed and the number of the step, so th
 to the same weights.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from image_retrieval.training.checkpoints import load_checkpoint, save_checkpoin
 from image_retrieval.training.health import Health, collapse, health_of
 from image_retrieval.training.objectives.base import Objective
 from image_retrieval.training.options import TrainingOptions
-from image_retrieval.training.progress import Meter, Progress, save_losses
+from image_retrieval.training.progress import Meter, Progress, Reporter
 from image_retrieval.training.reading import Batch, batches, order
 from image_retrieval.training.sampled import Sampled
 from image_retrieval.training.schedule import Recipe, optimizer_of, rate_at, set_rate, weights_of
@@ -40,7 +42,7 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a training is made of; `epoch_steps` are the steps of an epoch."""
+    """All that a training is made of; `epoch_steps` are the steps of an epoch, `out` is a folder that ends in `/`."""
 
     options: TrainingOptions
     pack: Sampled
@@ -50,7 +52,13 @@ class Plan:
     recipe: Recipe
     epoch_steps: int
     device: torch.device
-    out: Path
+    out: str
+
+    @property
+    def digest(self) -> str:
+        """Tells settings and packs apart."""
+        told = json.dumps([asdict(self.options), self.pack.digest], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
 
 
 class Collapsed(UserError):
@@ -71,39 +79,40 @@ def train(plan: Plan, stopped: Callable[[], bool]) -> Outcome:
     Raises Collapsed, and UserError for a checkpoint of another training.
     """
     descent, progress = _Descent(plan), Progress(plan.epoch_steps * plan.options.epochs, plan.epoch_steps)
-    if kept := load_checkpoint(plan.out, plan.device):
+    if kept := load_checkpoint(plan.store, plan.out, plan.device):
         descent.restore(kept)
         progress.restore(kept)
     elif plan.objective.begins_with_features:
         plan.objective.begin(_sums_of_features(plan))
     probe, meter = _probe(plan), Meter(plan.options.batch_size)
+    reporter = Reporter(plan.store, plan.out, progress, meter)
     if progress.start is None:
         progress.start = progress.now = _health(plan, probe)
     plan.objective.train()
-    reading = _read(plan, progress.step)
     since = int(progress.points[-1][0]) if progress.points else 0
-    while progress.step < progress.steps:
-        for part in range(plan.options.accumulate):
-            with meter.waiting():
-                rows, batch = next(reading)
-            descent.add(rows, batch, progress, part)
-        rate = descent.step(progress)
-        progress.step += 1
-        plan.objective.after_step(progress.share)
-        if progress.at_point:
-            progress.points.append([progress.step, descent.mean_loss(progress.step - since)])
-            since = progress.step
-        meter.tell(progress, rate=rate, always=progress.at_epoch)
-        if progress.at_epoch:
-            progress.now = _judged(plan, probe, progress)
-        halt = ranks.any_of(stopped(), plan.device) and progress.step < progress.steps
-        if halt or _due(progress, plan.options.checkpoint_every):
-            state = progress.state() | descent.state()
-            if ranks.rank() == 0:
-                save_checkpoint(plan.out, state)
-                save_losses(plan.out, progress)
+    with closing(_read(plan, progress.step)) as reading:
+        while progress.step < progress.steps:
+            for part in range(plan.options.accumulate):
+                with meter.waiting():
+                    rows, batch = next(reading)
+                descent.add(rows, batch, progress, part)
+            rate = descent.step(progress)
+            progress.step += 1
+            plan.objective.after_step(progress.share)
+            if progress.at_point:
+                progress.points.append([progress.step, descent.mean_loss(progress.step - since)])
+                since = progress.step
+            meter.tell(progress, rate=rate, always=progress.at_epoch)
+            if progress.at_epoch:
+                progress.now = _judged(plan, probe, progress)
+            halt = ranks.any_of(stopped(), plan.device) and progress.step < progress.steps
+            due = halt or _due(progress, plan.options.checkpoint_every)
+            if due:
+                state = progress.state() | descent.state()
+                if ranks.rank() == 0:
+                    save_checkpoint(plan.store, plan.out, state)
+            reporter.tell(now=due)
             if halt:
-                reading.close()
                 return Outcome(finished=False, figures=progress.figures() | meter.figures())
     return Outcome(finished=True, figures=progress.figures() | meter.figures())
 
@@ -168,6 +177,7 @@ class _Descent:
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps; the same in all processes."""
         return {
+            "training": self._plan.digest,
             "objective": self._plan.objective.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
@@ -175,7 +185,11 @@ class _Descent:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint. Raises UserError if it is one of other settings."""
+        """Go on from a checkpoint. Raises UserError if it is one of other settings or pictures."""
+        if state.get("training") != self._plan.digest:
+            raise UserError(
+                f"the checkpoint of {self._plan.out} is one of other settings or pictures: train into another folder"
+            )
         try:
             self._plan.objective.load_state_dict(state["objective"])
             self._optimizer.load_state_dict(state["optimizer"])
@@ -183,7 +197,7 @@ class _Descent:
             self._losses.copy_(state["losses"])
         except (KeyError, ValueError, RuntimeError) as error:
             told = " ".join(str(error).split())[:200]
-            raise UserError(f"the checkpoint of {self._plan.out} is one of other settings ({told})") from None
+            raise UserError(f"the checkpoint of {self._plan.out} does not fit its model ({told})") from None
 
 
 def _rows(plan: Plan, first: int) -> Iterator[Rows]:

@@ -5,18 +5,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import structlog
 
+from image_retrieval.errors import Unavailable
+from image_retrieval.objects import ObjectStore
 from image_retrieval.training.health import Health
 from image_retrieval.training.ranks import rank
+from image_retrieval.training.records import update_record
 
 log = structlog.get_logger()
 LOSSES = "losses.json"
 POINTS = 2_000  # of the curve, at most
 LOG_SECONDS = 10.0
+LEAST_SECONDS = 1.0  # between two writings
 
 
 @dataclass(slots=True)
@@ -63,6 +66,7 @@ class Progress:
         """What is told of the training in its record."""
         return {
             "steps": self.step,
+            "steps_in_all": self.steps,
             "epochs": self.step / self.epoch_steps,
             "loss_first": self.points[0][1] if self.points else None,
             "loss_last": self.points[-1][1] if self.points else None,
@@ -75,17 +79,6 @@ class Progress:
                 "end": self.now.rank if self.now else None,
             },
         }
-
-
-def save_losses(out: Path, progress: Progress) -> None:
-    """Write the curve of the loss: `[{"step", "epoch", "loss"}]`."""
-    points = [
-        {"step": int(step), "epoch": round(step / progress.epoch_steps, 4), "loss": loss}
-        for step, loss in progress.points
-    ]
-    partial = out / f".{LOSSES}.partial"
-    partial.write_text(json.dumps(points) + "\n", encoding="utf-8")
-    partial.replace(out / LOSSES)
 
 
 class Meter:
@@ -133,3 +126,31 @@ class Meter:
             "images_per_second": round(self._all_steps * self._batch / seconds, 1),
             "waiting": round(self._all_waited / seconds, 3),
         }
+
+
+class Reporter:
+    """Writes where a training is into its folder, in rank 0 alone: its figures, and the curve of its loss."""
+
+    def __init__(self, store: ObjectStore, out: str, progress: Progress, meter: Meter) -> None:
+        self._store, self._out, self._progress, self._meter = store, out, progress, meter
+        self._told = time.monotonic()
+
+    def tell(self, *, now: bool = False) -> None:
+        """Write if an epoch ends or the last time is long ago, or now. A store that does not answer is passed over."""
+        passed = time.monotonic() - self._told
+        due = passed >= LOG_SECONDS or (self._progress.at_epoch and passed >= LEAST_SECONDS)
+        if rank() != 0 or not (due or now):
+            return
+        self._told = time.monotonic()
+        try:
+            self._store.write(self._out + LOSSES, (json.dumps(self._curve()) + "\n").encode())
+            update_record(self._store, self._out, figures=self._progress.figures() | self._meter.figures())
+        except Unavailable as error:
+            log.warning("the progress was not written", reason=str(error))
+
+    def _curve(self) -> list[dict[str, float]]:
+        """Points of the loss: `[{"step", "epoch", "loss"}]`."""
+        return [
+            {"step": int(step), "epoch": round(step / self._progress.epoch_steps, 4), "loss": loss}
+            for step, loss in self._progress.points
+        ]

@@ -5,12 +5,16 @@ drawn for the whole batch is the same for any number of processes.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed, nn
+
+from image_retrieval.errors import Unavailable, UserError
+
+Found = TypeVar("Found")
 
 
 @contextmanager
@@ -24,7 +28,9 @@ def joined(device: str) -> Iterator[str]:
     if alone or distributed.is_initialized():
         yield own
         return
-    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    if on_gpu:
+        torch.cuda.set_device(own)
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
     try:
         yield own
     finally:
@@ -39,6 +45,23 @@ def world() -> int:
 def rank() -> int:
     """The number of this process, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def from_first(work: Callable[[], Found]) -> Found:
+    """What rank 0 finds by `work`, in all processes. Its UserError is raised in all of them."""
+    if world() == 1:
+        return work()
+    found: list[Any] = [None, None, False]
+    if rank() == 0:
+        try:
+            found[0] = work()
+        except UserError as error:
+            found[1:] = str(error), isinstance(error, Unavailable)
+    distributed.broadcast_object_list(found, src=0, device=torch.device("cpu"))
+    value, message, unavailable = found
+    if message is not None:
+        raise (Unavailable if unavailable else UserError)(message)
+    return value  # type: ignore[no-any-return]
 
 
 def own_rows(values: torch.Tensor) -> torch.Tensor:

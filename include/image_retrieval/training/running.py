@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,34 @@ import torch
 from transformers import PreTrainedModel
 
 from image_retrieval import __version__
-from image_retrieval.errors import UserError
+from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.models.loading import usable_device
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.training import ranks
-from image_retrieval.training.backbones import Backbone, from_checkpoint, from_nothing, save
-from image_retrieval.training.checkpoints import NAME as CHECKPOINT
+from image_retrieval.training.backbones import Backbone, from_checkpoint, from_nothing
+from image_retrieval.training.failures import in_words
+from image_retrieval.training.finishing import write_model
 from image_retrieval.training.loop import Collapsed, Outcome, Plan, train
 from image_retrieval.training.methods import BACKBONE, objective_of, require_fit, with_rate
-from image_retrieval.training.options import (
-    RANDOM,
-    TrainingOptions,
+from image_retrieval.training.options import RANDOM, TrainingOptions
+from image_retrieval.training.ranks import with_shared_norms
+from image_retrieval.training.records import (
+    CHECKPOINT,
+    COLLAPSED,
+    FAILED,
+    FINISHED,
+    RUNNING,
+    STOPPED,
     begin_record,
-    read_options,
+    find_record,
+    options_of,
     read_record,
+    require_empty,
+    require_same,
     update_record,
 )
-from image_retrieval.training.ranks import with_shared_norms
 from image_retrieval.training.sampled import Sampled, read_sampled
 
 log = structlog.get_logger()
@@ -38,35 +47,62 @@ SIDE = 224  # of crops, of a start from nothing
 FEWEST = 2  # pictures a process takes at once: batch normalisation knows nothing of one
 
 
-def run_training(options: TrainingOptions, out: Path, settings: Settings, device: str) -> Outcome:
-    """Begin a training whose model comes into a new folder. Raises UserError before anything expensive starts."""
+def run_training(
+    options: TrainingOptions, out: str | Path, settings: Settings, device: str, *, resume: bool = False
+) -> Outcome:
+    """Begin a training whose model comes into a new folder; `resume`: or go on with the same one, if it was begun.
+
+    A finished one is then left as it is. Raises UserError before anything expensive starts.
+    """
+    folder = f"{str(out).rstrip('/')}/"
     with ranks.joined(device) as own:
-        plan = _plan(options, out, settings, own)
-        if ranks.rank() == 0:
-            begin_record(out, options)
-            update_record(out, version=__version__, data=_data(plan.pack))
-        return _train(plan)
+        store = ObjectStore(settings)
+        record = ranks.from_first(lambda: _begun(store, folder, options, resume))
+        if record and record.get("state") == FINISHED:
+            log.info("already finished", out=folder)
+            return Outcome(finished=True, figures=record["figures"])
+        return _train(_plan(options, folder, store, settings, own), record)
 
 
-def resume_training(out: Path, settings: Settings, device: str) -> Outcome:
+def resume_training(out: str | Path, settings: Settings, device: str) -> Outcome:
     """Go on with a folder's training from its checkpoint. Raises UserError if it is finished, or its pack is new."""
-    options, record = read_options(out), read_record(out)
-    if record.get("state") == "finished":
-        raise UserError(f"the training in {out} is finished: the folder is a model")
+    folder = f"{str(out).rstrip('/')}/"
     with ranks.joined(device) as own:
-        plan = _plan(options, out, settings, own)
-        if record.get("data") != _data(plan.pack):
-            raise UserError(f"{options.pack} is not the pack that the training in {out} began with: begin a new one")
-        return _train(plan)
+        store = ObjectStore(settings)
+        record = ranks.from_first(lambda: read_record(store, folder))
+        if record.get("state") == FINISHED:
+            raise UserError(f"the training in {folder} is finished: the folder is a model")
+        _require_sound(record, folder)
+        return _train(_plan(options_of(record, folder), folder, store, settings, own), record)
+
+
+def _begun(store: ObjectStore, out: str, options: TrainingOptions, resume: bool) -> dict[str, Any] | None:
+    """The record of the training that a folder holds; None if it is to begin. Raises UserError if it may not."""
+    record = find_record(store, out)
+    if record is None:
+        require_empty(store, out)
+        return None
+    if record.get("state") == FAILED and not store.exists(out + CHECKPOINT):
+        return None  # it came to nothing: other settings may do better
+    require_same(options, record, out)
+    if not resume:
+        raise UserError(f"{out} holds this training: `image-retrieval training resume {out}` goes on with it")
+    _require_sound(record, out)
+    return record
+
+
+def _require_sound(record: dict[str, Any], out: str) -> None:
+    if record.get("state") == COLLAPSED:
+        raise UserError(f"the training in {out} would collapse again ({record.get('reason')}): begin another one")
 
 
 def _data(pack: Sampled) -> dict[str, Any]:
     return {"pack": pack.uri, "digest": pack.digest, "learnt": len(pack.learnt), "held_out": len(pack.held_out)}
 
 
-def _plan(options: TrainingOptions, out: Path, settings: Settings, device: str) -> Plan:
+def _plan(options: TrainingOptions, out: str, store: ObjectStore, settings: Settings, device: str) -> Plan:
     """Everything that can be wrong is found here. Raises UserError."""
-    place, store = usable_device(device), ObjectStore(settings)
+    place = usable_device(device)
     require_fit(options)
     pack = read_sampled(store, options.pack)
     _require_batches(options, len(pack.learnt))
@@ -109,28 +145,55 @@ def _lay_out_memory(options: TrainingOptions, backbone: Backbone) -> None:
     model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
 
 
-def _train(plan: Plan) -> Outcome:
-    if ranks.rank() == 0:
-        update_record(plan.out, state="running")
-    with _told_to_stop() as stopped:
-        try:
-            outcome = train(plan, stopped)
-        except Collapsed as error:
-            if ranks.rank() == 0:
-                update_record(plan.out, state="collapsed", reason=str(error))
-            raise
-    if ranks.rank() == 0:
-        if outcome.finished:
-            save(plan.backbone, plan.objective.encoder, plan.out, half=plan.options.half)
-        update_record(
-            plan.out,
-            state="finished" if outcome.finished else "stopped",
-            recipe=asdict(plan.recipe),
-            figures=outcome.figures,
-        )
-        if outcome.finished:
-            (plan.out / CHECKPOINT).unlink(missing_ok=True)
+def _train(plan: Plan, record: dict[str, Any] | None) -> Outcome:
+    """Train; the folder's record, if there is one, tells what it began with. Raises UserError."""
+    ranks.from_first(lambda: _begin(plan, record))
+    with _told_to_stop() as stopped, _failures_recorded(plan):
+        outcome = train(plan, stopped)
+        if ranks.rank() == 0:
+            if outcome.finished:
+                write_model(plan)
+            state = FINISHED if outcome.finished else STOPPED
+            update_record(plan.store, plan.out, state=state, recipe=asdict(plan.recipe), figures=outcome.figures)
+            if outcome.finished:
+                plan.store.delete([plan.out + CHECKPOINT])
     return outcome
+
+
+def _begin(plan: Plan, record: dict[str, Any] | None) -> None:
+    data = _data(plan.pack)
+    if record is None:
+        begin_record(plan.store, plan.out, plan.options, version=__version__, data=data)
+        return
+    if record.get("data") != data:
+        raise UserError(
+            f"{plan.options.pack} is not the pack that the training in {plan.out} began with: begin a new one"
+        )
+    update_record(plan.store, plan.out, state=RUNNING)
+
+
+@contextmanager
+def _failures_recorded(plan: Plan) -> Iterator[None]:
+    """Write an error of the block into the folder's record, in rank 0 alone, and raise it as a UserError if it is one.
+
+    Memory that does not suffice and another process that ended are told as such.
+    """
+    try:
+        yield
+    except Exception as error:
+        told = in_words(error, plan.options)
+        if ranks.rank() == 0:
+            with suppress(UserError):
+                update_record(plan.store, plan.out, state=_state_after(told or error), reason=str(told or error))
+        if told is None or told is error:
+            raise
+        raise told from None
+
+
+def _state_after(error: Exception) -> str:
+    if isinstance(error, Collapsed):
+        return COLLAPSED
+    return STOPPED if isinstance(error, Unavailable) else FAILED
 
 
 @contextmanager

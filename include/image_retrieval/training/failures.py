@@ -1,0 +1,33 @@
+"""Tells in words what ended a training: memory that does not suffice, or another process that ended."""
+
+import torch
+from torch import distributed
+
+from image_retrieval.errors import Unavailable, UserError
+from image_retrieval.training import ranks
+from image_retrieval.training.options import TrainingOptions
+
+# of torch's messages: its allocator for CPUs has no error of its own, and gloo has none either
+NO_MEMORY = "can't allocate memory"
+LOST = ("connection closed by peer", "connection reset by peer", "connection was likely closed", "timed out waiting",
+        "gloo")  # fmt: skip
+
+
+def in_words(error: Exception, options: TrainingOptions) -> UserError | None:
+    """The error as a UserError, or None if it is a fault of the program's own."""
+    if isinstance(error, UserError):
+        return error
+    words = str(error).lower()
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or NO_MEMORY in words:
+        return UserError(f"the memory does not suffice for --batch-size {options.batch_size}: {_advice(options)}")
+    lost = isinstance(error, distributed.DistError) or any(part in words for part in LOST)
+    if ranks.world() > 1 and isinstance(error, RuntimeError) and lost:
+        return Unavailable("another process of the training has ended: `training resume` goes on from the checkpoint")
+    return None
+
+
+def _advice(options: TrainingOptions) -> str:
+    ways = [f"use --accumulate {2 * options.accumulate}", "a smaller --batch-size"]
+    if not options.gradient_checkpointing:
+        ways.insert(1, "--gradient-checkpointing")
+    return ", ".join(ways[:-1]) + f", or {ways[-1]}"

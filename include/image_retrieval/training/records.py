@@ -1,0 +1,77 @@
+"""The record of a training, `training.json`, in the folder that becomes the model; of any store. Needs no torch."""
+
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+from image_retrieval.errors import UserError
+from image_retrieval.objects import ObjectStore
+from image_retrieval.training.options import TrainingOptions
+
+RECORD = "training.json"
+CHECKPOINT = "checkpoint.pt"
+# where a training is
+RUNNING, STOPPED, COLLAPSED, FAILED, FINISHED = "running", "stopped", "collapsed", "failed", "finished"
+MOST_BYTES = 2**24  # of a record
+FLAGS = {"rate": "lr"}  # where an option of the command has another name than the setting
+
+
+def find_record(store: ObjectStore, out: str) -> dict[str, Any] | None:
+    """What is known of the training in a folder that ends in `/`; None if there is none. Raises UserError."""
+    if not store.exists(out + RECORD):
+        return None
+    try:
+        found = json.loads(store.read(out + RECORD, limit=MOST_BYTES))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{out}{RECORD} is not the record of a training: train into another folder")
+    return found
+
+
+def read_record(store: ObjectStore, out: str) -> dict[str, Any]:
+    """What is known of the training in a folder. Raises UserError if there is none."""
+    found = find_record(store, out)
+    if found is None:
+        raise UserError(f"{out} holds no training: `image-retrieval training run` begins one")
+    return found
+
+
+def options_of(record: dict[str, Any], out: str) -> TrainingOptions:
+    """The options of a record. Raises UserError if they are not of this version."""
+    stated, known = record.get("settings"), {field.name for field in fields(TrainingOptions)}
+    if not isinstance(stated, dict) or set(stated) != known:
+        raise UserError(f"{out}{RECORD} holds no settings of this version: train into another folder")
+    return TrainingOptions(**stated)
+
+
+def require_same(options: TrainingOptions, record: dict[str, Any], out: str) -> None:
+    """Raise UserError that names a setting in which a training that was begun differs from the options."""
+    begun = options_of(record, out)
+    for name, value in asdict(options).items():
+        if (former := getattr(begun, name)) != value:
+            flag = FLAGS.get(name, name).replace("_", "-")
+            raise UserError(
+                f"{out} holds a training with other settings: {flag} is {former!r} there, and {value!r} here: "
+                "give another folder, or the same settings"
+            )
+
+
+def require_empty(store: ObjectStore, out: str) -> None:
+    """Raise UserError if there is anything under a folder."""
+    if found := next(iter(store.pages(out, missing_ok=True)), []):
+        raise UserError(f"{out} is not empty: it holds {found[0].key!r}; give a new folder for the trained model")
+
+
+def begin_record(store: ObjectStore, out: str, options: TrainingOptions, **known: Any) -> None:
+    """Write the record of a new training. Raises UserError if the folder cannot be written."""
+    _write(store, out, {"settings": asdict(options), "state": RUNNING, **known})
+
+
+def update_record(store: ObjectStore, out: str, **found: Any) -> None:
+    """Add to what is known of the training in a folder."""
+    _write(store, out, read_record(store, out) | found)
+
+
+def _write(store: ObjectStore, out: str, record: dict[str, Any]) -> None:
+    store.write(out + RECORD, (json.dumps(record, indent=2) + "\n").encode())
