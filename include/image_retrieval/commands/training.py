@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_retrieval.commands import training_runs
@@ -44,7 +43,9 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     judging.add_argument("model", metavar="MODEL", help="the model that is judged: a folder, a hub id, or a prefix")
     judging.add_argument("--against", required=True, metavar="MODEL", help="the model that it is to replace")
     judging.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="for the report; default: MODEL, if it is a local folder, else none"
+        "--out",
+        metavar="FOLDER",
+        help="for the report; default: MODEL, if it is a local folder or was trained, else none",
     )
     judging.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N", help="decides the queries (0)")
     judging.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
@@ -74,10 +75,10 @@ def gate(options: argparse.Namespace, settings: Settings) -> int:
     """Judge a model on the held-out pictures of a training set; exit status 1: refused or undecided."""
     from image_retrieval.collection import ModelOptions
     from image_retrieval.pipeline.dataset import folder_of
-    from image_retrieval.training.gating import run_gate
+    from image_retrieval.training.gating import report_folder, run_gate
 
     model, before = (ModelOptions(name="given", source=source) for source in (options.model, options.against))
-    out = options.out or (Path(options.model) if Path(options.model).is_dir() else None)
+    out = folder_of(options.out) if options.out else report_folder(options.model, settings)
     device = options.device or settings.device
     report = run_gate(folder_of(options.pack), model, before, out, settings, device, seed=options.seed)
     print_json({name: value for name, value in report.as_json().items() if name != "examples"})

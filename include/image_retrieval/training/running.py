@@ -152,7 +152,7 @@ def _train(plan: Plan, record: dict[str, Any] | None) -> Outcome:
         outcome = train(plan, stopped)
         if ranks.rank() == 0:
             if outcome.finished:
-                write_model(plan)
+                write_model(plan, outcome.figures)
             state = FINISHED if outcome.finished else STOPPED
             update_record(plan.store, plan.out, state=state, recipe=asdict(plan.recipe), figures=outcome.figures)
             if outcome.finished:
