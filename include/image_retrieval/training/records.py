@@ -69,8 +69,9 @@ def begin_record(store: ObjectStore, out: str, options: TrainingOptions, **known
 
 
 def update_record(store: ObjectStore, out: str, **found: Any) -> None:
-    """Add to what is known of the training in a folder."""
-    _write(store, out, read_record(store, out) | found)
+    """Add to what is known of the training in a folder; None takes a fact away."""
+    known = read_record(store, out) | found
+    _write(store, out, {name: value for name, value in known.items() if value is not None})
 
 
 def _write(store: ObjectStore, out: str, record: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from image_retrieval.training import ranks
 from image_retrieval.training.backbones import Backbone, from_checkpoint, from_nothing
 from image_retrieval.training.failures import in_words
 from image_retrieval.training.finishing import write_model
+from image_retrieval.training.fitting import require_batches, require_crops, require_different, require_kinds
 from image_retrieval.training.loop import Collapsed, Outcome, Plan, train
 from image_retrieval.training.methods import BACKBONE, objective_of, require_fit, with_rate
 from image_retrieval.training.options import RANDOM, TrainingOptions
@@ -44,7 +45,6 @@ from image_retrieval.training.sampled import Sampled, read_sampled
 
 log = structlog.get_logger()
 SIDE = 224  # of crops, of a start from nothing
-FEWEST = 2  # pictures a process takes at once: batch normalisation knows nothing of one
 
 
 def run_training(
@@ -105,7 +105,9 @@ def _plan(options: TrainingOptions, out: str, store: ObjectStore, settings: Sett
     place = usable_device(device)
     require_fit(options)
     pack = read_sampled(store, options.pack)
-    _require_batches(options, len(pack.learnt))
+    require_batches(options, len(pack.learnt))
+    require_kinds(options, pack)
+    require_different(options, pack, store)
     torch.manual_seed(options.seed)
     backbone = _backbone(options, settings)
     _lay_out_memory(options, backbone)
@@ -114,20 +116,8 @@ def _plan(options: TrainingOptions, out: str, store: ObjectStore, settings: Sett
     objective, recipe = objective_of(options, backbone, len(pack.learnt), classes, epoch_steps * options.epochs)
     with_shared_norms(objective, place)
     objective.to(place)
+    require_crops(objective, place)
     return Plan(options, pack, store, backbone, objective, with_rate(recipe, options.rate), epoch_steps, place, out)
-
-
-def _require_batches(options: TrainingOptions, images: int) -> None:
-    parts = options.accumulate * ranks.world()
-    if options.batch_size > images:
-        raise UserError(
-            f"{options.pack} has {images} pictures to learn from: --batch-size {options.batch_size} is more"
-        )
-    if options.batch_size % parts or options.batch_size // parts < FEWEST:
-        raise UserError(
-            f"--batch-size {options.batch_size} does not divide into {parts} parts of at least {FEWEST} pictures "
-            f"({ranks.world()} processes, --accumulate {options.accumulate})"
-        )
 
 
 def _backbone(options: TrainingOptions, settings: Settings) -> Backbone:
@@ -169,7 +159,7 @@ def _begin(plan: Plan, record: dict[str, Any] | None) -> None:
         raise UserError(
             f"{plan.options.pack} is not the pack that the training in {plan.out} began with: begin a new one"
         )
-    update_record(plan.store, plan.out, state=RUNNING)
+    update_record(plan.store, plan.out, state=RUNNING, reason=None)
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,40 @@ def test_two_processes_have_the_losses_of_one(pack, tiny, tmp_path):
         one, both = (losses(tmp_path / count / f"{method}-{kind}") for count in ("one", "two"))
         assert len(one) == len(both) == 51
         assert both == pytest.approx(one, abs=1e-4), (method, kind)
+
+
+@pytest.mark.slow
+def test_where_one_process_is_killed_the_run_ends_and_goes_on_to_the_same_weights(pack, tiny, tmp_path):
+    def begun(out: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--",
+                   "image_retrieval.cli", "training", "run", pack, str(out), "--start", str(tiny("vit")), "--epochs",
+                   "40", "--batch-size", "32", "--checkpoint-every", "1", "--device", "cpu", "--resume"]  # fmt: skip
+        environment = os.environ | {"PYTHONPATH": str(INCLUDE), "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def processes(of: int) -> list[int]:
+        children = Path(f"/proc/{of}/task/{of}/children").read_text().split()
+        return [int(each) for each in children if b"training" in Path(f"/proc/{each}/cmdline").read_bytes()]
+
+    broken = begun(tmp_path / "broken")
+    try:
+        while not (tmp_path / "broken" / "losses.json").exists():
+            assert broken.poll() is None
+            time.sleep(0.02)
+        os.kill(processes(broken.pid)[1], signal.SIGKILL)
+        _, told = broken.communicate(timeout=60)
+    finally:
+        broken.kill()
+        broken.wait()
+    assert broken.returncode == 1
+    assert told.count("image-retrieval: another process of the training has ended: `training resume` goes on") == 1
+    assert json.loads((tmp_path / "broken" / "training.json").read_text())["state"] == "stopped"
+    for out in ("broken", "unbroken"):
+        process = begun(tmp_path / out)
+        _, told = process.communicate(timeout=100)
+        assert process.returncode == 0, told
+    one, other = ((tmp_path / out / "model.safetensors").read_bytes() for out in ("broken", "unbroken"))
+    assert one == other
 
 
 def test_a_shared_batch_norm_is_torchs_for_one_process():

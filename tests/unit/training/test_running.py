@@ -13,6 +13,7 @@ import torch
 from packs import write_pictures
 
 from image_retrieval.cli import main
+from image_retrieval.errors import UserError
 from image_retrieval.exit_codes import TERMINATED
 from image_retrieval.models.towers import load_image_tower
 from image_retrieval.settings import load_settings
@@ -23,6 +24,9 @@ from image_retrieval.training.progress import Meter
 
 WAYS = [("moco", "vit"), ("moco", "resnet"), ("moby", "swin"), ("swav", "resnet"), ("continue", "vit"),
         ("continue", "resnet")]  # fmt: skip
+
+FLAT = [np.full((8, 8, 3), 100 + number % 3, np.uint8) for number in range(70)]
+SPECKLED = list(np.random.default_rng(0).integers(0, 256, (70, 8, 8, 3), np.uint8))
 
 
 @pytest.fixture
@@ -187,6 +191,7 @@ def test_mistakes_are_told_before_anything_starts(pack, tiny, tmp_path, capsys, 
     folders = {"VIT": str(tiny("vit")), "RESNET": str(tiny("resnet")), "DUAL": str(dual)}
     out = tmp_path / "out"
     given = [folders.get(argument, argument) for argument in arguments]
+    capsys.readouterr()
     assert main(["training", "run", pack, str(out), "--batch-size", "32", *given]) == 2
     error = capsys.readouterr().err
     assert told in error
@@ -194,26 +199,84 @@ def test_mistakes_are_told_before_anything_starts(pack, tiny, tmp_path, capsys, 
     assert not out.exists()
 
 
-def test_too_few_pictures_and_no_pack(tiny, tmp_path, capsys):
-    few = write_pictures(tmp_path / "few", [np.zeros((8, 8, 3), np.uint8)] * 70, held_out=7)
-    for folder, told in (
-        (few, "63 pictures to learn from: training needs at least 64"),
-        (tmp_path, "holds no complete training set"),
-    ):
-        assert main(["training", "run", str(folder), str(tmp_path / "out"), "--start", str(tiny("vit"))]) == 2
-        assert told in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("pictures", "clusters", "told"),
+    [
+        (FLAT[:63], None, "63 pictures to learn from: training needs at least 64"),
+        (FLAT, None, "all look alike: there is nothing to learn from them"),
+        (SPECKLED, [5] * 70, "are of one group, which --method continue counts as one picture: use --method moco"),
+        (None, None, "holds no complete training set"),
+    ],
+)
+def test_packs_that_nothing_can_be_learnt_from_are_refused(tiny, tmp_path, capsys, pictures, clusters, told):
+    folder, out = tmp_path / "pack", tmp_path / "out"
+    if pictures is not None:
+        write_pictures(folder, pictures, clusters=clusters)
+    assert main(["training", "run", str(folder), str(out), "--start", str(tiny("vit"))]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+    assert not out.exists()
 
 
 def test_a_folder_of_another_training_is_left_alone(options, tmp_path):
     out = tmp_path / "out"
     run(options("continue", "vit", epochs=1), out)
-    for chosen, told in ((options("continue", "vit", epochs=1), "resume"), (options("moco", "vit"), "other settings")):
-        with pytest.raises(Exception, match=told):
+    for chosen, told in (
+        (options("continue", "vit", epochs=1), "holds this training.*`image-retrieval training resume"),
+        (options("moco", "vit", epochs=1), "other settings: method is 'continue' there, and 'moco' here"),
+        (options("continue", "vit", epochs=1, batch_size=16), "other settings: batch-size is 32 there, and 16 here"),
+    ):
+        with pytest.raises(UserError, match=told):
             run(chosen, out)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("")
-    with pytest.raises(Exception, match="not empty"):
+    with pytest.raises(UserError, match="is not empty: it holds 'file'"):
         run(options("continue", "vit"), tmp_path / "full")
+    (out / "training.json").write_text("[]")
+    with pytest.raises(UserError, match="is not the record of a training"):
+        run(options("continue", "vit"), out)
+
+
+def test_what_was_begun_is_gone_on_with_once_and_collapsed_ones_are_not(options, tmp_path, monkeypatch):
+    def again(rate: float | None = None, out: str = "out") -> Outcome:
+        chosen = options("continue", "vit", rate=rate)
+        return running.run_training(chosen, tmp_path / out, load_settings(), "cpu", resume=True)
+
+    with monkeypatch.context() as patch:
+        ended_after(patch, 4)
+        assert not again().finished
+    assert again().finished
+    weights = (tmp_path / "out" / "model.safetensors").stat()
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "train", None)
+        assert again().figures["steps"] == 6
+    assert (tmp_path / "out" / "model.safetensors").stat() == weights
+    for _ in range(2):
+        with pytest.raises(UserError, match="the loss is no number"):
+            again(1e30, "astray")
+
+
+def test_one_that_failed_before_its_first_checkpoint_may_begin_with_other_settings(options, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        ended_after(patch, 1, MemoryError)
+        with pytest.raises(UserError, match=r"memory does not suffice for --batch-size 32.*--accumulate 2"):
+            run(options("continue", "vit"), tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert record["state"] == "failed"
+    assert "memory" in record["reason"]
+    assert run(options("continue", "vit", accumulate=2), tmp_path / "out").finished
+    assert "reason" not in json.loads((tmp_path / "out" / "training.json").read_text())
+
+
+def test_a_checkpoint_of_other_settings_is_refused(options, tmp_path, monkeypatch):
+    for name, seed in (("a", 0), ("b", 1)):
+        with monkeypatch.context() as patch:
+            ended_after(patch, 1)
+            run(options("continue", "vit", seed=seed), tmp_path / name)
+    (tmp_path / "a" / "checkpoint.pt").replace(tmp_path / "b" / "checkpoint.pt")
+    with pytest.raises(UserError, match=r"checkpoint of .*/b/ is one of other settings or pictures"):
+        running.resume_training(tmp_path / "b", load_settings(), "cpu")
 
 
 def test_another_pack_or_a_broken_checkpoint_is_refused(options, pack, tmp_path, monkeypatch):
