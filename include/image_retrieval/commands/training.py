@@ -5,6 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from image_retrieval.commands import training_runs
 from image_retrieval.commands.arguments import finite_number, number
 from image_retrieval.commands.collections import searchable_collection
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from image_retrieval.pipeline.packing import PackOptions
 
+log = structlog.get_logger()
 HELP = "Make a training set of one's own images, train models on it, and judge them."
 LEAST = 2  # images of a set: one to learn from, and one to be compared with
 
@@ -37,6 +40,7 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     )
     packing.add_argument("--images", type=number(1, 10**9), metavar="N", help="pack N of the images, drawn by the seed")
     packing.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N", help="decides order and share (0)")
+    packing.add_argument("--tfrecord", action="store_true", help="also write TFRecord files of the same pictures")
 
     judging = add("gate", gate, to=group)
     judging.add_argument("pack", metavar="PACK", help="folder of a training set")
@@ -56,10 +60,12 @@ def pack(options: argparse.Namespace, settings: Settings) -> None:
     """Pack a collection's images, or those of an index file, into a training set."""
     if not 0 <= options.held_out <= 0.5:
         raise UserError(f"--held-out {options.held_out:g}: a share from 0 to 0.5 is needed")
+    from image_retrieval.objects import ObjectStore
     from image_retrieval.pipeline.dataset import folder_of
     from image_retrieval.pipeline.packing import PackOptions
     from image_retrieval.pipeline.packing import pack as pack_images
     from image_retrieval.progress import stage_progress
+    from image_retrieval.training.tfrecords import write_tfrecords
 
     chosen = PackOptions(
         longest_side=options.longest_side, held_out_share=options.held_out, most=options.images, seed=options.seed
@@ -68,6 +74,8 @@ def pack(options: argparse.Namespace, settings: Settings) -> None:
     read = partial(_candidates, options.source, folder, chosen, settings)
     with stage_progress(("pack",)) as show:
         manifest = pack_images(options.source, folder, chosen, read, settings, progress=lambda done: show("pack", done))
+    if options.tfrecord:
+        log.info("wrote TFRecord files", files=write_tfrecords(ObjectStore(settings), folder), uri=folder)
     print_json(manifest)
 
 
