@@ -53,6 +53,7 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     )
     judging.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N", help="decides the queries (0)")
     judging.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
+    judging.set_defaults(in_pods=True)
     training_runs.add_to(group, add)
 
 
