@@ -1,5 +1,8 @@
 """Tells in words what ended a training: memory that does not suffice, or another process that ended."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import distributed
 
@@ -11,6 +14,18 @@ from image_retrieval.training.options import TrainingOptions
 NO_MEMORY = "can't allocate memory"
 LOST = ("connection closed by peer", "connection reset by peer", "connection was likely closed", "timed out waiting",
         "gloo")  # fmt: skip
+
+
+@contextmanager
+def told_in_words(options: TrainingOptions) -> Iterator[None]:
+    """Raise an error of the block as a UserError, if it can be told in words."""
+    try:
+        yield
+    except Exception as error:
+        told = in_words(error, options)
+        if told is None or told is error:
+            raise
+        raise told from None
 
 
 def in_words(error: Exception, options: TrainingOptions) -> UserError | None:

@@ -62,6 +62,8 @@ def require_crops(objective: Objective, device: torch.device) -> None:
     for side in sorted({view.side for view in objective.views}):
         try:
             objective.encoder(torch.zeros(1, 3, side, side, device=device))
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, ValueError, IndexError) as error:
             told = " ".join(str(error).split())[:200]
             raise UserError(f"the model does not take views of {side} × {side} pixels ({told}): raise --crop") from None

@@ -29,9 +29,10 @@ class Made:
 
 def model_card(made: Made) -> str:
     """The card in Markdown, behind the facts that model hubs read."""
-    name, backbone, pack = made.out.rstrip("/").rpartition("/")[2], made.backbone, made.pack
+    backbone, pack = made.backbone, made.pack
+    name = [part for part in made.out.split("/") if part][-1]
     rows = "\n".join(f"| {title} | {value} |" for title, value in _facts(made))
-    base = f"base_model: {made.options.start}\n" if is_hub_id(made.options.start) else ""
+    base = f"base_model: {made.options.start}\n" if _is_of_a_hub(made) else ""
     return f"""---
 library_name: transformers
 pipeline_tag: image-feature-extraction
@@ -48,12 +49,18 @@ pictures. image-retrieval {__version__} trained it on {len(pack.learnt):,} pictu
 ## Use
 
 ```sh
-image-retrieval models switch COLLECTION {name} --source {made.out}
+image-retrieval models switch COLLECTION NAME --source {made.out}
 image-retrieval match A.jpg B.jpg --collection COLLECTION
 ```
 
-The first one lets a collection be searched with it, the second one compares two pictures.
+The first one lets a collection be searched with it, under a NAME of one's choice; the second one compares two pictures.
 """
+
+
+def _is_of_a_hub(made: Made) -> bool:
+    """Whether the start is a hub id, and not a folder whose name could be one."""
+    start = made.options.start
+    return is_hub_id(start) and not str(made.backbone.folder).endswith(start)
 
 
 def with_gate(card: str, report: str) -> str:

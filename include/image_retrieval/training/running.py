@@ -19,7 +19,7 @@ from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.training import ranks
 from image_retrieval.training.backbones import Backbone, from_checkpoint, from_nothing
-from image_retrieval.training.failures import in_words
+from image_retrieval.training.failures import in_words, told_in_words
 from image_retrieval.training.finishing import write_model
 from image_retrieval.training.fitting import require_batches, require_crops, require_different, require_kinds
 from image_retrieval.training.loop import Collapsed, Outcome, Plan, train
@@ -60,8 +60,10 @@ def run_training(
         record = ranks.from_first(lambda: _begun(store, folder, options, resume))
         if record and record.get("state") == FINISHED:
             log.info("already finished", out=folder)
+            store.delete([folder + CHECKPOINT])  # if it was killed just before
             return Outcome(finished=True, figures=record["figures"])
-        return _train(_plan(options, folder, store, settings, own), record)
+        with told_in_words(options):
+            return _train(_plan(options, folder, store, settings, own), record)
 
 
 def resume_training(out: str | Path, settings: Settings, device: str) -> Outcome:
@@ -73,7 +75,9 @@ def resume_training(out: str | Path, settings: Settings, device: str) -> Outcome
         if record.get("state") == FINISHED:
             raise UserError(f"the training in {folder} is finished: the folder is a model")
         _require_sound(record, folder)
-        return _train(_plan(options_of(record, folder), folder, store, settings, own), record)
+        options = options_of(record, folder)
+        with told_in_words(options):
+            return _train(_plan(options, folder, store, settings, own), record)
 
 
 def _begun(store: ObjectStore, out: str, options: TrainingOptions, resume: bool) -> dict[str, Any] | None:
@@ -164,20 +168,15 @@ def _begin(plan: Plan, record: dict[str, Any] | None) -> None:
 
 @contextmanager
 def _failures_recorded(plan: Plan) -> Iterator[None]:
-    """Write an error of the block into the folder's record, in rank 0 alone, and raise it as a UserError if it is one.
-
-    Memory that does not suffice and another process that ended are told as such.
-    """
+    """Write an error of the block into the folder's record, in rank 0 alone, and raise it again."""
     try:
         yield
     except Exception as error:
-        told = in_words(error, plan.options)
+        told = in_words(error, plan.options) or error
         if ranks.rank() == 0:
             with suppress(UserError):
-                update_record(plan.store, plan.out, state=_state_after(told or error), reason=str(told or error))
-        if told is None or told is error:
-            raise
-        raise told from None
+                update_record(plan.store, plan.out, state=_state_after(told), reason=str(told))
+        raise
 
 
 def _state_after(error: Exception) -> str:
