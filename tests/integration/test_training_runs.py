@@ -30,10 +30,10 @@ def test_a_bucket_gives_the_batches_that_a_folder_gives(store, packs):
         assert (one.sizes == other.sizes).all()
 
 
-def test_a_trained_model_is_one_that_the_house_checks(report, packs, random_model, tmp_path):
-    out = tmp_path / "trained"
+def test_a_model_trained_into_a_bucket_is_one_that_the_house_checks(report, store, packs, random_model):
+    out = packs[1].replace("-pack/", "-trained")
     given = ["--start", str(random_model), "--crop", "48", "--epochs", "1", "--batch-size", "32"]
-    figures = report("training", "run", packs[1], str(out), *given)
+    figures = report("training", "run", packs[1], out, *given)
     assert figures["finished"]
-    assert json.loads((out / "training.json").read_text())["data"]["pack"] == packs[1]
-    assert report("healthcheck", "--model", str(out))["dimensions"] == 192
+    assert json.loads(store.read(f"{out}/training.json"))["data"]["pack"] == packs[1]
+    assert report("healthcheck", "--model", out)["dimensions"] == 192

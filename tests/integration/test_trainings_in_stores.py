@@ -41,6 +41,7 @@ def start(tmp_path) -> str:
     return str(tmp_path / "start")
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_from_the_bucket_to_the_same_weights(
     report, command, store, collection, project, packed, start, tmp_path
 ):

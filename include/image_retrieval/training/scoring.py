@@ -33,7 +33,7 @@ def fitted_scores(model: Path, pack: Sampled, store: ObjectStore, device: str) -
 
     held_out = len(pack.held_out) >= LEAST_VECTORS
     among = pack.held_out if held_out else pack.learnt
-    places = among[np.linspace(0, len(among) - 1, min(SAMPLE, len(among))).astype(np.int64)]
+    places = among[np.linspace(0, len(among) - 1, min(SAMPLE, len(among))).astype(np.int64)].tolist()
     index = read_index(store, pack.uri, PLACES)
     pixels = np.stack([np.asarray(one.resize(tower.size)) for one in read_pictures(store, pack.uri, index, places)])
     vectors = embed(pixels)
