@@ -37,6 +37,7 @@ KEPT_MANIFEST = MANIFEST.append(pa.field("resampled_uri", pa.string()))
 
 # in the work folder: files of runs, kept pictures, copies of objects that are being overwritten, and probes of models
 RUNS_FOLDER, KEPT_FOLDER, FORMER_FOLDER, PROBES_FOLDER = "work", "resampled", "former", "probes"
+TRAININGS_FOLDER = "trainings"  # beside them: packed pictures and models, which stay as long as the training's row
 
 
 @dataclass(slots=True)  # frozen ones take twice the time to make, and a listing makes millions

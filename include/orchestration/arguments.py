@@ -58,10 +58,14 @@ def what_of(arguments: Sequence[str]) -> list[str]:
 
 
 def batch_size_of(arguments: Sequence[str]) -> int:
-    """The batch size in the arguments, in images."""
+    """The batch size of `embed`, in images; 1 for commands whose result depends on it."""
+    if arguments[0] != "embed":
+        return 1
     return next(int(given.removeprefix(BATCH_SIZE)) for given in arguments if given.startswith(BATCH_SIZE))
 
 
 def with_batch_size(arguments: Sequence[str], size: int) -> list[str]:
-    """The same arguments with another batch size."""
+    """The same arguments with another batch size; other commands than `embed` keep theirs."""
+    if arguments[0] != "embed":
+        return list(arguments)
     return [f"{BATCH_SIZE}{size}" if given.startswith(BATCH_SIZE) else given for given in arguments]

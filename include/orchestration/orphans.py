@@ -14,29 +14,30 @@ from orchestration.failures import Mistake
 log = structlog.get_logger()
 
 
-def remove_orphans(collection: str, last: Any, asked: Any = None) -> Any:
+def remove_orphans(of: str, last: Any, asked: Any = None, kind: str = "collection") -> Any:
     """The teardown task that deletes pods that a run has left, and returns their number.
 
-    `last` is the DAG's last task. It always runs, unless a person rejects the task `asked`.
+    `of` names what the run is for: something of this kind. `last` is the DAG's last task. It always runs, unless a
+    person rejects the task `asked`.
     """
 
     @task(task_id="remove_orphans", execution_timeout=timedelta(minutes=30))
-    def remove(collection: str, last: str, asked: str | None) -> int:
+    def remove(of: str, last: str, asked: str | None) -> int:
         """Delete the pods that a run has left, for example because a worker died."""
         from orchestration.pods import delete_pods_of
 
         context = get_current_context()
         run_id = str(context["run_id"])
-        names = delete_pods_of(collection, run_id, load_settings().pod_namespace)
-        stats.incr("image_retrieval.orphan_pods", len(names), tags={"collection": collection})
+        names = delete_pods_of(kind, of, run_id, load_settings().pod_namespace)
+        stats.incr("image_retrieval.orphan_pods", len(names), tags={kind: of})
         if names:
-            log.warning("removed orphan pods", collection=collection, run=run_id, count=len(names), pods=names)
+            log.warning("removed orphan pods", **{kind: of}, run=run_id, count=len(names), pods=names)
         if was_marked(context, last, asked):
             raise Mistake("the run was marked as failed")
         return len(names)
 
     # fails the run: a run marked as failed would otherwise end as a success, since all its other tasks are skipped
-    found = remove(collection, task_id(last), task_id(asked) if asked else None)
+    found = remove(of, task_id(last), task_id(asked) if asked else None)
     return found.as_teardown(on_failure_fail_dagrun=True)
 
 

@@ -13,16 +13,17 @@ LOST_NODE_SECONDS = 60  # Kubernetes waits 300 for a node that does not answer
 LABELS = {"app.kubernetes.io/name": "image-retrieval", "app.kubernetes.io/component": "embedding"}
 
 
-def pod_defaults(collection: str, settings: Settings) -> dict[str, Any]:
+def pod_defaults(name: str, settings: Settings) -> dict[str, Any]:
     """Arguments of KubernetesPodOperator; the cluster comes from Airflow's connection `kubernetes_default`."""
     return {
-        "name": f"embed-{collection.replace('_', '-')}",
+        "name": name.replace("_", "-"),
         "namespace": settings.pod_namespace,
         "labels": LABELS,
         "image": settings.pod_image,
         "cmds": ["image-retrieval"],
         # a Secret, never literal values, which would show in the pod's spec and in the UI
         "env_from": [k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=settings.pod_secret))],
+        "container_resources": pod_resources(settings, settings.pod_gpus),
         **_place(settings),
         **_volumes(settings),
         **_security(settings),
@@ -37,19 +38,23 @@ def pod_defaults(collection: str, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _place(settings: Settings) -> dict[str, Any]:
-    """The resources that a pod needs, and the nodes that may run it."""
+def pod_resources(settings: Settings, gpus: int) -> k8s.V1ResourceRequirements:
+    """What a pod with some GPUs needs of its node."""
     requests = {"cpu": settings.pod_cpus, "memory": settings.pod_memory}
     limits = {"memory": settings.pod_memory}  # no CPU limit: a throttled pod starves its GPU
-    if settings.pod_gpus:
-        limits["nvidia.com/gpu"] = str(settings.pod_gpus)
+    if gpus:
+        limits["nvidia.com/gpu"] = str(gpus)
+    return k8s.V1ResourceRequirements(requests=requests, limits=limits)
+
+
+def _place(settings: Settings) -> dict[str, Any]:
+    """The nodes that may run a pod."""
     leaves_lost_nodes = [
         {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute"}
         | {"tolerationSeconds": LOST_NODE_SECONDS}
         for state in ("not-ready", "unreachable")
     ]
     return {
-        "container_resources": k8s.V1ResourceRequirements(requests=requests, limits=limits),
         "node_selector": settings.pod_node_selector,
         "tolerations": [_toleration(**given) for given in (*settings.pod_tolerations, *leaves_lost_nodes)],
         "priority_class_name": settings.pod_priority_class or None,

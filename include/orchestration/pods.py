@@ -1,4 +1,4 @@
-"""Embeds in a GPU pod, and replaces pods that the cluster takes away."""
+"""Runs commands in GPU pods, and replaces pods that the cluster takes away; embeds so."""
 
 import asyncio
 import json
@@ -20,37 +20,31 @@ from orchestration.failures import Mistake, Outage
 from orchestration.pod_spec import pod_defaults
 from orchestration.pod_status import Ending
 from orchestration.pod_trigger import POLL_SECONDS, RIGHTS_SECONDS, EmbeddingPodTrigger
-from orchestration.processes import EMBED_DEFAULTS, EmbeddingProcess
+from orchestration.processes import EMBED_DEFAULTS, LocalProcess
 
 
-class EmbeddingPodOperator(KubernetesPodOperator):
+class CommandPodOperator(KubernetesPodOperator):
     """Runs `image-retrieval` with the given arguments in a pod, or as a local process if the worker's settings say so.
 
     A try of the task ends when the program ends. A pod that the cluster takes away is replaced by another, which
-    continues from the saved work. A pod that ran out of memory is replaced by one with half the batch. A try that
-    starts while a pod of the same task and shards runs takes that pod over.
+    continues from the saved work. A try that starts while a pod of the same task and arguments runs takes that pod
+    over.
 
-    :param collection: name of the collection, for the pod's name and labels.
-    :param shards: the numbers of the shards, for the labels.
-    :param arguments: the arguments of `image-retrieval`; they must include `--batch-size=N`.
+    :param kind: of what the pod is for, such as `collection`; the name of a label.
+    :param of: its name, for that label.
+    :param process: the same program on this machine.
     """
 
-    template_fields = (*KubernetesPodOperator.template_fields, "collection", "shards")
+    template_fields = (*KubernetesPodOperator.template_fields, "of")
 
-    def __init__(self, *, collection: str, shards: list[int], arguments: list[str], **options: Any) -> None:
-        defaults = pod_defaults(collection, load_settings())
-        super().__init__(arguments=arguments, **(EMBED_DEFAULTS | defaults | options))
-        self.collection = collection
-        self.shards = shards
-        self._process = EmbeddingProcess()
-
-    @property
-    def map_label(self) -> str:
-        """The name of the mapped task."""
-        return map_label(self.shards)
+    def __init__(self, *, kind: str, of: str, process: LocalProcess, **options: Any) -> None:
+        super().__init__(**options)
+        self.kind = kind
+        self.of = of
+        self._process = process
 
     def execute(self, context: Any) -> None:
-        """Embed the shards."""
+        """Run the command."""
         if load_settings().runner == "local":
             self._process.run(self.arguments, self.log)
             return
@@ -72,11 +66,11 @@ class EmbeddingPodOperator(KubernetesPodOperator):
         super().on_kill()
 
     def build_pod_request_obj(self, context: Any = None, *, dry_run: bool = False) -> V1Pod:
-        """The pod, with labels that name collection, run and shards."""
+        """The pod, with labels that name the run and what it is for."""
         pod = super().build_pod_request_obj(context, dry_run=dry_run)
         run_id = str(context["run_id"]) if context else ""
-        pod.metadata.labels |= _labels(collection=self.collection, run=run_id, shard=span(self.shards))
-        pod.metadata.name = pod.metadata.name.replace("_", "-")  # the name may contain the collection's
+        pod.metadata.labels |= _labels(run=run_id, **{self.kind: self.of})
+        pod.metadata.name = pod.metadata.name.replace("_", "-")  # the name may contain that of what it is for
         pod.spec.enable_service_links = False  # a Service in the namespace would set variables that look like ours
         return pod
 
@@ -108,7 +102,7 @@ class EmbeddingPodOperator(KubernetesPodOperator):
         )
 
     def _at_work(self, request: V1Pod, context: Any) -> V1Pod | None:
-        """The pod that a former try of this task left, if it embeds the same shards; others are removed."""
+        """The pod that a former try of this task left, if it does the same; others are removed."""
         selector = self._build_find_pod_label_selector(context, exclude_checked=False)
         found = None
         for pod in _asked(self.client.list_namespaced_pod, request.metadata.namespace, label_selector=selector).items:
@@ -161,10 +155,37 @@ class EmbeddingPodOperator(KubernetesPodOperator):
         return AirflowException(message)
 
 
-def delete_pods_of(collection: str, run_id: str, namespace: str) -> list[str]:
-    """Delete the pods of a collection's run. Returns the names of those that had not been deleted yet."""
+class EmbeddingPodOperator(CommandPodOperator):
+    """Embeds shards. A pod that ran out of memory is replaced by one with half the batch.
+
+    :param collection: name of the collection, for the pod's name and labels.
+    :param shards: the numbers of the shards, for the labels.
+    :param arguments: the arguments of `image-retrieval embed`; they must include `--batch-size=N`.
+    """
+
+    template_fields = (*CommandPodOperator.template_fields, "shards")
+
+    def __init__(self, *, collection: str, shards: list[int], arguments: list[str], **options: Any) -> None:
+        defaults = pod_defaults(f"embed-{collection}", load_settings()) | {"kind": "collection", "of": collection}
+        super().__init__(process=LocalProcess(), arguments=arguments, **(EMBED_DEFAULTS | defaults | options))
+        self.shards = shards
+
+    @property
+    def map_label(self) -> str:
+        """The name of the mapped task."""
+        return map_label(self.shards)
+
+    def build_pod_request_obj(self, context: Any = None, *, dry_run: bool = False) -> V1Pod:
+        """The pod, with a label that names the shards, too."""
+        pod = super().build_pod_request_obj(context, dry_run=dry_run)
+        pod.metadata.labels |= _labels(shard=span(self.shards))
+        return pod
+
+
+def delete_pods_of(kind: str, of: str, run_id: str, namespace: str) -> list[str]:
+    """Delete the pods of a run for something. Returns the names of those that had not been deleted yet."""
     client = KubernetesHook().core_v1_client
-    selector = ",".join(f"{name}={value}" for name, value in _labels(collection=collection, run=run_id).items())
+    selector = ",".join(f"{name}={value}" for name, value in _labels(run=run_id, **{kind: of}).items())
     pods = _asked(client.list_namespaced_pod, namespace, label_selector=selector).items
     names = [pod.metadata.name for pod in pods if pod.metadata.deletion_timestamp is None]
     for name in names:
@@ -203,7 +224,7 @@ def _asked(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
 
 
 def _does_the_same(pod: V1Pod, request: V1Pod) -> bool:
-    """Whether a pod embeds the same shards as the requested one: the same input and output URIs."""
+    """Whether a pod does the same as the requested one: the same command, input and output URIs."""
     return what_of(pod.spec.containers[0].args) == what_of(request.spec.containers[0].args)
 
 

@@ -1,4 +1,4 @@
-"""Embeds in a process on the worker's machine."""
+"""Runs commands of image-retrieval in a process on the worker's machine; embeds so."""
 
 import os
 import subprocess
@@ -25,14 +25,15 @@ EMBED_DEFAULTS: dict[str, Any] = {
 }
 
 
-class EmbeddingProcess:
+class LocalProcess:
     """`image-retrieval` in a process on this machine, with its output in the task's log."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: Sequence[str] = ("image_retrieval.cli",)) -> None:
+        self.module = module  # what Python runs, with the arguments before the command's own
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, arguments: Sequence[str], log: Any) -> None:
-        """Run the command to its end; if memory is short, run it again with half the batch.
+        """Run the command to its end; if memory is short, `embed` runs again with half the batch.
 
         Raises Mistake, Outage or AirflowException with the command's last line.
         """
@@ -53,7 +54,7 @@ class EmbeddingProcess:
         """Exit status and last line of one run."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         environment = inherited | task_settings().environment() | {f"{PREFIX}DATABASE_URL": ""}  # it needs none
-        command = [sys.executable, "-m", "image_retrieval.cli", *arguments]
+        command = [sys.executable, "-m", *self.module, *arguments]
         last = ""
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -79,7 +80,7 @@ class EmbeddingProcessOperator(BaseOperator):
         super().__init__(**(EMBED_DEFAULTS | options))
         self.shards = shards
         self.arguments = arguments
-        self._command = EmbeddingProcess()
+        self._command = LocalProcess()
 
     @property
     def map_label(self) -> str:

@@ -21,6 +21,7 @@ from image_retrieval.store.collections import known_collections, made_collection
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.locks import SECONDS_FOR_A_LOCK, try_lock_collection
 from image_retrieval.store.pending import Pending, announce, read_pending
+from image_retrieval.store.trainings import packs_of
 
 log = structlog.get_logger()
 
@@ -53,15 +54,16 @@ def find_contents(name: str, settings: Settings, *, originals: bool = False) -> 
     """What `drop_collection` would remove. Raises the same UserErrors, except those about runs."""
     store = ObjectStore(settings)
     with connect(settings) as connection:
-        pictures, *folders = _folders(connection, name, settings, originals=originals)
+        pictures, *work = own = _made_folders(connection, name, settings)
         rows = asdict(dropping.count_rows(connection, name))
         tables = [table.vectors for table in dropping.vector_tables(connection, name)]
-        sources = ({*folders[3:]} | _announced(connection, name)) - {pictures, *folders[:3]}
+        every = _folders(connection, name, settings, originals=originals)
+        sources = ({*every} | _announced(connection, name)) - {*own}
     return Contents(
         **rows,
         tables=tables,
         pictures=_count(store, [pictures]),
-        work_files=_count(store, folders[:3]),
+        work_files=_count(store, work),
         originals=_count(store, sorted(sources)),
     )
 
@@ -105,16 +107,11 @@ def drop_collection(
 
 
 def _folders(connection: Connection, name: str, settings: Settings, *, originals: bool) -> list[str]:
-    """The folders to empty: kept pictures, work files, copies, and on request the originals."""
+    """The folders to empty: those of what was made from the images, and on request the originals."""
     made = made_collections(connection).get(name)
     known = {entry.name: entry.source for entry in known_collections(connection)}
     listed = {entry.name: entry.source for entry in load_collections(settings.collections_path).values()}
-    folders = [
-        pictures_folder(name, settings),
-        collection_folder(settings.work_uri, name),
-        former_folder(settings.work_uri, name),
-        probes_folder(settings.work_uri, name),
-    ]
+    folders = _made_folders(connection, name, settings)
     for owner, source in [*known.items(), *listed.items()]:
         _require_apart(folders, owner, source)
     if not originals or _announced(connection, name) - set(folders):  # an interrupted drop has requested them
@@ -125,6 +122,17 @@ def _folders(connection: Connection, name: str, settings: Settings, *, originals
         if owner != name:
             _require_apart([made.source], owner, source)
     return [*folders, made.source]
+
+
+def _made_folders(connection: Connection, name: str, settings: Settings) -> list[str]:
+    """The folders of kept pictures, work files, copies, probes, and pictures that trainings learn from."""
+    return [
+        pictures_folder(name, settings),
+        collection_folder(settings.work_uri, name),
+        former_folder(settings.work_uri, name),
+        probes_folder(settings.work_uri, name),
+        *packs_of(connection, name),
+    ]
 
 
 def _announced(connection: Connection, name: str) -> set[str]:

@@ -556,63 +556,40 @@ COMMENT ON COLUMN retrieval.listed_part.began IS 'When the transaction of the li
 COMMENT ON COLUMN retrieval.listed_part.saved IS 'When the part was saved.';
 
 
-CREATE TABLE retrieval.caption (
-    image      bigint NOT NULL REFERENCES retrieval.image ON DELETE CASCADE,
+CREATE TABLE retrieval.training (
+    name       text PRIMARY KEY,
+    source     text NOT NULL,
+    method     text NOT NULL,
+    start      text NOT NULL,
+    against    text NOT NULL,
+    settings   jsonb NOT NULL,
+    pack       text NOT NULL,
     model      text NOT NULL,
-    language   text NOT NULL,
-    etag       text NOT NULL,
-    digest     text NOT NULL,
-    text       text NOT NULL CHECK (text ~ '[^[:space:]]'),
-    created_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (image, model, language)
+    state      text NOT NULL DEFAULT 'packing' CHECK (state IN
+                   ('packing', 'training', 'gating', 'passed', 'undecided', 'refused', 'collapsed', 'failed')),
+    reason     text,
+    figures    jsonb,
+    gate       jsonb,
+    decision   text CHECK (decision IN ('approved', 'rejected')),
+    run_id     text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    changed_at timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE retrieval.caption IS
-    'Captions that models wrote. What a person or the source says of an image is retrieval.image.caption, which wins.';
-COMMENT ON COLUMN retrieval.caption.image IS 'Image, retrieval.image.id.';
-COMMENT ON COLUMN retrieval.caption.model IS 'Name of the captioner in collections.yaml.';
-COMMENT ON COLUMN retrieval.caption.language IS 'Language of the text, such as en or zh.';
-COMMENT ON COLUMN retrieval.caption.etag IS 'Version of the object that the caption was made of.';
-COMMENT ON COLUMN retrieval.caption.digest IS
-    'Over the files of the captioner, or over the address and model of an endpoint, and over prompt and longest output.';
-COMMENT ON COLUMN retrieval.caption.text IS 'The caption.';
-COMMENT ON COLUMN retrieval.caption.created_at IS 'When it was written.';
-
-
-CREATE TABLE retrieval.uncaptioned (
-    image      bigint NOT NULL REFERENCES retrieval.image ON DELETE CASCADE,
-    model      text NOT NULL,
-    language   text NOT NULL,
-    etag       text NOT NULL,
-    digest     text NOT NULL,
-    reason     text NOT NULL,
-    detail     text NOT NULL DEFAULT '',
-    attempts   integer NOT NULL DEFAULT 1,
-    final      boolean NOT NULL,
-    updated_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (image, model, language)
-);
-COMMENT ON TABLE retrieval.uncaptioned IS 'Images of which a captioner made no caption, and why. They are searchable all the same.';
-COMMENT ON COLUMN retrieval.uncaptioned.image IS 'Image, retrieval.image.id.';
-COMMENT ON COLUMN retrieval.uncaptioned.model IS 'Name of the captioner in collections.yaml.';
-COMMENT ON COLUMN retrieval.uncaptioned.language IS 'Language that was asked for.';
-COMMENT ON COLUMN retrieval.uncaptioned.etag IS 'Version of the object that was tried.';
-COMMENT ON COLUMN retrieval.uncaptioned.digest IS 'As of retrieval.caption.';
-COMMENT ON COLUMN retrieval.uncaptioned.reason IS 'One of a closed list; docs/captions.md explains each.';
-COMMENT ON COLUMN retrieval.uncaptioned.detail IS 'What the captioner said, or what went wrong.';
-COMMENT ON COLUMN retrieval.uncaptioned.attempts IS 'How often this version was tried.';
-COMMENT ON COLUMN retrieval.uncaptioned.final IS 'Whether it is left alone until the image or the captioner changes.';
-COMMENT ON COLUMN retrieval.uncaptioned.updated_at IS 'When it was last tried.';
-
-
-CREATE TABLE retrieval.shown_captions (
-    collection text PRIMARY KEY,
-    model      text NOT NULL,
-    languages  text[] NOT NULL CHECK (cardinality(languages) > 0),
-    updated_at timestamptz NOT NULL DEFAULT now()
-);
-COMMENT ON TABLE retrieval.shown_captions IS
-    'Whose captions the views of a collection show. Another captioner takes over once it has captioned all images.';
-COMMENT ON COLUMN retrieval.shown_captions.collection IS 'Name of the collection.';
-COMMENT ON COLUMN retrieval.shown_captions.model IS 'Name of the captioner.';
-COMMENT ON COLUMN retrieval.shown_captions.languages IS 'Its languages; the column caption shows the first.';
-COMMENT ON COLUMN retrieval.shown_captions.updated_at IS 'When that last changed.';
+CREATE INDEX training_latest ON retrieval.training (started_at DESC);
+COMMENT ON TABLE retrieval.training IS 'Trainings of models on one''s own images: what each learns from, how far it is, and what came of it.';
+COMMENT ON COLUMN retrieval.training.name IS 'Name of the model that it makes.';
+COMMENT ON COLUMN retrieval.training.source IS 'What it learns from: a collection, or the URI of an index file.';
+COMMENT ON COLUMN retrieval.training.method IS 'What it learns by: continue, moco, moby or swav.';
+COMMENT ON COLUMN retrieval.training.start IS 'Model that it goes on from, or random.';
+COMMENT ON COLUMN retrieval.training.against IS 'Model that it is judged against.';
+COMMENT ON COLUMN retrieval.training.settings IS 'What else a person chose.';
+COMMENT ON COLUMN retrieval.training.pack IS 'Folder of the packed pictures, ending in /.';
+COMMENT ON COLUMN retrieval.training.model IS 'Folder of the training, ending in /, which becomes the model.';
+COMMENT ON COLUMN retrieval.training.state IS 'packing, training and gating: under way. passed, undecided, refused: what the gate said. collapsed: stopped, since features became alike. failed: came to no model.';
+COMMENT ON COLUMN retrieval.training.reason IS 'Why it came to its state; null while it is under way.';
+COMMENT ON COLUMN retrieval.training.figures IS 'Figures of the finished training.';
+COMMENT ON COLUMN retrieval.training.gate IS 'Report of the gate.';
+COMMENT ON COLUMN retrieval.training.decision IS 'What a person said of the model when asked whether to switch to it; null: nobody was asked, or nobody has answered.';
+COMMENT ON COLUMN retrieval.training.run_id IS 'Run of the DAG that asked for it.';
+COMMENT ON COLUMN retrieval.training.started_at IS 'When it was asked for.';
+COMMENT ON COLUMN retrieval.training.changed_at IS 'When its row last changed.';

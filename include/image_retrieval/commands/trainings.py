@@ -1,0 +1,54 @@
+"""Commands that tell of the trainings in the database."""
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from image_retrieval.commands.printing import print_json, print_table
+from image_retrieval.settings import Settings
+
+if TYPE_CHECKING:
+    from image_retrieval.store.trainings import ListedTraining
+
+
+def add_to(group: Any, add: Callable[..., Any]) -> None:
+    """Add these commands to the group `training`, with the function that adds one command."""
+    add("list", list_all, to=group, json_too=True)
+    showing = add("show", show, to=group)
+    showing.add_argument("name", metavar="NAME", help="name of the model that the training makes")
+
+
+def list_all(options: argparse.Namespace, settings: Settings) -> None:
+    """List the trainings that the DAG model_training has begun, the latest first."""
+    from dataclasses import asdict
+
+    from image_retrieval.store.connection import connect
+    from image_retrieval.store.trainings import list_trainings
+
+    with connect(settings, keep_limits=True) as connection:
+        found = list_trainings(connection)
+    if options.json:
+        print_json({"trainings": [asdict(training) for training in found]})
+        return
+    columns = ("training", "state", "method", "from", "start", "against", "asked", "begun")
+    print_table(columns, [(*_told(each), f"{each.started_at:%Y-%m-%d %H:%M}") for each in found])
+
+
+def _told(each: "ListedTraining") -> tuple[str, ...]:
+    return each.name, each.state, each.method, each.source, each.start, each.against, each.decision or ""
+
+
+def show(options: argparse.Namespace, settings: Settings) -> None:
+    """Show one training: settings, state, figures, the gate's report, and how far it is."""
+    from dataclasses import asdict
+
+    from image_retrieval.objects import ObjectStore
+    from image_retrieval.pipeline.trainings import progress_of, read_training
+
+    training = read_training(options.name, settings)
+    progress = progress_of(training, ObjectStore(settings))
+    last = progress["losses"][-1:]
+    shown = asdict(training)
+    if training.gate:
+        shown["gate"] = {name: value for name, value in training.gate.items() if name != "examples"}
+    print_json({**shown, "folder": {**progress, "losses": last}})

@@ -1,0 +1,13 @@
+"""Trainings have rows."""
+
+from alembic import op
+
+from image_retrieval.store.sql import script
+
+revision = "0017"
+down_revision = "0016"
+
+
+def upgrade() -> None:
+    """Apply the SQL file of this version."""
+    op.get_bind().connection.cursor().execute(script("migrations/0017_trainings.sql"))

@@ -1,0 +1,77 @@
+"""The form of the DAG `model_training`."""
+
+from typing import Any
+
+from airflow.sdk import Param
+
+from image_retrieval.training.options import (
+    BACKBONES,
+    BATCH_SIZE,
+    CHECKPOINT_EVERY,
+    EPOCHS,
+    METHODS,
+    PRECISIONS,
+    READERS,
+)
+from orchestration.configuration import declared_collections
+
+
+def training_params() -> dict[str, Param]:
+    """The form of the DAG."""
+    names = [collection.name for collection in declared_collections()]
+    return {
+        "source": Param(
+            names[0],
+            type="string",
+            examples=names,
+            title="Learn from",
+            description="A collection, or the URI of an index file.",
+        ),
+        "model": Param(type="string", pattern="^[a-z][a-z0-9_]{0,23}$", title="Model", description="Its new name."),
+        "method": Param("continue", type="string", enum=list(METHODS), title="Method"),
+        "start": _text("Start", "A model to go on from, or `random`; empty: the one that the collection shows."),
+        "revision": _text("Revision", "Commit of a hub id."),
+        "backbone": Param(
+            None, type=["null", "string"], enum=[None, *BACKBONES], title="Backbone", description="Of a random start."
+        ),
+        "against": _text("Judge against", "A model; empty: the one that the collection shows, else the start."),
+        "switch": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, *names],
+            title="Then switch",
+            description="Collection that is switched to the model if it passes and a person approves.",
+        ),
+        "images": _number(None, 2, 10**9, "Images", "Take so many; empty: all."),
+        "held_out": Param(
+            0.1, type="number", exclusiveMinimum=0, maximum=0.5, title="Held out", description="Share to judge by."
+        ),
+        "epochs": _number(EPOCHS, 1, 1_000_000, "Epochs"),
+        "batch_size": _number(BATCH_SIZE, 2, 1_000_000, "Batch", "Pictures a step, of all GPUs together."),
+        "rate": Param(
+            None,
+            type=["null", "number"],
+            exclusiveMinimum=0,
+            title="Rate",
+            description="Learning rate for batches of 256; empty: the method's own.",
+        ),
+        "crop": _number(None, 16, 1024, "Crop", "Side of the views; empty: the start's."),
+        "checkpoint_every": _number(CHECKPOINT_EVERY, 1, 1_000_000, "Checkpoint every", "Epochs."),
+        "readers": _number(READERS, 1, 256, "Readers", "Threads that read and decode."),
+        "precision": Param("float32", type="string", enum=list(PRECISIONS), title="Precision"),
+        "gpus": _number(1, 1, 64, "GPUs", "Of one machine, each with a process."),
+        "accumulate": _number(1, 1, 1024, "Accumulate", "Parts of a batch that go through the model one by one."),
+        "gradient_checkpointing": Param(
+            False, type="boolean", title="Save memory", description="Compute activations twice."
+        ),
+        "seed": _number(0, 0, 2**31 - 1, "Seed"),
+    }
+
+
+def _text(title: str, description: str) -> Param:
+    return Param(None, type=["null", "string"], title=title, description=description)
+
+
+def _number(default: int | None, least: int, most: int, title: str, description: str | None = None) -> Param:
+    kind: Any = "integer" if default is not None else ["null", "integer"]
+    return Param(default, type=kind, minimum=least, maximum=most, title=title, description=description)
