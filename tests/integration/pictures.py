@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 from PIL import Image
 
 from image_retrieval.objects import ObjectStore
@@ -36,3 +37,14 @@ def half_size_copy(data: bytes) -> bytes:
 def put(store: ObjectStore, prefix: str, pictures: dict[str, bytes]) -> None:
     for key, data in pictures.items():
         store.write(prefix + key, data)
+
+
+def spots(count: int) -> dict[str, bytes]:
+    """Pictures of soft spots, no two of which look alike."""
+    found, rng = {}, np.random.default_rng(0)
+    for number in range(count):
+        colours = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        file = io.BytesIO()
+        colours.resize((64, 64), Image.Resampling.BICUBIC).save(file, "JPEG", quality=95)
+        found[f"{number:04}.jpg"] = file.getvalue()
+    return found
