@@ -13,7 +13,17 @@ from image_retrieval.service import errors
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.gate import Check, Gate, declared
 from image_retrieval.service.limits import Guard
-from image_retrieval.service.routes import collections, hints, images, operation, page, predict, reports, search
+from image_retrieval.service.routes import (
+    collections,
+    hints,
+    images,
+    operation,
+    page,
+    predict,
+    reports,
+    search,
+    trainings,
+)
 from image_retrieval.service.state import Service
 from image_retrieval.service.tokens import may_hint
 from image_retrieval.settings import Settings
@@ -55,6 +65,7 @@ def make_app(
     app.include_router(collections.router(service, writing), dependencies=reading)
     app.include_router(images.router(service, writing), dependencies=reading)
     app.include_router(reports.router(service, writing), dependencies=reading)
+    app.include_router(trainings.router(service), dependencies=reading)
     app.include_router(operation.router(service, writing), dependencies=reading)
     app.include_router(predict.router(service), dependencies=[*reading, *writing])
     app.include_router(hints.router(service), dependencies=[declared(may_hint(settings, may_write))])

@@ -200,6 +200,12 @@ class Service:
             settings = self.settings.model_copy(update={"url_seconds": seconds})
             return stored_original(self.store, uri, settings, connected=self.statements)
 
+    @contextmanager
+    def reading(self) -> Iterator[ObjectStore]:
+        """The object store, for what is not an image; few read at once. Raises Refused."""
+        with self._objects.place():
+            yield self.store
+
     def resampled(self, data: bytes, shown: Shown, *, keep: bool) -> tuple[Resampled, bytes]:
         """A picture resampled for the collection's model, and its resampled file if `keep` is set."""
         size = shown.collection.resample.target_size or tuple(self.facts(shown)["size"])

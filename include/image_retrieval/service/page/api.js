@@ -34,6 +34,16 @@ export class Problem extends Error {
  *   new: number | null, changed: number | null, gone: number | null, embedded: number | null, rejected: number | null,
  *   shards: number, shards_done: number, left_over: number, seconds_left: number | null,
  *   cost: number | null, cost_left: number | null}} Run the costs are in the currency of the setting's price
+ * @typedef {{name: string, source: string, method: string, start: string, against: string, state: string,
+ *   reason: string | null, gated: string | null, decision: string | null, started_at: string,
+ *   figures: Figures | null}} Training
+ * @typedef {{steps: number, steps_in_all: number, epochs: number, loss_first: number | null, loss_last: number | null,
+ *   images_per_second?: number}} Figures
+ * @typedef {{recall_at_1: Record<string, number>, mean_average_precision: number, groups: number | null}} Judged
+ * @typedef {Training & {
+ *   folder: {state: string | null, figures: Figures | null, losses: {step: number, epoch: number, loss: number}[]},
+ *   gate: {decision: string, reason: string, held_out: number, queries: number, figures: Record<string, Judged>} | null
+ * }} TrainingInFull
  */
 
 /**
@@ -113,15 +123,21 @@ const picturePath = (collection, id, kind) =>
 export const collectionPath = (name) => `api/collections/${encodeURIComponent(name)}`;
 
 /**
- * Show a picture of the collection in an <img>, or link to it. With a token it is fetched: an address holds none.
+ * Show a picture of the collection in an <img>, or link to it.
  * @param {HTMLImageElement | HTMLAnchorElement} element
  * @param {string} collection
  * @param {string} id
  * @param {"preview" | "original"} kind
  */
-export async function showPicture(element, collection, id, kind) {
+export const showPicture = (element, collection, id, kind) => showAt(element, picturePath(collection, id, kind));
+
+/**
+ * The same for the picture at a path. With a token it is fetched: an address holds none.
+ * @param {HTMLImageElement | HTMLAnchorElement} element
+ * @param {string} path
+ */
+export async function showAt(element, path) {
   const attribute = element instanceof HTMLAnchorElement ? "href" : "src";
-  const path = picturePath(collection, id, kind);
   if (!sessionStorage.getItem(KEY)) {
     element.setAttribute(attribute, path);
     return;

@@ -38,6 +38,19 @@ export function make(name, given = {}, ...children) {
   return element;
 }
 
+/**
+ * @param {string} name of an element of a drawing
+ * @param {Record<string, string | number>} given its attributes
+ * @param {...(Node | string)} children
+ * @returns {SVGElement}
+ */
+export function draw(name, given, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(given)) element.setAttribute(key, String(value));
+  element.append(...children);
+  return element;
+}
+
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g; // controls, and what turns the direction
 
 /**

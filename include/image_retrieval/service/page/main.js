@@ -8,6 +8,7 @@ import { countRejected, duplicatesReport, rejectedReport, runsReport } from "./r
 import { browsed, found } from "./results.js";
 import { readState, tellAirflow, writeState } from "./state.js";
 import { givenPicture, listenToSearchBar, showChips } from "./terms.js";
+import { trainingsReport } from "./trainings.js";
 import { listenToViewer, view } from "./viewer.js";
 import "./theme.js";
 
@@ -63,7 +64,7 @@ function show() {
   showChips(state.collection, state.terms, search);
   showFilters(state);
   /** @type {Record<string, (signal: AbortSignal) => Promise<void>>} */
-  const tabs = { images: showImages, duplicates: showDuplicates, rejected: showRejected, runs: showRuns };
+  const tabs = { images: showImages, duplicates: showDuplicates, rejected: showRejected, runs: showRuns, trainings: showTrainings };
   (tabs[state.tab] ?? showImages)(stop.signal).catch(failed);
 }
 
@@ -180,6 +181,16 @@ async function showRuns(signal) {
   const again = () => {
     if (!signal.aborted && state.tab === "runs") showRuns(signal).catch(failed);
   };
+  if (running) setTimeout(again, WATCHED);
+}
+
+/** @param {AbortSignal} signal */
+async function showTrainings(signal) {
+  const again = () => {
+    if (!signal.aborted && state.tab === "trainings") showTrainings(signal).catch(failed);
+  };
+  const { running, element } = await trainingsReport(signal, again);
+  if (!byId("results").firstElementChild?.isEqualNode(element)) byId("results").replaceChildren(element);
   if (running) setTimeout(again, WATCHED);
 }
 

@@ -217,7 +217,7 @@ function lasting(seconds) {
  * @param {string[]} titles
  * @param {(Node | string)[][]} rows
  */
-function table(titles, rows) {
+export function table(titles, rows) {
   return make(
     "div",
     { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" },
@@ -236,4 +236,4 @@ const words = (reason) => reason.replaceAll("_", " ");
 const keyOf = (uri) => uri.split("/").slice(3).join("/") || uri;
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 /** @param {string} text */
-const moment = (text) => MOMENT.format(new Date(text));
+export const moment = (text) => MOMENT.format(new Date(text));
