@@ -5,15 +5,21 @@ import os
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+import threading
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from manifests import assert_valid
 from random_weights import save_random_dinov2
 
+from image_retrieval.models.shipped import VISION
+from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.running import run_collection
-from integration.pictures import BAD, SCENES, put
+from image_retrieval.settings import load_settings
+from integration.pictures import BAD, SCENES, put, spots
 from integration.tables import rows
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +93,7 @@ def described(tmp_path_factory):
 
 def test_dag_files_are_read_without_database_and_network(described):
     assert described["errors"] == {}
-    names = {"image_embedding_demo", "image_embedding_photos", "index_upkeep", "model_switch"}
+    names = {"image_embedding_demo", "image_embedding_photos", "index_upkeep", "model_switch", "model_training"}
     assert names <= described["dags"].keys()
 
 
@@ -135,6 +141,9 @@ def test_only_the_kubernetes_runner_loads_its_client(described, tmp_path):
     assert in_pods["errors"] == {}
     for dag, task in (("image_embedding_demo", "shard"), ("model_switch", "shard"), ("model_switch", "late_shard")):
         assert in_pods["dags"][dag]["tasks"][f"{task}.embed"]["type"] == "EmbeddingPodOperator"
+    for task in ("train", "gate"):
+        assert described["dags"]["model_training"]["tasks"][task]["type"] == "TrainingProcessOperator"
+        assert in_pods["dags"]["model_training"]["tasks"][task]["type"] == "TrainingPodOperator"
 
 
 @pytest.fixture
@@ -285,6 +294,83 @@ def test_a_person_decides_where_asked_to(answer, model, state, dags_test, switch
     assert done.returncode == 0, done.stdout[-3000:]
     assert rows(database_url, "SELECT model FROM retrieval.collection") == [(model,)]
     assert rows(database_url, "SELECT state FROM retrieval.switch") == [(state,)]
+
+
+@pytest.fixture
+def trainable(collection, change_collection, store, project):
+    """A collection that is large enough for the gate, and what the form of `model_training` is given."""
+    changed = change_collection(id_pattern=None)
+    put(store, changed.source, spots(290))
+    run_collection(changed, "first", project)
+    form = {"source": "things", "model": "mine", "start": str(VISION), "held_out": 0.5, "switch": "things"}
+    return form | {"epochs": 2, "batch_size": 32, "crop": 56, "rate": 1e-5, "checkpoint_every": 1}
+
+
+def last_run(environment, dag):
+    """Id, state and conf of the latest run of a DAG, and the states of its tasks."""
+    query = f"SELECT run_id, state, conf FROM dag_run WHERE dag_id = '{dag}' ORDER BY id DESC LIMIT 1"
+    [(run_id, state, conf)] = metadata(environment, query)
+    tasks = metadata(environment, f"SELECT task_id, state FROM task_instance WHERE run_id = '{run_id}'")
+    return run_id, state, json.loads(conf or "{}"), dict(tasks)
+
+
+TRAINED = "SELECT state, decision, gate ->> 'decision' FROM retrieval.training WHERE name = 'mine'"
+SHOWN = "SELECT model FROM retrieval.collection WHERE name = 'things'"
+
+
+@pytest.mark.slow
+def test_airflow_trains_judges_asks_and_switches(dags_test, trainable, airflow_environment, database_url, report):
+    airflow(airflow_environment | own_variables(), "dags", "reserialize", check=True)
+    before = rows(database_url, "SELECT image_id, embedding::text FROM images.things ORDER BY 1")
+    done = dags_test("model_training", "Reject", **trainable)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert rows(database_url, TRAINED) == [("passed", "rejected", "passed")]
+    assert last_run(airflow_environment, "model_training")[3]["switch"] == "skipped"
+    assert rows(database_url, "SELECT image_id, embedding::text FROM images.things ORDER BY 1") == before
+    assert rows(database_url, "SELECT count(*) FROM retrieval.switch") == [(0,)]
+
+    done = dags_test("model_training", "Approve", **trainable)  # the same form: nothing is trained again
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "already finished" in done.stdout + done.stderr
+    assert rows(database_url, TRAINED) == [("passed", "approved", "passed")]
+    run_id, state, conf, _ = last_run(airflow_environment, "model_switch")
+    assert (run_id.startswith("training__mine__"), state) == (True, "queued")
+    assert (conf["collection"], conf["model"]) == ("things", "mine")
+
+    done = dags_test("model_switch", **conf)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert rows(database_url, SHOWN) == [("mine",)]
+    after = rows(database_url, "SELECT image_id, embedding::text FROM images.things ORDER BY 1")
+    assert [one for one, _ in after] == [one for one, _ in before]
+    assert all(one != two for (_, one), (_, two) in zip(before, after, strict=True))
+    found = report("search", "things", "--id", "0001.jpg", "-k", "3", "--json")
+    assert len(found["results"]) == 3
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_comes_to_the_same_end(dags_test, trainable, airflow_environment, database_url):
+    """Its process is killed by its id once a checkpoint is there; the task's next try goes on from it."""
+    killed = []
+
+    def kill() -> None:
+        store, folder = ObjectStore(load_settings()), f"{load_settings().work_uri}trainings/mine/model/"
+        while not killed:
+            time.sleep(0.05)
+            if store.exists(folder + "checkpoint.pt"):
+                for process in psutil.Process().children(recursive=True):
+                    with suppress(psutil.Error):
+                        if "--resume" in process.cmdline() and folder in process.cmdline():
+                            process.kill()
+                            killed.append(process.pid)
+
+    watch = threading.Thread(target=kill, daemon=True)
+    watch.start()
+    done = dags_test("model_training", **trainable | {"switch": None, "epochs": 6})
+    watch.join(5)
+    assert killed
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert rows(database_url, TRAINED) == [("passed", None, "passed")]
+    assert rows(database_url, SHOWN) == [("random",)]
 
 
 def test_a_mistake_fails_the_task_in_one_line(dags_test, change_collection):
