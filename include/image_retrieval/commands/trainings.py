@@ -30,7 +30,7 @@ def list_all(options: argparse.Namespace, settings: Settings) -> None:
     if options.json:
         print_json({"trainings": [asdict(training) for training in found]})
         return
-    columns = ("training", "state", "method", "from", "start", "against", "asked", "begun")
+    columns = ("training", "state", "method", "from", "start", "against", "approval", "begun")
     print_table(columns, [(*_told(each), f"{each.started_at:%Y-%m-%d %H:%M}") for each in found])
 
 

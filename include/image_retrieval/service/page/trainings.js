@@ -54,7 +54,7 @@ export async function trainingsReport(signal, again) {
   const element = make(
     "div",
     { class: "report" },
-    table(["Model", "State", "Asked", "Method", "Learns from", "Start", "Judged against", "Begun"], rows),
+    table(["Model", "State", "Approval", "Method", "Learns from", "Start", "Judged against", "Begun"], rows),
     await details(await ask(`api/trainings/${encodeURIComponent(chosen ?? "")}`, undefined, signal)),
   );
   return { running: trainings.some(({ state }) => UNDER_WAY.includes(state)), element };

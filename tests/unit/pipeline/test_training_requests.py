@@ -1,0 +1,47 @@
+"""The arguments that a DAG passes on say what the form said."""
+
+from dataclasses import asdict
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_retrieval.cli import _parser
+from image_retrieval.pipeline.training_requests import gate_arguments, run_arguments
+from image_retrieval.store.trainings import Begun
+from image_retrieval.training.options import BACKBONES, METHODS, PRECISIONS, TrainingOptions
+
+NUMBERS = st.integers(1, 1000)
+WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
+OPTIONS = st.builds(
+    TrainingOptions,
+    pack=st.just("s3://image-retrieval/trainings/mine/pack/"),
+    method=st.sampled_from(METHODS),
+    start=WORDS,
+    revision=st.none() | WORDS,
+    backbone=st.none() | st.sampled_from(BACKBONES),
+    epochs=NUMBERS,
+    batch_size=st.integers(2, 1000),
+    rate=st.none() | st.floats(1e-9, 10),
+    crop=st.none() | st.integers(16, 1024),
+    checkpoint_every=NUMBERS,
+    precision=st.sampled_from(PRECISIONS),
+    seed=st.integers(0, 2**31 - 1),
+    readers=st.integers(1, 256),
+    accumulate=NUMBERS,
+    gradient_checkpointing=st.booleans(),
+    half=st.booleans(),
+)
+
+
+@given(OPTIONS, WORDS)
+def test_the_arguments_are_read_as_the_options_that_they_were_made_of(options, against):
+    stated = {name: value for name, value in asdict(options).items() if name not in ("pack", "method", "start")}
+    model = "s3://image-retrieval/trainings/mine/model/"
+    begun = Begun("mine", "things", options.method, options.start, against, stated, options.pack, model)
+    read = _parser().parse_args(run_arguments(begun))
+    given_ = vars(read) | {"rate": read.lr}
+    assert TrainingOptions(**{name: given_[name] for name in asdict(options)}) == options
+    assert (read.out, read.resume) == (model, True)
+    read = _parser().parse_args(gate_arguments(begun))
+    assert (read.pack, read.model, read.against, read.seed) == (options.pack, model, against, options.seed)
+    assert read.exit_zero
