@@ -14,7 +14,7 @@ STEP_DEFAULTS: dict[str, Any] = {"pool": GPU_POOL, "execution_timeout": timedelt
 
 def torchrun(gpus: int) -> list[str]:
     """The options of torchrun before the command's own arguments."""
-    return ["--standalone", f"--nproc-per-node={gpus}", "-m", "image_retrieval.cli"]
+    return ["--standalone", f"--nproc-per-node={gpus}", "-m", "--", "image_retrieval.cli"]  # or --start would be its own
 
 
 class TrainingProcessOperator(BaseOperator):

@@ -1,4 +1,4 @@
--- What schema version 16 is after a run, as pg_dump writes it: what version 15 had, a tar, and a listing that was killed.
+-- What schema version 16 is after a run, as pg_dump writes it: what version 15 had, a tar, and a part of a listing.
 
 SET check_function_bodies = false;
 
@@ -1837,7 +1837,7 @@ INSERT INTO retrieval.hint (collection, uri, received, times) VALUES ('things', 
 INSERT INTO retrieval.image (id, collection, image_id, uri, etag, size, last_modified, sha256, width, height, format, resampled_uri, group_id, intra_id, caption, attributes, first_seen, updated, deleted, mode, phash, captured_at, about) OVERRIDING SYSTEM VALUE VALUES (1, 'things', 'a', 's3://images/a.jpg', 'e1', 9, NULL, 'f00', 640, 480, 'JPEG', NULL, NULL, NULL, NULL, '{"colour": "red"}', '2026-11-26 00:00:10.166741+00', '2026-11-26 00:00:10.166741+00', NULL, 'RGB', -7, '2026-05-04 12:30:00', NULL);
 INSERT INTO retrieval.image (id, collection, image_id, uri, etag, size, last_modified, sha256, width, height, format, resampled_uri, group_id, intra_id, caption, attributes, first_seen, updated, deleted, mode, phash, captured_at, about) OVERRIDING SYSTEM VALUE VALUES (2, 'things', 'b', 's3://images/b.jpg', NULL, 9, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '{}', '2026-11-26 00:00:10.166741+00', '2026-11-26 00:00:10.166741+00', NULL, NULL, NULL, NULL, NULL);
 
-INSERT INTO retrieval.listed_part (collection, run_id, number, declared, up_to, listed, rows, missing, refused, began, saved) VALUES ('things', 'broken', 0, 'd0', 's3://images/a.jpg', 1, '[]', '[]', '[]', '2026-11-26 00:00:10+00', '2026-11-26 00:00:10+00');
+INSERT INTO retrieval.listed_part (collection, run_id, number, declared, up_to, listed, rows, missing, refused, began, saved) VALUES ('things', 'broken', 0, 'd', 's3://images/a.jpg', 1, '[]', '[]', '[]', '2026-11-26 00:00:10+00', '2026-11-27 04:05:51.559794+00');
 
 INSERT INTO retrieval.made_collection (name, definition, created_at) VALUES ('made', '{"model": {"name": "random", "source": "models/random"}, "source": "s3://images/collections/made/"}', '2026-11-26 00:00:10.166741+00');
 
@@ -1862,7 +1862,7 @@ INSERT INTO retrieval.shard (collection, run_id, shard, images, resampled, embed
 
 INSERT INTO retrieval.switch (id, collection, from_model, to_model, state, checks, started_at, ended_at) OVERRIDING SYSTEM VALUE VALUES (1, 'things', 'random', 'other', 'given_up', '{"covered": 0}', '2026-11-26 00:00:10.166741+00', '2026-11-26 00:00:10.166741+00');
 
-INSERT INTO retrieval.tar (collection, uri, etag, seen, last_modified, names, offsets, sizes, abouts, faults, reason, detail) VALUES ('things', 's3://images/t.tar', 'e9', 'e9', '2026-11-26 00:00:10+00', '{a.jpg}', '{512}', '{9}', '{NULL}', '[]', NULL, NULL);
+INSERT INTO retrieval.tar (collection, uri, etag, seen, last_modified, names, offsets, sizes, abouts, faults, reason, detail) VALUES ('things', 's3://images/a.tar', 'e1', 'e1', '2026-11-26 00:00:10+00', '{1.jpg}', '{512}', '{100}', '{NULL}', '[]', NULL, NULL);
 
 INSERT INTO retrieval.vector_index (vectors, rows, seconds, built_at) VALUES ('vector_things_random', 1, 0.1, '2026-11-26 00:00:10.166741+00');
 
