@@ -16,6 +16,10 @@ from orchestration.configuration import CPU_POOL, DAG_DEFAULTS, task_id, task_se
 from orchestration.failures import told_in_one_line
 
 NAME = "{{ params.model }}"
+OPTIONS: tuple[str, ...] = (  # params that `training run` has, too
+    *("method", "revision", "backbone", "epochs", "batch_size", "rate", "crop", "checkpoint_every", "precision"),
+    *("seed", "readers", "accumulate", "gradient_checkpointing"),
+)
 TRAINING_DEFAULTS: dict[str, Any] = DAG_DEFAULTS | {"dagrun_timeout": timedelta(days=28)}  # for slow approvals
 
 
@@ -37,9 +41,7 @@ def begin() -> dict[str, Any]:
 
     context = get_current_context()
     params = context["params"]
-    names = ("method", "revision", "backbone", "epochs", "batch_size", "rate", "crop", "checkpoint_every", "precision")
-    names += ("seed", "readers", "accumulate", "gradient_checkpointing")
-    options = TrainingOptions(pack="", start=params["start"] or "", **{name: params[name] for name in names})
+    options = TrainingOptions(pack="", start=params["start"] or "", **{name: params[name] for name in OPTIONS})
     with _training() as (name, settings):
         wanted = Wanted(
             name=name,
