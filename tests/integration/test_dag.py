@@ -343,7 +343,7 @@ def test_airflow_trains_judges_asks_and_switches(dags_test, trainable, airflow_e
     after = rows(database_url, "SELECT image_id, embedding::text FROM images.things ORDER BY 1")
     assert [one for one, _ in after] == [one for one, _ in before]
     assert all(one != two for (_, one), (_, two) in zip(before, after, strict=True))
-    found = report("search", "things", "--id", "0001.jpg", "-k", "3", "--json")
+    found = report("search", "things", "--id", "0001", "-k", "3", "--json")
     assert len(found["results"]) == 3
 
 
