@@ -88,9 +88,7 @@ def from_nothing(name: str, side: int) -> Backbone:
     if name in VITS:
         width, layers, heads = VITS[name]
         vit = ViTModel(_vit(width, layers, heads, side), add_pooling_layer=False)
-        with torch.no_grad():
-            places = vit.embeddings.position_embeddings
-            places.copy_(positions(round((places.shape[1] - 1) ** 0.5), width)[None])
+        _begin(vit)
         encoder = vision_transformer.ImageFeatures(vit, use_cls_token=True)
         return Backbone(encoder, "vision_transformer", "vit", width, *how)
     if name in RESNETS:
@@ -103,6 +101,23 @@ def from_nothing(name: str, side: int) -> Backbone:
     swin = SwinConfig(embed_dim=channels, depths=depths, num_heads=heads_of_stages, image_size=side)
     encoder = pooled_backbone.ImageFeatures(SwinModel(swin))
     return Backbone(encoder, "pooled_backbone", "swin", channels * 8, *how)
+
+
+@torch.no_grad()
+def _begin(vit: ViTModel) -> None:
+    """Let a transformer begin as in MoCo v3 (arXiv 2104.02057): Xavier's uniform weights, and positions by sines.
+
+    A narrow one whose weights all deviate by 0.02, as transformers draws them, hardly sees its patches.
+    """
+    for part in vit.modules():
+        if isinstance(part, nn.Linear | nn.Conv2d):
+            bound = (6 / (part.weight.shape[0] + part.weight[0].numel())) ** 0.5
+            part.weight.uniform_(-bound, bound)
+            if part.bias is not None:
+                part.bias.zero_()
+    places = vit.embeddings.position_embeddings
+    places.copy_(positions(round((places.shape[1] - 1) ** 0.5), places.shape[2])[None])
+    vit.embeddings.cls_token.normal_(std=1e-6)
 
 
 def positions(across: int, width: int) -> torch.Tensor:

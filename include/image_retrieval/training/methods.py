@@ -9,7 +9,7 @@ from image_retrieval.training.backbones import Backbone
 from image_retrieval.training.objectives.base import Objective, Sizes
 from image_retrieval.training.objectives.diet import MOST_CLASSES, Diet
 from image_retrieval.training.objectives.moby import MoBY
-from image_retrieval.training.objectives.moco import MoCo2, MoCo3
+from image_retrieval.training.objectives.moco import LONG, MoCo2, MoCo3
 from image_retrieval.training.objectives.swav import SwAV
 from image_retrieval.training.options import RANDOM, TrainingOptions
 from image_retrieval.training.schedule import Recipe
@@ -19,6 +19,7 @@ MOCO_2, MOCO_3 = Recipe(1e-3, 1e-4, 0.05), Recipe(1.5e-4, 0.1, 40 / 300)
 CONTINUED = Recipe(1e-3, 0.05, 0.1)
 CONTINUED_WHOLE = Recipe(2e-4, 0.05, 0.1)  # where all weights are free
 MOBY, SWAV = Recipe(5e-4, 0.05, 5 / 300), Recipe(1e-3, 1e-6, 0.05)
+SHORT_RATE, SHORT_WARM_UP = 2e-3, 0.1  # at least, of a transformer that begins from nothing, in less than LONG steps
 BACKBONE = {"moco": "vit_small", "moby": "vit_small", "swav": "resnet50"}  # of a start from nothing, unless told
 
 
@@ -40,19 +41,27 @@ def objective_of(
         case "moco":
             if normed:
                 return MoCo2(backbone.encoder, sizes, steps), MOCO_2
-            return MoCo3(backbone.encoder, sizes), MOCO_3
+            return MoCo3(backbone.encoder, sizes), _for_steps(MOCO_3, options, steps)
         case "moby":
             if backbone.family != "vision_transformer" and not backbone.model_type.startswith("swin"):
                 raise UserError(f"--method moby is for vision transformers and Swin, not for {backbone.model_type}")
-            return MoBY(backbone.encoder, sizes), MOBY
+            return MoBY(backbone.encoder, sizes), _for_steps(MOBY, options, steps)
         case "swav":
-            return SwAV(backbone.encoder, sizes, options.epochs), SWAV
+            swav = SwAV(backbone.encoder, sizes, options.epochs)
+            return swav, SWAV if normed else _for_steps(SWAV, options, steps)
         case "continue":
             if classes > MOST_CLASSES:
                 raise UserError(f"--method continue tells at most {MOST_CLASSES:,} pictures apart: use --method moco")
             found = Diet(backbone.encoder, sizes)
             whole = all(weight.requires_grad for weight in backbone.encoder.parameters())
             return found, CONTINUED_WHOLE if whole else CONTINUED
+
+
+def _for_steps(recipe: Recipe, options: TrainingOptions, steps: int) -> Recipe:
+    """The recipe for a training of a transformer of so many steps."""
+    if options.start != RANDOM or steps >= LONG:
+        return recipe
+    return replace(recipe, rate=max(recipe.rate, SHORT_RATE), warm_up=max(recipe.warm_up, SHORT_WARM_UP))
 
 
 def with_rate(recipe: Recipe, rate: float | None) -> Recipe:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 BATCH = 256  # for which rates are stated
+UNDECAYED = ("position", "_token")  # in names of weights, as in DeiT, Swin and DINOv2
 LEAST = 0.001  # of the rate, at the end
 
 
@@ -21,12 +22,14 @@ class Recipe:
 
 
 def optimizer_of(module: nn.Module, decay: float) -> torch.optim.AdamW:
-    """AdamW of all weights that are free; matrices decay, vectors do not."""
-    free = [weight for weight in module.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [weight for weight in free if weight.dim() > 1], "weight_decay": decay},
-        {"params": [weight for weight in free if weight.dim() <= 1], "weight_decay": 0.0},
-    ]
+    """AdamW of all weights that are free. Matrices decay; vectors, positions and tokens do not."""
+    decaying: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, weight in module.named_parameters():
+        if weight.requires_grad:
+            decays = weight.dim() > 1 and not any(part in name for part in UNDECAYED)
+            (decaying if decays else others).append(weight)
+    groups = [{"params": decaying, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0)
 
 

@@ -4,7 +4,7 @@ Version 2 (Chen, Fan, Girshick, He 2020, arXiv 2003.04297) for networks with bat
 keys, momentum 0.999, temperature 0.2, a head of 2 layers to 128. Where its authors shuffle batches among GPUs so that
 batch normalisation tells nothing, the target here normalises by its own running statistics (EMAN, arXiv 2101.08482).
 Version 3 (Chen, Xie, He 2021, arXiv 2104.02057) for others: no queue, a predictor, momentum 0.99 to 1, temperature 0.2,
-heads of 4,096 to 256; the embedding of patches is frozen, as it begins.
+heads of 4,096 to 256; the embedding of patches and their positions is frozen, as it begins.
 """
 
 from collections.abc import Sequence
@@ -90,7 +90,7 @@ class MoCo3(Objective):
         one = View(sizes.side, (0.08, 1.0), colours, blurred=1.0)
         self.views = (one, one._replace(blurred=0.1, solarized=0.2))
         for name, weight in encoder.named_parameters():
-            if "patch_embeddings" in name:
+            if "patch_embeddings" in name or "position_embeddings" in name:
                 weight.requires_grad_(False)
         inner = hidden_width(sizes.width)
         self.projector = mlp(sizes.width, inner, inner, 256, last_norm=True)
