@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from image_retrieval.errors import UserError
 from image_retrieval.models.card import read_card
-from image_retrieval.models.description import FAMILIES, TEXT_ENCODERS
+from image_retrieval.models.description import FAMILIES, TEXT_ENCODERS, TEXT_SIDE, TEXT_WEIGHTS
 from image_retrieval.models.digest import digest_of
 from image_retrieval.models.fetching import (
     BESIDE,
@@ -130,6 +130,8 @@ def write_model(fetched: Fetched, tokenizer: Path, target: Path) -> tuple[str, t
         if origin.is_file() and name != "open_clip_config.json":
             require_size(origin, MOST_BYTES_OF_TOKENIZER if name in TOKENIZER else MOST_BYTES)
             copyfile(origin, target / name)
+    if (words := fetched.folder / TEXT_WEIGHTS).is_file() and (target / TEXT_SIDE).is_file():
+        copyfile(words, target / TEXT_WEIGHTS)
     config = beside.get("config.json") or {}
     if "model_type" in config and any(fetched.weights[0].match(name) for name in TRANSFORMERS):
         if config["model_type"] in TEXT_ENCODERS:

@@ -18,6 +18,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IMAGENET = IMAGENET_MEAN, IMAGENET_STD
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 CENTRED = (127 / 255,) * 3, (128 / 255,) * 3  # of TensorFlow's models for small machines
+# of a text side that was trained for a model of pictures alone, beside its files
+TEXT_SIDE, TEXT_WEIGHTS = "text_side.json", "text_side.safetensors"
 MOST_SIDE = 4096  # as of a collection's target_size
 CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -79,7 +81,8 @@ TEXT_ENCODERS = ("bert", "xlm-roberta")
 class ModelDescription:
     """Family, dimension of the vectors, width and height of the pictures, and normalisation of their 8-bit values.
 
-    `calibration` is the content of calibration.json, if the model has one.
+    `calibration` is the content of calibration.json, if the model has one. `image_family` is the family of the image
+    side alone; `family` is `dual_encoder` where a text side lies beside it.
     """
 
     family: Family
@@ -90,6 +93,7 @@ class ModelDescription:
     mean: Channels
     std: Channels
     calibration: dict[str, Any] | None = None
+    image_family: Family = "dual_encoder"
 
 
 def describe(folder: Path) -> ModelDescription:
@@ -103,8 +107,9 @@ def describe(folder: Path) -> ModelDescription:
         )
     if model_type not in FAMILIES:
         raise UserError(f"model {folder} is of type {model_type!r}: supported are {', '.join(FAMILIES)}")
-    family, length, trained_with = FAMILIES[model_type]
-    preprocessor = read_preprocessor(folder)
+    image_family, length, trained_with = FAMILIES[model_type]
+    family: Family = "dual_encoder" if (folder / TEXT_SIDE).is_file() else image_family
+    preprocessor = _preprocessor(folder)
     try:
         dimensions = length(config)
         size = wanted_size(preprocessor, _vision(config) or config)
@@ -117,7 +122,7 @@ def describe(folder: Path) -> ModelDescription:
     if not isinstance(dimensions, int):
         raise UserError(f"{folder / 'config.json'} does not state the length of the model's vectors")
     calibration = read_calibration(folder)
-    return ModelDescription(family, model_type, dimensions, size, scale, mean, std, calibration)
+    return ModelDescription(family, model_type, dimensions, size, scale, mean, std, calibration, image_family)
 
 
 def read_config(folder: Path) -> Config:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_retrieval.errors import UserError
+from image_retrieval.models.description import TEXT_SIDE, TEXT_WEIGHTS
 from image_retrieval.models.hub import find_repository, is_hub_id
 from image_retrieval.models.json_file import MOST_BYTES, MOST_BYTES_OF_TOKENIZER, require_bytes
 from image_retrieval.models.source import SUFFIXES
@@ -25,7 +26,7 @@ TOKENIZER = (
     "spiece.model",
 )
 SENTENCES = (MODULES, POOLING, LIMITS)
-BESIDE = (*STATED, *TOKENIZER, "calibration.json", "README.md")
+BESIDE = (*STATED, *TOKENIZER, "calibration.json", "README.md", TEXT_SIDE)
 # of several files, the first kind that is there: transformers' and timm's, then open_clip's
 KINDS = (
     ("model.safetensors", "model-*-of-*.safetensors"),
@@ -65,7 +66,7 @@ def fetch(source: str, revision: str | None, settings: Settings, scratch: Path) 
     weights = [file] if file else chosen(place.names, source)
     if absent := [name for name in weights if name not in place.names]:
         raise UserError(f"checkpoint {source!r} does not exist: there is no {absent[0]} in {folder}")
-    here = place.bring([*weights, *(name for name in (*BESIDE, *SENTENCES) if name in place.names)])
+    here = place.bring([*weights, *(name for name in (*BESIDE, *SENTENCES, TEXT_WEIGHTS) if name in place.names)])
     return Fetched(here, tuple(here / name for name in weights), place.commit)
 
 

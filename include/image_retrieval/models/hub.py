@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_retrieval.errors import UserError
+from image_retrieval.models.description import TEXT_SIDE
 from image_retrieval.redaction import redacted
 
-CONFIG_FILES = ("config.json", "preprocessor_config.json", "processor_config.json", "calibration.json")
+CONFIG_FILES = ("config.json", "preprocessor_config.json", "processor_config.json", "calibration.json", TEXT_SIDE)
 ELSEWHERE = "or copy the model to a folder or an s3:// prefix"
 
 

@@ -9,7 +9,7 @@ from transformers import CONFIG_MAPPING, AutoModel, PreTrainedConfig, PreTrained
 from transformers.utils import logging as transformers_logging
 
 from image_retrieval.errors import UserError
-from image_retrieval.models.description import read_config
+from image_retrieval.models.description import TEXT_WEIGHTS, read_config
 from image_retrieval.models.json_file import read_mapping
 from image_retrieval.models.plausible import require_plausible, sizes_of, within
 
@@ -76,7 +76,7 @@ def load_model(
 
 def _files(folder: Path) -> list[Path]:
     """The files of weights that transformers reads. Raises UserError if there are none, or an index names others."""
-    index, found = folder / f"{WEIGHTS}.index.json", sorted(folder.glob("*.safetensors"))
+    index, found = folder / f"{WEIGHTS}.index.json", sorted(set(folder.glob("*.safetensors")) - {folder / TEXT_WEIGHTS})
     if not found:
         raise UserError("there is no safetensors file")
     if (folder / WEIGHTS).is_file() or not index.is_file():

@@ -15,6 +15,7 @@ from image_retrieval.models import (
     pooled_backbone,
     siglip2,
     text_encoder,
+    text_side,
     vision_transformer,
 )
 from image_retrieval.models.description import ModelDescription, describe
@@ -101,6 +102,8 @@ def load_text_tower(folder: Path, *, dtype: str, device: str) -> TextTower:
             "searching by text needs a model with a text side, such as CLIP, Chinese-CLIP or SigLIP"
         )
     place = usable_device(device)
+    if description.image_family != "dual_encoder":
+        return _text_side(folder, description, DTYPES[dtype], place)
     tokens = load_tokens(folder, description.model_type)
     model = load_model(folder, DTYPES[dtype], without=dual_encoder.IMAGES)
     network = _TextNetwork(dual_encoder.TextFeatures(model)).to(place)
@@ -113,13 +116,20 @@ def _text_encoder(folder: Path, words: text_encoder.TextEncoder, dtype: torch.dt
     return TextTower(words.dimensions, place, tokens, network, digest_of(folder))
 
 
+def _text_side(folder: Path, description: ModelDescription, dtype: torch.dtype, place: torch.device) -> TextTower:
+    side = text_side.describe_text_side(folder, description.dimensions)
+    tokens = load_tokens(folder, side.model_type, most=side.most_tokens, lower_case=True)
+    network = _TextNetwork(text_side.load_text_features(folder, side, dtype)).to(place)
+    return TextTower(description.dimensions, place, tokens, network, digest_of(folder))
+
+
 def _image_features(
     folder: Path, dtype: torch.dtype, description: ModelDescription, use_cls_token: bool
 ) -> torch.nn.Module:
-    if description.family == "efficientnet_lite":
+    if description.image_family == "efficientnet_lite":
         return efficientnet_lite.load_image_features(folder, dtype)
     model = load_model(folder, dtype, without=dual_encoder.TEXT)
-    match description.family:
+    match description.image_family:
         case "vision_transformer":
             return vision_transformer.ImageFeatures(model, use_cls_token=use_cls_token)
         case "dual_encoder":

@@ -98,7 +98,8 @@ def register_model(connection: Connection, collection: Collection, model: ModelD
 
     Returns the digest of the files that made its vectors, or None if there are no vectors yet. The same files may have
     another source or revision: the process that loads them compares their digest, and `record_source` then records the
-    place. Raises UserError if the name already stands for another model.
+    place. A text side beside a model of pictures may come or go: its vectors stay. Raises UserError if the name already
+    stands for another model.
     """
     wanted = {
         "source": collection.model.source,
@@ -115,6 +116,9 @@ def register_model(connection: Connection, collection: Collection, model: ModelD
     differs = [key for key, value in wanted.items() if getattr(known, key) != value]
     if {known.dtype, collection.model.dtype} <= COMPARABLE:
         differs = [key for key in differs if key != "dtype"]
+    if "family" in differs and _only_the_text_side(known.family, model):
+        connection.execute(statement("models", "record_family"), {**name, "family": model.family})
+        differs.remove("family")
     moved = bool(differs) and set(differs) <= set(MOVES)
     if moved and known.digest is None and not _has_vectors(connection, collection.model.name):
         record_source(connection, collection)
@@ -125,6 +129,11 @@ def register_model(connection: Connection, collection: Collection, model: ModelD
             f"changed since ({changed}): new vectors would not be comparable; give the changed model a new name"
         )
     return known.digest
+
+
+def _only_the_text_side(known: str, model: ModelDescription) -> bool:
+    """Whether a family became another one since a text side came to, or left, a model of pictures alone."""
+    return model.image_family != "dual_encoder" and {known, model.family} == {model.image_family, "dual_encoder"}
 
 
 def _has_vectors(connection: Connection, model: str) -> bool:

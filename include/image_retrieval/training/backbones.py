@@ -60,7 +60,7 @@ def from_checkpoint(folder: Path, side: int | None) -> Backbone:
     """The image side of a model in a folder. Raises UserError if it is of a family that is not trained."""
     described = describe(folder)
     encoder: nn.Module
-    match described.family:
+    match described.image_family:
         case "vision_transformer":
             encoder = vision_transformer.ImageFeatures(load_model(folder, torch.float32), use_cls_token=True)
         case "pooled_backbone":
@@ -76,7 +76,7 @@ def from_checkpoint(folder: Path, side: int | None) -> Backbone:
     shift = tuple(-mean / std for mean, std in zip(described.mean, described.std, strict=True))
     own = described.size[0] if described.size[0] == described.size[1] else min(described.size)
     return Backbone(
-        encoder, described.family, described.model_type, described.dimensions, side or own, gain, shift, folder
+        encoder, described.image_family, described.model_type, described.dimensions, side or own, gain, shift, folder
     )
 
 

@@ -23,6 +23,9 @@ FROM retrieval.model WHERE name = %(name)s;
 UPDATE retrieval.model SET source = %(source)s, revision = %(revision)s
 WHERE name = %(name)s AND (source, revision) IS DISTINCT FROM (%(source)s, %(revision)s::text);
 
+-- name: record_family
+UPDATE retrieval.model SET family = %(family)s WHERE name = %(name)s;
+
 -- name: record_digest
 -- by the first shard; a concurrent upsert of another shard waits here until that one is loaded
 UPDATE retrieval.model SET digest = %(digest)s WHERE name = %(name)s AND digest IS NULL;

@@ -1,0 +1,49 @@
+"""Packs the pictures that a file of pairs names."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from image_retrieval import allowed
+from image_retrieval.errors import UserError
+from image_retrieval.objects import ObjectStore
+from image_retrieval.pipeline.apart import require_apart_from_all
+from image_retrieval.pipeline.candidates import CANDIDATES, require_some, shuffled
+from image_retrieval.pipeline.packing import PackOptions, pack
+from image_retrieval.settings import Settings
+from image_retrieval.tar_uris import split_member
+from image_retrieval.training.pairs.texts import Pair, read_pairs
+
+LEAST = 2  # pictures of a set
+
+
+def pairs_of(source: str, settings: Settings) -> list[Pair]:
+    """The pairs of a TSV or JSONL file, given by its URI or path. Raises UserError if it cannot be used."""
+    uri = source if "://" in source else f"file://{Path(source).resolve()}"
+    allowed.require(uri, settings)
+    store = ObjectStore(settings)
+    if not store.exists(uri):
+        raise UserError(f"{source} does not exist: give a TSV or JSONL file of pictures and texts")
+    found = read_pairs(source, store.read(uri))
+    for pair in found:
+        allowed.require(pair.uri, settings)
+        if split_member(pair.uri):
+            raise UserError(f"{source} names a picture in a tar, {pair.uri[:200]}: write the pictures out first")
+    return found
+
+
+def pack_pairs(source: str, pairs: list[Pair], folder: str, options: PackOptions, settings: Settings) -> None:
+    """Pack the pictures of pairs into a folder that ends in `/`; a pack that is there and complete stays as it is."""
+    uris = list(dict.fromkeys(pair.uri for pair in pairs))
+
+    def candidates() -> pa.Table:
+        require_apart_from_all(folder, settings)
+        count = len(uris)
+        nothing = [None] * count
+        columns = (uris, uris, nothing, nothing, nothing, nothing, range(count))
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, CANDIDATES, strict=True)]
+        found = pa.Table.from_arrays(arrays, schema=CANDIDATES)
+        require_some(found, source, LEAST)
+        return shuffled(found, options.seed, options.most)
+
+    pack(source, folder, options, candidates, settings)

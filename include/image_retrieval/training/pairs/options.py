@@ -1,0 +1,24 @@
+"""What a person decides about learning from pairs. Needs no torch."""
+
+from dataclasses import dataclass
+
+EPOCHS, BATCH_SIZE = 60, 256
+LEAST_TEXTS = 500  # distinct ones, for both sides of a dual encoder
+
+
+@dataclass(frozen=True, slots=True)
+class PairOptions:
+    """Of one training on pairs. `pack` is a folder that ends in `/`, `general` another one that is kept apart.
+
+    `batch_size`: pictures a step. `rate`: None is the method's own.
+    """
+
+    pack: str
+    start: str
+    revision: str | None = None
+    general: str | None = None
+    epochs: int = EPOCHS
+    batch_size: int = BATCH_SIZE
+    rate: float | None = None
+    seed: int = 0
+    text_only: bool = False

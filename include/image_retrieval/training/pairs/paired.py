@@ -1,0 +1,62 @@
+"""The pictures of a pack that have texts."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from PIL import Image
+
+from image_retrieval.errors import UserError
+from image_retrieval.objects import ObjectStore
+from image_retrieval.training.packs import read_index, read_pictures
+from image_retrieval.training.pairs.texts import Pair, TextSet, language_of, text_set
+
+COLUMNS = ("shard", "offset", "size", "uri", "caption", "held_out")
+FEWEST, FEWEST_HELD_OUT = 64, 10  # pictures
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Pictures with their texts; `index` has a row for each. `learnt` and `held_out` are numbers of pictures."""
+
+    uri: str
+    index: pa.Table
+    texts: TextSet
+    learnt: Numbers
+    held_out: Numbers
+
+    def pictures(self, store: ObjectStore, wanted: Sequence[int]) -> Iterator[Image.Image]:
+        """The pictures of these numbers, in their order."""
+        return read_pictures(store, self.uri, self.index, wanted)
+
+
+def read_paired(store: ObjectStore, folder: str, pairs: Sequence[Pair] | None = None) -> Paired:
+    """The pictures of a pack with these texts, or with their captions. Raises UserError if it is not complete."""
+    index = read_index(store, folder, COLUMNS)
+    if pairs is None:
+        captions = index["caption"].to_pylist()
+        texts = [[(own.strip(), language_of(own))] if own and own.strip() else [] for own in captions]
+    else:
+        of_uris: dict[str, list[tuple[str, str]]] = {}
+        for pair in pairs:
+            of_uris.setdefault(pair.uri, []).append((pair.text, pair.language))
+        texts = [of_uris.get(uri, []) for uri in index["uri"].to_pylist()]
+    kept = [at for at, own in enumerate(texts) if own]
+    rows = index.take(pa.array(kept, pa.int64()))
+    held_out = rows["held_out"].to_numpy().astype(bool)
+    found = text_set([texts[at] for at in kept])
+    return Paired(folder, rows, found, np.flatnonzero(~held_out), np.flatnonzero(held_out))
+
+
+def require_enough(paired: Paired) -> None:
+    """Raise UserError if there are too few pictures with texts to learn from, or to judge by."""
+    learnt, held_out = len(paired.learnt), len(paired.held_out)
+    if learnt < FEWEST:
+        raise UserError(f"{paired.uri} has {learnt} pictures with a text to learn from: at least {FEWEST} are needed")
+    if held_out < FEWEST_HELD_OUT:
+        raise UserError(
+            f"{paired.uri} holds out {held_out} pictures with a text: at least {FEWEST_HELD_OUT} are needed to judge by"
+        )

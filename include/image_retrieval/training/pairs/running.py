@@ -1,0 +1,118 @@
+"""Runs a training on pairs, from its options to a folder that the house loads as a model."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+from safetensors.torch import save_file
+
+from image_retrieval import __version__
+from image_retrieval.errors import UserError
+from image_retrieval.models.description import TEXT_SIDE, TEXT_WEIGHTS, ModelDescription, describe
+from image_retrieval.models.digest import digest_of
+from image_retrieval.models.loading import usable_device
+from image_retrieval.models.source import model_folder
+from image_retrieval.models.text_side import stated
+from image_retrieval.models.towers import load_image_tower, load_text_tower
+from image_retrieval.objects import ObjectStore
+from image_retrieval.settings import Settings
+from image_retrieval.training.options import RECORD
+from image_retrieval.training.pairs.card import text_side_card
+from image_retrieval.training.pairs.embedding import picture_vectors, text_vectors
+from image_retrieval.training.pairs.options import PairOptions
+from image_retrieval.training.pairs.paired import Paired, read_paired, require_enough
+from image_retrieval.training.pairs.recall import both_ways
+from image_retrieval.training.pairs.text_training import MOST_TOKENS, make_side, train_text_side
+from image_retrieval.training.pairs.texts import Pair
+from image_retrieval.training.pairs.vocabulary import make_tokenizer
+
+log = structlog.get_logger()
+KEPT = ("config.json", "preprocessor_config.json", "processor_config.json", "calibration.json", "*.safetensors*")
+
+
+def train_pairs(
+    options: PairOptions, out: Path, settings: Settings, device: str, pairs: Sequence[Pair] | None = None
+) -> dict[str, Any]:
+    """Train on the pairs, or on the pack's captions where they are None; the new folder `out` becomes the model.
+
+    Returns figures. Raises UserError before anything expensive starts.
+    """
+    usable_device(device)
+    store = ObjectStore(settings)
+    folder = model_folder(options.start, options.revision, settings)
+    described = describe(folder)
+    paired = read_paired(store, options.pack, pairs)
+    require_enough(paired)
+    with _new_folder(out) as made:
+        figures = _add_text_side(options, folder, described, paired, store, made, device)
+        record = {"settings": asdict(options), "state": "finished", "version": __version__, "figures": figures}
+        (made / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return figures
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A folder that becomes `out` if all goes well. Raises UserError if there is something already."""
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise UserError(f"{out} is not empty: give a new folder for the trained model")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-", ignore_cleanup_errors=True) as scratch:
+            made = Path(scratch, "model")
+            made.mkdir()
+            yield made
+            made.replace(out)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror or error}") from None
+
+
+def _add_text_side(
+    options: PairOptions,
+    folder: Path,
+    described: ModelDescription,
+    paired: Paired,
+    store: ObjectStore,
+    made: Path,
+    device: str,
+) -> dict[str, Any]:
+    """Write the model with a text side into `made`; returns figures."""
+    tower = load_image_tower(folder, dtype="float32", device=device, use_cls_token=True)
+    vectors = picture_vectors(tower, paired, store)
+    learnt = sorted({text for at in paired.learnt for text in paired.texts.of_pictures[at].tolist()})
+    tokenizer = make_tokenizer([paired.texts.texts[at] for at in learnt], made, MOST_TOKENS)
+    side = make_side(len(tokenizer), described.dimensions)
+    log.info("training", pictures=len(paired.learnt), texts=len(learnt), words=len(tokenizer))
+    network, losses = train_text_side(side, tokenizer, paired.texts, vectors, paired.learnt, options, tower.device)
+    for path in sorted({path for name in KEPT for path in folder.glob(name)} - {folder / TEXT_WEIGHTS}):
+        shutil.copyfile(path, made / path.name)
+    tokenizer.save_pretrained(made)
+    weights = {name: values.contiguous() for name, values in network.state_dict().items()}
+    save_file(weights, made / TEXT_WEIGHTS, metadata={"format": "pt"})
+    (made / TEXT_SIDE).write_text(json.dumps(stated(side), indent=2) + "\n", encoding="utf-8")
+    if digest_of(made) != tower.digest:
+        raise UserError(f"the files of model {options.start!r} changed during the training: begin again")
+    of_texts = text_vectors(load_text_tower(made, dtype="float32", device=device), paired.texts.texts)
+    everything = np.arange(len(paired.index))
+    figures = {
+        "kind": "text_side",
+        "learnt": len(paired.learnt),
+        "held_out": len(paired.held_out),
+        "texts": len(paired.texts.texts),
+        "losses": [round(loss, 4) for loss in losses],
+        "among_held_out": as_json(both_ways(paired.texts, of_texts, vectors, paired.held_out, paired.held_out)),
+        "among_all": as_json(both_ways(paired.texts, of_texts, vectors, paired.held_out, everything)),
+    }
+    (made / "README.md").write_text(text_side_card(options, folder, figures), encoding="utf-8")
+    return figures
+
+
+def as_json(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Figures per language and direction, as values of JSON."""
+    return {language: {way: asdict(own) for way, own in ways.items()} for language, ways in found.items()}
