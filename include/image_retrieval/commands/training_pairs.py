@@ -9,8 +9,8 @@ from image_retrieval.commands.arguments import finite_number, number
 from image_retrieval.commands.printing import print_json
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
-from image_retrieval.training.pairs.options import BATCH_SIZE, EPOCHS, PairOptions
-from image_retrieval.training.pairs.texts import is_pair_file
+from image_retrieval.training.pairs.options import BATCH_SIZE, PairOptions
+from image_retrieval.training.pairs.texts import Pair, is_pair_file
 
 MOST = 1_000_000
 
@@ -22,9 +22,11 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
         "pack", metavar="PACK|FILE", help="a packed training set with captions, or a .tsv or .jsonl of URIs and texts"
     )
     learning.add_argument("out", type=Path, metavar="OUT", help="new folder, which becomes the model")
-    learning.add_argument("--start", required=True, metavar="SOURCE", help="the model that gets a text side")
+    learning.add_argument(
+        "--start", required=True, metavar="SOURCE", help="a dual encoder, or the model that gets a text side"
+    )
     learning.add_argument("--revision", metavar="COMMIT", help="commit of a hub id")
-    learning.add_argument("--epochs", type=number(1, MOST), default=EPOCHS, metavar="N", help="(%(default)s)")
+    learning.add_argument("--epochs", type=number(1, MOST), metavar="N", help="(60 for a text side, else 10)")
     learning.add_argument(
         "--batch-size", type=number(2, MOST), default=BATCH_SIZE, metavar="N", help="pictures a step (%(default)s)"
     )
@@ -32,30 +34,44 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     learning.add_argument(
         "--held-out", type=finite_number, default=0.1, metavar="SHARE", help="of FILE's pictures, to judge by (0.1)"
     )
+    learning.add_argument(
+        "--general", metavar="PACK|FILE", help="pairs that are kept apart: at most a point may be lost"
+    )
+    learning.add_argument("--text-only", action="store_true", help="change the text side of a dual encoder alone")
     learning.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N")
     learning.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
 
 
 def pairs(options: argparse.Namespace, settings: Settings) -> int:
-    """Train a model on pictures with texts: a text side for a model without one."""
-    from image_retrieval.pipeline.dataset import folder_of
-    from image_retrieval.pipeline.packing import PackOptions
-    from image_retrieval.pipeline.pair_files import pack_pairs, pairs_of
+    """Train a model on pictures with texts; exit status 1: it was refused, and not written."""
     from image_retrieval.training.pairs.running import train_pairs
 
     if options.lr is not None and options.lr <= 0:
         raise UserError(f"--lr: {options.lr:g} is not a rate above 0; see `image-retrieval training pairs --help`")
     if not 0 < options.held_out <= 0.5:
         raise UserError(f"--held-out {options.held_out:g}: a share above 0, up to 0.5, is needed")
-    given, folder = None, folder_of(options.pack)
-    if is_pair_file(options.pack):
-        given, folder = pairs_of(options.pack, settings), f"{options.out.resolve()}.pack/"
-        chosen = PackOptions(held_out_share=options.held_out, seed=options.seed)
-        pack_pairs(options.pack, given, folder, chosen, settings)
+    given, folder = _packed(options.pack, f"{options.out.resolve()}.pack/", options, settings)
+    apart, general = None, None
+    if options.general:
+        apart, general = _packed(options.general, f"{options.out.resolve()}.general/", options, settings)
     wanted = PairOptions(
-        folder, options.start, options.revision, epochs=options.epochs, batch_size=options.batch_size,
-        rate=options.lr, seed=options.seed,
+        folder, options.start, options.revision, general=general, epochs=options.epochs, batch_size=options.batch_size,
+        rate=options.lr, seed=options.seed, text_only=options.text_only,
     )  # fmt: skip
-    figures = train_pairs(wanted, options.out, settings, options.device or settings.device, given)
+    figures = train_pairs(wanted, options.out, settings, options.device or settings.device, given, apart)
     print_json({"out": str(options.out), **figures})
-    return 0
+    return 1 if figures.get("decision") == "refused" else 0
+
+
+def _packed(source: str, folder: str, options: argparse.Namespace, settings: Settings) -> tuple[list[Pair] | None, str]:
+    """The pairs of a file, whose pictures are packed into the folder, and that folder; or a pack with its captions."""
+    from image_retrieval.pipeline.dataset import folder_of
+    from image_retrieval.pipeline.packing import PackOptions
+    from image_retrieval.pipeline.pair_files import pack_pairs, pairs_of
+
+    if not is_pair_file(source):
+        return None, folder_of(source)
+    found = pairs_of(source, settings)
+    chosen = PackOptions(held_out_share=options.held_out, seed=options.seed)
+    pack_pairs(source, found, folder, chosen, settings)
+    return found, folder

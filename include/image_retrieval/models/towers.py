@@ -87,7 +87,7 @@ def load_image_tower(folder: Path, *, dtype: str, device: str, use_cls_token: bo
     description = describe(folder)
     place = usable_device(device)
     features = _image_features(folder, DTYPES[dtype], description, use_cls_token)
-    network = _ImageNetwork(description, DTYPES[dtype], features).to(place)
+    network = ImageNetwork(description, DTYPES[dtype], features).to(place)
     return ImageTower(description.dimensions, description.size, place, network, digest_of(folder))
 
 
@@ -106,20 +106,20 @@ def load_text_tower(folder: Path, *, dtype: str, device: str) -> TextTower:
         return _text_side(folder, description, DTYPES[dtype], place)
     tokens = load_tokens(folder, description.model_type)
     model = load_model(folder, DTYPES[dtype], without=dual_encoder.IMAGES)
-    network = _TextNetwork(dual_encoder.TextFeatures(model)).to(place)
+    network = TextNetwork(dual_encoder.TextFeatures(model)).to(place)
     return TextTower(description.dimensions, place, tokens, network, digest_of(folder))
 
 
 def _text_encoder(folder: Path, words: text_encoder.TextEncoder, dtype: torch.dtype, place: torch.device) -> TextTower:
     tokens = load_tokens(folder, words.model_type, most=words.most_tokens, lower_case=words.lower_case)
-    network = _TextNetwork(text_encoder.TextFeatures(load_model(folder, dtype), words.pooling)).to(place)
+    network = TextNetwork(text_encoder.TextFeatures(load_model(folder, dtype), words.pooling)).to(place)
     return TextTower(words.dimensions, place, tokens, network, digest_of(folder))
 
 
 def _text_side(folder: Path, description: ModelDescription, dtype: torch.dtype, place: torch.device) -> TextTower:
     side = text_side.describe_text_side(folder, description.dimensions)
     tokens = load_tokens(folder, side.model_type, most=side.most_tokens, lower_case=True)
-    network = _TextNetwork(text_side.load_text_features(folder, side, dtype)).to(place)
+    network = TextNetwork(text_side.load_text_features(folder, side, dtype)).to(place)
     return TextTower(description.dimensions, place, tokens, network, digest_of(folder))
 
 
@@ -139,7 +139,7 @@ def _image_features(
             return pooled_backbone.ImageFeatures(model)
 
 
-class _ImageNetwork(torch.nn.Module):
+class ImageNetwork(torch.nn.Module):
     """uint8 pixels (batch, height, width, 3) to float32 vectors of length 1."""
 
     scale: torch.Tensor
@@ -157,7 +157,7 @@ class _ImageNetwork(torch.nn.Module):
         return torch.nn.functional.normalize(self.features(normalised.to(self.dtype)).float(), dim=-1)
 
 
-class _TextNetwork(torch.nn.Module):
+class TextNetwork(torch.nn.Module):
     """Token ids and masks (batch, tokens) to float32 vectors of length 1."""
 
     def __init__(self, features: torch.nn.Module) -> None:

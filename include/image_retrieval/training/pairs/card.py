@@ -30,6 +30,27 @@ def text_side_card(options: PairOptions, start: Path, figures: dict[str, Any]) -
     return "\n".join(lines) + "\n"
 
 
+def fine_tuned_card(options: PairOptions, start: Path, figures: dict[str, Any]) -> str:
+    """The card of a dual encoder that was fine-tuned."""
+    after = figures["after"]
+    lines = [
+        *_head(start, list(after["held_out"])),
+        "# A fine-tuned dual encoder",
+        "",
+        f"{options.start}, fine-tuned on {figures['learnt']:,} pictures with {figures['texts']:,} distinct texts"
+        f"{' (its text side alone)' if options.text_only else ''}; the mean of the weights before and after has "
+        f"α = {figures['alpha']:g}. {figures['reason'][0].upper()}{figures['reason'][1:]}.",
+        "",
+    ]
+    titles = {"held_out": f"Of {figures['held_out']:,} pictures that were held out", "general": "Of the general set"}
+    for name, title in titles.items():
+        for when in ("before", "after"):
+            if name in figures[when]:
+                lines += [f"{title}, {when}; in brackets what chance would find:", ""]
+                lines += [*recall_table(figures[when][name]), ""]
+    return "\n".join(lines)
+
+
 def _head(start: Path, languages: list[str]) -> list[str]:
     """The part before the text; the licence is that of the start."""
     stated: dict[str, Any] = {"language": languages}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-EPOCHS, BATCH_SIZE = 60, 256
+BATCH_SIZE = 256
 LEAST_TEXTS = 500  # distinct ones, for both sides of a dual encoder
 
 
@@ -10,14 +10,14 @@ LEAST_TEXTS = 500  # distinct ones, for both sides of a dual encoder
 class PairOptions:
     """Of one training on pairs. `pack` is a folder that ends in `/`, `general` another one that is kept apart.
 
-    `batch_size`: pictures a step. `rate`: None is the method's own.
+    `batch_size`: pictures a step. `epochs`, `rate`: None are the method's own.
     """
 
     pack: str
     start: str
     revision: str | None = None
     general: str | None = None
-    epochs: int = EPOCHS
+    epochs: int | None = None
     batch_size: int = BATCH_SIZE
     rate: float | None = None
     seed: int = 0

@@ -20,10 +20,14 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Pictures with their texts; `index` has a row for each. `learnt` and `held_out` are numbers of pictures."""
+    """Pictures with their texts; `index` has a row for each, which `positions` counts in the whole pack.
+
+    `learnt` and `held_out` are numbers of pictures.
+    """
 
     uri: str
     index: pa.Table
+    positions: Numbers
     texts: TextSet
     learnt: Numbers
     held_out: Numbers
@@ -48,7 +52,7 @@ def read_paired(store: ObjectStore, folder: str, pairs: Sequence[Pair] | None = 
     rows = index.take(pa.array(kept, pa.int64()))
     held_out = rows["held_out"].to_numpy().astype(bool)
     found = text_set([texts[at] for at in kept])
-    return Paired(folder, rows, found, np.flatnonzero(~held_out), np.flatnonzero(held_out))
+    return Paired(folder, rows, np.array(kept, np.int64), found, np.flatnonzero(~held_out), np.flatnonzero(held_out))
 
 
 def require_enough(paired: Paired) -> None:

@@ -1,7 +1,8 @@
 """How often texts find their pictures, and pictures their texts: R@1, R@5 and R@10, and what chance would find."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import comb
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,11 @@ def both_ways(
                 "image_to_text": recall(of_pictures[asked], of_texts[gallery], texts.hold(gallery, asked).T),
             }
     return found
+
+
+def as_json(found: dict[str, dict[str, Recall]]) -> dict[str, Any]:
+    """Figures per language and direction, as values of JSON."""
+    return {language: {way: asdict(own) for way, own in ways.items()} for language, ways in found.items()}
 
 
 def _texts_of(texts: TextSet, wanted: NDArray[np.bool_], pictures: Numbers) -> Numbers:

@@ -28,9 +28,10 @@ from image_retrieval.training.pairs.card import text_side_card
 from image_retrieval.training.pairs.embedding import picture_vectors, text_vectors
 from image_retrieval.training.pairs.options import PairOptions
 from image_retrieval.training.pairs.paired import Paired, read_paired, require_enough
-from image_retrieval.training.pairs.recall import both_ways
+from image_retrieval.training.pairs.recall import as_json, both_ways
 from image_retrieval.training.pairs.text_training import MOST_TOKENS, make_side, train_text_side
 from image_retrieval.training.pairs.texts import Pair
+from image_retrieval.training.pairs.tuning import tune
 from image_retrieval.training.pairs.vocabulary import make_tokenizer
 
 log = structlog.get_logger()
@@ -38,28 +39,52 @@ KEPT = ("config.json", "preprocessor_config.json", "processor_config.json", "cal
 
 
 def train_pairs(
-    options: PairOptions, out: Path, settings: Settings, device: str, pairs: Sequence[Pair] | None = None
+    options: PairOptions,
+    out: Path,
+    settings: Settings,
+    device: str,
+    pairs: Sequence[Pair] | None = None,
+    general_pairs: Sequence[Pair] | None = None,
 ) -> dict[str, Any]:
-    """Train on the pairs, or on the pack's captions where they are None; the new folder `out` becomes the model.
+    """Train on the pairs; the new folder `out` becomes the model. Where pairs are None, the packs' captions count.
 
-    Returns figures. Raises UserError before anything expensive starts.
+    Returns figures. A fine-tuned model that is refused is not written. Raises UserError before anything expensive
+    starts.
     """
     usable_device(device)
     store = ObjectStore(settings)
     folder = model_folder(options.start, options.revision, settings)
     described = describe(folder)
+    dual = described.image_family == "dual_encoder"
+    _require_fit(options, described, dual=dual)
     paired = read_paired(store, options.pack, pairs)
     require_enough(paired)
+    general = read_paired(store, options.general, general_pairs) if options.general else None
+    if general and not len(general.index):
+        raise UserError(f"{options.general} has no picture with a text: a general set needs them to judge by")
     with _new_folder(out) as made:
-        figures = _add_text_side(options, folder, described, paired, store, made, device)
+        if dual:
+            figures = tune(options, folder, described, paired, general, store, made, device)
+        else:
+            figures = _add_text_side(options, folder, described, paired, store, made, device)
         record = {"settings": asdict(options), "state": "finished", "version": __version__, "figures": figures}
         (made / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return figures
 
 
+def _require_fit(options: PairOptions, described: ModelDescription, *, dual: bool) -> None:
+    """Raise UserError if the options are not for the start."""
+    if not dual and (options.general or options.text_only):
+        name = "--general" if options.general else "--text-only"
+        raise UserError(
+            f"{name} is for dual encoders: {options.start} is of type {described.model_type!r}, gets a text side, and "
+            "has nothing to lose"
+        )
+
+
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder that becomes `out` if all goes well. Raises UserError if there is something already."""
+    """A folder that becomes `out` if it is a model at the end. Raises UserError if there is something already."""
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise UserError(f"{out} is not empty: give a new folder for the trained model")
@@ -68,7 +93,8 @@ def _new_folder(out: Path) -> Iterator[Path]:
             made = Path(scratch, "model")
             made.mkdir()
             yield made
-            made.replace(out)
+            if (made / "config.json").is_file():
+                made.replace(out)
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror or error}") from None
 
@@ -111,8 +137,3 @@ def _add_text_side(
     }
     (made / "README.md").write_text(text_side_card(options, folder, figures), encoding="utf-8")
     return figures
-
-
-def as_json(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Figures per language and direction, as values of JSON."""
-    return {language: {way: asdict(own) for way, own in ways.items()} for language, ways in found.items()}

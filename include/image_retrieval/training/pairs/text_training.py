@@ -4,7 +4,7 @@ Locked-image tuning (LiT: Zhai et al. 2021, arXiv 2111.07991), with the projecti
 that the vectors of pictures stay those that a collection holds already.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import log
 from typing import cast
 
@@ -17,14 +17,15 @@ from torch.nn.functional import normalize
 from transformers import BertTokenizer
 
 from image_retrieval.models.text_side import TextSide, TextSideFeatures
+from image_retrieval.training.pairs.drawing import drawn
 from image_retrieval.training.pairs.losses import contrastive_loss
 from image_retrieval.training.pairs.options import PairOptions
 from image_retrieval.training.pairs.texts import TextSet
-from image_retrieval.training.reading import order
 from image_retrieval.training.schedule import Recipe, optimizer_of, rate_at, set_rate, weights_of
 
 logger = structlog.get_logger()
 WIDTH, LAYERS, HEADS, MOST_TOKENS = 256, 2, 4, 64
+EPOCHS = 60
 RECIPE = Recipe(1e-3, 0.05, 0.1)
 MOST_SCALE = 100.0  # as in CLIP
 FIRST_SCALE = 1 / 0.07
@@ -64,11 +65,11 @@ def train_text_side(
     network.register_parameter("scale", scale)
     network.to(device).train()
     optimizer, losses = optimizer_of(network, RECIPE.decay), []
-    batch = min(options.batch_size, len(learnt))
-    steps = options.epochs * (len(learnt) // batch)
+    batch, epochs = min(options.batch_size, len(learnt)), options.epochs or EPOCHS
+    steps = epochs * (len(learnt) // batch)
     recipe = Recipe(options.rate or RECIPE.rate, RECIPE.decay, RECIPE.warm_up)
     done, gallery = 0, torch.from_numpy(vectors).to(device)
-    for epoch in range(options.epochs):
+    for epoch in range(epochs):
         summed = 0.0
         for pictures, chosen in drawn(texts, learnt, batch, options.seed, epoch):
             found = _features(network, tokenizer, [texts.texts[at] for at in chosen], device)
@@ -84,8 +85,8 @@ def train_text_side(
                 scale.clamp_(max=log(MOST_SCALE))
             summed, done = summed + loss.item(), done + 1
         losses.append(summed / (len(learnt) // batch))
-        if (epoch + 1) % EVERY == 0 or epoch + 1 == options.epochs:
-            logger.info("epoch", epoch=epoch + 1, epochs=options.epochs, loss=round(losses[-1], 4))
+        if (epoch + 1) % EVERY == 0 or epoch + 1 == epochs:
+            logger.info("epoch", epoch=epoch + 1, epochs=epochs, loss=round(losses[-1], 4))
     del network.scale
     return network.cpu().eval(), losses
 
@@ -102,21 +103,6 @@ def begin_projection(projection: nn.Linear, vectors: Vectors) -> None:
     projection.weight.zero_()
     whitened = directions[:kept].T / deviations[:kept] * deviations[:kept].mean()
     projection.weight[:, :kept] = whitened / projection.in_features**0.5
-
-
-def drawn(texts: TextSet, learnt: Numbers, batch: int, seed: int, epoch: int) -> Iterator[tuple[Numbers, Numbers]]:
-    """The pictures of each step of an epoch, and for each picture one of its texts, each language as often."""
-    rng = np.random.default_rng([seed, epoch, 1])
-    languages = np.unique(texts.languages, return_inverse=True)[1]
-    taken = learnt[order(len(learnt), seed, epoch)]
-    for first in range(0, len(taken) - batch + 1, batch):
-        pictures = taken[first : first + batch]
-        yield pictures, np.array([_one(texts.of_pictures[at], languages, rng) for at in pictures], np.int64)
-
-
-def _one(own: Numbers, languages: Numbers, rng: np.random.Generator) -> int:
-    language = rng.choice(np.unique(languages[own]))
-    return int(rng.choice(own[languages[own] == language]))
 
 
 def _features(
