@@ -7,6 +7,7 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file, save_file
+from text_sides import with_text_side
 
 from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding.backends import load_engine
@@ -195,6 +196,23 @@ def test_other_weights_at_another_place_are_refused_before_any_vector(
         run_collection(entry, "second", project)
     assert rows(database_url, f"SELECT id, xmin::text FROM {VECTORS} ORDER BY 1") == before
     assert sources(database_url) == [(str(model),)]
+
+
+def test_a_text_side_may_come_and_go_while_the_vectors_stay(
+    entry, model, project, change_collection, database_url, command, tmp_path
+):
+    run_collection(entry, "first", project)
+    before = rows(database_url, f"SELECT id, xmin::text FROM {VECTORS} ORDER BY 1")
+    assert "reads images only" in command("search", "things", "--text", "a red cat").stderr
+    both = with_text_side(model, tmp_path / "both")
+    run_collection(change_collection(model={"name": "random", "source": str(both)}, shard_size=3), "second", project)
+    assert rows(database_url, "SELECT source, family FROM retrieval.model") == [(str(both), "dual_encoder")]
+    found = command("search", "things", "--text", "a red cat", "--json")
+    assert found.returncode == 0, found.stderr
+    assert len(json.loads(found.stdout)) > 0
+    run_collection(change_collection(model={"name": "random", "source": str(model)}, shard_size=3), "third", project)
+    assert rows(database_url, "SELECT source, family FROM retrieval.model") == [(str(model), "vision_transformer")]
+    assert rows(database_url, f"SELECT id, xmin::text FROM {VECTORS} ORDER BY 1") == before
 
 
 def test_a_wrong_place_may_be_corrected_before_the_first_vector(entry, model, project, change_collection, database_url):

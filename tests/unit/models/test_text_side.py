@@ -4,34 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from text_sides import COUNTS, TEXTS, with_text_side
 
 from image_retrieval.errors import UserError
 from image_retrieval.models.adding import add_model
 from image_retrieval.models.description import TEXT_SIDE, TEXT_WEIGHTS, describe
 from image_retrieval.models.digest import digest_of
 from image_retrieval.models.source import model_folder
-from image_retrieval.models.text_side import TextSide, TextSideFeatures, stated
 from image_retrieval.models.towers import load_image_tower, load_text_tower
 from image_retrieval.settings import load_settings
-from image_retrieval.training.pairs.vocabulary import make_tokenizer
 from unit.models.families import save
 
 NOISE = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-TEXTS = ("a red cat", "一只红色的猫", "a sentence of words that nobody taught it")
-COUNTS = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-
-
-def with_text_side(source: Path, folder: Path) -> Path:
-    """A copy of a model of 32 dimensions with a text side of random weights."""
-    shutil.copytree(source, folder)
-    tokenizer = make_tokenizer(TEXTS, folder, 8)
-    tokenizer.save_pretrained(folder)
-    side = TextSide({"vocab_size": len(tokenizer), **COUNTS, "max_position_embeddings": 8}, 8, 32)
-    torch.manual_seed(0)
-    save_file(TextSideFeatures(side).state_dict(), folder / TEXT_WEIGHTS)
-    (folder / TEXT_SIDE).write_text(json.dumps(stated(side)))
-    return folder
 
 
 @pytest.fixture(scope="module")
