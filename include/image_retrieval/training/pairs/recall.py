@@ -79,4 +79,5 @@ def as_json(found: dict[str, dict[str, Recall]]) -> dict[str, Any]:
 
 def _texts_of(texts: TextSet, wanted: NDArray[np.bool_], pictures: Numbers) -> Numbers:
     held = np.unique(np.concatenate([texts.of_pictures[at] for at in pictures] or [np.empty(0, np.int64)]))
-    return held[wanted[held]]
+    found: Numbers = held[wanted[held]]
+    return found
