@@ -77,7 +77,8 @@ def fine_tune(encoder: DualEncoder, paired: Paired, store: ObjectStore, options:
     """Change the attention of the towers, or of the text tower alone; returns the mean loss of each epoch."""
     torch.manual_seed(options.seed)
     _add_matrices(encoder.model, only=dual_encoder.TEXT if options.text_only else None)
-    encoder.model.to(encoder.device)
+    for side in (encoder.images, encoder.texts):
+        side.network.to(encoder.device)
     optimizer, losses, summed = optimizer_of(encoder.model, RECIPE.decay), [], 0.0
     batch, epochs = min(options.batch_size, len(paired.learnt)), options.epochs or EPOCHS
     epoch_steps = len(paired.learnt) // batch
@@ -98,7 +99,7 @@ def fine_tune(encoder: DualEncoder, paired: Paired, store: ObjectStore, options:
 
 def attention_weights(model: PreTrainedModel) -> dict[str, nn.Parameter]:
     """The matrices that fine-tuning may change, by their names."""
-    found = {}
+    found: dict[str, nn.Parameter] = {}
     for name, module in model.named_modules():
         if name.rpartition(".")[2] in ATTENTION:
             found |= {f"{name}.{own}": weight for own, weight in module.named_parameters() if weight.dim() == 2}
@@ -141,7 +142,7 @@ def _backward(encoder: DualEncoder, texts: TextSet, pictures: Numbers, chosen: N
     words = [texts.texts[at] for at in chosen]
     sides: list[list[Callable[[], torch.Tensor]]] = [
         [partial(_read, encoder, words[at : at + PART]) for at in range(0, len(words), PART)],
-        [partial(_see, encoder, part) for part in pixels.split(PART)],
+        [partial(_see, encoder, pixels[at : at + PART]) for at in range(0, len(pixels), PART)],
     ]
     return cached_backward(sides, loss_of, device=encoder.device)
 

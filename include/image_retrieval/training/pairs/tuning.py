@@ -16,7 +16,7 @@ from image_retrieval.models.description import ModelDescription, read_config
 from image_retrieval.models.fetching import STATED, TOKENIZER
 from image_retrieval.objects import ObjectStore
 from image_retrieval.training.pairs.card import fine_tuned_card
-from image_retrieval.training.pairs.embedding import pixels_of, text_vectors
+from image_retrieval.training.pairs.embedding import BATCH, pixels_of, text_vectors
 from image_retrieval.training.pairs.fine_tuning import DualEncoder, attention_weights, fine_tune, load_dual_encoder
 from image_retrieval.training.pairs.mean_of_weights import Judged, choose, mix, sweep
 from image_retrieval.training.pairs.options import LEAST_TEXTS, PairOptions
@@ -97,7 +97,8 @@ def _judged(encoder: DualEncoder, held_out: _Asked, general: _Asked | None) -> J
 
 
 def _figures(encoder: DualEncoder, asked: _Asked) -> dict[str, Any]:
-    seen = torch.cat([encoder.images.embed(part) for part in asked.pixels.split(64)]).numpy()
+    parts = (asked.pixels[at : at + BATCH] for at in range(0, len(asked.pixels), BATCH))
+    seen = torch.cat([encoder.images.embed(part) for part in parts]).numpy()
     vectors = np.zeros((len(asked.texts.of_pictures), seen.shape[1]), np.float32)
     vectors[asked.numbers] = seen
     own = np.unique(np.concatenate([asked.texts.of_pictures[at] for at in asked.numbers]))
