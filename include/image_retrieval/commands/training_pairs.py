@@ -44,34 +44,40 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
 
 def pairs(options: argparse.Namespace, settings: Settings) -> int:
     """Train a model on pictures with texts; exit status 1: it was refused, and not written."""
-    from image_retrieval.training.pairs.running import train_pairs
+    from image_retrieval.training.pairs.running import require_start, train_pairs
 
     if options.lr is not None and options.lr <= 0:
         raise UserError(f"--lr: {options.lr:g} is not a rate above 0; see `image-retrieval training pairs --help`")
     if not 0 < options.held_out <= 0.5:
         raise UserError(f"--held-out {options.held_out:g}: a share above 0, up to 0.5, is needed")
-    given, folder = _packed(options.pack, f"{options.out.resolve()}.pack/", options, settings)
-    apart, general = None, None
-    if options.general:
-        apart, general = _packed(options.general, f"{options.out.resolve()}.general/", options, settings)
+    out = options.out.resolve()
+    folder = _folder(options.pack, f"{out}.pack/")
+    general = _folder(options.general, f"{out}.general/") if options.general else None
     wanted = PairOptions(
         folder, options.start, options.revision, general=general, epochs=options.epochs, batch_size=options.batch_size,
         rate=options.lr, seed=options.seed, text_only=options.text_only,
     )  # fmt: skip
+    require_start(wanted, options.out, settings)
+    given = _packed(options.pack, folder, options, settings)
+    apart = _packed(options.general, general, options, settings) if general else None
     figures = train_pairs(wanted, options.out, settings, options.device or settings.device, given, apart)
     print_json({"out": str(options.out), **figures})
     return 1 if figures.get("decision") == "refused" else 0
 
 
-def _packed(source: str, folder: str, options: argparse.Namespace, settings: Settings) -> tuple[list[Pair] | None, str]:
-    """The pairs of a file, whose pictures are packed into the folder, and that folder; or a pack with its captions."""
-    from image_retrieval.pipeline.dataset import folder_of
+def _folder(source: str, new: str) -> str:
+    """The folder of a pack, or the new one for the pictures of a file."""
+    return new if is_pair_file(source) else f"{source.rstrip('/')}/"
+
+
+def _packed(source: str, folder: str, options: argparse.Namespace, settings: Settings) -> list[Pair] | None:
+    """The pairs of a file, whose pictures are packed into the folder; None of a pack."""
     from image_retrieval.pipeline.packing import PackOptions
     from image_retrieval.pipeline.pair_files import pack_pairs, pairs_of
 
     if not is_pair_file(source):
-        return None, folder_of(source)
+        return None
     found = pairs_of(source, settings)
     chosen = PackOptions(held_out_share=options.held_out, seed=options.seed)
     pack_pairs(source, found, folder, chosen, settings)
-    return found, folder
+    return found

@@ -53,17 +53,14 @@ def train_pairs(
     """
     usable_device(device)
     store = ObjectStore(settings)
-    folder = model_folder(options.start, options.revision, settings)
-    described = describe(folder)
-    dual = described.image_family == "dual_encoder"
-    _require_fit(options, described, dual=dual)
+    folder, described = require_start(options, out, settings)
     paired = read_paired(store, options.pack, pairs)
     require_enough(paired)
     general = read_paired(store, options.general, general_pairs) if options.general else None
     if general and not len(general.index):
         raise UserError(f"{options.general} has no picture with a text: a general set needs them to judge by")
     with _new_folder(out) as made:
-        if dual:
+        if described.image_family == "dual_encoder":
             figures = tune(options, folder, described, paired, general, store, made, device)
         else:
             figures = _add_text_side(options, folder, described, paired, store, made, device)
@@ -72,22 +69,25 @@ def train_pairs(
     return figures
 
 
-def _require_fit(options: PairOptions, described: ModelDescription, *, dual: bool) -> None:
-    """Raise UserError if the options are not for the start."""
-    if not dual and (options.general or options.text_only):
+def require_start(options: PairOptions, out: Path, settings: Settings) -> tuple[Path, ModelDescription]:
+    """The start's folder and what it is. Raises UserError if the options are not for it, or `out` is not new."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is not empty: give a new folder for the trained model")
+    folder = model_folder(options.start, options.revision, settings)
+    described = describe(folder)
+    if described.image_family != "dual_encoder" and (options.general or options.text_only):
         name = "--general" if options.general else "--text-only"
         raise UserError(
             f"{name} is for dual encoders: {options.start} is of type {described.model_type!r}, gets a text side, and "
             "has nothing to lose"
         )
+    return folder, described
 
 
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder that becomes `out` if it is a model at the end. Raises UserError if there is something already."""
+    """A folder that becomes `out` if it is a model at the end. Raises UserError if it cannot be written."""
     try:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise UserError(f"{out} is not empty: give a new folder for the trained model")
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-", ignore_cleanup_errors=True) as scratch:
             made = Path(scratch, "model")
