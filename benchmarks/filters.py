@@ -174,7 +174,7 @@ def figures(
     `cpu_ms` is that of the server's process, in which other load on the machine hardly shows.
     """
     seconds: dict[str, list[float]] = {"search": [], "iterative": []}
-    rows, hits, busy = Counter[str](), Counter[str](), Counter[str]()
+    rows, hits, busy = Counter[str](), Counter[str](), {"search": 0.0, "iterative": 0.0}
     hand, expected_rows, full = HAND_WRITTEN.format(condition=condition), 0, True
     server = psutil.Process(connection.info.backend_pid)
     for number, query in enumerate(asked):

@@ -14,7 +14,8 @@ STEP_DEFAULTS: dict[str, Any] = {"pool": GPU_POOL, "execution_timeout": timedelt
 
 def torchrun(gpus: int) -> list[str]:
     """The options of torchrun before the command's own arguments."""
-    return ["--standalone", f"--nproc-per-node={gpus}", "-m", "--", "image_retrieval.cli"]  # or --start would be its own
+    # without `--`, torchrun would take --start for its own --start-method
+    return ["--standalone", f"--nproc-per-node={gpus}", "-m", "--", "image_retrieval.cli"]
 
 
 class TrainingProcessOperator(BaseOperator):

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from image_retrieval.commands import training_pairs, training_runs
+import structlog
+
+from image_retrieval.commands import training_pairs, training_runs, trainings
 from image_retrieval.commands.arguments import finite_number, number
 from image_retrieval.commands.collections import searchable_collection
 from image_retrieval.commands.printing import print_json
@@ -54,6 +56,7 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     judging.add_argument("--exit-zero", action="store_true", help="status 0 whatever the decision is")
     judging.set_defaults(in_pods=True)
     training_runs.add_to(group, add)
+    trainings.add_to(group, add)
     training_pairs.add_to(group, add)
 
 

@@ -54,7 +54,7 @@ class Looks:
 
 def looks_of(whole: Image.Image, small: Image.Image) -> Looks:
     """How a picture looks. `whole` is all of it, stretched to HASHED_SIDE²; `small` is what a model reads."""
-    grey = np.asarray(_judged(small).convert("L"), np.float32) / 255
+    grey: Grey = np.asarray(_judged(small).convert("L"), np.float32) / np.float32(255)
     return Looks(colours_of(whole), round(_sharpness(grey), 4), round(_complexity(grey), 4))
 
 
@@ -75,7 +75,7 @@ def _names() -> NDArray[np.intp]:
     anchors = [(at, bytes.fromhex(code)) for at, name in enumerate(COLOURS) for code in ANCHORS[name].split()]
     places = _oklab(np.array([list(rgb) for _, rgb in anchors], np.float64))
     near = np.concatenate([_distances(part, places).argmin(axis=1) for part in np.split(_oklab(cube), LEVELS)])
-    return np.array([at for at, _ in anchors])[near].reshape(LEVELS, LEVELS, LEVELS)
+    return np.asarray(np.array([at for at, _ in anchors])[near].reshape(LEVELS, LEVELS, LEVELS))
 
 
 def _distances(colours: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:

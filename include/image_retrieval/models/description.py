@@ -109,7 +109,7 @@ def describe(folder: Path) -> ModelDescription:
         raise UserError(f"model {folder} is of type {model_type!r}: supported are {', '.join(FAMILIES)}")
     image_family, length, trained_with = FAMILIES[model_type]
     family: Family = "dual_encoder" if (folder / TEXT_SIDE).is_file() else image_family
-    preprocessor = _preprocessor(folder)
+    preprocessor = read_preprocessor(folder)
     try:
         dimensions = length(config)
         size = wanted_size(preprocessor, _vision(config) or config)

@@ -25,8 +25,10 @@ from image_retrieval.store.locks import lock_collection
 from image_retrieval.store.pending import Pending, announce, read_pending
 from image_retrieval.tar_uris import split_member
 
-PICTURE_FACTS = ("sha256", "width", "height", "format", "mode", "phash", "captured_at")
-PICTURE_FACTS += ("colours", "sharpness", "complexity")
+PICTURE_FACTS = (
+    *("sha256", "width", "height", "format", "mode", "phash", "captured_at"),
+    *("colours", "sharpness", "complexity"),
+)
 
 
 class ImageExists(UserError):

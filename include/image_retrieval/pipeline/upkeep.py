@@ -15,7 +15,7 @@ from image_retrieval.store import models
 from image_retrieval.store.collections import made_collections, stored_collections
 from image_retrieval.store.connection import connect
 from image_retrieval.store.costs import measure_costs
-from image_retrieval.store.duplicates import Unhashed, find_duplicates, find_unhashed, set_hashes
+from image_retrieval.store.duplicates import find_duplicates
 from image_retrieval.store.filter_indexes import ensure_filter_indexes
 from image_retrieval.store.indexing import ensure_index
 from image_retrieval.store.vacuum import ensure_vacuumed

@@ -1,7 +1,9 @@
 """Searches from Python, through the same SQL functions that people call."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 import psycopg
@@ -81,6 +83,18 @@ def _noted(connection: Connection, name: str, parameters: Mapping[str, object], 
     found = _results(connection, name, parameters)
     note_filter(connection, str(parameters["collection"]), filter, time.perf_counter() - started)
     return found
+
+
+def count_facets(
+    connection: Connection, collection: str, filter: Filter | None = None, most: int = 20
+) -> list[FacetCount]:
+    """How many images have each format, orientation, colour, group_id and year of capture; `most` values of each.
+
+    `filter` as in `search`. Raises UserError.
+    """
+    wanted = {"collection": collection, "filter": Jsonb(filter or {}), "most": most}
+    with _refused():
+        return fetch_all(connection, FacetCount, statement("search", "count_facets"), wanted)
 
 
 def search_words(

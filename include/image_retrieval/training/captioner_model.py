@@ -62,11 +62,12 @@ def make_captioner(tokenizer: PreTrainedTokenizerFast) -> VisionEncoderDecoderMo
     decoder = GPT2LMHeadModel(
         GPT2Config(
             vocab_size=len(tokenizer), n_positions=LONGEST, n_embd=width, n_layer=LAYERS, n_head=4, n_inner=2 * width,
-            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, is_decoder=True, add_cross_attention=True,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, add_cross_attention=True,
             bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
         )
     )  # fmt: skip
+    decoder.config.is_decoder = True
     model = VisionEncoderDecoderModel(encoder=encoder, decoder=decoder)
     model.config.decoder_start_token_id = tokenizer.bos_token_id
     model.config.eos_token_id, model.config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id

@@ -62,8 +62,10 @@ def load_captioner(folder: Path, options: CaptionOptions, device: str) -> Loaded
     place = usable_device(device)
     dtype = DTYPES[options.model.dtype if options.model else "auto"]
     tokenizer = load_tokenizer(folder)
-    model: Any = load_model(folder, dtype, kind=AutoModelForImageTextToText).to(place)
-    pixels = Pixels(description, dtype).to(place)
+    model: Any = load_model(folder, dtype, kind=AutoModelForImageTextToText)
+    pixels: Any = Pixels(description, dtype)
+    model.to(place)
+    pixels.to(place)
     try:
         family = _family(model, tokenizer, description, options, pixels)
     except (TypeError, ValueError, LookupError, AttributeError, RuntimeError) as error:

@@ -14,8 +14,11 @@ from image_retrieval.store.sql import script, statement
 
 OLDEST = "0011"
 # in this order: some are parsed at creation, and must find the functions that they call
-FUNCTIONS = ["distances", "arguments", "filters", "views", "ways", "search", "texts", "duplicates", "rejections"]
-FUNCTIONS += ["filter_indexes", "explain", "search_path"]
+FIRST = ["simplified", "words"]  # before the tables: a column is computed by them
+FUNCTIONS = [
+    *("distances", "arguments", "filters", "views", "ways", "search", "texts", "search_words", "facets", "duplicates"),
+    *("rejections", "filter_indexes", "explain", "search_path"),
+]
 
 url = context.config.attributes["database_url"]
 place = context.config.attributes.get("place", "the database")
@@ -56,7 +59,6 @@ def _bring_along(driver: psycopg.Connection[Any]) -> None:
     if found not in (None, newest):
         driver.execute(statement("vector_tables", "renew_views"))
     driver.execute(statement("session", "pin_search_path"))
-    driver.execute(statement("vector_tables", "renew_views"))
 
 
 engine = create_engine("postgresql+psycopg://", creator=_connect, poolclass=pool.NullPool)

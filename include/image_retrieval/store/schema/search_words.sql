@@ -6,6 +6,19 @@
 -- The similarity is the weighted mean over the parts, 0 to below 1, and depends on no other caption of the results.
 
 
+-- PostgreSQL does not count EXPLAIN as a query, so this function is volatile.
+CREATE OR REPLACE FUNCTION retrieval.expected_rows(view regclass, condition text, given text[]) RETURNS double precision
+LANGUAGE plpgsql AS $$
+DECLARE
+    plan json;
+BEGIN
+    EXECUTE format('EXPLAIN (FORMAT JSON) SELECT FROM %s WHERE %s', view, condition) INTO plan USING given;
+    RETURN greatest((plan #>> '{0,Plan,Plan Rows}')::double precision, 1);
+END
+$$;
+COMMENT ON FUNCTION retrieval.expected_rows IS 'The number of rows that the planner expects to match a condition.';
+
+
 -- From ANALYZE, the planner knows the frequencies of frequent words. It takes the others for equally rare, so they are
 -- counted, as far as a few.
 CREATE OR REPLACE FUNCTION retrieval.captions_with(view regclass, phrase text) RETURNS double precision

@@ -129,6 +129,9 @@ CREATE TABLE retrieval.image (
     phash         bigint,
     captured_at   timestamp,
     about         jsonb,
+    colours       text[],
+    sharpness     real,
+    complexity    real,
     words         tsvector GENERATED ALWAYS AS (retrieval.words(caption)) STORED,
     UNIQUE (collection, uri),
     UNIQUE (collection, image_id)
@@ -160,6 +163,10 @@ COMMENT ON COLUMN retrieval.image.phash IS 'Perceptual hash of 64 bits: pictures
 COMMENT ON COLUMN retrieval.image.captured_at IS 'When the picture was taken, by the camera''s own clock; null where the file does not tell.';
 COMMENT ON COLUMN retrieval.image.about IS
     'What the source last said of it, caption and attributes, so that a change there is told from one that people made; null: nothing.';
+COMMENT ON COLUMN retrieval.image.colours IS
+    'Names of its colours, the largest first: black, white, grey, red, orange, brown, yellow, green, blue, purple, pink.';
+COMMENT ON COLUMN retrieval.image.sharpness IS 'Variance of the Laplacian of the resampled picture''s brightness, times 1,000: low if it is blurred.';
+COMMENT ON COLUMN retrieval.image.complexity IS 'Share of the resampled picture''s pixels at an edge, 0 to 1.';
 COMMENT ON COLUMN retrieval.image.words IS 'The words of the caption, as searches compare them; null: it has no caption.';
 
 
@@ -554,6 +561,99 @@ COMMENT ON COLUMN retrieval.listed_part.missing IS 'Known URIs that were not lis
 COMMENT ON COLUMN retrieval.listed_part.refused IS 'Objects whose names no table can hold.';
 COMMENT ON COLUMN retrieval.listed_part.began IS 'When the transaction of the listing began.';
 COMMENT ON COLUMN retrieval.listed_part.saved IS 'When the part was saved.';
+
+
+CREATE TABLE retrieval.filter_use (
+    collection text NOT NULL,
+    kind       text NOT NULL CHECK (kind IN ('column', 'attribute', 'attribute_range')),
+    subject    text NOT NULL,
+    uses       bigint NOT NULL,
+    slow       bigint NOT NULL,
+    seconds    double precision NOT NULL,
+    used_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (collection, kind, subject)
+);
+COMMENT ON TABLE retrieval.filter_use IS
+    'What searches of the service, the client and the command line have filtered by; the upkeep proposes indexes by it.';
+COMMENT ON COLUMN retrieval.filter_use.collection IS 'Collection that was searched.';
+COMMENT ON COLUMN retrieval.filter_use.kind IS 'column, attribute: a value or one of a list, or attribute_range: a range of numbers.';
+COMMENT ON COLUMN retrieval.filter_use.subject IS 'Name of the column or of the attribute.';
+COMMENT ON COLUMN retrieval.filter_use.uses IS 'Searches whose filter named it.';
+COMMENT ON COLUMN retrieval.filter_use.slow IS 'Those of them that took long.';
+COMMENT ON COLUMN retrieval.filter_use.seconds IS 'How long all of them took, together.';
+COMMENT ON COLUMN retrieval.filter_use.used_at IS 'When the last of them was.';
+
+
+CREATE TABLE retrieval.filter_index (
+    name    text PRIMARY KEY,
+    made_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE retrieval.filter_index IS
+    'Indexes on retrieval.image that the upkeep made for filters of one collection, which their condition names.';
+COMMENT ON COLUMN retrieval.filter_index.name IS 'Name of the index; noted before it is made, and forgotten after it is dropped.';
+COMMENT ON COLUMN retrieval.filter_index.made_at IS 'When it was begun.';
+
+
+CREATE TABLE retrieval.caption (
+    image      bigint NOT NULL REFERENCES retrieval.image ON DELETE CASCADE,
+    model      text NOT NULL,
+    language   text NOT NULL,
+    etag       text NOT NULL,
+    digest     text NOT NULL,
+    text       text NOT NULL CHECK (text ~ '[^[:space:]]'),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (image, model, language)
+);
+COMMENT ON TABLE retrieval.caption IS
+    'Captions that models wrote. What a person or the source says of an image is retrieval.image.caption, which wins.';
+COMMENT ON COLUMN retrieval.caption.image IS 'Image, retrieval.image.id.';
+COMMENT ON COLUMN retrieval.caption.model IS 'Name of the captioner in collections.yaml.';
+COMMENT ON COLUMN retrieval.caption.language IS 'Language of the text, such as en or zh.';
+COMMENT ON COLUMN retrieval.caption.etag IS 'Version of the object that the caption was made of.';
+COMMENT ON COLUMN retrieval.caption.digest IS
+    'Over the files of the captioner, or over the address and model of an endpoint, and over prompt and longest output.';
+COMMENT ON COLUMN retrieval.caption.text IS 'The caption.';
+COMMENT ON COLUMN retrieval.caption.created_at IS 'When it was written.';
+
+
+CREATE TABLE retrieval.uncaptioned (
+    image      bigint NOT NULL REFERENCES retrieval.image ON DELETE CASCADE,
+    model      text NOT NULL,
+    language   text NOT NULL,
+    etag       text NOT NULL,
+    digest     text NOT NULL,
+    reason     text NOT NULL,
+    detail     text NOT NULL DEFAULT '',
+    attempts   integer NOT NULL DEFAULT 1,
+    final      boolean NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (image, model, language)
+);
+COMMENT ON TABLE retrieval.uncaptioned IS 'Images of which a captioner made no caption, and why. They are searchable all the same.';
+COMMENT ON COLUMN retrieval.uncaptioned.image IS 'Image, retrieval.image.id.';
+COMMENT ON COLUMN retrieval.uncaptioned.model IS 'Name of the captioner in collections.yaml.';
+COMMENT ON COLUMN retrieval.uncaptioned.language IS 'Language that was asked for.';
+COMMENT ON COLUMN retrieval.uncaptioned.etag IS 'Version of the object that was tried.';
+COMMENT ON COLUMN retrieval.uncaptioned.digest IS 'As of retrieval.caption.';
+COMMENT ON COLUMN retrieval.uncaptioned.reason IS 'One of a closed list; docs/captions.md explains each.';
+COMMENT ON COLUMN retrieval.uncaptioned.detail IS 'What the captioner said, or what went wrong.';
+COMMENT ON COLUMN retrieval.uncaptioned.attempts IS 'How often this version was tried.';
+COMMENT ON COLUMN retrieval.uncaptioned.final IS 'Whether it is left alone until the image or the captioner changes.';
+COMMENT ON COLUMN retrieval.uncaptioned.updated_at IS 'When it was last tried.';
+
+
+CREATE TABLE retrieval.shown_captions (
+    collection text PRIMARY KEY,
+    model      text NOT NULL,
+    languages  text[] NOT NULL CHECK (cardinality(languages) > 0),
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE retrieval.shown_captions IS
+    'Whose captions the views of a collection show. Another captioner takes over once it has captioned all images.';
+COMMENT ON COLUMN retrieval.shown_captions.collection IS 'Name of the collection.';
+COMMENT ON COLUMN retrieval.shown_captions.model IS 'Name of the captioner.';
+COMMENT ON COLUMN retrieval.shown_captions.languages IS 'Its languages; the column caption shows the first.';
+COMMENT ON COLUMN retrieval.shown_captions.updated_at IS 'When that last changed.';
 
 
 CREATE TABLE retrieval.training (

@@ -12,15 +12,16 @@ COMMENT ON FUNCTION retrieval.forget_digest IS
     'For vector tables: removes the digest of a vector that is changed by hand, so that the next load writes it again.';
 
 
--- All views of vectors are made from this text.
-CREATE OR REPLACE FUNCTION retrieval.view_text(vectors text) RETURNS text
-LANGUAGE sql STABLE AS $$
-    SELECT format(
-        $view$
-        SELECT i.image_id,
+-- What views show of an image, `i`. Filters name these columns, so each view has all of them. New ones come last: an
+-- existing view can be replaced by one with more columns at its end.
+CREATE OR REPLACE FUNCTION retrieval.image_columns(embedding text) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN format(
+    $columns$
+               i.image_id,
                i.uri AS image_path,
                i.resampled_uri AS resampled_image_path,
-               v.embedding,
+               %s
                i.group_id,
                i.intra_id,
                coalesce(i.caption, (
@@ -38,16 +39,29 @@ LANGUAGE sql STABLE AS $$
                i.captured_at,
                i.sha256,
                i.phash,
+               i.width::real / nullif(i.height, 0) AS aspect,
+               CASE WHEN i.width > i.height THEN 'landscape' WHEN i.width < i.height THEN 'portrait'
+                    WHEN i.width = i.height THEN 'square' END AS orientation,
+               i.colours,
+               i.sharpness,
+               i.complexity,
+               i.words,
                (
                    SELECT jsonb_object_agg(c.language, c.text)
                    FROM retrieval.shown_captions AS s
                    JOIN retrieval.caption AS c ON c.model = s.model AND c.language = ANY (s.languages)
                    WHERE s.collection = i.collection AND c.image = i.id AND c.etag = i.etag
                ) AS captions
-        FROM retrieval.%I AS v
-        JOIN retrieval.image AS i ON i.id = v.id
-        WHERE i.deleted IS NULL
-        $view$, vectors)
+    $columns$, embedding);
+COMMENT ON FUNCTION retrieval.image_columns IS 'The columns of the views of images; the text `embedding` stands in their fourth place.';
+
+
+-- All views of vectors are made from this text.
+CREATE OR REPLACE FUNCTION retrieval.view_text(vectors text) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT format(
+        'SELECT %s FROM retrieval.%I AS v JOIN retrieval.image AS i ON i.id = v.id WHERE i.deleted IS NULL',
+        retrieval.image_columns('v.embedding,'), vectors)
 $$;
 COMMENT ON FUNCTION retrieval.view_text IS 'The query behind a view of a vector table; it ends in a condition.';
 
@@ -76,6 +90,12 @@ BEGIN
         COMMENT ON COLUMN %1$s.captured_at IS 'When the picture was taken, by the camera''s own clock; null where the file does not tell.';
         COMMENT ON COLUMN %1$s.sha256 IS 'SHA-256 of the original''s bytes, in hexadecimal.';
         COMMENT ON COLUMN %1$s.phash IS 'Perceptual hash of 64 bits; compare with images.phash_distance.';
+        COMMENT ON COLUMN %1$s.aspect IS 'Width over height.';
+        COMMENT ON COLUMN %1$s.orientation IS 'landscape, portrait or square.';
+        COMMENT ON COLUMN %1$s.colours IS 'Names of its colours, the largest first.';
+        COMMENT ON COLUMN %1$s.sharpness IS 'Low if it is blurred, as the model reads it.';
+        COMMENT ON COLUMN %1$s.complexity IS 'Share of pixels at an edge, 0 to 1, as the model reads it.';
+        COMMENT ON COLUMN %1$s.words IS 'Words of the caption that people or the source gave; compare with @@ retrieval.words_query.';
         COMMENT ON COLUMN %1$s.captions IS 'What a model wrote, by language: {"en": …, "zh": …}; null: nothing.';
         $view$, make_view.view, make_view.query, make_view.about);
 END
@@ -112,18 +132,17 @@ DECLARE
 BEGIN
     EXECUTE format(
         $view$
-        CREATE VIEW retrieval.%1$I AS
-        SELECT i.id, i.image_id, i.uri AS image_path, i.resampled_uri AS resampled_image_path, i.group_id, i.intra_id,
-               i.caption, i.width, i.height, i.format, i.attributes, i.first_seen AS created_at, i.updated AS updated_at
-        FROM retrieval.image AS i
+        CREATE OR REPLACE VIEW retrieval.%1$I AS
+        SELECT i.id, %6$s FROM retrieval.image AS i
         WHERE i.collection = %3$L AND i.deleted IS NULL AND %4$s;
         COMMENT ON VIEW retrieval.%1$I IS 'What filters ask of the images of one collection, with or without a vector.';
         GRANT SELECT ON retrieval.%1$I TO PUBLIC;
-        CREATE VIEW retrieval.%2$I AS SELECT v.id, v.embedding FROM retrieval.%5$I AS v WHERE %4$s;
+        CREATE OR REPLACE VIEW retrieval.%2$I AS SELECT v.id, v.embedding FROM retrieval.%5$I AS v WHERE %4$s;
         COMMENT ON VIEW retrieval.%2$I IS 'The vectors of one collection under one model, also those of deleted images.';
         GRANT SELECT ON retrieval.%2$I TO PUBLIC;
         $view$,
-        'matching_' || name, 'vectors_' || name, make_sides.collection, allowed, 'vector_' || name);
+        'matching_' || name, 'vectors_' || name, make_sides.collection, allowed, 'vector_' || name,
+        retrieval.image_columns(''));
 END
 $$;
 COMMENT ON FUNCTION retrieval.make_sides IS
@@ -131,15 +150,16 @@ COMMENT ON FUNCTION retrieval.make_sides IS
 
 
 -- The view only shows rows to roles that may read images.<collection>, so it needs no grants of its own.
-CREATE OR REPLACE FUNCTION retrieval.face_vectors_view(collection text, vectors text, view text) RETURNS void
+CREATE OR REPLACE FUNCTION retrieval.make_face(collection text, model text) RETURNS void
 LANGUAGE sql AS $$
     SELECT retrieval.make_view(
-        format('retrieval.%I', face_vectors_view.view),
+        format('retrieval.%I', 'images_' || make_face.collection || '_' || make_face.model),
         format('%s AND has_table_privilege(to_regclass(%L), ''SELECT'')',
-               retrieval.view_text(vectors), format('images.%I', face_vectors_view.collection)),
+               retrieval.view_text('vector_' || make_face.collection || '_' || make_face.model),
+               format('images.%I', make_face.collection)),
         'What images.<collection> shows, has shown or will show, of one model.')
 $$;
-COMMENT ON FUNCTION retrieval.face_vectors_view IS 'Creates retrieval.images_<collection>_<model>, or replaces its query.';
+COMMENT ON FUNCTION retrieval.make_face IS 'Creates retrieval.images_<collection>_<model>, or replaces its query; its grants stay.';
 
 
 -- Planning a search takes half as long as the search, and PL/pgSQL keeps only plans of fixed texts. So each vector
@@ -156,7 +176,7 @@ BEGIN
         RETURN;
     END IF;
     IF to_regclass(format('retrieval.%I', view)) IS NULL THEN  -- else take no lock, since people are searching
-        PERFORM retrieval.face_vectors_view(face_vectors.collection, vectors, view);
+        PERFORM retrieval.make_face(face_vectors.collection, face_vectors.model);
         EXECUTE format('GRANT SELECT ON retrieval.%I TO PUBLIC', view);
     END IF;
     IF to_regclass(format('retrieval.%I', 'matching_' || name)) IS NULL THEN
@@ -218,31 +238,14 @@ $$;
 COMMENT ON FUNCTION retrieval.drop_vectors IS 'Drops the vectors of a collection under a model, and the objects that search them; an error if they are shown.';
 
 
-CREATE OR REPLACE FUNCTION retrieval.has_captions(view regclass) RETURNS boolean
-LANGUAGE sql STABLE
-RETURN view IS NULL OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = view AND a.attname = 'captions' AND NOT a.attisdropped);
-COMMENT ON FUNCTION retrieval.has_captions IS 'Whether a view is one that this version made, or is not there.';
-
-
--- Views that are as they should be are not locked, since people are searching.
 CREATE OR REPLACE FUNCTION retrieval.renew_views() RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-    space record;
-BEGIN
-    FOR space IN
-        SELECT s.collection, s.vectors, format('images_%s_%s', s.collection, s.model) AS own, c.name IS NOT NULL AS shown
-        FROM retrieval.vector_space AS s
-        LEFT JOIN retrieval.collection AS c ON c.name = s.collection AND c.model = s.model
-        WHERE to_regclass(format('retrieval.%I', s.vectors)) IS NOT NULL
-    LOOP
-        IF space.shown AND NOT retrieval.has_captions(to_regclass(format('images.%I', space.collection))) THEN
-            PERFORM retrieval.show_vectors(space.collection, space.vectors);
-        END IF;
-        IF NOT retrieval.has_captions(to_regclass(format('retrieval.%I', space.own))) THEN
-            PERFORM retrieval.face_vectors_view(space.collection, space.vectors, space.own);
-        END IF;
-    END LOOP;
-END
+LANGUAGE sql AS $$
+    SELECT retrieval.show_vectors(c.name, 'vector_' || c.name || '_' || c.model)
+    FROM retrieval.collection AS c
+    WHERE to_regclass(format('images.%I', c.name)) IS NOT NULL;
+
+    SELECT retrieval.make_face(s.collection, s.model), retrieval.make_sides(s.collection, s.collection || '_' || s.model)
+    FROM retrieval.vector_space AS s
+    WHERE to_regclass(format('retrieval.%I', 'images_' || s.collection || '_' || s.model)) IS NOT NULL;
 $$;
-COMMENT ON FUNCTION retrieval.renew_views IS 'Replaces the views that former versions made; their grants stay. Each migrate calls it.';
+COMMENT ON FUNCTION retrieval.renew_views IS 'Gives the views of a former version of the schema the columns of this one; dropped ones stay dropped.';

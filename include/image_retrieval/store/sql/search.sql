@@ -10,6 +10,9 @@ SELECT image_id, similarity, image_path, resampled_image_path, group_id, intra_i
        height, left(attributes::text, 1048577) AS attributes
 FROM images.similar_to(%(collection)s, %(image_id)s, %(k)s, %(filter)s, %(min_similarity)s, %(grouped)s);
 
+-- name: count_facets
+SELECT facet, value, images FROM images.facets(%(collection)s, %(filter)s, %(most)s);
+
 -- name: search_words
 SELECT image_id, similarity, image_path, resampled_image_path, group_id, intra_id, left(caption, 100001) AS caption, width,
        height, left(attributes::text, 1048577) AS attributes

@@ -59,9 +59,6 @@ DROP VIEW IF EXISTS images.{view};
 -- name: replace_view
 SELECT retrieval.show_vectors(%(view)s, %(vectors)s);
 
--- name: renew_views
-SELECT retrieval.renew_views();
-
 -- name: find_collection
 SELECT model, dimensions FROM retrieval.collection WHERE name = %(name)s FOR UPDATE;
 

@@ -23,7 +23,6 @@ from image_retrieval.models.text_side import stated
 from image_retrieval.models.towers import load_image_tower, load_text_tower
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
-from image_retrieval.training.options import RECORD
 from image_retrieval.training.pairs.card import text_side_card
 from image_retrieval.training.pairs.embedding import picture_vectors, text_vectors
 from image_retrieval.training.pairs.options import PairOptions
@@ -33,6 +32,7 @@ from image_retrieval.training.pairs.text_training import MOST_TOKENS, make_side,
 from image_retrieval.training.pairs.texts import Pair
 from image_retrieval.training.pairs.tuning import tune
 from image_retrieval.training.pairs.vocabulary import make_tokenizer
+from image_retrieval.training.records import RECORD
 
 log = structlog.get_logger()
 KEPT = ("config.json", "preprocessor_config.json", "processor_config.json", "calibration.json", "*.safetensors*")

@@ -1,4 +1,4 @@
-"""Trainings have rows."""
+"""Looks, words, captions of models, filters with costs, and trainings."""
 
 from alembic import op
 
@@ -10,4 +10,4 @@ down_revision = "0016"
 
 def upgrade() -> None:
     """Apply the SQL file of this version."""
-    op.get_bind().connection.cursor().execute(script("migrations/0017_trainings.sql"))
+    op.get_bind().connection.cursor().execute(script("migrations/0017_looks_words_and_trainings.sql"))
