@@ -243,3 +243,40 @@ def test_a_role_that_may_read_a_collection_searches_its_words(project, collectio
         answer = connection.execute("SELECT image_id FROM images.search_words('things', '红色 or blue')").fetchall()
         connection.rollback()
     assert sorted(answer) == [("0",), ("1",)]
+
+
+def test_words_of_captioners_are_found_as_long_as_their_captions_are_shown(project, collection, database_url):
+    fill(project, collection, 3, lambda number: {"caption": "a blue ring" if number == 0 else None})
+    found = "SELECT image_id FROM images.search_words('things', %s) ORDER BY 1"
+    matched = "SELECT image_id FROM images.things WHERE words @@ retrieval.words_query(%s) ORDER BY 1"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+
+        def finds(words):
+            both = [[image for (image,) in connection.execute(query, (words,))] for query in (found, matched)]
+            assert both[0] == both[1]
+            return [first.index(image) for image in both[0]]
+
+        first, ids = zip(*connection.execute("SELECT image_id, id FROM retrieval.image ORDER BY id"), strict=True)
+        connection.execute("UPDATE retrieval.image SET etag = 'e' WHERE etag IS NULL")
+        write = (
+            "INSERT INTO retrieval.caption (image, model, language, etag, digest, text) "
+            "SELECT i.id, %s, %s, i.etag, 'd', %s FROM retrieval.image AS i WHERE i.id = %s"
+        )
+        connection.execute(write, ("one", "en", "a red square", ids[0]))
+        connection.execute(write, ("one", "zh", "红色的方块", ids[1]))
+        connection.execute(write, ("two", "en", "a green star", ids[2]))
+        assert finds("red") == []
+        connection.execute("INSERT INTO retrieval.shown_captions VALUES ('things', 'one', '{en,zh}')")
+        assert (finds("red"), finds("方块"), finds("star"), finds("blue red")) == ([0], [1], [], [0])
+        connection.execute(write, ("one", "en", "a red star", ids[2]))
+        assert (finds("red"), finds("star")) == ([0, 2], [2])
+        connection.execute("UPDATE retrieval.caption SET text = 'a red cross' WHERE text = 'a red star'")
+        assert (finds("star"), finds("cross")) == ([], [2])
+        connection.execute("UPDATE retrieval.shown_captions SET model = 'two'")
+        assert (finds("red"), finds("star"), finds("blue")) == ([], [2], [0])
+        connection.execute("UPDATE retrieval.image SET etag = 'later' WHERE id = %s", (ids[2],))
+        assert finds("star") == []
+        connection.execute("UPDATE retrieval.shown_captions SET model = 'one', languages = '{zh}'")
+        assert (finds("red"), finds("方块")) == ([], [1])
+        connection.execute("DELETE FROM retrieval.caption")
+        assert finds("方块") == []

@@ -5,13 +5,16 @@ ALTER TABLE retrieval.image
     ADD COLUMN colours text[],
     ADD COLUMN sharpness real,
     ADD COLUMN complexity real,
-    ADD COLUMN words tsvector GENERATED ALWAYS AS (retrieval.words(caption)) STORED;
+    ADD COLUMN told text,
+    ADD COLUMN words tsvector GENERATED ALWAYS AS (retrieval.words_of_both(caption, told)) STORED;
 COMMENT ON COLUMN retrieval.image.colours IS
     'Names of its colours, the largest first: black, white, grey, red, orange, brown, yellow, green, blue, purple, pink.';
 COMMENT ON COLUMN retrieval.image.sharpness IS 'Variance of the Laplacian of the resampled picture''s brightness, times 1,000: low if it is blurred.';
 COMMENT ON COLUMN retrieval.image.complexity IS 'Share of the resampled picture''s pixels at an edge, 0 to 1.';
 CREATE INDEX image_words ON retrieval.image USING gin (words) WHERE words IS NOT NULL;
-COMMENT ON COLUMN retrieval.image.words IS 'The words of the caption, as searches compare them; null: it has no caption.';
+COMMENT ON COLUMN retrieval.image.told IS
+    'The captions of retrieval.caption that the views show, one a line; kept in step by triggers, so that words has theirs.';
+COMMENT ON COLUMN retrieval.image.words IS 'The words of its captions, as searches compare them; null: it has none.';
 
 
 ALTER TABLE retrieval.collection ADD COLUMN costs jsonb;

@@ -132,7 +132,8 @@ CREATE TABLE retrieval.image (
     colours       text[],
     sharpness     real,
     complexity    real,
-    words         tsvector GENERATED ALWAYS AS (retrieval.words(caption)) STORED,
+    told          text,
+    words         tsvector GENERATED ALWAYS AS (retrieval.words_of_both(caption, told)) STORED,
     UNIQUE (collection, uri),
     UNIQUE (collection, image_id)
 ) WITH (fillfactor = 30);
@@ -167,7 +168,9 @@ COMMENT ON COLUMN retrieval.image.colours IS
     'Names of its colours, the largest first: black, white, grey, red, orange, brown, yellow, green, blue, purple, pink.';
 COMMENT ON COLUMN retrieval.image.sharpness IS 'Variance of the Laplacian of the resampled picture''s brightness, times 1,000: low if it is blurred.';
 COMMENT ON COLUMN retrieval.image.complexity IS 'Share of the resampled picture''s pixels at an edge, 0 to 1.';
-COMMENT ON COLUMN retrieval.image.words IS 'The words of the caption, as searches compare them; null: it has no caption.';
+COMMENT ON COLUMN retrieval.image.told IS
+    'The captions of retrieval.caption that the views show, one a line; kept in step by triggers, so that words has theirs.';
+COMMENT ON COLUMN retrieval.image.words IS 'The words of its captions, as searches compare them; null: it has none.';
 
 
 CREATE TABLE retrieval.rejected (

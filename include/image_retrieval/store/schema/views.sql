@@ -95,7 +95,7 @@ BEGIN
         COMMENT ON COLUMN %1$s.colours IS 'Names of its colours, the largest first.';
         COMMENT ON COLUMN %1$s.sharpness IS 'Low if it is blurred, as the model reads it.';
         COMMENT ON COLUMN %1$s.complexity IS 'Share of pixels at an edge, 0 to 1, as the model reads it.';
-        COMMENT ON COLUMN %1$s.words IS 'Words of the caption that people or the source gave; compare with @@ retrieval.words_query.';
+        COMMENT ON COLUMN %1$s.words IS 'Words of caption and captions; compare with @@ retrieval.words_query.';
         COMMENT ON COLUMN %1$s.captions IS 'What a model wrote, by language: {"en": …, "zh": …}; null: nothing.';
         $view$, make_view.view, make_view.query, make_view.about);
 END

@@ -146,3 +146,10 @@ END
 $$;
 COMMENT ON FUNCTION retrieval.words_query IS
     'A search for words in the language of web searches: all words, "a phrase", or, -without; null if it has no word.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.words_of_both(caption text, told text) RETURNS tsvector
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN told IS NULL THEN retrieval.words(caption) WHEN caption IS NULL THEN retrieval.words(told)
+            ELSE retrieval.words(caption) || retrieval.words(told) END;
+COMMENT ON FUNCTION retrieval.words_of_both IS 'The words of two texts, of which either may be null.';

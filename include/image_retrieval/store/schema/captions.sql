@@ -1,0 +1,65 @@
+-- What models wrote of an image is copied to its row, so that one index finds the words of all captions that are shown.
+--
+-- Triggers do it, so that no way of writing captions can forget it: by the house, by hand, or by a cascade.
+
+
+CREATE OR REPLACE FUNCTION retrieval.told_of(image bigint, collection text, etag text) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT string_agg(c.text, E'\n' ORDER BY array_position(s.languages, c.language))
+    FROM retrieval.shown_captions AS s
+    JOIN retrieval.caption AS c ON c.model = s.model AND c.language = ANY (s.languages)
+    WHERE s.collection = told_of.collection AND c.image = told_of.image AND c.etag = told_of.etag
+$$;
+COMMENT ON FUNCTION retrieval.told_of IS 'The captions of an image''s present version that the views show, one a line.';
+
+
+-- rows are locked in the order of their ids, as loads do, against deadlocks
+CREATE OR REPLACE FUNCTION retrieval.copy_told() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM retrieval.image AS i WHERE i.id IN (SELECT c.image FROM changed AS c) ORDER BY i.id FOR NO KEY UPDATE;
+    UPDATE retrieval.image AS i SET told = retrieval.told_of(i.id, i.collection, i.etag)
+    WHERE i.id IN (SELECT c.image FROM changed AS c)
+      AND i.told IS DISTINCT FROM retrieval.told_of(i.id, i.collection, i.etag);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION retrieval.copy_told IS 'Copies captions that were written or removed to the rows of their images.';
+
+CREATE OR REPLACE TRIGGER told_by_insert AFTER INSERT ON retrieval.caption
+REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION retrieval.copy_told();
+
+CREATE OR REPLACE TRIGGER told_by_update AFTER UPDATE ON retrieval.caption
+REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION retrieval.copy_told();
+
+CREATE OR REPLACE TRIGGER told_by_delete AFTER DELETE ON retrieval.caption
+REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION retrieval.copy_told();
+
+
+CREATE OR REPLACE FUNCTION retrieval.copy_all_told() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    name constant text := coalesce(new.collection, old.collection);
+BEGIN
+    UPDATE retrieval.image AS i SET told = retrieval.told_of(i.id, i.collection, i.etag)
+    WHERE i.collection = name AND i.told IS DISTINCT FROM retrieval.told_of(i.id, i.collection, i.etag);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION retrieval.copy_all_told IS 'Copies the captions of a collection to the rows of its images when others are shown.';
+
+CREATE OR REPLACE TRIGGER told_by_choice AFTER INSERT OR UPDATE OF model, languages OR DELETE ON retrieval.shown_captions
+FOR EACH ROW EXECUTE FUNCTION retrieval.copy_all_told();
+
+
+CREATE OR REPLACE FUNCTION retrieval.forget_told() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    new.told := NULL;
+    RETURN new;
+END
+$$;
+COMMENT ON FUNCTION retrieval.forget_told IS 'Removes what models told of an image''s former version.';
+
+CREATE OR REPLACE TRIGGER told_of_former BEFORE UPDATE OF etag ON retrieval.image
+FOR EACH ROW WHEN (old.told IS NOT NULL AND new.etag IS DISTINCT FROM old.etag) EXECUTE FUNCTION retrieval.forget_told();
