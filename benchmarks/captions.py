@@ -32,7 +32,7 @@ def captions(folder: Path, files: list[bytes]) -> dict[str, list[str]]:
     packed = torch.from_numpy(np.stack(pixels).reshape(-1, height, width, 3)).permute(0, 3, 1, 2)
     found: dict[str, list[str]] = {}
     for language in LANGUAGES:
-        token = captioner.config.caption_prefixes[language][-1]
+        token = captioner.generation_config.lang_to_id[language]
         found[language] = []
         for batch in torch.split(packed, BATCH):
             told = captioner.generate(pixel_values=batch / 127.5 - 1, forced_bos_token_id=token, do_sample=False)

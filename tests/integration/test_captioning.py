@@ -17,8 +17,10 @@ from image_retrieval.caption_options import CaptionOptions
 from image_retrieval.cli import main
 from image_retrieval.errors import UserError
 from image_retrieval.models.captioners.loading import load_captioner
+from image_retrieval.models.shipped import CAPTIONER
 from image_retrieval.pipeline.captioning import caption_collection
 from image_retrieval.pipeline.running import run_collection
+from image_retrieval.scenes import draw_scenes
 from image_retrieval.store import captions
 from image_retrieval.store.connection import connect
 from integration.gates import a_gate, command_at
@@ -209,3 +211,17 @@ def test_a_mistake_is_told_in_a_line(collection, project, change_collection, cap
     change_collection(captions={"model": {"name": "writer", "source": str(captioner)}, "languages": ["en", "fr"]})
     assert main(["caption", "things"]) == 2
     assert "does not write in 'fr': its languages are en, zh" in capsys.readouterr().err
+
+
+def test_the_shipped_captioner_tells_scenes_in_both_languages(store, change_collection, project, database_url):
+    scenes = {scene.key: scene for scene in draw_scenes(6, 11)}
+    model = {"name": "scenes", "source": str(CAPTIONER)}
+    entry = change_collection(captions={"model": model, "languages": ["en", "zh"]})
+    put(store, entry.source, {key: scene.data for key, scene in scenes.items()})
+    run_collection(entry, "first", project)
+    found = caption_collection(entry, project)
+    assert (found["captions"], found["missing"], found["shown"]) == (2 * len(scenes), {}, "scenes")
+    query = "SELECT image_path FROM images.search_words('things', %s, 100) ORDER BY 1"
+    red = sorted(entry.source + key for key in scenes if key.startswith("red-"))
+    for words in ("red", "红色", "紅色"):
+        assert set(red) <= {path for (path,) in rows(database_url, query, words)}, words

@@ -72,10 +72,10 @@ def make_captioner(tokenizer: PreTrainedTokenizerFast) -> VisionEncoderDecoderMo
     model.config.decoder_start_token_id = tokenizer.bos_token_id
     model.config.eos_token_id, model.config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     tokens = {language: tokenizer.convert_tokens_to_ids(of_language(language)) for language in LANGUAGES}
-    model.config.caption_prefixes = {language: [tokenizer.bos_token_id, token] for language, token in tokens.items()}
     model.generation_config = GenerationConfig(
         decoder_start_token_id=tokenizer.bos_token_id, forced_bos_token_id=tokens[LANGUAGES[0]],
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, max_length=LONGEST,
+        lang_to_id=tokens,
     )  # fmt: skip
     return model
 

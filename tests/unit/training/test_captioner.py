@@ -60,6 +60,6 @@ def test_it_learns_loads_and_is_of_its_seed(tmp_path, monkeypatch):
     assert first != other
     model = VisionEncoderDecoderModel.from_pretrained(tmp_path / "a")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "a")
-    assert model.config.caption_prefixes == {
-        language: tokenizer("[CLS]" + of_language(language))["input_ids"] for language in LANGUAGES
+    assert model.generation_config.lang_to_id == {
+        language: tokenizer.convert_tokens_to_ids(of_language(language)) for language in LANGUAGES
     }

@@ -16,8 +16,8 @@ OLDEST = "0011"
 # in this order: some are parsed at creation, and must find the functions that they call
 FIRST = ["simplified", "words"]  # before the tables: a column is computed by them
 FUNCTIONS = [
-    *("distances", "arguments", "filters", "views", "ways", "search", "texts", "captions", "search_words", "facets", "duplicates"),
-    *("rejections", "filter_indexes", "explain", "search_path"),
+    *("distances", "arguments", "filters", "views", "ways", "search", "texts", "captions", "search_words", "facets"),
+    *("duplicates", "rejections", "filter_indexes", "explain", "search_path"),
 ]
 
 url = context.config.attributes["database_url"]
