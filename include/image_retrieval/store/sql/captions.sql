@@ -51,9 +51,9 @@ FROM unnest(%(images)s::bigint[], %(etags)s::text[], %(languages)s::text[], %(re
 JOIN retrieval.image AS i ON i.id = g.image AND i.etag = g.etag
 ON CONFLICT (image, model, language) DO UPDATE
 SET etag = excluded.etag, digest = excluded.digest, reason = excluded.reason, detail = excluded.detail, updated_at = now(),
-    attempts = CASE WHEN (u.etag, u.digest) = (excluded.etag, excluded.digest) THEN u.attempts + 1 ELSE 1 END,
-    final = excluded.final
-            OR CASE WHEN (u.etag, u.digest) = (excluded.etag, excluded.digest) THEN u.attempts + 1 ELSE 1 END >= %(most)s;
+    (attempts, final) = (
+        SELECT tries, excluded.final OR tries >= %(most)s
+        FROM (SELECT CASE WHEN (u.etag, u.digest) = (excluded.etag, excluded.digest) THEN u.attempts + 1 ELSE 1 END AS tries) AS counted);
 
 -- name: remove_outdated
 -- what a former captioner of this name said of images that the present one finally says nothing of
