@@ -161,6 +161,22 @@ def test_one_role_migrates_another_runs_and_a_third_searches(hosted, collection,
         assert [each.name for each in client.collections()] == ["things"]
         assert client.search("things", image_id="7", k=5)[0].image_id == "7"
         assert len(client.similar("things", "7", k=5)) == 5
+    admin(name, f"GRANT USAGE ON SCHEMA images, retrieval TO {name}_stranger")
+    admin(name, f"GRANT SELECT ON retrieval.collection, retrieval.alembic_version TO {name}_stranger")
+    asks = ("search_words('things', 'red')", "facets('things')", "similar_to('things', '7')")
+    asks += ("explain_search('things', NULL)", "search('things', (SELECT '[1,0]'::halfvec))")
+    for role in ("stranger", "searcher"):
+        with connect(settings(role), keep_limits=True) as connection:
+            for ask in asks if role == "stranger" else ():
+                with pytest.raises(
+                    psycopg.errors.InsufficientPrivilege, match=r"^permission denied for view images\.things"
+                ):
+                    connection.execute(f"SELECT * FROM images.{ask}".encode())
+                connection.rollback()
+            for view in ("images", "matching", "vectors"):  # else the condition of an outer join would see their rows
+                with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied for view"):
+                    connection.execute(f"SELECT FROM retrieval.{view}_things_random".encode())
+                connection.rollback()
     migrate(settings("runner"))
     with connect(settings("owner")) as connection:  # what the other has made is the owner's to drop
         connection.execute("DROP VIEW images.things; DELETE FROM retrieval.collection")

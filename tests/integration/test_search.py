@@ -174,7 +174,7 @@ def test_mistakes_are_named(searchable, database_url, query, message):
 def test_an_unknown_filter_key_lists_the_known_ones(searchable, database_url):
     query = "SELECT images.similar_to('things', (SELECT min(image_id) FROM images.things), 5, %s::jsonb)"
     with pytest.raises(psycopg.errors.RaiseException, match="not one of group_id, intra_id, image_id, caption"):
-        rows(database_url, query, '{"colour": "red"}')
+        rows(database_url, query, '{"shade": "red"}')
 
 
 def test_everything_explains_itself(searchable, database_url):

@@ -28,9 +28,9 @@ def keep_query(connection: Connection, model: str, text: str, vector: Any) -> No
 
 def find_vector(connection: Connection, collection: Collection, image_id: str) -> NDArray[np.float32] | None:
     """The vector (dimensions,) of a searchable image under a collection's model, or None if no image has that id."""
-    found = connection.execute(statement("images", "find_vector", view=collection.face), {"image_id": image_id})
-    row = found.fetchone()
-    return np.array(row["embedding"].to_list(), np.float32) if row else None
+    asked = {"collection": collection.name, "image_id": image_id, "model": collection.model.name}
+    row = connection.execute(statement("images", "find_vector"), asked).fetchone()
+    return np.array(row["embedding"].to_list(), np.float32) if row and row["embedding"] else None
 
 
 def listen(connection: Connection) -> None:

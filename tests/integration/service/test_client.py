@@ -212,7 +212,7 @@ def test_collections_are_those_of_the_api(python, client):
         ({"collection": "nothings"}, UnknownCollection, "unknown collection 'nothings': known are .*things"),
         ({"collection": "a\0\n"}, UnknownCollection, "unknown collection"),
         ({"image_id": "no\nwhere"}, UserError, r"has no image 'no\\nwhere'"),
-        ({"filter": {"colour": "red"}}, UserError, '"colour" is not one of group_id'),
+        ({"filter": {"shade": "red"}}, UserError, '"shade" is not one of group_id'),
         ({"vector": [1, 2]}, UserError, "has 128 dimensions, not 2"),
         ({"image": b"nothing"}, UnusableImage, "unsupported_format"),
         ({"text": ["a", ("a", -1)]}, UserError, "cancel each other out"),

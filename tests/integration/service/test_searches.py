@@ -125,7 +125,7 @@ def test_under_the_cutoff_nothing_is_shown(ask, served):
         ({"texts": []}, 422, "invalid_request"),
         ({"texts": [{"text": "a", "weight": -1}]}, 422, "invalid_request"),
         ({"texts": [{"text": "a"}, {"text": "a", "weight": -1}]}, 422, "empty_query"),
-        ({"filter": {"colour": "red"}}, 422, "invalid"),
+        ({"filter": {"shade": "red"}}, 422, "invalid"),
         ({"images": [{"base64": "no base64!"}]}, 422, "invalid"),
         ({"images": [{"base64": as_base64(b"no picture at all")}]}, 422, "unsupported_format"),
         ({"k": 0}, 422, "invalid_request"),

@@ -53,7 +53,7 @@ COMMENT ON FUNCTION retrieval.advice_for IS 'What would make a search faster.';
 CREATE OR REPLACE FUNCTION images.explain_search(
     collection text, query halfvec, k integer DEFAULT 10, filter jsonb DEFAULT '{}'
 ) RETURNS TABLE (what text, told text)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     view     regclass;
     costs    jsonb;

@@ -9,6 +9,15 @@
 -- before or after it, never within.
 
 
+-- Functions that search run as their owner, since no role may read the views behind images.<collection>: the condition of
+-- a search could otherwise see rows of a collection that its role may not read. They ask for the right of the role that
+-- calls: the one of SET ROLE, else that of the login.
+CREATE OR REPLACE FUNCTION retrieval.caller() RETURNS name
+LANGUAGE sql STABLE
+RETURN CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role')::name END;
+COMMENT ON FUNCTION retrieval.caller IS 'The role that calls, also inside a function that runs as its owner.';
+
+
 -- The view's name, or an error that lists the existing collections.
 CREATE OR REPLACE FUNCTION retrieval.view_of(collection text) RETURNS regclass
 LANGUAGE plpgsql STABLE AS $$
@@ -38,7 +47,7 @@ BEGIN
         RAISE EXCEPTION 'unknown collection %', quote_literal(view_of.collection)
             USING HINT = 'A collection''s first run makes its view. There are: ' || coalesce((SELECT string_agg(c.name, ', ' ORDER BY c.name) FROM retrieval.collection AS c), 'none');
     END IF;
-    IF NOT has_table_privilege(face, 'SELECT') THEN
+    IF NOT has_table_privilege(retrieval.caller(), face, 'SELECT') THEN
         RAISE insufficient_privilege USING MESSAGE = format('permission denied for view %s', face);
     END IF;
     RETURN view;
@@ -48,12 +57,23 @@ COMMENT ON FUNCTION retrieval.view_of(text, text) IS
     'The view of a collection''s vectors under a model (null: the model that is shown), or an error that lists the existing collections.';
 
 
-CREATE OR REPLACE FUNCTION retrieval.embedding_of(collection text, image_id text) RETURNS halfvec
-LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION retrieval.find_embedding(collection text, image_id text, model text DEFAULT NULL) RETURNS halfvec
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 DECLARE
     vector halfvec;
 BEGIN
-    EXECUTE format('SELECT embedding FROM %s WHERE image_id = $1', retrieval.view_of($1, NULL)) INTO vector USING $2;
+    EXECUTE format('SELECT embedding FROM %s WHERE image_id = $1', retrieval.view_of($1, $3)) INTO vector USING $2;
+    RETURN vector;
+END
+$$;
+COMMENT ON FUNCTION retrieval.find_embedding IS 'The vector of an image under a model (null: the model that is shown); null if there is none.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.embedding_of(collection text, image_id text) RETURNS halfvec
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    vector constant halfvec := retrieval.find_embedding($1, $2);
+BEGIN
     IF vector IS NULL THEN
         RAISE EXCEPTION 'collection % has no image %', quote_literal($1), quote_literal($2)
             USING HINT = 'image_id is the object''s key under the collection''s source, without its extension.';
@@ -74,7 +94,7 @@ CREATE OR REPLACE FUNCTION retrieval.nearest(
     ef             integer,
     model          text DEFAULT NULL
 ) RETURNS SETOF retrieval.result
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET hnsw.iterative_scan = 'relaxed_order'
 SET hnsw.max_scan_tuples = 20000
 SET hnsw.scan_mem_multiplier = 8
@@ -114,7 +134,8 @@ BEGIN
         JOIN pg_opclass AS o ON o.oid = i.indclass[0]
         WHERE c.name = nearest.collection
           AND c.dimensions = vector_dims(query)
-          AND o.opcname = retrieval.operator_class(c.distance);
+          AND o.opcname = retrieval.operator_class(c.distance)
+          AND has_table_privilege(retrieval.caller(), to_regclass(format('images.%I', c.name)), 'SELECT');
         IF FOUND THEN
             PERFORM set_config('hnsw.ef_search', ef::text, true);
             EXECUTE answer INTO results USING query, k;

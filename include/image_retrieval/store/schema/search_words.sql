@@ -78,7 +78,7 @@ CREATE OR REPLACE FUNCTION images.search_words(
     min_similarity double precision DEFAULT NULL,
     grouped        boolean DEFAULT false
 ) RETURNS SETOF retrieval.result
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET synchronize_seqscans = off             -- else another search would compare other captions
 SET max_parallel_workers_per_gather = 0
 SET work_mem = '32MB'

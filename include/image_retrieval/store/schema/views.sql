@@ -124,24 +124,20 @@ COMMENT ON FUNCTION retrieval.nearest_in_words IS 'The query for the k rows of a
 
 
 -- A search that compares few of many images first finds their ids, by an index and without their vectors, then reads
--- these vectors alone. That takes a view of each side; they show rows to those who may read images.<collection>.
+-- these vectors alone. That takes a view of each side.
 CREATE OR REPLACE FUNCTION retrieval.make_sides(collection text, name text) RETURNS void
 LANGUAGE plpgsql AS $$
-DECLARE
-    allowed constant text := format('has_table_privilege(to_regclass(%L), ''SELECT'')', format('images.%I', make_sides.collection));
 BEGIN
     EXECUTE format(
         $view$
         CREATE OR REPLACE VIEW retrieval.%1$I AS
-        SELECT i.id, %6$s FROM retrieval.image AS i
-        WHERE i.collection = %3$L AND i.deleted IS NULL AND %4$s;
+        SELECT i.id, %5$s FROM retrieval.image AS i
+        WHERE i.collection = %3$L AND i.deleted IS NULL;
         COMMENT ON VIEW retrieval.%1$I IS 'What filters ask of the images of one collection, with or without a vector.';
-        GRANT SELECT ON retrieval.%1$I TO PUBLIC;
-        CREATE OR REPLACE VIEW retrieval.%2$I AS SELECT v.id, v.embedding FROM retrieval.%5$I AS v WHERE %4$s;
+        CREATE OR REPLACE VIEW retrieval.%2$I AS SELECT v.id, v.embedding FROM retrieval.%4$I AS v;
         COMMENT ON VIEW retrieval.%2$I IS 'The vectors of one collection under one model, also those of deleted images.';
-        GRANT SELECT ON retrieval.%2$I TO PUBLIC;
         $view$,
-        'matching_' || name, 'vectors_' || name, make_sides.collection, allowed, 'vector_' || name,
+        'matching_' || name, 'vectors_' || name, make_sides.collection, 'vector_' || name,
         retrieval.image_columns(''));
 END
 $$;
@@ -149,15 +145,17 @@ COMMENT ON FUNCTION retrieval.make_sides IS
     'Creates retrieval.matching_<collection>_<model>, the images alone, and retrieval.vectors_<collection>_<model>, the vectors alone.';
 
 
--- The view only shows rows to roles that may read images.<collection>, so it needs no grants of its own.
+-- Former versions let every role read this view.
 CREATE OR REPLACE FUNCTION retrieval.make_face(collection text, model text) RETURNS void
-LANGUAGE sql AS $$
-    SELECT retrieval.make_view(
-        format('retrieval.%I', 'images_' || make_face.collection || '_' || make_face.model),
-        format('%s AND has_table_privilege(to_regclass(%L), ''SELECT'')',
-               retrieval.view_text('vector_' || make_face.collection || '_' || make_face.model),
-               format('images.%I', make_face.collection)),
-        'What images.<collection> shows, has shown or will show, of one model.')
+LANGUAGE plpgsql AS $$
+DECLARE
+    name constant text := make_face.collection || '_' || make_face.model;
+BEGIN
+    PERFORM retrieval.make_view(
+        format('retrieval.%I', 'images_' || name), retrieval.view_text('vector_' || name),
+        'What images.<collection> shows, has shown or will show, of one model.');
+    EXECUTE format('REVOKE ALL ON retrieval.%I FROM PUBLIC', 'images_' || name);
+END
 $$;
 COMMENT ON FUNCTION retrieval.make_face IS 'Creates retrieval.images_<collection>_<model>, or replaces its query; its grants stay.';
 
@@ -177,7 +175,6 @@ BEGIN
     END IF;
     IF to_regclass(format('retrieval.%I', view)) IS NULL THEN  -- else take no lock, since people are searching
         PERFORM retrieval.make_face(face_vectors.collection, face_vectors.model);
-        EXECUTE format('GRANT SELECT ON retrieval.%I TO PUBLIC', view);
     END IF;
     IF to_regclass(format('retrieval.%I', 'matching_' || name)) IS NULL THEN
         PERFORM retrieval.make_sides(face_vectors.collection, name);

@@ -1,5 +1,5 @@
 -- name: find_vector
-SELECT embedding FROM retrieval.{view} WHERE image_id = %(image_id)s;
+SELECT retrieval.find_embedding(%(collection)s, %(image_id)s, %(model)s) AS embedding;
 
 -- name: find_image
 SELECT image_id, image_path, resampled_image_path, group_id, intra_id, left(caption, 100001) AS caption, width, height,
