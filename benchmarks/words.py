@@ -1,10 +1,10 @@
 """Searches for words in captions: `python -m benchmarks.words [--rows N] [--queries N]`.
 
 Half of the captions are Chinese, half English, of made-up words whose frequencies follow Zipf's law; a few Chinese ones
-are in traditional characters. Measured are the migration that adds the words and their index to a filled table, and
-searches: for Chinese words of two characters and for English phrases of two words, drawn from captions and evenly from
-the vocabulary, without a filter, with one that 1 % match and an index has (a group), and with one that it has not; and
-for the most frequent words of all.
+are in traditional characters. Measured is how long it takes to add the words and their index to a filled table, as the
+migration to schema version 17 does. Measured are also searches: for Chinese words of two characters and for English
+phrases of two words, drawn from captions and evenly from the vocabulary, without a filter, with one that 1 % match and
+an index has (a group), and with one that it has not; and for the most frequent words of all.
 """
 
 import argparse
@@ -23,13 +23,17 @@ from benchmarks.own_services import own_services
 from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import connect
-from image_retrieval.store.sql import script
 from image_retrieval.store.vector_tables import ensure_vector_table
 
 WORDS = 10  # of a caption
 VOCABULARY = 5000
 K = 10
 SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in ("a", "e", "i", "o", "u", "ai", "ou")]
+ADD = """
+ALTER TABLE retrieval.image
+    ADD COLUMN words tsvector GENERATED ALWAYS AS (retrieval.words_of_both(caption, told)) STORED;
+CREATE INDEX image_words ON retrieval.image USING gin (words) WHERE words IS NOT NULL;
+"""
 SEARCH = "SELECT image_id FROM images.search_words('benchmark', %s, %s, %s)"
 FILTERS: dict[str, dict[str, Any]] = {
     "no filter": {},
@@ -95,8 +99,8 @@ def fill(settings: Settings, rows: int, result: dict[str, Any]) -> None:
                 copy.write_row(row)
         result["load_seconds"] = round(time.perf_counter() - started, 1)
         started = time.perf_counter()
-        connection.execute(script("migrations/0018_words.sql").encode())
-        result["migration_seconds"] = round(time.perf_counter() - started, 1)
+        connection.execute(ADD.encode())
+        result["words_seconds"] = round(time.perf_counter() - started, 1)
         ensure_vector_table(connection, collection, 4)
         connection.execute(
             f"INSERT INTO retrieval.{collection.vector_table} (id, etag, embedding) "
