@@ -29,6 +29,11 @@ class VectorSpace:
         return f"images_{self._joined}"
 
     @property
+    def matching(self) -> str:
+        """Name, in schema `retrieval`, of the view of the collection's images with their ids, without vectors."""
+        return f"matching_{self._joined}"
+
+    @property
     def index(self) -> str:
         """Name, in schema `retrieval`, of the index on its vectors."""
         return f"{self.vector_table}_hnsw"
@@ -42,7 +47,7 @@ class VectorSpace:
     def relations(self) -> tuple[str, ...]:
         """Every name that it may use for tables, indexes and views of schema `retrieval`."""
         indexes = (f"{self.vector_table}_pkey", *(f"{self.index}{built}" for built in ("", "1", "2")))
-        sides = (f"matching_{self._joined}", f"vectors_{self._joined}")
+        sides = (self.matching, f"vectors_{self._joined}")
         return self.vector_table, *indexes, self.view, *sides
 
     @property

@@ -167,7 +167,7 @@ def test_the_readers_that_people_use_find_what_the_view_shows(filled, report, tm
     assert (manifest["complete"], manifest["rows"], manifest["dimensions"]) == (True, IMAGES, DIMENSIONS)
     shown = rows(database_url, VIEW)
     view = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'images' AND table_name = 'things'"
-    assert {name.replace("image_embedding", "embedding") for name in COLUMNS.names} == {
+    assert {name.replace("image_embedding", "embedding") for name in COLUMNS.names} | {"words"} == {
         name for (name,) in rows(database_url, view)
     }
     by_arrow = table(uri)
@@ -182,6 +182,27 @@ def test_the_readers_that_people_use_find_what_the_view_shows(filled, report, tm
         assert duck[number][COLUMNS.get_field_index("image_embedding")] == by_arrow["image_embedding"][number].as_py()
         assert (frame["image_path"].iloc[number], frame["width"].iloc[number]) == (path, width)
         assert (frame["sha256"].iloc[number], frame["phash"].iloc[number]) == (sha256, phash)
+
+
+def test_captions_of_models_are_exported_as_the_view_shows_them(filled, collection, project, tmp_path, database_url):
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE retrieval.image SET caption = 'by hand' WHERE image_id = '1'")
+        connection.execute("INSERT INTO retrieval.shown_captions VALUES ('things', 'writer', '{en,zh}')")
+        for language, text in (("en", "a ring"), ("zh", "一个圆环")):
+            connection.execute(
+                "INSERT INTO retrieval.caption (image, model, language, etag, digest, text) "
+                "SELECT id, 'writer', %s, etag, '', %s FROM retrieval.image WHERE image_id IN ('0', '1')",
+                [language, text],
+            )
+    export_collection(collection, str(tmp_path / "out"), project)
+    shown = rows(database_url, "SELECT caption, captions FROM images.things ORDER BY image_id")
+    found = table(tmp_path / "out").select(["caption", "captions"]).to_pylist()
+    assert [(row["caption"], json.loads(row["captions"] or "null")) for row in found] == shown
+    assert shown[:3] == [
+        ("a ring", {"en": "a ring", "zh": "一个圆环"}),
+        ("by hand", {"en": "a ring", "zh": "一个圆环"}),
+        (None, None),
+    ]
 
 
 def test_an_export_that_broke_off_goes_on_where_it_was(filled, collection, project, tmp_path):

@@ -33,6 +33,7 @@ COLUMNS = pa.schema(
         pa.field("colours", pa.list_(pa.string())),
         pa.field("sharpness", pa.float32()),
         pa.field("complexity", pa.float32()),
+        pa.field("captions", pa.string()),  # JSON
     ]
 )
 

@@ -51,7 +51,7 @@ def export_collection(
         if manifest["complete"]:
             log.info("already exported", uri=folder)
             return manifest
-        vectors = VectorSpace(collection.name, manifest["model"]["name"]).vector_table
+        space = VectorSpace(collection.name, manifest["model"]["name"])
         for part in manifest["parts"]:
             if store.exists(folder + part["file"]):
                 with reading(store, folder + part["file"]) as file:
@@ -59,7 +59,7 @@ def export_collection(
                 continue
             part["rows"] = 0
             with writing(store, folder + part["file"], COLUMNS, compression="zstd") as writer:
-                for table in _tables(connection, vectors, part, manifest["dimensions"]):
+                for table in _tables(connection, space, part, manifest["dimensions"]):
                     writer.write_table(table)
                     part["rows"] += len(table)
                     progress(len(table))
@@ -104,10 +104,10 @@ def _plan(
     return manifest
 
 
-def _tables(connection: Connection, vectors: str, part: Part, dimensions: int) -> Iterator[pa.Table]:
+def _tables(connection: Connection, space: VectorSpace, part: Part, dimensions: int) -> Iterator[pa.Table]:
     """The rows of a part, one row group at a time."""
     row = np.dtype([("head", ">i2", 2), ("vector", ">f2", (dimensions,))])  # the format of halfvec_send
-    for rows in datasets.read_part(connection, vectors, Span(part["first"], part["last"]), VECTORS_PER_GROUP):
+    for rows in datasets.read_part(connection, space, Span(part["first"], part["last"]), VECTORS_PER_GROUP):
         columns = dict(zip(ExportedImage._fields, zip(*rows, strict=True), strict=True))
         values = np.frombuffer(b"".join(columns.pop("image_embedding")), row)["vector"].astype(np.float32)
         offsets = np.arange(len(rows) + 1, dtype=np.int32) * dimensions

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pyarrow as pa
 from psycopg.rows import args_row
 
+from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.binary_copy import copy_in
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.rows import fetch_all, fetch_optional
@@ -33,7 +34,7 @@ class Span:
 
 
 class ExportedImage(NamedTuple):
-    """A searchable image: the view's columns, the vector as halfvec_send writes it, and its perceptual hash."""
+    """A searchable image: the view's columns without `words`, its vector as halfvec_send writes it."""
 
     image_id: str
     image_path: str
@@ -56,6 +57,7 @@ class ExportedImage(NamedTuple):
     colours: list[str] | None
     sharpness: float | None
     complexity: float | None
+    captions: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,11 @@ def plan_parts(connection: Connection, vectors: str, size: int) -> list[Span]:
     return fetch_all(connection, Span, statement("datasets", "plan_parts", vectors=vectors), {"size": size})
 
 
-def read_part(connection: Connection, vectors: str, span: Span, size: int) -> Iterator[list[ExportedImage]]:
+def read_part(connection: Connection, space: VectorSpace, span: Span, size: int) -> Iterator[list[ExportedImage]]:
     """The rows of a part, `size` at a time."""
+    names = {"vectors": space.vector_table, "matching": space.matching}
     with connection.cursor("part", row_factory=args_row(ExportedImage)) as cursor:
-        cursor.execute(statement("datasets", "read_part", vectors=vectors), asdict(span), binary=True)
+        cursor.execute(statement("datasets", "read_part", **names), asdict(span), binary=True)
         while rows := cursor.fetchmany(size):
             yield rows
 

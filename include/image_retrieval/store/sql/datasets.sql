@@ -14,32 +14,32 @@ GROUP BY part
 ORDER BY part;
 
 -- name: read_part
--- the view's columns; the view itself lacks the ids that limit a part
-SELECT i.image_id,
-       i.uri AS image_path,
-       i.resampled_uri AS resampled_image_path,
+-- the view's columns but for `words`; the view itself lacks the ids that limit a part
+SELECT m.image_id,
+       m.image_path,
+       m.resampled_image_path,
        halfvec_send(v.embedding) AS image_embedding,
-       i.group_id,
-       i.intra_id,
-       i.caption,
-       i.width,
-       i.height,
-       i.format,
-       i.attributes::text AS attributes,
-       i.first_seen AS created_at,
-       i.updated AS updated_at,
-       i.captured_at,
-       i.sha256,
-       i.phash,
-       i.width::real / nullif(i.height, 0) AS aspect,
-       CASE WHEN i.width > i.height THEN 'landscape' WHEN i.width < i.height THEN 'portrait'
-            WHEN i.width = i.height THEN 'square' END AS orientation,
-       i.colours,
-       i.sharpness,
-       i.complexity
+       m.group_id,
+       m.intra_id,
+       m.caption,
+       m.width,
+       m.height,
+       m.format,
+       m.attributes::text AS attributes,
+       m.created_at,
+       m.updated_at,
+       m.captured_at,
+       m.sha256,
+       m.phash,
+       m.aspect,
+       m.orientation,
+       m.colours,
+       m.sharpness,
+       m.complexity,
+       m.captions::text AS captions
 FROM retrieval.{vectors} AS v
-JOIN retrieval.image AS i ON i.id = v.id
-WHERE i.deleted IS NULL AND v.id BETWEEN %(first)s AND %(last)s
+JOIN retrieval.{matching} AS m ON m.id = v.id
+WHERE v.id BETWEEN %(first)s AND %(last)s
 ORDER BY v.id;
 
 -- name: create_offered
