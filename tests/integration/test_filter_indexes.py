@@ -203,6 +203,29 @@ def test_a_search_tells_its_way_and_what_would_make_it_faster(vectors, project, 
     assert told["why"].endswith("(costs: as the upkeep measured them)")
 
 
+def test_looks_get_indexes_that_searches_use(vectors, project, eager, allowed, database_url):
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE retrieval.image SET sharpness = width, complexity = width / 1000.0, "
+            "colours = CASE WHEN width < 10 THEN '{pink,white}'::text[] ELSE '{white}' END"
+        )
+    filters = {"colour": "pink"}, {"sharpness": {"lt": 10}}, {"complexity": {"lt": 0.0095}}
+    use(project, *filters)
+    use(project, {"colour": {"any": ["pink", "red"]}}, times=1)
+    ensure_filter_indexes(allowed, eager)
+    names = {subject: f"image_filter_{subject}_things" for subject in ("colour", "complexity", "sharpness")}
+    assert indexes(database_url) == tuple(names.values())
+    for filter in filters:
+        (subject,) = filter
+        told = explained(database_url, filter)
+        assert (told[f"index for column {subject}"], told["matching rows"][:2]) == (names[subject], "30")
+    with psycopg.connect(database_url) as connection:
+        plan = connection.execute(
+            "EXPLAIN SELECT id FROM retrieval.matching_things_random WHERE colours @> ARRAY['pink']"
+        ).fetchall()
+    assert names["colour"] in str(plan)
+
+
 def test_the_dearer_way_is_not_taken(vectors, database_url):
     for costs, way in (
         ({"candidate": 1e-6, "vector": 100, "unit": 100}, "the index of the vectors gives"),

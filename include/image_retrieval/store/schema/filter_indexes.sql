@@ -16,7 +16,8 @@ AS $$
         UNION ALL
         SELECT 'column', pair.key, pair.value
         FROM each_filter, jsonb_each(part) AS pair
-        WHERE pair.key IN ('group_id', 'intra_id', 'image_id', 'width', 'height', 'format', 'created_at', 'updated_at')
+        WHERE pair.key IN ('group_id', 'intra_id', 'image_id', 'width', 'height', 'format', 'created_at', 'updated_at',
+                           'colour', 'sharpness', 'complexity')
     )
     SELECT DISTINCT CASE WHEN t.is_range AND t.kind = 'attribute' THEN 'attribute_range' ELSE t.kind END, t.subject
     FROM (SELECT *, jsonb_typeof(value) = 'object' AND value ?| '{gt,gte,lt,lte}' AS is_range FROM tests) AS t
@@ -43,10 +44,11 @@ BEGIN ATOMIC
         SELECT 'image_filter_'
                    || CASE kind WHEN 'column' THEN subject WHEN 'attribute' THEN 'attributes' ELSE left(md5(subject), 10) END
                    || '_' || filter_index.collection AS name,
-               CASE kind
-                   WHEN 'column' THEN
+               CASE
+                   WHEN kind = 'column' AND subject = 'colour' THEN 'USING gin (colours)'
+                   WHEN kind = 'column' THEN
                        format('(%I) INCLUDE (id)', CASE subject WHEN 'created_at' THEN 'first_seen' WHEN 'updated_at' THEN 'updated' ELSE subject END)
-                   WHEN 'attribute' THEN 'USING gin (attributes jsonb_path_ops)'
+                   WHEN kind = 'attribute' THEN 'USING gin (attributes jsonb_path_ops)'
                    ELSE format('((CASE jsonb_typeof(attributes -> %1$L) WHEN ''number'' THEN (attributes ->> %1$L)::numeric END))', subject)
                END AS keys
         WHERE NOT (kind = 'column' AND subject IN ('group_id', 'image_id'))
