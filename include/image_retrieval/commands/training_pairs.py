@@ -2,10 +2,9 @@
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from image_retrieval.commands.arguments import finite_number, number
+from image_retrieval.commands.arguments import finite_number, new_folder, number
 from image_retrieval.commands.printing import print_json
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
@@ -21,7 +20,9 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     learning.add_argument(
         "pack", metavar="PACK|FILE", help="a packed training set with captions, or a .tsv or .jsonl of URIs and texts"
     )
-    learning.add_argument("out", type=Path, metavar="OUT", help="new folder, which becomes the model")
+    learning.add_argument(
+        "out", type=new_folder, metavar="OUT", help="new folder of this machine, which becomes the model"
+    )
     learning.add_argument(
         "--start", required=True, metavar="SOURCE", help="a dual encoder, or the model that gets a text side"
     )

@@ -124,6 +124,7 @@ def test_matrices_are_found_in_both_towers_of_each_family(kind, tmp_path):
         (["{out}/no.tsv", "{out}", "--start", "{vision}"], "does not exist: give a TSV or JSONL file"),
         (["{few}", "{out}", "--start", "{vision}"], "pictures with a text to learn from: at least 64 are needed"),
         (["{out}", "{out}", "--start", "{vision}"], "holds no complete training set"),
+        (["{listed}", "s3://b/{out}", "--start", "{vision}"], "is no path: a new folder of this machine is needed"),
     ],
 )
 def test_mistakes_are_told_in_one_line(arguments, told, listed, tmp_path, capsys):
