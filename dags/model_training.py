@@ -8,13 +8,13 @@ Trains a model on one's own images, without labels, and judges it.
    ended, its next try goes on from the latest checkpoint. **take_in** records its figures.
 4. **gate** judges the model on the held-out pictures, against the one that the collection shows. **register** records
    the decision: *passed*, *undecided* or *refused*. A model that passed is known by its name from then on.
-5. **approve** waits for a person, who sees the report card, if *Then switch* names a collection and the model passed.
+5. **approve** waits for a person, who sees the gate's report, if *Then switch* names a collection and the model passed.
    After an approval, **switch** triggers the DAG `model_switch`.
 6. **report** closes the row, and fails if the training came to no model.
 
 Nothing changes for searches before `model_switch` ends. You may clear any task, and trigger the DAG again with the same
-form: finished work is not repeated. `image-retrieval training show NAME` and the tab *Trainings* of the page tell how
-far a training is.
+form: finished work is not repeated. `image-retrieval training show NAME` and the tab *Trainings* of the page show how
+a training gets on.
 """
 
 from airflow.sdk import DAG

@@ -85,12 +85,12 @@ def take_in() -> dict[str, Any]:
 
 @task(execution_timeout=timedelta(minutes=30))
 def register() -> str:
-    """Record what the gate said; a model that passed is known by its name from now on. Returns the report card."""
+    """Record what the gate said; a model that passed is known by its name from now on. Returns the gate's report."""
     from image_retrieval.objects import ObjectStore
     from image_retrieval.pipeline import trainings
 
     with _training() as (name, settings):
-        return trainings.report_card(trainings.register(name, settings), ObjectStore(settings))
+        return trainings.gate_report(trainings.register(name, settings), ObjectStore(settings))
 
 
 class TrainedApproval(ApprovalOperator):

@@ -1,4 +1,4 @@
-"""Commands that make a training set of one's own images."""
+"""Commands that make a training set of one's own images, and judge a trained model."""
 
 import argparse
 from collections.abc import Callable

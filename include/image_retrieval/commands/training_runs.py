@@ -67,7 +67,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     given = vars(options) | {"rate": options.lr, "pack": folder_of(options.pack)}
     chosen = TrainingOptions(**{field.name: given[field.name] for field in fields(TrainingOptions)})
     device, out = options.device or settings.device, folder_of(options.out)
-    return _told(run_training(chosen, out, settings, device, resume=options.resume), options.out)
+    return _print_outcome(run_training(chosen, out, settings, device, resume=options.resume), options.out)
 
 
 def resume(options: argparse.Namespace, settings: Settings) -> int:
@@ -76,10 +76,10 @@ def resume(options: argparse.Namespace, settings: Settings) -> int:
     from image_retrieval.training.running import resume_training
 
     out = folder_of(options.out)
-    return _told(resume_training(out, settings, options.device or settings.device), options.out)
+    return _print_outcome(resume_training(out, settings, options.device or settings.device), options.out)
 
 
-def _told(outcome: Any, out: str) -> int:
+def _print_outcome(outcome: Any, out: str) -> int:
     from image_retrieval.training.ranks import rank
 
     if rank() == 0:

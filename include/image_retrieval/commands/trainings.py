@@ -31,15 +31,15 @@ def list_all(options: argparse.Namespace, settings: Settings) -> None:
         print_json({"trainings": [asdict(training) for training in found]})
         return
     columns = ("training", "state", "method", "from", "start", "against", "approval", "begun")
-    print_table(columns, [(*_told(each), f"{each.started_at:%Y-%m-%d %H:%M}") for each in found])
+    print_table(columns, [(*_row(each), f"{each.started_at:%Y-%m-%d %H:%M}") for each in found])
 
 
-def _told(each: "ListedTraining") -> tuple[str, ...]:
+def _row(each: "ListedTraining") -> tuple[str, ...]:
     return each.name, each.state, each.method, each.source, each.start, each.against, each.decision or ""
 
 
 def show(options: argparse.Namespace, settings: Settings) -> None:
-    """Show one training: settings, state, figures, the gate's report, and how far it is."""
+    """Show one training: settings, state, figures, the gate's report, and its progress."""
     from dataclasses import asdict
 
     from image_retrieval.objects import ObjectStore

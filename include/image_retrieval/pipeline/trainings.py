@@ -22,13 +22,19 @@ from image_retrieval.store import models, trainings
 from image_retrieval.store.connection import connect
 from image_retrieval.store.trainings import UNDER_WAY, Decision, State, Training
 from image_retrieval.training.packs import PackManifest
-from image_retrieval.training.records import COLLAPSED, FINISHED, find_record
+from image_retrieval.training.records import (
+    COLLAPSED,
+    FINISHED,
+    LOSSES,
+    REPORT,
+    REPORT_PAGE,
+    REPORT_PICTURE,
+    find_record,
+)
 from image_retrieval.training.sampled import FEWEST
 
-LOSSES, GATE, CARD, EXAMPLES = "losses.json", "gate.json", "gate.md", "gate.png"  # beside a model
 MOST_BYTES = 2**24  # of each
 LONGEST_SIDE = 320  # pixels of packed pictures, unless the crop is larger
-GATED: dict[str, State] = {"passed": "passed", "undecided": "undecided", "refused": "refused"}
 
 log = structlog.get_logger()
 
@@ -113,10 +119,10 @@ def register(name: str, settings: Settings) -> Training:
     Raises UserError if the model was not judged.
     """
     training = read_training(name, settings)
-    report = _read_json(ObjectStore(settings), training.model + GATE)
+    report = _read_json(ObjectStore(settings), training.model + REPORT)
     if report is None:
-        raise UserError(f"{training.model} holds no {GATE}: the model was not judged yet")
-    state = GATED[report["decision"]]
+        raise UserError(f"{training.model} holds no {REPORT}: the model was not judged yet")
+    state: State = report["decision"]
     with connect(settings) as connection:
         trainings.write_gate(connection, name, report, state, report["reason"])
         if state == "passed":
@@ -151,7 +157,7 @@ def close(name: str, run_id: str, settings: Settings) -> Training:
 
 
 def progress_of(training: Training, store: ObjectStore) -> Progress:
-    """Where a training is, as its folder tells."""
+    """Where a training is, by the files in its folder."""
     record = find_record(store, training.model) or {}
     return {
         "state": record.get("state"),
@@ -160,15 +166,15 @@ def progress_of(training: Training, store: ObjectStore) -> Progress:
     }
 
 
-def report_card(training: Training, store: ObjectStore) -> str:
+def gate_report(training: Training, store: ObjectStore) -> str:
     """The gate's report for a person, in Markdown; empty before the gate."""
-    data = _read(store, training.model + CARD)
+    data = _read(store, training.model + REPORT_PAGE)
     return data.decode(errors="replace") if data else ""
 
 
 def examples(training: Training, store: ObjectStore) -> bytes | None:
     """The gate's picture of queries and answers, a PNG; None before the gate."""
-    return _read(store, training.model + EXAMPLES)
+    return _read(store, training.model + REPORT_PICTURE)
 
 
 def _read(store: ObjectStore, uri: str) -> bytes | None:

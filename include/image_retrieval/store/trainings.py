@@ -1,4 +1,4 @@
-"""Trainings: what each learns from, how far it is, and what came of it."""
+"""Trainings: what each learns from, its state, and what came of it."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime

@@ -1,1 +1,1 @@
-"""Trains the two models that ship, from drawn scenes and a seed."""
+"""Trains models on one's own images and judges them; and trains those that ship, from drawn scenes and a seed."""

@@ -1,4 +1,4 @@
-"""The command line that both trainings share."""
+"""The command line of the trainings of models that ship."""
 
 import argparse
 from pathlib import Path

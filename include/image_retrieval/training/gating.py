@@ -14,7 +14,7 @@ from image_retrieval.settings import Settings
 from image_retrieval.training.gate import BEFORE, TRAINED, GateReport, Reader, example_pictures, judge
 from image_retrieval.training.model_card import CARD, with_gate
 from image_retrieval.training.packs import read_index, read_pictures
-from image_retrieval.training.records import RECORD
+from image_retrieval.training.records import RECORD, REPORT, REPORT_PAGE, REPORT_PICTURE
 from image_retrieval.training.report_card import card, draw_examples
 
 COLUMNS = ("shard", "offset", "size", "held_out", "group_id", "phash", "thumbnail")
@@ -33,8 +33,7 @@ def run_gate(
     """Judge `model` against `before`; with `out`, write gate.json, gate.md and gate.png into that folder.
 
     The decision goes into the card of a trained model, too. `pack` and `out` are folders that end in `/`, of any store.
-    Raises UserError if it holds no complete set, a model cannot be loaded, or the
-    folder cannot be written.
+    Raises UserError if `pack` holds no complete set, a model cannot be loaded, or the folder cannot be written.
     """
     store = ObjectStore(settings)
     index = read_index(store, pack, COLUMNS)
@@ -43,9 +42,9 @@ def run_gate(
     report = judge(towers, index, read, seed=seed)
     told = card(report, before.source)
     if out is not None:
-        store.write(f"{out}gate.json", (json.dumps(report.as_json(), indent=2) + "\n").encode())
-        store.write(f"{out}gate.md", told.encode())
-        store.write(f"{out}gate.png", _examples(report, index, read))
+        store.write(out + REPORT, (json.dumps(report.as_json(), indent=2) + "\n").encode())
+        store.write(out + REPORT_PAGE, told.encode())
+        store.write(out + REPORT_PICTURE, _examples(report, index, read))
     if (trained := trained_folder(model.source, store, settings)) and store.exists(trained + CARD):
         own = store.read(trained + CARD).decode(errors="replace")
         store.write(trained + CARD, with_gate(own, told).encode())

@@ -1,4 +1,4 @@
-"""What both trainings share: the optimizer's schedule."""
+"""The optimizer of the models that ship, and its schedule."""
 
 import math
 from collections.abc import Iterable

@@ -13,10 +13,9 @@ from image_retrieval.errors import Unavailable
 from image_retrieval.objects import ObjectStore
 from image_retrieval.training.health import Health
 from image_retrieval.training.ranks import rank
-from image_retrieval.training.records import update_record
+from image_retrieval.training.records import LOSSES, update_record
 
 log = structlog.get_logger()
-LOSSES = "losses.json"
 POINTS = 2_000  # of the curve, at most
 LOG_SECONDS = 10.0
 LEAST_SECONDS = 1.0  # between two writings

@@ -10,6 +10,8 @@ from image_retrieval.training.options import TrainingOptions
 
 RECORD = "training.json"
 CHECKPOINT = "checkpoint.pt"
+LOSSES = "losses.json"
+REPORT, REPORT_PAGE, REPORT_PICTURE = "gate.json", "gate.md", "gate.png"  # of the gate
 # where a training is
 RUNNING, STOPPED, COLLAPSED, FAILED, FINISHED = "running", "stopped", "collapsed", "failed", "finished"
 MOST_BYTES = 2**24  # of a record

@@ -1,4 +1,4 @@
-"""Saving a trained model as it ships."""
+"""Saves a trained model."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def save_half(model: PreTrainedModel, folder: Path) -> None:
 
 
 def save_model(model: PreTrainedModel, folder: Path, *, half: bool) -> None:
-    """Write config.json and model.safetensors, in half precision if told."""
+    """Write config.json and model.safetensors, in half precision if `half`."""
     logging.disable_progress_bar()
     (model.eval().half() if half else model.eval()).save_pretrained(folder)
     (folder / "model.safetensors").chmod(0o644)  # transformers leaves it to its owner

@@ -1,9 +1,12 @@
-"""Decides whether a trained model may replace another one, from figures on held-out pictures. The rules are these:
+"""Decides whether a trained model may replace another one, from figures on held-out pictures.
+
+The first rule that fits decides:
 
 1. Refused: held-out pictures have copies among those that it learnt from.
-2. Refused: it finds fewer originals, or fewer pictures of a group, and the difference is significant.
-3. Passed: one of the two is significantly better, and the other one not significantly worse.
-4. Undecided otherwise, and where fewer than 100 pictures are held out.
+2. Undecided: fewer than 100 pictures are held out.
+3. Refused: it finds fewer originals, or fewer pictures of a group, and the difference is significant.
+4. Passed: it finds more of one of the two, and the difference is significant.
+5. Undecided otherwise.
 
 A difference is significant if zero lies outside of its interval of 95 %, over the queries that both models answered.
 """

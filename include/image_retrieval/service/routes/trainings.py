@@ -1,4 +1,4 @@
-"""Trainings: what they learn from, how far they are, and what the gate said."""
+"""Trainings: what they learn from, how they get on, and what the gate said."""
 
 from dataclasses import asdict
 from typing import Annotated, Any

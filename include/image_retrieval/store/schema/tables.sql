@@ -679,7 +679,7 @@ CREATE TABLE retrieval.training (
     changed_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX training_latest ON retrieval.training (started_at DESC);
-COMMENT ON TABLE retrieval.training IS 'Trainings of models on one''s own images: what each learns from, how far it is, and what came of it.';
+COMMENT ON TABLE retrieval.training IS 'Trainings of models on one''s own images: what each learns from, its state, and what came of it.';
 COMMENT ON COLUMN retrieval.training.name IS 'Name of the model that it makes.';
 COMMENT ON COLUMN retrieval.training.source IS 'What it learns from: a collection, or the URI of an index file.';
 COMMENT ON COLUMN retrieval.training.method IS 'What it learns by: continue, moco, moby or swav.';
