@@ -28,6 +28,7 @@ MOST_BYTES = 2**20  # of an answer
 PAUSES = (1.0, 4.0, 15.0)  # seconds before another try; the last one from then on
 MOST_WAIT = 60.0  # seconds that a server may ask for
 IN_A_ROW = 5  # images that fail one after another, before the endpoint itself counts as failing
+GREY = 128  # of the picture that no server has a reason to refuse
 QUALITY = 90  # of the JPEG that is sent
 OF_THE_PICTURE = {400, 413, 415, 422}  # statuses that may be about one picture alone
 DIGITS = 32
@@ -62,7 +63,8 @@ class EndpointWriter:
         self._question, self._form = question(options.prompt, options.languages), True
         self._most = options.max_new_tokens * len(options.languages) + SPARE
         self._images, self._tokens = endpoint.budget_images, endpoint.budget_tokens
-        self._failed, self._lock = 0, threading.Lock()
+        self._failed, self._has_answered = 0, False
+        self._lock, self._grey = threading.Lock(), threading.Lock()  # of the counts; of the picture that is asked once
         self._key = settings.captions_key.get_secret_value()
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         self._client = httpx2.Client(timeout=endpoint.seconds, headers=headers)
@@ -88,24 +90,54 @@ class EndpointWriter:
         try:
             answer = self._asked(_data_url(picture))
         except _Failed as failed:
-            self._count_failure(Unavailable, "does not answer", str(failed))
+            self._count_failure(str(failed))
             return self._none(Fault.UNANSWERED, str(failed))
         except _Refused as refused:
-            self._count_failure(UserError, "refuses the pictures", str(refused))
+            self._count_refusal(picture, str(refused))
             return self._none(Fault.REFUSED, str(refused))
         with self._lock:
-            self._failed = 0
+            self._failed, self._has_answered = 0, True
         return read_answer(answer, self._languages, self._most)
 
     def _none(self, reason: Fault, detail: str) -> list[Answer]:
         return [Answer(reason=reason, detail=detail)] * len(self._languages)
 
-    def _count_failure(self, kind: type[UserError], what: str, detail: str) -> None:
+    def _count_failure(self, detail: str) -> None:
+        """Raise Unavailable if several images in a row got no answer."""
         with self._lock:
             self._failed += 1
             failed = self._failed
         if failed >= IN_A_ROW:
-            raise kind(f"endpoint {shown_url(self._endpoint.url)} {what}: {failed} images failed in a row ({detail})")
+            raise Unavailable(self._told("does not answer", failed, detail))
+
+    def _count_refusal(self, picture: torch.Tensor, detail: str) -> None:
+        """Raise UserError if the server has refused all pictures so far, and refuses a grey one of this size as well.
+
+        A server that takes others may refuse any number of pictures in a row: their refusals are stored as final.
+        """
+        with self._lock:
+            self._failed += not self._has_answered
+            failed = self._failed
+        if self._has_answered or failed < IN_A_ROW:
+            return
+        with self._grey:
+            if not self._has_answered:
+                self._ask_grey(torch.full_like(picture, GREY), failed, detail)
+
+    def _ask_grey(self, grey: torch.Tensor, failed: int, detail: str) -> None:
+        with self._lock:
+            self._images -= 1
+        try:
+            self._asked(_data_url(grey))
+        except _Failed as unanswered:
+            raise Unavailable(self._told("does not answer", failed, str(unanswered))) from None
+        except _Refused:
+            raise UserError(self._told("refuses the pictures", failed, detail)) from None
+        with self._lock:
+            self._failed, self._has_answered = 0, True
+
+    def _told(self, what: str, failed: int, detail: str) -> str:
+        return f"endpoint {shown_url(self._endpoint.url)} {what}: {failed} images failed in a row ({detail})"
 
     def _asked(self, picture: str) -> Any:
         """The server's answer about a picture. Raises _Failed after the last try, _Refused, UserError."""

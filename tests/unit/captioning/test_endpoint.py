@@ -10,7 +10,7 @@ from odd_captions import good, odd_captions, said, stall
 
 from image_retrieval.caption_options import CaptionOptions
 from image_retrieval.captioning import endpoint
-from image_retrieval.captioning.endpoint import IN_A_ROW, EndpointWriter
+from image_retrieval.captioning.endpoint import GREY, IN_A_ROW, EndpointWriter
 from image_retrieval.embedding.reader import Batch
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.settings import Settings
@@ -132,6 +132,18 @@ def test_one_refused_picture_is_rejected_alone(server, writer):
     server.reply = lambda grey, _: (413, b"too large")
     with pytest.raises(UserError, match="refuses the pictures"):
         asked(writer(concurrency=1), 20)
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_any_number_of_refused_pictures_stops_no_server_that_takes_others(server, writer, concurrency):
+    server.reply = lambda grey, _: (400, b"content_filter") if grey < 100 or 150 <= grey < 220 else good(grey)
+    made = writer(concurrency=concurrency, budget_images=30)
+    refused = [["refused", "refused"]]
+    assert reasons(asked(made, 9)) == refused * 9
+    assert server.asked.count(GREY) == 1
+    assert reasons(asked(made, 14, first=10)) == [[None, None]] * 5 + refused * 7 + [[None, None]] * 2
+    assert made.spent() is False
+    assert reasons(asked(made, 7)) == refused * 6 + [["not_asked", "not_asked"]]
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
