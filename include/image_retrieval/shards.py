@@ -37,6 +37,7 @@ KEPT_MANIFEST = MANIFEST.append(pa.field("resampled_uri", pa.string()))
 
 # in the work folder: files of runs, kept pictures, copies of objects that are being overwritten, and probes of models
 RUNS_FOLDER, KEPT_FOLDER, FORMER_FOLDER, PROBES_FOLDER = "work", "resampled", "former", "probes"
+CAPTIONS_RUN = "captions-"  # what the folders in `work` begin with that are no run's, but a part's of captioning
 TRAININGS_FOLDER = "trainings"  # beside them: packed pictures and models, which stay as long as the training's row
 
 
@@ -90,6 +91,11 @@ def folder_in(work_uri: str, *parts: str) -> str:
 def collection_folder(work_uri: str, collection: str) -> str:
     """The folder of all runs' files of a collection, ending in `/`."""
     return folder_in(work_uri, RUNS_FOLDER, collection)
+
+
+def captions_work(work_uri: str, collection: str) -> str:
+    """What the folders of all parts of a collection's captioning begin with."""
+    return f"{collection_folder(work_uri, collection)}{CAPTIONS_RUN}"
 
 
 def probes_folder(work_uri: str, collection: str) -> str:

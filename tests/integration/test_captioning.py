@@ -18,6 +18,7 @@ from image_retrieval.cli import main
 from image_retrieval.errors import UserError
 from image_retrieval.models.captioners.loading import load_captioner
 from image_retrieval.models.shipped import CAPTIONER
+from image_retrieval.pipeline import captioning
 from image_retrieval.pipeline.captioning import caption_collection
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.scenes import draw_scenes
@@ -170,6 +171,23 @@ def test_another_captioner_is_shown_once_it_has_captioned_all(
         captions={"model": {"name": "other", "source": str(captioner)}, "languages": ["zh"], "max_new_tokens": 14}
     )
     assert caption_collection(longer, project)["due"] == 12
+
+
+def test_a_run_leaves_the_work_of_captioning_alone_and_captioning_clears_up(filled, project, store, database_url):
+    work = f"{project.work_uri}work/things/captions-%s/shards/0.parquet"
+    store.write(work % "broken", b"of images that have changed")
+    caption = captioning.captions.write_captions
+
+    def during_a_run(*given):
+        run_collection(filled, "meanwhile", project)
+        assert len(parts(store, project, "shards")) == 2
+        return caption(*given)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(captioning.captions, "write_captions", during_a_run)
+        assert caption_collection(filled, project)["left"] == 0
+    assert parts(store, project, "shards") == []
+    assert rows(database_url, "SELECT state FROM retrieval.run WHERE run_id = 'meanwhile'") == [("success",)]
 
 
 KILLED = {"resample": None, "caption": None, "write": "INSERT ON retrieval.caption"}

@@ -17,13 +17,22 @@ import structlog
 from image_retrieval.captioning.answers import Fault
 from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason, UserError
-from image_retrieval.objects import ObjectStore
+from image_retrieval.objects import NotDeleted, ObjectStore
 from image_retrieval.pipeline.captioners import Captioning, captioning_of
 from image_retrieval.pipeline.listing import write_manifests
 from image_retrieval.pipeline.resampling import resample_shard
 from image_retrieval.pipeline.table_images import at_version
 from image_retrieval.settings import Settings
-from image_retrieval.shards import KEPT_MANIFEST, ManifestRow, Shard, reading, run_folder
+from image_retrieval.shards import (
+    CAPTIONS_RUN,
+    KEPT_MANIFEST,
+    ManifestRow,
+    Shard,
+    captions_work,
+    collection_folder,
+    reading,
+    run_folder,
+)
 from image_retrieval.store import captions
 from image_retrieval.store.captions import Caption, CaptionSpace, NoCaption
 from image_retrieval.store.connection import Connection, connect
@@ -78,6 +87,7 @@ def caption_collection(
         with connect(settings) as connection:
             left = captions.count_due(connection, space)
             shown = _show(connection, space, complete=not left)
+        _clear_work(collection.name, settings)
     log.info("captions", collection=collection.name, due=due, captions=written, missing=missing.total(), left=left)
     return {"due": due, "captions": written, "missing": dict(missing), "left": left, "shown": shown}
 
@@ -89,6 +99,17 @@ def _alone(collection: str, settings: Settings) -> Iterator[None]:
         if not captions.try_lock(connection, collection):
             raise UserError(f"collection {collection!r} is being captioned by another process: wait for its end")
         yield
+
+
+def _clear_work(collection: str, settings: Settings) -> None:
+    """Delete the work files of parts that were broken off, and whose images have meanwhile changed."""
+    store = ObjectStore(settings)
+    stale = captions_work(settings.work_uri, collection)
+    for page in store.pages(collection_folder(settings.work_uri, collection), missing_ok=True):
+        try:
+            store.delete([entry.uri for entry in page if entry.uri.startswith(stale)])
+        except NotDeleted as error:  # the captions are stored; the next captioning tries again
+            log.warning("work files of former captioning were not deleted", cause=str(error))
 
 
 def _show(connection: Connection, space: CaptionSpace, *, complete: bool) -> str | None:
@@ -105,7 +126,7 @@ def _caption_part(
 ) -> tuple[int, Counter[str]]:
     """Caption some images. Returns the number of captions, and of missing ones by reason."""
     space, store = captioning.space, ObjectStore(settings)
-    run_id = f"captions-{_name(space, captioning.size, images)}"
+    run_id = f"{CAPTIONS_RUN}{_name(space, captioning.size, images)}"
     shard = Shard(collection.name, run_id, 0)
     files = shard.files(settings.work_uri)
     facts = {"width": str(captioning.size[0]), "height": str(captioning.size[1])}

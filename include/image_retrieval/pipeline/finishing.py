@@ -13,7 +13,7 @@ from image_retrieval.pipeline.backfilling import Costs, costs
 from image_retrieval.pipeline.calibrating import keep_calibrated
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
-from image_retrieval.shards import collection_folder, run_folder
+from image_retrieval.shards import captions_work, collection_folder, run_folder
 from image_retrieval.store import models, runs, vector_tables
 from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index
@@ -71,7 +71,7 @@ def measure_recall(collection: Collection, settings: Settings) -> None:
 def finish_run(collection: Collection, run_id: str, settings: Settings) -> FinishedRun:
     """Close the run in `retrieval.run` and return its report; the state is `failed` if a shard is missing.
 
-    The work files of this run and of runs under way stay; those of other runs are deleted.
+    The work files of this run, of runs under way, and of captioning stay; those of other runs are deleted.
     """
     with connect(settings) as connection:
         missing = runs.missing_shards(connection, collection.name, run_id)
@@ -94,7 +94,8 @@ def fail_run(collection: Collection, run_id: str, settings: Settings) -> None:
 
 def _clear_work(collection: Collection, kept_runs: list[str], settings: Settings) -> None:
     store = ObjectStore(settings)
-    kept = tuple(run_folder(settings.work_uri, collection.name, run) for run in kept_runs)
+    captioning = captions_work(settings.work_uri, collection.name)  # may be under way, and clears up after itself
+    kept = (captioning, *(run_folder(settings.work_uri, collection.name, run) for run in kept_runs))
     for page in store.pages(collection_folder(settings.work_uri, collection.name), missing_ok=True):
         try:
             store.delete([entry.uri for entry in page if not entry.uri.startswith(kept)])
