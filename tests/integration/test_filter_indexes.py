@@ -256,6 +256,21 @@ def test_what_searches_filter_by_is_noted_where_it_may_be(vectors, project, data
     assert [row[2] for row in rows(database_url, noted)] == [2, 2]
 
 
+def test_a_note_that_fails_leaves_the_search_and_its_transaction_alone(vectors, project, database_url):
+    noted = "SELECT subject FROM retrieval.filter_use"
+    with connect(project) as searcher:
+        long = "".join(chr(0x4E00 + number) for number in range(4000))
+        assert search(searcher, "things", QUERY, 3, {"attributes": {long: 1}}) == []
+        assert len(search(searcher, "things", QUERY, 3, WIDTH)) == 3
+    assert rows(database_url, noted) == [("width",)]
+    with psycopg.connect(database_url) as connection:
+        connection.execute("ALTER TABLE retrieval.filter_use ADD CHECK (uses < 2)")
+    with connect(project) as searcher:
+        searcher.execute("UPDATE retrieval.collection SET costs = '{}'")
+        assert len(search(searcher, "things", QUERY, 3, WIDTH)) == 3
+    assert rows(database_url, "SELECT costs FROM retrieval.collection") == [({},)]
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(filter=FILTERS)
 def test_parts_of_a_filter_are_what_it_names(project, filter):

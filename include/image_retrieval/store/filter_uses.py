@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import psycopg
+import structlog
 from psycopg import pq
 from psycopg.types.json import Jsonb
 
@@ -18,6 +19,8 @@ from image_retrieval.store.sql import statement
 SLOW = 0.05  # seconds from which on a search with a filter took long
 SECONDS_BETWEEN = 60.0  # so that searches of one process seldom write
 KEPT = 1000  # searches that wait to be written; later ones are left out
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ _next = 0.0
 def note_filter(connection: Connection, collection: str, filter: Mapping[str, object] | None, seconds: float) -> None:
     """Note a search with a filter that took so many seconds; the tally is written once a minute, the first at once.
 
-    Where the database or the role does not allow it, nothing is written, and the search is none the worse for it.
+    Where the database or the role does not allow it, or writing fails, the search is none the worse for it, and the
+    caller's transaction goes on.
     """
     global _next
     if not filter:
@@ -61,3 +65,6 @@ def _write(connection: Connection, searches: list[_Use]) -> None:
             )
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
         return
+    except psycopg.Error as error:
+        cause = error.diag.message_primary or type(error).__name__
+        log.warning("what searches filter by was not noted", searches=len(searches), cause=cause)

@@ -1,13 +1,13 @@
 -- name: note_uses
 -- `searches`: [{{"collection": …, "filter": {{…}}, "seconds": …}}, …]; while another process notes its own, these are
--- left out, so that no search waits
+-- left out, so that no search waits; so are names that are too long for the table's index
 WITH may AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('image_retrieval:filter_use', 0)) AS note)
 INSERT INTO retrieval.filter_use AS u (collection, kind, subject, uses, slow, seconds)
 SELECT s.collection, p.kind, p.subject, count(*), count(*) FILTER (WHERE s.seconds > %(slow)s), sum(s.seconds)
 FROM jsonb_to_recordset(%(searches)s) AS s (collection text, filter jsonb, seconds double precision)
 JOIN retrieval.collection AS c ON c.name = s.collection
 CROSS JOIN LATERAL retrieval.filter_parts(s.filter) AS p
-WHERE (SELECT note FROM may)
+WHERE (SELECT note FROM may) AND octet_length(p.subject) <= 500
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 ON CONFLICT (collection, kind, subject) DO UPDATE
