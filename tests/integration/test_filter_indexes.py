@@ -17,6 +17,7 @@ from image_retrieval.store.connection import connect
 from image_retrieval.store.costs import measure_costs
 from image_retrieval.store.filter_indexes import ensure_filter_indexes
 from image_retrieval.store.search import search
+from image_retrieval.store.sql import statement
 from integration.random_vectors import DIMENSIONS, fill, index, similarities
 from integration.tables import rows
 
@@ -269,6 +270,39 @@ def test_a_note_that_fails_leaves_the_search_and_its_transaction_alone(vectors, 
         searcher.execute("UPDATE retrieval.collection SET costs = '{}'")
         assert len(search(searcher, "things", QUERY, 3, WIDTH)) == 3
     assert rows(database_url, "SELECT costs FROM retrieval.collection") == [({},)]
+
+
+def test_invented_attributes_want_no_index(vectors, project, eager, collection):
+    use(project, {"attributes": {"invented": {"lt": 1}}}, {"attributes": {"invented": "red"}}, times=12)
+    use(project, {"attributes": {"colour": "red"}}, times=9)
+    assert ensure_filter_indexes(collection, eager) == []
+    use(project, {"attributes": {"colour": "red"}}, times=1)
+    (proposed,) = ensure_filter_indexes(collection, eager)
+    assert proposed.startswith("10 of 10 searches by colour took long")
+
+
+def test_uses_are_halved_once_a_day_and_forgotten_after_long(vectors, project, eager, collection, database_url):
+    use(project, WIDTH, {"height": 3}, {"format": "JPEG"}, {"attributes": {"colour": "red"}}, times=11)
+    noted = "SELECT subject, uses, slow FROM retrieval.filter_use ORDER BY 1"
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE retrieval.filter_use SET halved_at = now() - interval '1 day' WHERE subject <> 'colour'"
+        )
+        connection.execute(
+            "UPDATE retrieval.filter_use SET used_at = now() - interval '31 days' WHERE subject = 'height'"
+        )
+    for _ in range(2):
+        ensure_filter_indexes(collection, eager)
+        assert rows(database_url, noted) == [("colour", 11, 11), ("format", 5, 5), ("width", 5, 5)]
+    use(project, {"attributes": {f"invented_{number}": 1 for number in range(filter_indexes.KEPT)}}, times=1)
+    with connect(project) as searcher:
+        use(project, WIDTH, times=1)
+        searcher.execute(statement("filters", "try_to_change_uses"))
+        ensure_filter_indexes(collection, eager)  # a search notes its own meanwhile
+    assert rows(database_url, "SELECT count(*) FROM retrieval.filter_use") == [(filter_indexes.KEPT + 3,)]
+    ensure_filter_indexes(collection, eager)
+    assert rows(database_url, "SELECT count(*) FROM retrieval.filter_use") == [(filter_indexes.KEPT,)]
+    assert {("colour", 11, 11), ("width", 6, 6)} < set(rows(database_url, noted))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)

@@ -19,6 +19,7 @@ from image_retrieval.store.sql import statement
 
 LEAST_SLOW = 10  # searches by a column or an attribute that took long, before it gets an index
 DAYS = 30  # without any use, after which an index is dropped, and slow searches are forgotten
+KEPT = 1000  # columns and attributes of a collection whose uses are kept
 MOST = 8  # indexes that the upkeep makes for one collection
 
 log = structlog.get_logger()
@@ -71,13 +72,29 @@ def _ensure(connection: Connection, collection: Collection, settings: Settings) 
         done.append(_make(connection, index) if collection.filter_indexes else _proposal(index))
     if wanted and collection.filter_indexes:
         connection.execute(statement("indexing", "analyse_images"))  # also what the indexes' expressions hold
+    _age_uses(connection, collection)
     for line in done:
         log.info("indexes for filters", plan=line)
     return done
 
 
+def _age_uses(connection: Connection, collection: Collection) -> None:
+    """Forget what has long not been used, and halve what is counted, so that filters of former days count less.
+
+    Does so at the next upkeep if a search notes its own meanwhile.
+    """
+    asked = {"collection": collection.name, "days": DAYS, "most": KEPT}
+    with connection.transaction():
+        if fetch_value(connection, statement("filters", "try_to_change_uses")):
+            connection.execute(statement("filters", "forget_uses"), asked)
+            connection.execute(statement("filters", "halve_uses"), asked)
+
+
 def find_wanted(connection: Connection, collection: Collection, settings: Settings, most: int) -> list[WantedIndex]:
-    """The indexes, at most so many, that slow filters of late would have been served by, the most wanted first."""
+    """The indexes, at most so many, that slow filters of late would have been served by, the most wanted first.
+
+    Attributes that no image of the collection has want none: whoever searches can invent their names.
+    """
     vectors = {"vectors": collection.vector_table}
     images: int | None = fetch_value(connection, statement("filters", "count_images"), vectors)
     if most < 1 or (images or 0) < settings.index_from_rows:

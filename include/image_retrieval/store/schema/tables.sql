@@ -574,6 +574,7 @@ CREATE TABLE retrieval.filter_use (
     slow       bigint NOT NULL,
     seconds    double precision NOT NULL,
     used_at    timestamptz NOT NULL DEFAULT now(),
+    halved_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (collection, kind, subject)
 );
 COMMENT ON TABLE retrieval.filter_use IS
@@ -581,10 +582,11 @@ COMMENT ON TABLE retrieval.filter_use IS
 COMMENT ON COLUMN retrieval.filter_use.collection IS 'Collection that was searched.';
 COMMENT ON COLUMN retrieval.filter_use.kind IS 'column, attribute: a value or one of a list, or attribute_range: a range of numbers.';
 COMMENT ON COLUMN retrieval.filter_use.subject IS 'Name of the column or of the attribute.';
-COMMENT ON COLUMN retrieval.filter_use.uses IS 'Searches whose filter named it.';
+COMMENT ON COLUMN retrieval.filter_use.uses IS 'Searches whose filter named it; halved once a day, as are slow and seconds.';
 COMMENT ON COLUMN retrieval.filter_use.slow IS 'Those of them that took long.';
 COMMENT ON COLUMN retrieval.filter_use.seconds IS 'How long all of them took, together.';
 COMMENT ON COLUMN retrieval.filter_use.used_at IS 'When the last of them was.';
+COMMENT ON COLUMN retrieval.filter_use.halved_at IS 'When the upkeep last halved its numbers.';
 
 
 CREATE TABLE retrieval.filter_index (

@@ -15,17 +15,49 @@ SET uses = u.uses + excluded.uses, slow = u.slow + excluded.slow, seconds = u.se
 
 -- name: find_wanted
 -- indexes that slow filters of late would have been served by, and that do not exist; the definition: what follows
--- CREATE INDEX
-SELECT i.name, i.definition, i.expression, sum(u.uses)::bigint AS uses, sum(u.slow)::bigint AS slow,
-       string_agg(u.subject, ', ' ORDER BY u.uses DESC) AS subjects
-FROM retrieval.filter_use AS u
-CROSS JOIN LATERAL retrieval.filter_index(u.collection, u.kind, u.subject) AS i
-WHERE u.collection = %(collection)s AND i.name IS NOT NULL AND u.used_at > now() - make_interval(days => %(days)s)
-  AND retrieval.serving_index(u.collection, u.kind, u.subject) IS NULL
-GROUP BY i.name, i.definition, i.expression
-HAVING sum(u.slow) >= %(least)s
-ORDER BY slow DESC, i.name
+-- CREATE INDEX; attributes that no image has are left out, and the images are read only if an index may be wanted
+WITH slow AS MATERIALIZED (
+    SELECT u.kind, u.subject, u.uses, u.slow, i.name, i.definition, i.expression, sum(u.slow) OVER (PARTITION BY i.name) AS of_name
+    FROM retrieval.filter_use AS u
+    CROSS JOIN LATERAL retrieval.filter_index(u.collection, u.kind, u.subject) AS i
+    WHERE u.collection = %(collection)s AND i.name IS NOT NULL AND u.used_at > now() - make_interval(days => %(days)s)
+      AND u.uses > 0 AND retrieval.serving_index(u.collection, u.kind, u.subject) IS NULL
+), attribute AS MATERIALIZED (
+    SELECT DISTINCT key AS name
+    FROM retrieval.image AS i
+    CROSS JOIN LATERAL jsonb_object_keys(i.attributes) AS key
+    WHERE i.collection = %(collection)s AND i.deleted IS NULL
+      AND EXISTS (SELECT FROM slow AS s WHERE s.kind <> 'column' AND s.of_name >= %(least)s)
+)
+SELECT s.name, s.definition, s.expression, sum(s.uses)::bigint AS uses, sum(s.slow)::bigint AS slow,
+       string_agg(s.subject, ', ' ORDER BY s.uses DESC) AS subjects
+FROM slow AS s
+WHERE s.kind = 'column' OR s.subject IN (SELECT name FROM attribute)
+GROUP BY s.name, s.definition, s.expression
+HAVING sum(s.slow) >= %(least)s
+ORDER BY slow DESC, s.name
 LIMIT %(most)s;
+
+-- name: try_to_change_uses
+-- until the transaction ends, or until the statement does where each is one; searches leave their notes out meanwhile
+SELECT pg_try_advisory_xact_lock(hashtextextended('image_retrieval:filter_use', 0)) AS locked;
+
+-- name: forget_uses
+-- those of long ago, and beyond so many the least slow ones
+DELETE FROM retrieval.filter_use AS u
+USING (
+    SELECT kind, subject, used_at, row_number() OVER (ORDER BY slow DESC, uses DESC, used_at DESC) AS rank
+    FROM retrieval.filter_use
+    WHERE collection = %(collection)s
+) AS r
+WHERE u.collection = %(collection)s AND (u.kind, u.subject) = (r.kind, r.subject)
+  AND (r.used_at < now() - make_interval(days => %(days)s) OR r.rank > %(most)s);
+
+-- name: halve_uses
+-- once a day; an upkeep may begin a little early
+UPDATE retrieval.filter_use
+SET uses = uses / 2, slow = slow / 2, seconds = seconds / 2, halved_at = now()
+WHERE collection = %(collection)s AND halved_at < now() - interval '23 hours';
 
 -- name: count_made
 SELECT count(*) AS made
