@@ -25,7 +25,7 @@ WITH slow AS MATERIALIZED (
 ), attribute AS MATERIALIZED (
     SELECT DISTINCT key AS name
     FROM retrieval.image AS i
-    CROSS JOIN LATERAL jsonb_object_keys(i.attributes) AS key
+    CROSS JOIN LATERAL jsonb_object_keys(CASE jsonb_typeof(i.attributes) WHEN 'object' THEN i.attributes END) AS key
     WHERE i.collection = %(collection)s AND i.deleted IS NULL
       AND EXISTS (SELECT FROM slow AS s WHERE s.kind <> 'column' AND s.of_name >= %(least)s)
 )
