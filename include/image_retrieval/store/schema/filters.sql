@@ -108,7 +108,8 @@ $$;
 COMMENT ON FUNCTION retrieval.any_condition IS 'any: equal to one of a list.';
 
 
--- A caption's words are stored and indexed; those of an attribute are computed.
+-- A caption's words are stored and indexed; those of an attribute are computed. The query is computed here, once: its
+-- function would run again for each image.
 CREATE OR REPLACE FUNCTION retrieval.match_condition(
     kind text, name text, place text, value jsonb, INOUT given text[], OUT condition text
 )
@@ -128,8 +129,8 @@ BEGIN
         given := given || name;
         subject := format('retrieval.words(attributes ->> $1[%s])', cardinality(given));
     END IF;
-    given := given || query;
-    condition := format('%s @@ retrieval.words_query($1[%s])', subject, cardinality(given));
+    given := given || retrieval.words_query(query)::text;
+    condition := format('%s @@ $1[%s]::tsquery', subject, cardinality(given));
 END
 $$;
 COMMENT ON FUNCTION retrieval.match_condition IS 'match: words in any language, as in a web search.';
