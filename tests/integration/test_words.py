@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
+from psycopg.types.json import Jsonb
 
 from image_retrieval.errors import UserError
 from image_retrieval.store.connection import connect
@@ -280,3 +281,18 @@ def test_words_of_captioners_are_found_as_long_as_their_captions_are_shown(proje
         assert (finds("red"), finds("方块")) == ([], [1])
         connection.execute("DELETE FROM retrieval.caption")
         assert finds("方块") == []
+
+
+@PROPERTY
+@given(words=TEXT)
+@example("it's \\ 'red ring' or -blue")
+def test_a_filter_gives_its_words_as_a_query(connection, words):
+    assume(words.strip(" \u3000\u200b\n"))
+    asked = (
+        "SELECT condition, given[cardinality(given)]::tsquery IS NOT DISTINCT FROM retrieval.words_query(%s) AS same "
+    )
+    for filter in ({"caption": {"match": words}}, {"attributes": {"a": {"match": words}}}):
+        query = asked + "FROM retrieval.condition_of(%s, '{}')"
+        [row] = connection.execute(query.encode(), (words, Jsonb(filter))).fetchall()
+        assert row["same"]
+        assert "words_query" not in row["condition"]
