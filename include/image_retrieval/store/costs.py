@@ -18,6 +18,7 @@ from image_retrieval.store.sql import statement
 
 TURNS = 5  # of which the median counts
 SAMPLED = 1000  # vectors that are compared by their ids
+SCANNED = 20_000  # images that are read
 CANDIDATES = 1000  # of the index, at once; thrice as many as a search wants
 OPERATORS = {"cosine": "<=>", "inner_product": "<#>", "l2": "<->"}
 
@@ -34,7 +35,7 @@ def measure_costs(collection: Collection, settings: Settings) -> dict[str, float
     """Measure and store what searches of the collection cost, in microseconds. Returns it; None without an index.
 
     `candidate`: to ask the index of the vectors for one candidate more, and look at its image; `vector`: to find a
-    vector by id and compare it; `unit`: a unit of the planner's costs, by a scan of the images.
+    vector by id and compare it; `unit`: a unit of the planner's costs, by a scan of some images.
     """
     names = {"collection": collection.name, "model": collection.model.name}
     with connect(settings) as connection:
@@ -50,7 +51,7 @@ def measure_costs(collection: Collection, settings: Settings) -> dict[str, float
         costs = {
             "candidate": _candidate(connection, {**names, "query": sampled.query}),
             "vector": _vector(connection, collection, sampled),
-            "unit": _unit(connection, f"matching_{collection.name}_{collection.model.name}"),
+            "unit": _unit(connection, collection.name),
         }
         connection.execute(statement("costs", "write"), {**names, "costs": Jsonb(costs)})
     log.info("costs of searches with filters, in microseconds", **costs)
@@ -75,11 +76,13 @@ def _vector(connection: Connection, collection: Collection, sampled: _Sampled) -
     return max(0.1, round(_microseconds(lambda: connection.execute(compare, given)) / len(sampled.ids or "1"), 2))
 
 
-def _unit(connection: Connection, matching: str) -> float:
-    plan = fetch_value(connection, statement("costs", "explain_scan", matching=matching))
+def _unit(connection: Connection, collection: str) -> float:
+    images: int = fetch_value(connection, statement("filters", "count_images"), {"vectors": "image"})
+    asked = {"percent": min(100, 100 * SCANNED / max(1, images)), "collection": collection}
+    scan = statement("costs", "scan")
+    plan = fetch_value(connection, statement("costs", "explain_scan", scan=scan), asked)
     cost: float = plan[0]["Plan"]["Total Cost"]
-    scan = statement("costs", "scan", matching=matching)
-    return max(0.01, round(_microseconds(lambda: connection.execute(scan)) / cost, 3))
+    return max(0.01, round(_microseconds(lambda: connection.execute(scan, asked)) / cost, 3))
 
 
 def _microseconds(work: Callable[[], object]) -> float:
