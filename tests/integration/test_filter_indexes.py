@@ -12,7 +12,7 @@ from pgvector.psycopg import register_vector
 from psycopg.types.json import Jsonb
 
 from image_retrieval.pipeline.upkeep import Kept, keep_index
-from image_retrieval.store import filter_indexes, filter_uses
+from image_retrieval.store import costs, filter_indexes, filter_uses
 from image_retrieval.store.connection import connect
 from image_retrieval.store.costs import measure_costs
 from image_retrieval.store.filter_indexes import ensure_filter_indexes
@@ -195,9 +195,9 @@ def test_a_search_tells_its_way_and_what_would_make_it_faster(vectors, project, 
     assert explained(database_url, {})["way"] == "the index of the vectors, without a filter"
     use(project, WIDTH)
     ensure_filter_indexes(allowed, eager)
-    costs = measure_costs(allowed, eager)
-    assert costs is not None
-    assert all(cost > 0 for cost in costs.values())
+    measured = measure_costs(allowed, eager)
+    assert measured is not None
+    assert all(cost > 0 for cost in measured.values())
     told = explained(database_url, {"width": {"lt": 1}})
     assert told["index for column width"] == "image_filter_width_things"
     assert told["advice"] == "none: no index is missing"
@@ -227,13 +227,25 @@ def test_looks_get_indexes_that_searches_use(vectors, project, eager, allowed, d
     assert names["colour"] in str(plan)
 
 
+def test_costs_are_measured_on_some_pages_of_a_large_table(vectors, eager, collection, monkeypatch):
+    monkeypatch.setattr(costs, "SCANNED", 300)
+    with connect(eager) as connection:
+        connection.execute("ANALYZE retrieval.image")
+        asked = {"percent": 100 * costs.SCANNED / ROWS, "collection": "things"}
+        plan = statement("costs", "explain_scan", scan=statement("costs", "scan"))
+        cost = connection.execute(plan, asked).fetchone()["QUERY PLAN"][0]["Plan"]["Total Cost"]
+        every = connection.execute(plan, asked | {"percent": 100}).fetchone()["QUERY PLAN"][0]["Plan"]["Total Cost"]
+    assert cost < every / 5
+    assert measure_costs(collection, eager)["unit"] > 0
+
+
 def test_the_dearer_way_is_not_taken(vectors, database_url):
-    for costs, way in (
+    for measured, way in (
         ({"candidate": 1e-6, "vector": 100, "unit": 100}, "the index of the vectors gives"),
         ({"candidate": 1e6, "vector": 1e-6, "unit": 1e-6}, "all vectors are read"),
     ):
         with psycopg.connect(database_url) as connection:
-            connection.execute("UPDATE retrieval.collection SET costs = %s", [Jsonb(costs)])
+            connection.execute("UPDATE retrieval.collection SET costs = %s", [Jsonb(measured)])
         assert explained(database_url, {"width": {"lt": 500}})["way"].startswith(way)
 
 

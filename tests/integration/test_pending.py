@@ -37,7 +37,7 @@ def register(made, project):
 
     def register(data, settings=project, image_id="a/b"):
         found = Resampled(pixels=b"", sha256=sha256(data).hexdigest(), width=8, height=8, format="PNG", mode="RGB",
-                          phash=1, captured_at=None)  # fmt: skip
+                          phash=1, captured_at=None, colours="red", sharpness=1.0, complexity=0.5)  # fmt: skip
         [(dimensions,)] = rows(settings.database(), "SELECT dimensions FROM retrieval.model")
         vector = [1.0] + [0.0] * (dimensions - 1)
         with connect(settings) as connection:

@@ -52,5 +52,5 @@ def test_the_command_reports_what_it_did(command, report, store, collection, pro
     done = report("upkeep", "things", **at_once)
     assert (done["removed"], done["orphans"]) == (1, orphans)
     assert "exact scan: 23 vectors" in done["index"]
-    assert (done["duplicates"]["compared"], done["duplicates"]["hashed"]) == (23, 0)
+    assert (done["duplicates"]["compared"], done["duplicates"]["fingerprinted"]) == (23, 0)
     assert report("upkeep", "things", **at_once)["removed"] == 0

@@ -9,7 +9,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store import switches
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.rows import fetch_column, fetch_optional
+from image_retrieval.store.rows import fetch_all, fetch_column, fetch_optional
 from image_retrieval.store.sql import statement
 
 
@@ -58,7 +58,9 @@ def _claim(connection: Connection, space: VectorSpace) -> None:
         f"the vectors of collection {space.collection!r} under model {space.model!r} would be in {space.vector_table}"
     )
     names = {"collection": space.collection, "model": space.model}
-    connection.execute(statement("vector_tables", "release_space"), {**names, "stem": space.stem})
+    released = statement("vector_tables", "release_space")
+    for former in fetch_all(connection, VectorSpace, released, {**names, "stem": space.stem}):
+        connection.execute(statement("vector_tables", "drop_matching", matching=former.matching))
     new = connection.execute(statement("vector_tables", "claim_space"), names).rowcount == 1
     owner = fetch_optional(connection, VectorSpace, statement("vector_tables", "find_owner"), {"stem": space.stem})
     if owner != space:

@@ -19,8 +19,9 @@ from image_retrieval.training.gate import BEFORE, TRAINED, GateReport, judge
 from image_retrieval.training.gating import COLUMNS
 from image_retrieval.training.loop import Collapsed
 from image_retrieval.training.objectives import diet
-from image_retrieval.training.options import TrainingOptions, read_record
+from image_retrieval.training.options import TrainingOptions
 from image_retrieval.training.packs import THUMBNAIL_SIDE, read_index, read_pictures
+from image_retrieval.training.records import read_record
 from image_retrieval.training.running import run_training
 from image_retrieval.training.samples import draw_samples
 
@@ -96,5 +97,5 @@ def test_one_whose_classes_tell_nothing_is_stopped(pack, tiny, tmp_path, monkeyp
         return
     with pytest.raises(Collapsed, match=r"stopped after epoch ., the vectors of all pictures become one .* lower --lr"):
         run_training(options, out, load_settings(), "cpu")
-    assert read_record(out)["state"] == "collapsed"
+    assert read_record(ObjectStore(load_settings()), f"{folder_of(str(out))}")["state"] == "collapsed"
     assert not (out / "model.safetensors").exists()

@@ -117,7 +117,7 @@ DECLARE
     asked     double precision;           -- candidates of the index
     most      constant integer := 20000;  -- candidates, of which all are in order
     wanted    integer := k;               -- rows to find: more than k if only the best of each group is wanted
-    sure      integer;                    -- rows to find so that none is missed: the last candidates of an index are uncertain
+    sure      bigint;                     -- rows to find so that none is missed: the last candidates of an index are uncertain
     exact     boolean;
     class     text;                       -- of the index in use
     operator  text;

@@ -127,6 +127,8 @@ COMMENT ON FUNCTION retrieval.nearest_in_words IS 'The query for the k rows of a
 -- these vectors alone. That takes a view of each side.
 CREATE OR REPLACE FUNCTION retrieval.make_sides(collection text, name text) RETURNS void
 LANGUAGE plpgsql AS $$
+DECLARE
+    part record;
 BEGIN
     EXECUTE format(
         $view$
@@ -139,6 +141,13 @@ BEGIN
         $view$,
         'matching_' || name, 'vectors_' || name, make_sides.collection, 'vector_' || name,
         retrieval.image_columns(''));
+    FOR part IN
+        SELECT a.attrelid::regclass AS view, a.attname AS name FROM pg_attribute AS a
+        WHERE a.attrelid IN (format('retrieval.%I', 'matching_' || make_sides.name)::regclass,
+                             format('retrieval.%I', 'vectors_' || make_sides.name)::regclass)
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', part.view, part.name, 'As in retrieval.image, or in the view of the collection.');
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION retrieval.make_sides IS

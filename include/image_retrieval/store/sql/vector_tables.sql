@@ -9,7 +9,12 @@ WHERE collection = %(collection)s AND model = %(model)s AND to_regclass('retriev
 -- removes a space whose table somebody dropped by hand
 DELETE FROM retrieval.vector_space
 WHERE stem = %(stem)s AND (collection, model) <> (%(collection)s, %(model)s)
-  AND to_regclass('retrieval.' || quote_ident(vectors)) IS NULL;
+  AND to_regclass('retrieval.' || quote_ident(vectors)) IS NULL
+RETURNING collection, model;
+
+-- name: drop_matching
+-- the view of such a space that does not go with its table
+DROP VIEW IF EXISTS retrieval.{matching};
 
 -- name: claim_space
 -- a concurrent claim of the same names waits here until this transaction ends
