@@ -8,7 +8,7 @@ from image_retrieval.settings import load_settings
 from orchestration.pod_spec import pod_defaults, pod_resources
 from orchestration.pods import CommandPodOperator
 from orchestration.processes import LocalProcess
-from orchestration.training_processes import STEP_DEFAULTS, torchrun
+from orchestration.training_processes import STEP_DEFAULTS, launcher
 
 
 class TrainingPodOperator(CommandPodOperator):
@@ -31,6 +31,6 @@ class TrainingPodOperator(CommandPodOperator):
         """The pod, with the GPUs that the run asks for."""
         settings, gpus = load_settings(), int(self.gpus)
         if gpus > 1:
-            self.cmds = ["torchrun", *torchrun(gpus)]
+            self.cmds = ["python", "-m", *launcher(gpus)]
         self.container_resources = pod_resources(settings, gpus if settings.pod_gpus else 0)
         return super().build_pod_request_obj(context, dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""Trains in a process on the worker's machine; with several GPUs, torchrun starts a process for each."""
+"""Trains in a process on the worker's machine; with several GPUs, in a process for each."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,10 +12,9 @@ from orchestration.processes import LocalProcess
 STEP_DEFAULTS: dict[str, Any] = {"pool": GPU_POOL, "execution_timeout": timedelta(days=7)}
 
 
-def torchrun(gpus: int) -> list[str]:
-    """The options of torchrun before the command's own arguments."""
-    # without `--`, torchrun would take --start for its own --start-method
-    return ["--standalone", f"--nproc-per-node={gpus}", "-m", "--", "image_retrieval.cli"]
+def launcher(gpus: int) -> list[str]:
+    """What Python runs as a module before the command's own arguments: it starts a process for each GPU."""
+    return ["image_retrieval.training.launching", str(gpus)]
 
 
 class TrainingProcessOperator(BaseOperator):
@@ -36,7 +35,7 @@ class TrainingProcessOperator(BaseOperator):
     def execute(self, context: Any) -> None:  # noqa: ARG002
         """Run the command; a failure names its last line."""
         if int(self.gpus) > 1:
-            self._command.module = ["torch.distributed.run", *torchrun(int(self.gpus))]
+            self._command.module = launcher(int(self.gpus))
         self._command.run(self.arguments, self.log)
 
     def on_kill(self) -> None:

@@ -41,9 +41,9 @@ def test_two_processes_have_the_losses_of_one(pack, tiny, tmp_path):
 @pytest.mark.slow
 def test_where_one_process_is_killed_the_run_ends_and_goes_on_to_the_same_weights(pack, tiny, tmp_path):
     def begun(out: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--",
-                   "image_retrieval.cli", "training", "run", pack, str(out), "--start", str(tiny("vit")), "--epochs",
-                   "40", "--batch-size", "32", "--checkpoint-every", "1", "--device", "cpu", "--resume"]  # fmt: skip
+        command = [sys.executable, "-m", "image_retrieval.training.launching", "2", "training", "run", pack,
+                   str(out), "--start", str(tiny("vit")), "--epochs", "40", "--batch-size", "32",
+                   "--checkpoint-every", "1", "--device", "cpu", "--resume"]  # fmt: skip
         environment = os.environ | {"PYTHONPATH": str(INCLUDE), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
@@ -61,7 +61,8 @@ def test_where_one_process_is_killed_the_run_ends_and_goes_on_to_the_same_weight
     finally:
         broken.kill()
         broken.wait()
-    assert broken.returncode == 1
+    assert broken.returncode == 75
+    assert told.splitlines()[-1] == "image-retrieval: process 1 was ended by SIGKILL"
     assert told.count("image-retrieval: another process of the training has ended: `training resume` goes on") == 1
     assert json.loads((tmp_path / "broken" / "training.json").read_text())["state"] == "stopped"
     for out in ("broken", "unbroken"):
