@@ -177,3 +177,16 @@ def test_images_in_a_table_and_folders_among_tars_are_refused(project, change_co
     entry = change_collection(source="s3://images/shards/*.tar", columns={}, id_pattern=None)
     with pytest.raises(UserError, match="lies inside the source"):
         candidates.of_collection(entry, "s3://images/shards/packs/set/", project)
+
+
+def test_a_packing_that_was_killed_before_its_manifest_begins_again(packed, project, monkeypatch):
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "write_pack", dies)
+        with pytest.raises(KeyboardInterrupt):
+            packed("set")
+    folder = packed("whole")[0].replace("/whole/", "/set/")
+    assert list(contents(ObjectStore(project), folder)) == ["_candidates.parquet"]
+    assert packed("set")[1]["complete"]

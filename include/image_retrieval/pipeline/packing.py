@@ -119,7 +119,8 @@ def _begin(
     )
     known = read_pack(store, folder)
     if known is None:
-        if next(iter(store.pages(folder, missing_ok=True)), []):
+        found = (entry.uri for page in store.pages(folder, missing_ok=True) for entry in page)
+        if any(uri != folder + PLAN for uri in found):  # a call that was killed early leaves the plan
             raise UserError(f"{folder} holds files that are not of a training set: choose another folder")
         candidates = read_candidates()
         with writing(store, folder + PLAN, CANDIDATES, compression="zstd") as out:
