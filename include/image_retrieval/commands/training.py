@@ -46,6 +46,10 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     judging.add_argument("pack", metavar="PACK", help="folder of a training set")
     judging.add_argument("model", metavar="MODEL", help="the model that is judged: a folder, a hub id, or a prefix")
     judging.add_argument("--against", required=True, metavar="MODEL", help="the model that it is to replace")
+    judging.add_argument("--against-revision", metavar="COMMIT", help="commit of that hub id")
+    judging.add_argument(
+        "--no-against-use-cls-token", action="store_true", help="its vectors are means of the patch tokens"
+    )
     judging.add_argument(
         "--out",
         metavar="FOLDER",
@@ -89,7 +93,9 @@ def gate(options: argparse.Namespace, settings: Settings) -> int:
     from image_retrieval.pipeline.dataset import folder_of
     from image_retrieval.training.gating import report_folder, run_gate
 
-    model, before = (ModelOptions(name="given", source=source) for source in (options.model, options.against))
+    model = ModelOptions(name="given", source=options.model)
+    token = not options.no_against_use_cls_token
+    before = ModelOptions(name="given", source=options.against, revision=options.against_revision, use_cls_token=token)
     out = folder_of(options.out) if options.out else report_folder(options.model, settings)
     device = options.device or settings.device
     report = run_gate(folder_of(options.pack), model, before, out, settings, device, seed=options.seed)

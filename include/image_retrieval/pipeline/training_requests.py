@@ -23,6 +23,8 @@ from image_retrieval.training.options import RANDOM, TrainingOptions
 from image_retrieval.training.records import FLAGS
 from image_retrieval.training.sampled import FEWEST
 
+AGAINST = "against_"
+PINS = ("revision", "use_cls_token")  # what else tells the model that a training is judged against
 COLUMNS = ("pack", "method", "start")  # options that have columns of their own
 TRAINED_FAMILIES = ("vision_transformer", "pooled_backbone", "efficientnet_lite")
 HELD_OUT = 0.1
@@ -55,15 +57,16 @@ def planned(wanted: Wanted, settings: Settings) -> Begun:
         require_own(connection, work_place(settings), ObjectStore(settings))
         shown = None if index_format(wanted.source) else _shown(connection, wanted.source, settings)
     options = replace(_started(wanted, shown), pack=f"{folder}pack/")
-    against = wanted.against or (shown.model.source if shown else options.start)
-    if against == RANDOM:
+    against = _judged_against(wanted, options, shown)
+    if against.source == RANDOM:
         raise UserError("a model is needed to judge the trained one against: state one under `against`")
     if options.start != RANDOM:
         _require_trainable(options, settings)
-    describe(model_folder(against, None, settings, weights=False))
-    chosen = _settings(wanted, options)
+    describe(model_folder(against.source, against.revision, settings, weights=False))
+    chosen = _settings(wanted, options) | {AGAINST + name: getattr(against, name) for name in PINS}
+    place = f"{folder}model/"
     begun = Begun(
-        wanted.name, wanted.source, options.method, options.start, against, chosen, options.pack, f"{folder}model/"
+        wanted.name, wanted.source, options.method, options.start, against.source, chosen, options.pack, place
     )
     _require_enough(begun, settings)
     return begun
@@ -109,6 +112,10 @@ def run_arguments(training: Begun) -> list[str]:
 def gate_arguments(training: Begun) -> list[str]:
     """The arguments of `image-retrieval` that judge the trained model; a refusal is no failure."""
     told = [f"--against={training.against}", f"--out={training.model}", f"--seed={training.settings['seed']}"]
+    if revision := training.settings.get(f"{AGAINST}revision"):
+        told.append(f"--against-revision={revision}")
+    if not training.settings.get(f"{AGAINST}use_cls_token", True):
+        told.append("--no-against-use-cls-token")
     return ["training", "gate", training.pack, training.model, *told, "--exit-zero"]
 
 
@@ -170,6 +177,14 @@ def _started(wanted: Wanted, shown: Shown | None) -> TrainingOptions:
     if shown is None:
         raise UserError(f"a start is needed, since {wanted.source} shows no model: state a model, or {RANDOM!r}")
     return replace(wanted.options, start=shown.model.source, revision=shown.model.revision)
+
+
+def _judged_against(wanted: Wanted, options: TrainingOptions, shown: Shown | None) -> ModelOptions:
+    """The model to judge against, as the collection loads it, or as the training starts from it."""
+    if shown and wanted.against in (None, shown.model.source):
+        return shown.model
+    source = wanted.against or options.start
+    return ModelOptions(name="given", source=source, revision=options.revision if source == options.start else None)
 
 
 def _require_trainable(options: TrainingOptions, settings: Settings) -> None:

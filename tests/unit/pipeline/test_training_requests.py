@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_retrieval.cli import _parser
-from image_retrieval.pipeline.training_requests import gate_arguments, run_arguments
+from image_retrieval.collection import Collection, ModelOptions
+from image_retrieval.pipeline.shown import Shown
+from image_retrieval.pipeline.training_requests import Wanted, _judged_against, gate_arguments, run_arguments
 from image_retrieval.store.trainings import Begun
 from image_retrieval.training.options import BACKBONES, METHODS, PRECISIONS, TrainingOptions
 
@@ -45,3 +47,25 @@ def test_the_arguments_are_read_as_the_options_that_they_were_made_of(options, a
     read = _parser().parse_args(gate_arguments(begun))
     assert (read.pack, read.model, read.against, read.seed) == (options.pack, model, against, options.seed)
     assert read.exit_zero
+    assert (read.against_revision, read.no_against_use_cls_token) == (None, False)
+
+
+@given(WORDS, st.booleans())
+def test_the_gate_loads_the_other_model_as_the_collection_does(revision, token):
+    stated = {"seed": 1, "against_revision": revision, "against_use_cls_token": token}
+    begun = Begun("mine", "things", "continue", "hub/model", "hub/model", stated, "s3://a/pack/", "s3://a/model/")
+    read = _parser().parse_args(gate_arguments(begun))
+    assert (read.against_revision, read.no_against_use_cls_token) == (revision, not token)
+
+
+def test_a_pinned_model_is_judged_against_as_it_is_pinned():
+    pinned = ModelOptions(name="shown", source="hub/model", revision="abc", use_cls_token=False)
+    shown = Shown(
+        Collection(name="things", source="s3://images/b/", model=pinned), pinned, "any", 4, None, None, False, True
+    )
+    options = TrainingOptions("", "continue", "hub/model", revision="new")
+    for against in (None, "hub/model"):
+        assert _judged_against(Wanted("mine", "things", options, against), options, shown) == pinned
+    other = _judged_against(Wanted("mine", "things", options, "hub/other"), options, shown)
+    assert (other.source, other.revision, other.use_cls_token) == ("hub/other", None, True)
+    assert _judged_against(Wanted("mine", "s3://a/list.txt", options), options, None).revision == "new"
