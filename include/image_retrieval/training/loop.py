@@ -7,9 +7,10 @@ to the same weights.
 import hashlib
 import json
 import math
+import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from image_retrieval.training.objectives.base import Objective
 from image_retrieval.training.options import TrainingOptions
 from image_retrieval.training.progress import Meter, Progress, Reporter
 from image_retrieval.training.reading import Batch, batches, order
+from image_retrieval.training.records import require_own
 from image_retrieval.training.sampled import Sampled
 from image_retrieval.training.schedule import Recipe, optimizer_of, rate_at, set_rate, weights_of
 
@@ -42,7 +44,10 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a training is made of; `epoch_steps` are the steps of an epoch, `out` is a folder that ends in `/`."""
+    """All that a training is made of; `epoch_steps` are the steps of an epoch, `out` is a folder that ends in `/`.
+
+    `token` tells this process from another one that trains into the same folder.
+    """
 
     options: TrainingOptions
     pack: Sampled
@@ -53,6 +58,7 @@ class Plan:
     epoch_steps: int
     device: torch.device
     out: str
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def digest(self) -> str:
@@ -76,7 +82,7 @@ class Outcome:
 def train(plan: Plan, stopped: Callable[[], bool]) -> Outcome:
     """Train from the folder's checkpoint, or from the start, to the end, or until told to stop.
 
-    Raises Collapsed, and UserError for a checkpoint of another training.
+    Raises Collapsed, TakenOver if another process goes on with it, and UserError for a checkpoint of another training.
     """
     descent, progress = _Descent(plan), Progress(plan.epoch_steps * plan.options.epochs, plan.epoch_steps)
     if kept := load_checkpoint(plan.store, plan.out, plan.device):
@@ -110,6 +116,7 @@ def train(plan: Plan, stopped: Callable[[], bool]) -> Outcome:
             if due:
                 state = progress.state() | descent.state()
                 if ranks.rank() == 0:
+                    require_own(plan.store, plan.out, plan.token)
                     save_checkpoint(plan.store, plan.out, state)
             reporter.tell(now=due)
             if halt:

@@ -14,8 +14,19 @@ LOSSES = "losses.json"
 REPORT, REPORT_PAGE, REPORT_PICTURE = "gate.json", "gate.md", "gate.png"  # of the gate
 # where a training is
 RUNNING, STOPPED, COLLAPSED, FAILED, FINISHED = "running", "stopped", "collapsed", "failed", "finished"
+TOKEN = "token"  # the fact that tells which process trains: the latest to begin
 MOST_BYTES = 2**24  # of a record
 FLAGS = {"rate": "lr"}  # where an option of the command has another name than the setting
+
+
+class TakenOver(UserError):
+    """Another process goes on with the training of a folder: this one has to end."""
+
+
+def require_own(store: ObjectStore, out: str, token: str) -> None:
+    """Raise TakenOver if the record of a folder has another process's token."""
+    if (find_record(store, out) or {}).get(TOKEN, token) != token:
+        raise TakenOver(f"another process goes on with the training in {out}: this one has ended")
 
 
 def find_record(store: ObjectStore, out: str) -> dict[str, Any] | None:

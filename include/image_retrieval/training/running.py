@@ -38,6 +38,7 @@ from image_retrieval.training.records import (
     options_of,
     read_record,
     require_empty,
+    require_own,
     require_same,
     update_record,
 )
@@ -145,6 +146,7 @@ def _train(plan: Plan, record: dict[str, Any] | None) -> Outcome:
     with _told_to_stop() as stopped, _failures_recorded(plan):
         outcome = train(plan, stopped)
         if ranks.rank() == 0:
+            require_own(plan.store, plan.out, plan.token)
             if outcome.finished:
                 write_model(plan, outcome.figures)
             state = FINISHED if outcome.finished else STOPPED
@@ -157,24 +159,28 @@ def _train(plan: Plan, record: dict[str, Any] | None) -> Outcome:
 def _begin(plan: Plan, record: dict[str, Any] | None) -> None:
     data = _data(plan.pack)
     if record is None:
-        begin_record(plan.store, plan.out, plan.options, version=__version__, data=data)
+        begin_record(plan.store, plan.out, plan.options, version=__version__, data=data, token=plan.token)
         return
     if record.get("data") != data:
         raise UserError(
             f"{plan.options.pack} is not the pack that the training in {plan.out} began with: begin a new one"
         )
-    update_record(plan.store, plan.out, state=RUNNING, reason=None)
+    update_record(plan.store, plan.out, state=RUNNING, reason=None, token=plan.token)
 
 
 @contextmanager
 def _failures_recorded(plan: Plan) -> Iterator[None]:
-    """Write an error of the block into the folder's record, in rank 0 alone, and raise it again."""
+    """Write an error of the block into the folder's record, in rank 0 alone, and raise it again.
+
+    The record of another process that goes on with the training is left alone.
+    """
     try:
         yield
     except Exception as error:
         told = in_words(error, plan.options) or error
         if ranks.rank() == 0:
             with suppress(UserError):
+                require_own(plan.store, plan.out, plan.token)
                 update_record(plan.store, plan.out, state=_state_after(told), reason=str(told))
         raise
 

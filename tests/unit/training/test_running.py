@@ -16,11 +16,13 @@ from image_retrieval.cli import main
 from image_retrieval.errors import UserError
 from image_retrieval.exit_codes import TERMINATED
 from image_retrieval.models.towers import load_image_tower
+from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import load_settings
 from image_retrieval.training import running
 from image_retrieval.training.loop import Collapsed, Outcome
 from image_retrieval.training.options import TrainingOptions
 from image_retrieval.training.progress import Meter
+from image_retrieval.training.records import update_record
 
 WAYS = [("moco", "vit"), ("moco", "resnet"), ("moby", "swin"), ("swav", "resnet"), ("continue", "vit"),
         ("continue", "resnet")]  # fmt: skip
@@ -299,3 +301,19 @@ def test_another_pack_or_a_broken_checkpoint_is_refused(options, pack, tmp_path,
         running.resume_training(out, load_settings(), "cpu")
     with pytest.raises(Exception, match="holds no training"):
         running.resume_training(tmp_path / "none", load_settings(), "cpu")
+
+
+def test_a_process_that_another_one_has_replaced_ends_without_a_trace(options, tmp_path, monkeypatch):
+    told = Meter.tell
+
+    def tell(self, progress, **more):
+        told(self, progress, **more)
+        if progress.step == 2:
+            update_record(ObjectStore(load_settings()), f"{tmp_path}/out/", token="another")
+
+    monkeypatch.setattr(Meter, "tell", tell)
+    with pytest.raises(UserError, match="another process goes on with the training in"):
+        run(options("moco", "vit"), tmp_path / "out")
+    assert not (tmp_path / "out" / "checkpoint.pt").exists()
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert (record["state"], record["token"], record.get("reason")) == ("running", "another", None)
