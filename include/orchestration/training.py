@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 import structlog
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException
 
 from image_retrieval.settings import Settings, load_settings
 from orchestration.configuration import CPU_POOL, DAG_DEFAULTS, task_id, task_settings
@@ -20,7 +21,10 @@ OPTIONS: tuple[str, ...] = (  # params that `training run` has, too
     *("method", "revision", "backbone", "epochs", "batch_size", "rate", "crop", "checkpoint_every", "precision"),
     *("seed", "readers", "accumulate", "gradient_checkpointing"),
 )
-TRAINING_DEFAULTS: dict[str, Any] = DAG_DEFAULTS | {"dagrun_timeout": timedelta(days=28)}  # for slow approvals
+TRAINING_DEFAULTS: dict[str, Any] = DAG_DEFAULTS | {
+    "dagrun_timeout": timedelta(days=28),  # for slow approvals
+    "max_active_runs": 16,  # one that waits for an approval keeps no other from training
+}
 
 
 @contextmanager
@@ -30,6 +34,18 @@ def _training() -> Iterator[tuple[str, Settings]]:
     name = str(context["params"]["model"])
     with told_in_one_line(), structlog.contextvars.bound_contextvars(training=name, run=str(context["run_id"])):
         yield name, task_settings()
+
+
+def _goes_on(run_id: str) -> bool:
+    """Whether a run of this DAG has not ended."""
+    context = get_current_context()
+    try:
+        state = context["ti"].get_dagrun_state(context["dag"].dag_id, run_id)
+    except AirflowRuntimeError as error:
+        if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:  # it was deleted
+            return False
+        raise
+    return state in ("queued", "running")
 
 
 @task(execution_timeout=timedelta(hours=3))
@@ -52,7 +68,7 @@ def begin() -> dict[str, Any]:
             images=params["images"],
             gpus=params["gpus"],
         )
-        training = begin_training(wanted, str(context["run_id"]), settings)
+        training = begin_training(wanted, str(context["run_id"]), settings, _goes_on)
     device = ["--device=cpu"] if load_settings().runner == "kubernetes" and not load_settings().pod_gpus else []
     return {
         "run": [*run_arguments(training), *device],

@@ -1,12 +1,14 @@
 """From what a person asks for to a model that is judged and known by its name, step by step."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from image_retrieval.errors import UserError
+from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.models.shipped import DUAL, VISION
 from image_retrieval.pipeline import trainings
+from image_retrieval.pipeline.dropping import drop_collection
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.pipeline.training_requests import Wanted, gate_arguments, run_arguments
 from image_retrieval.training.options import TrainingOptions
@@ -74,7 +76,12 @@ def test_each_step_may_be_repeated_until_the_gate_has_spoken(filled, project, co
     assert (listed["name"], listed["gated"], listed["run_id"]) == ("mine", "undecided", "one")
     assert "undecided" in command("training", "list").stdout
 
+    trainings.advance("mine", "packing", project)  # by another run
+    assert trainings.read_training("mine", project).state == "undecided"
+
+    assert store.exists(f"{training.model}gate.png")
     assert command("collections", "drop", "things", "--yes").returncode == 0
+    assert not store.exists(f"{training.model}gate.png")
     assert not any(store.pages(training.pack, missing_ok=True))  # the model stays
     assert store.exists(f"{training.model}config.json")
 
@@ -96,7 +103,24 @@ def test_what_is_wrong_is_told_before_anything_is_written_and_a_name_stands_for_
     with pytest.raises(UserError, match="was begun with epochs 1, not 2: give the new one another name"):
         trainings.begin(wanted(options=replace(OPTIONS, start="", epochs=2)), "two", project)
     assert trainings.begin(wanted(options=replace(OPTIONS, start="")), "two", project).run_id == "two"
+    same = wanted(options=replace(OPTIONS, start=""))
+    with pytest.raises(UserError, match="run 'two' is at work on training 'mine': let it end"):
+        trainings.begin(same, "three", project, lambda run: run == "two")
+    with pytest.raises(Unavailable, match="training 'mine' of collection 'things' is under way"):
+        drop_collection("things", project)
     with pytest.raises(UserError, match="training 'mine' failed: it ended while it was packing"):
         trainings.close("mine", "two", project)
     with pytest.raises(UserError, match="no training was begun"):
+        trainings.close("mine", "one", project)
+
+
+def test_a_model_that_passed_and_cannot_be_known_by_its_name_is_told_so(filled, project, store, database_url):
+    training = trainings.begin(wanted(), "one", project)
+    report = {"decision": "passed", "reason": "it is better"}
+    store.write(f"{training.model}gate.json", json.dumps(report).encode())
+    with pytest.raises(UserError) as error:
+        trainings.register("mine", project)  # there is no model
+    found = trainings.read_training("mine", project)
+    assert (found.state, found.reason, found.gate) == ("failed", str(error.value), report)
+    with pytest.raises(UserError, match="training 'mine' failed: "):
         trainings.close("mine", "one", project)

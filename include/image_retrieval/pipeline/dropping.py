@@ -14,6 +14,7 @@ from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.names import pictures_folder
 from image_retrieval.pipeline.owning import pictures_place, require_own, work_place
 from image_retrieval.pipeline.pending import former_folder, settle
+from image_retrieval.pipeline.trainings import EXAMPLES
 from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder, probes_folder
 from image_retrieval.store import dropping
@@ -21,7 +22,7 @@ from image_retrieval.store.collections import known_collections, made_collection
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.locks import SECONDS_FOR_A_LOCK, try_lock_collection
 from image_retrieval.store.pending import Pending, announce, read_pending
-from image_retrieval.store.trainings import packs_of
+from image_retrieval.store.trainings import UNDER_WAY, trainings_of
 
 log = structlog.get_logger()
 
@@ -80,11 +81,11 @@ def drop_collection(
     """Remove a collection's view, vectors, rows, kept pictures and work files. Returns the URIs that the store refuses
     to delete.
 
-    `originals`: also delete the originals. `force`: even if a run seems to be under way, as a killed run does.
-    `patience`: seconds to wait for a listing to end; `seconds`: to wait for searches. If killed before the rows are
-    gone, it has changed nothing; after that, the rest is pending, and the same call, the next upkeep or a run of a
-    collection of that name removes it. Raises UserError if it would touch files that are not the collection's own, and
-    Unavailable if the collection is in use.
+    `originals`: also delete the originals. `force`: even if a run or a training seems to be under way, as a killed
+    one does. `patience`: seconds to wait for a listing to end; `seconds`: to wait for searches. If killed before
+    the rows are gone, it has changed nothing; after that, the rest is pending, and the same call, the next upkeep
+    or a run of a collection of that name removes it. Raises UserError if it would touch files that are not the
+    collection's own, and Unavailable if the collection is in use.
     """
     with connect(settings) as connection:
         if not try_lock_collection(connection, name, patience):
@@ -98,12 +99,26 @@ def drop_collection(
                 f"run {running.run_id!r} of collection {name!r} is under way since {since}: let it end; if it was "
                 f"killed, `image-retrieval collections drop {name} --force` drops the collection anyway"
             )
+        if not force:
+            _require_no_training(connection, name)
         folders = _folders(connection, name, settings, originals=originals)
         dropping.forget_collection(connection, name, seconds)
         for folder in folders:
             announce(connection, Pending(name, folder, "empty"))
+        for training in trainings_of(connection, name):  # the gate's pictures are the collection's
+            announce(connection, Pending(name, training.model + EXAMPLES, "delete"))
     log.info("dropped", collection=name)
     return settle(name, settings)
+
+
+def _require_no_training(connection: Connection, name: str) -> None:
+    """Raise Unavailable if a training learns from the collection, or is judged on it."""
+    for training in trainings_of(connection, name):
+        if training.state in UNDER_WAY:
+            raise Unavailable(
+                f"training {training.name!r} of collection {name!r} is under way: let it end; if it was killed, "
+                f"`image-retrieval collections drop {name} --force` drops the collection anyway"
+            )
 
 
 def _folders(connection: Connection, name: str, settings: Settings, *, originals: bool) -> list[str]:
@@ -131,7 +146,7 @@ def _made_folders(connection: Connection, name: str, settings: Settings) -> list
         collection_folder(settings.work_uri, name),
         former_folder(settings.work_uri, name),
         probes_folder(settings.work_uri, name),
-        *packs_of(connection, name),
+        *(training.pack for training in trainings_of(connection, name)),
     ]
 
 

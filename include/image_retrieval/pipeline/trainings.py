@@ -5,12 +5,13 @@ Each step is a function that may be run again at any time. The training itself a
 """
 
 import json
+from collections.abc import Callable
 from typing import Any, TypedDict
 
 import structlog
 
 from image_retrieval.collection import Collection, ModelOptions
-from image_retrieval.errors import UserError
+from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectMissing, ObjectStore
@@ -50,10 +51,13 @@ class Progress(TypedDict):
     losses: Any
 
 
-def begin(wanted: Wanted, run_id: str, settings: Settings) -> Training:
+def begin(
+    wanted: Wanted, run_id: str, settings: Settings, goes_on: Callable[[str], bool] = lambda run: False
+) -> Training:
     """Begin a training, or take up the one of that name that was begun with the same settings.
 
-    Raises UserError for what is wrong with it: nothing was written then.
+    `goes_on`: whether another run, of that id, has not ended. Raises UserError for what is wrong with the training, and
+    if another run is at work on it: nothing was written then.
     """
     with connect(settings) as connection:
         known = trainings.find_training(connection, wanted.name)
@@ -62,6 +66,11 @@ def begin(wanted: Wanted, run_id: str, settings: Settings) -> Training:
     begun = known.begun if known else planned(wanted, settings)
     with connect(settings) as connection:
         trainings.begin(connection, begun, run_id)
+        found = trainings.find_training(connection, wanted.name)
+        if found is not None:  # perhaps another run's, begun meanwhile
+            require_same(wanted, found)
+            if found.run_id != run_id and found.state in UNDER_WAY and goes_on(found.run_id):
+                raise UserError(f"run {found.run_id!r} is at work on training {wanted.name!r}: let it end")
         trainings.take_up(connection, wanted.name, run_id)
     log.info("training begun", training=begun.name, start=begun.start, against=begun.against)
     return read_training(wanted.name, settings)
@@ -116,7 +125,7 @@ def take_in(name: str, settings: Settings) -> Training:
 def register(name: str, settings: Settings) -> Training:
     """Record what the gate said; a model that passed is then known by its name, as `models switch` takes it.
 
-    Raises UserError if the model was not judged.
+    Raises UserError if the model was not judged, or cannot be known by its name; the training has failed then.
     """
     training = read_training(name, settings)
     report = _read_json(ObjectStore(settings), training.model + REPORT)
@@ -125,12 +134,23 @@ def register(name: str, settings: Settings) -> Training:
     state: State = report["decision"]
     with connect(settings) as connection:
         trainings.write_gate(connection, name, report, state, report["reason"])
-        if state == "passed":
-            described = describe(model_folder(training.model, None, settings, weights=False))
-            entry = ModelOptions(name=name, source=training.model)
-            models.register_model(connection, Collection(name="training", source=training.pack, model=entry), described)
+    if state == "passed":
+        try:
+            _make_known(training, settings)
+        except UserError as error:
+            if not isinstance(error, Unavailable):
+                with connect(settings) as connection:
+                    trainings.write_gate(connection, name, report, "failed", str(error))
+            raise
     log.info("judged", training=name, decision=state, reason=report["reason"])
     return read_training(name, settings)
+
+
+def _make_known(training: Training, settings: Settings) -> None:
+    described = describe(model_folder(training.model, None, settings, weights=False))
+    entry = ModelOptions(name=training.name, source=training.model)
+    with connect(settings) as connection:
+        models.register_model(connection, Collection(name="training", source=training.pack, model=entry), described)
 
 
 def decide(name: str, decision: Decision, settings: Settings) -> None:

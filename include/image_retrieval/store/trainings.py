@@ -7,7 +7,7 @@ from typing import Any, Literal
 from psycopg.types.json import Jsonb
 
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.rows import fetch_all, fetch_column, fetch_optional
+from image_retrieval.store.rows import fetch_all, fetch_optional
 from image_retrieval.store.sql import statement
 
 State = Literal["packing", "training", "gating", "passed", "undecided", "refused", "collapsed", "failed"]
@@ -92,7 +92,7 @@ def list_trainings(connection: Connection, limit: int = MOST) -> list[ListedTrai
 
 
 def advance(connection: Connection, name: str, state: State, reason: str | None = None) -> None:
-    """Record that a training has come to a state, and why."""
+    """Record that a training has come to a state, and why; one that was judged stays as it is."""
     connection.execute(statement("trainings", "advance"), {"name": name, "state": state, "reason": reason})
 
 
@@ -112,6 +112,6 @@ def decide(connection: Connection, name: str, decision: Decision) -> None:
     connection.execute(statement("trainings", "decide"), {"name": name, "decision": decision})
 
 
-def packs_of(connection: Connection, source: str) -> list[str]:
-    """The folders of pictures that were packed from a collection, or an index file."""
-    return fetch_column(connection, statement("trainings", "packs_of"), {"source": source})
+def trainings_of(connection: Connection, source: str) -> list[Training]:
+    """The trainings that learn from a collection, or an index file."""
+    return fetch_all(connection, Training, statement("trainings", "of_source"), {"source": source})

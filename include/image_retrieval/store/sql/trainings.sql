@@ -19,7 +19,9 @@ FROM retrieval.training ORDER BY started_at DESC, name LIMIT %(limit)s;
 UPDATE retrieval.training SET run_id = %(run_id)s, changed_at = now() WHERE name = %(name)s AND run_id <> %(run_id)s;
 
 -- name: advance
-UPDATE retrieval.training SET state = %(state)s, reason = %(reason)s, changed_at = now() WHERE name = %(name)s;
+-- what the gate has said stays
+UPDATE retrieval.training SET state = %(state)s, reason = %(reason)s, changed_at = now()
+WHERE name = %(name)s AND (gate IS NULL OR state IN ('packing', 'training', 'gating'));
 
 -- name: write_figures
 UPDATE retrieval.training SET figures = %(figures)s, changed_at = now() WHERE name = %(name)s;
@@ -31,5 +33,7 @@ WHERE name = %(name)s;
 -- name: decide
 UPDATE retrieval.training SET decision = %(decision)s, changed_at = now() WHERE name = %(name)s;
 
--- name: packs_of
-SELECT pack FROM retrieval.training WHERE source = %(source)s ORDER BY name;
+-- name: of_source
+SELECT name, source, method, start, against, settings, pack, model, state, reason, figures, gate, decision, run_id,
+       started_at, changed_at
+FROM retrieval.training WHERE source = %(source)s ORDER BY name;
