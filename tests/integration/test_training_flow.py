@@ -104,7 +104,7 @@ def test_what_is_wrong_is_told_before_anything_is_written_and_a_name_stands_for_
         trainings.begin(wanted(options=replace(OPTIONS, start="", epochs=2)), "two", project)
     assert trainings.begin(wanted(options=replace(OPTIONS, start="")), "two", project).run_id == "two"
     same = wanted(options=replace(OPTIONS, start=""))
-    with pytest.raises(UserError, match="run 'two' is at work on training 'mine': let it end"):
+    with pytest.raises(UserError, match="run 'two' is at work on training 'mine', or asks for an approval"):
         trainings.begin(same, "three", project, lambda run: run == "two")
     with pytest.raises(Unavailable, match="training 'mine' of collection 'things' is under way"):
         drop_collection("things", project)

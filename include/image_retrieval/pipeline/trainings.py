@@ -57,7 +57,7 @@ def begin(
     """Begin a training, or take up the one of that name that was begun with the same settings.
 
     `goes_on`: whether another run, of that id, has not ended. Raises UserError for what is wrong with the training, and
-    if another run is at work on it: nothing was written then.
+    if another run goes on with it: nothing was written then.
     """
     with connect(settings) as connection:
         known = trainings.find_training(connection, wanted.name)
@@ -69,8 +69,10 @@ def begin(
         found = trainings.find_training(connection, wanted.name)
         if found is not None:  # perhaps another run's, begun meanwhile
             require_same(wanted, found)
-            if found.run_id != run_id and found.state in UNDER_WAY and goes_on(found.run_id):
-                raise UserError(f"run {found.run_id!r} is at work on training {wanted.name!r}: let it end")
+            if found.run_id != run_id and goes_on(found.run_id):
+                raise UserError(
+                    f"run {found.run_id!r} is at work on training {wanted.name!r}, or asks for an approval: let it end"
+                )
         trainings.take_up(connection, wanted.name, run_id)
     log.info("training begun", training=begun.name, start=begun.start, against=begun.against)
     return read_training(wanted.name, settings)
