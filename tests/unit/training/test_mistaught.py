@@ -97,5 +97,5 @@ def test_one_whose_classes_tell_nothing_is_stopped(pack, tiny, tmp_path, monkeyp
         return
     with pytest.raises(Collapsed, match=r"stopped after epoch ., the vectors of all pictures become one .* lower --lr"):
         run_training(options, out, load_settings(), "cpu")
-    assert read_record(ObjectStore(load_settings()), f"{folder_of(str(out))}")["state"] == "collapsed"
+    assert read_record(ObjectStore(load_settings()), f"{out}/")["state"] == "collapsed"
     assert not (out / "model.safetensors").exists()
