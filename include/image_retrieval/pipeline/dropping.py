@@ -14,7 +14,6 @@ from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.names import pictures_folder
 from image_retrieval.pipeline.owning import pictures_place, require_own, work_place
 from image_retrieval.pipeline.pending import former_folder, settle
-from image_retrieval.pipeline.trainings import EXAMPLES
 from image_retrieval.settings import Settings
 from image_retrieval.shards import collection_folder, probes_folder
 from image_retrieval.store import dropping
@@ -23,6 +22,7 @@ from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.locks import SECONDS_FOR_A_LOCK, try_lock_collection
 from image_retrieval.store.pending import Pending, announce, read_pending
 from image_retrieval.store.trainings import UNDER_WAY, trainings_of
+from image_retrieval.training.records import REPORT_PICTURE
 
 log = structlog.get_logger()
 
@@ -106,7 +106,7 @@ def drop_collection(
         for folder in folders:
             announce(connection, Pending(name, folder, "empty"))
         for training in trainings_of(connection, name):  # the gate's pictures are the collection's
-            announce(connection, Pending(name, training.model + EXAMPLES, "delete"))
+            announce(connection, Pending(name, training.model + REPORT_PICTURE, "delete"))
     log.info("dropped", collection=name)
     return settle(name, settings)
 
