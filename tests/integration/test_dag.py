@@ -237,6 +237,7 @@ def test_airflow_carries_a_bucket_to_the_table(dags_test, store, collection, dat
     assert rows(database_url, "SELECT count(*) FROM retrieval.rejected") == [(3,)]
 
 
+@pytest.mark.slow
 def test_a_run_that_leaves_images_over_triggers_the_next_one(
     dags_test, store, collection, change_collection, database_url, airflow_environment
 ):

@@ -247,7 +247,7 @@ def test_a_table_that_two_spaces_could_have_stays_with_the_one_that_filled_it(at
     ]
     assert rows(database_url, "SELECT image_id FROM images.search('things', '[1,0,0]')") == [("a",)]
     assert rows(database_url, "SELECT DISTINCT state FROM retrieval.switch") == [("given_up",)]
-    view = "SELECT pg_get_viewdef('retrieval.images_things_x_random'::regclass) ~ 'images[.]things_x'"
+    view = "SELECT pg_get_viewdef('retrieval.matching_things_x_random'::regclass) ~ '''things_x'''"
     assert rows(database_url, view) == [(True,)]
 
 
