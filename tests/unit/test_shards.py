@@ -75,6 +75,7 @@ def test_the_files_of_a_shard_are_told_by_stage_and_number():
         manifest="s3://work/work/demo/r/shards/00007.parquet",
         resampled="s3://work/work/demo/r/resampled/00007.parquet",
         embeddings="s3://work/work/demo/r/embeddings/00007.parquet",
+        captions="s3://work/work/demo/r/captions/00007.parquet",
     )
 
 

@@ -57,14 +57,13 @@ def try_lock(connection: Connection, collection: str) -> bool:
 
 def count_due(connection: Connection, space: CaptionSpace) -> int:
     """The number of images that lack a caption of their present version by this captioner."""
-    query = statement("captions", "count_due", due=statement("captions", "due"))
-    return int(fetch_value(connection, query, asdict(space)))
+    return int(fetch_value(connection, statement("captions", "count_due"), asdict(space)))
 
 
 def read_due(connection: Connection, space: CaptionSpace, after: int, count: int) -> list[ManifestRow]:
     """The first images that lack a caption, by their ids, beyond `after`."""
-    query = statement("captions", "read_due", due=statement("captions", "due"))
-    return fetch_all(connection, ManifestRow, query, {**asdict(space), "after": after, "count": count})
+    asked = {**asdict(space), "after": after, "count": count}
+    return fetch_all(connection, ManifestRow, statement("captions", "read_due"), asked)
 
 
 def write_captions(

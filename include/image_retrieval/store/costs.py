@@ -42,10 +42,9 @@ def measure_costs(collection: Collection, settings: Settings) -> dict[str, float
         connection.execute(statement("costs", "prepare_session"))
         if not fetch_value(connection, statement("recall", "has_index"), {"vectors": collection.vector_table}):
             return None
-        vectors = {"vectors": collection.vector_table}
-        rows: int = fetch_value(connection, statement("filters", "count_images"), vectors)
+        rows: int = fetch_value(connection, statement("filters", "count_images"), {"vectors": collection.vector_table})
         share = {"percent": min(100, 500 * SAMPLED / max(1, rows)), "rows": SAMPLED}
-        sampled = fetch_one(connection, _Sampled, statement("costs", "sample", **vectors), share)
+        sampled = fetch_one(connection, _Sampled, statement("costs", "sample", vectors=collection.vector_table), share)
         if not sampled.ids:
             return None
         costs = {

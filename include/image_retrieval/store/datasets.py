@@ -94,9 +94,9 @@ def plan_parts(connection: Connection, vectors: str, size: int) -> list[Span]:
 
 def read_part(connection: Connection, space: VectorSpace, span: Span, size: int) -> Iterator[list[ExportedImage]]:
     """The rows of a part, `size` at a time."""
-    names = {"vectors": space.vector_table, "matching": space.matching}
+    query = statement("datasets", "read_part", vectors=space.vector_table, matching=space.matching)
     with connection.cursor("part", row_factory=args_row(ExportedImage)) as cursor:
-        cursor.execute(statement("datasets", "read_part", **names), asdict(span), binary=True)
+        cursor.execute(query, asdict(span), binary=True)
         while rows := cursor.fetchmany(size):
             yield rows
 

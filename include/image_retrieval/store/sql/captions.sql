@@ -3,21 +3,25 @@
 SELECT pg_try_advisory_xact_lock(hashtextextended('image_retrieval:captions:' || %(collection)s, 0)) AS locked;
 
 -- name: count_due
+-- images that lack a caption in one of the languages, of their present version and by the present captioner; as below
 SELECT count(*) AS due
 FROM retrieval.image AS i
-WHERE i.collection = %(collection)s AND i.deleted IS NULL AND i.etag IS NOT NULL AND {due};
+WHERE i.collection = %(collection)s AND i.deleted IS NULL AND i.etag IS NOT NULL AND EXISTS (
+    SELECT FROM unnest(%(languages)s::text[]) AS l (language)
+    WHERE NOT EXISTS (
+        SELECT FROM retrieval.caption AS c
+        WHERE (c.image, c.model, c.language, c.etag, c.digest) = (i.id, %(model)s, l.language, i.etag, %(digest)s)
+    ) AND NOT EXISTS (
+        SELECT FROM retrieval.uncaptioned AS u
+        WHERE u.final AND (u.image, u.model, u.language, u.etag, u.digest) = (i.id, %(model)s, l.language, i.etag, %(digest)s)
+    )
+);
 
 -- name: read_due
 SELECT i.id, i.image_id, i.uri, i.etag, coalesce(i.size, 0) AS size, coalesce(i.last_modified, 'epoch') AS last_modified,
        i.resampled_uri
 FROM retrieval.image AS i
-WHERE i.collection = %(collection)s AND i.deleted IS NULL AND i.etag IS NOT NULL AND i.id > %(after)s AND {due}
-ORDER BY i.id
-LIMIT %(count)s;
-
--- name: due
--- an image lacks a caption in one of the languages, of its present version and by the present captioner
-EXISTS (
+WHERE i.collection = %(collection)s AND i.deleted IS NULL AND i.etag IS NOT NULL AND i.id > %(after)s AND EXISTS (
     SELECT FROM unnest(%(languages)s::text[]) AS l (language)
     WHERE NOT EXISTS (
         SELECT FROM retrieval.caption AS c
@@ -27,6 +31,8 @@ EXISTS (
         WHERE u.final AND (u.image, u.model, u.language, u.etag, u.digest) = (i.id, %(model)s, l.language, i.etag, %(digest)s)
     )
 )
+ORDER BY i.id
+LIMIT %(count)s;
 
 -- name: write_captions
 -- a caption of a version that was replaced meanwhile is left out

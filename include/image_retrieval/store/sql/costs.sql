@@ -24,7 +24,7 @@ FROM retrieval.image TABLESAMPLE SYSTEM (%(percent)s) REPEATABLE (0)
 WHERE collection = %(collection)s AND deleted IS NULL AND attributes = '{{"": 0}}';
 
 -- name: explain_scan
-EXPLAIN (FORMAT JSON) {scan}
+EXPLAIN (FORMAT JSON) {scan};
 
 -- name: write
 UPDATE retrieval.collection SET costs = %(costs)s WHERE name = %(collection)s;

@@ -76,7 +76,7 @@ WITH made AS (
 SELECT m.name,
        CASE WHEN m.indisvalid IS NOT TRUE THEN 'its build was broken off'
             WHEN c.name IS NULL THEN 'its collection is gone'
-            ELSE format('no search has used it for %%s days', %(days)s::integer) END AS why
+            ELSE 'no search has used it for ' || %(days)s::integer || ' days' END AS why
 FROM made AS m
 LEFT JOIN retrieval.collection AS c ON c.name = m.collection
 LEFT JOIN pg_stat_all_indexes AS s ON s.indexrelid = m.indexrelid
