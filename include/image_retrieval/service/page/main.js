@@ -4,6 +4,7 @@ import { ask, mayWrite } from "./api.js";
 import { byId, counted, make, say, showError } from "./dom.js";
 import { listenToFilters, showFilters } from "./filters.js";
 import { makeGallery, watchEnd } from "./gallery.js";
+import { t } from "./language.js";
 import { countRejected, duplicatesReport, rejectedReport, runsReport } from "./reports.js";
 import { browsed, found } from "./results.js";
 import { readState, tellAirflow, writeState } from "./state.js";
@@ -86,7 +87,7 @@ async function showImages(signal) {
   const pages = state.terms.some(({ less }) => !less) ? found(state, signal) : browsed(state, signal);
   byId("results").classList.add("waiting");
   const late = setTimeout(() => say("Loading the model, which takes a moment the first time …"), SLOW);
-  say("Searching …");
+  say(t("Searching …"));
   let first = true;
   more = async () => {
     const { value } = await pages.next();
