@@ -9,6 +9,7 @@ from transformers import ViTModel
 from unit.training.tiny import model
 
 from image_retrieval.models.calibration import read_calibration
+from image_retrieval.models.shipped import VISION
 from image_retrieval.models.source import model_folder
 from image_retrieval.training.photolike import draw_clouds
 from integration.gates import command_at
@@ -70,11 +71,13 @@ def test_a_killed_training_goes_on_from_the_bucket_to_the_same_weights(
 
     folder = model_folder(f"{out}/", None, project)
     assert read_calibration(folder)
-    assert command("training", "gate", packed, out, "--against", start).returncode == 1
-    card = store.read(f"{out}/README.md").decode()
-    decision = json.loads(store.read(f"{out}/gate.json"))["decision"]
-    assert card.count("## The gate") == 1
-    assert f"Decision: {decision.capitalize()}" in card
+    for against, measured in ((start, {"trained", "before"}), (str(VISION), {"trained", "before", "start"})):
+        assert command("training", "gate", packed, out, "--against", against).returncode == 1
+        card, report = store.read(f"{out}/README.md").decode(), json.loads(store.read(f"{out}/gate.json"))
+        assert set(report["figures"]) == measured
+        assert card.count("## The gate") == 1
+        assert f"Decision: {report['decision'].capitalize()}" in card
+    assert f"| its start, {start} |" in card
 
 
 def test_what_else_is_there_is_left_alone(command, store, collection, packed, start):

@@ -20,7 +20,7 @@ GALLERY = 10_000  # held-out pictures among which an original is to be found
 QUERIES = 1000  # pictures whose variations are asked for
 EXAMPLES = 6
 NEAREST = 3  # answers that an example shows
-TRAINED, BEFORE = "trained", "before"
+TRAINED, BEFORE, START = "trained", "before", "start"
 Reader = Callable[[Numbers], Iterator[Image.Image]]  # the pictures at places of the index, in their order
 
 
@@ -57,7 +57,8 @@ class GateReport:
 def judge(towers: Mapping[str, ImageTower], index: pa.Table, read: Reader, *, seed: int = 0) -> GateReport:
     """Judge the tower TRAINED against the tower BEFORE on the held-out pictures of a packed set's index.
 
-    The same seed asks the same queries. Raises UserError if no two pictures are held out.
+    A tower START, if there is one, gets figures, too, which decide nothing. The same seed asks the same queries. Raises
+    UserError if no two pictures are held out.
     """
     held_out = _held_out(index)
     if len(held_out) < 2:

@@ -11,10 +11,11 @@ from image_retrieval.collection import ModelOptions
 from image_retrieval.models.towers import image_tower
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
-from image_retrieval.training.gate import BEFORE, TRAINED, GateReport, Reader, example_pictures, judge
+from image_retrieval.training.gate import BEFORE, START, TRAINED, GateReport, Reader, example_pictures, judge
 from image_retrieval.training.model_card import CARD, with_gate
+from image_retrieval.training.options import RANDOM, TrainingOptions
 from image_retrieval.training.packs import read_index, read_pictures
-from image_retrieval.training.records import RECORD, REPORT, REPORT_PAGE, REPORT_PICTURE
+from image_retrieval.training.records import RECORD, REPORT, REPORT_PAGE, REPORT_PICTURE, options_of, read_record
 from image_retrieval.training.report_card import card, draw_examples
 
 COLUMNS = ("shard", "offset", "size", "held_out", "group_id", "phash", "thumbnail")
@@ -32,22 +33,27 @@ def run_gate(
 ) -> GateReport:
     """Judge `model` against `before`; with `out`, write gate.json, gate.md and gate.png into that folder.
 
-    The decision goes into the card of a trained model, too. `pack` and `out` are folders that end in `/`, of any store.
+    A trained model's start is measured beside them, if it is another model than `before`. The decision goes into the
+    trained model's card, too. `pack` and `out` are folders that end in `/`, of any store.
     Raises UserError if `pack` holds no complete set, a model cannot be loaded, or the folder cannot be written.
     """
     store = ObjectStore(settings)
     index = read_index(store, pack, COLUMNS)
     read = partial(read_pictures, store, pack, index)
-    towers = {name: image_tower(one, settings, device) for name, one in ((TRAINED, model), (BEFORE, before))}
+    folder = trained_folder(model.source, store, settings)
+    models = {TRAINED: model, BEFORE: before}
+    if folder and (start := _start(options_of(read_record(store, folder), folder), before)):
+        models[START] = start
+    towers = {name: image_tower(one, settings, device) for name, one in models.items()}
     report = judge(towers, index, read, seed=seed)
-    told = card(report, before.source)
+    told = card(report, {name: one.source for name, one in models.items()})
     if out is not None:
         store.write(out + REPORT, (json.dumps(report.as_json(), indent=2) + "\n").encode())
         store.write(out + REPORT_PAGE, told.encode())
         store.write(out + REPORT_PICTURE, _examples(report, index, read))
-    if (trained := trained_folder(model.source, store, settings)) and store.exists(trained + CARD):
-        own = store.read(trained + CARD).decode(errors="replace")
-        store.write(trained + CARD, with_gate(own, told).encode())
+    if folder and store.exists(folder + CARD):
+        own = store.read(folder + CARD).decode(errors="replace")
+        store.write(folder + CARD, with_gate(own, told).encode())
     return report
 
 
@@ -64,6 +70,13 @@ def report_folder(model: str, settings: Settings) -> str | None:
     if "://" not in model and folder.is_dir():
         return f"{folder}/"
     return trained_folder(model, ObjectStore(settings), settings)
+
+
+def _start(options: TrainingOptions, before: ModelOptions) -> ModelOptions | None:
+    """The model that a training started from; None if it has started from nothing, or from `before`."""
+    if options.start == RANDOM or (options.start, options.revision) == (before.source, before.revision):
+        return None
+    return ModelOptions(name=START, source=options.start, revision=options.revision)
 
 
 def _examples(report: GateReport, index: pa.Table, read: Reader) -> bytes:

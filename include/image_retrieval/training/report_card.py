@@ -1,30 +1,22 @@
 """The gate's report for a person: a page that is read in a minute, and a picture of what both models find."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from PIL import Image, ImageDraw
 
-from image_retrieval.training.gate import BEFORE, NEAREST, TRAINED, Example, GateReport
+from image_retrieval.training.gate import BEFORE, NEAREST, START, TRAINED, Example, GateReport
 from image_retrieval.training.judging import Figures
 from image_retrieval.training.verdict import Difference
 
 CELL, GAP, HEAD = 112, 8, 20  # pixels
 WORDS = {"crop": "a part", "re_encoding": "a small copy of low quality", "colour_shift": "other colours"}
+HEADS = {TRAINED: "trained", BEFORE: "{}", START: "its start, {}"}
 RIGHT, WRONG, PLAIN = (34, 139, 87), (170, 170, 170), (60, 60, 60)
 
 
-def card(report: GateReport, before: str) -> str:
-    """The report in Markdown; `before` names the model that the trained one is compared with."""
-    trained, other = report.figures[TRAINED], report.figures[BEFORE]
-    rows: list[tuple[str, ...]] = [
-        (f"originals found by {WORDS[kind]}", f"{trained.recall_at_1[kind]:.1%}", f"{other.recall_at_1[kind]:.1%}")
-        for kind in trained.recall_at_1
-    ]
-    precision = (f"{found.mean_average_precision:.3f}" for found in (trained, other))
-    rows.append(("mean average precision", *precision))
-    if trained.groups is not None and other.groups is not None:
-        rows.append(("of the nearest, of the same group", f"{trained.groups:.1%}", f"{other.groups:.1%}"))
-    rows += [(name, *(f"{value:.2f}" for value in values)) for name, values in _spectra(trained, other).items()]
+def card(report: GateReport, names: Mapping[str, str]) -> str:
+    """The report in Markdown; `names` tells which models the trained one is compared with."""
+    shown = {name: report.figures[name] for name in (TRAINED, BEFORE, START) if name in report.figures}
     lines = [
         f"# {report.decision.capitalize()}",
         "",
@@ -32,9 +24,9 @@ def card(report: GateReport, before: str) -> str:
         "",
         f"On {report.held_out:,} pictures that the training has not seen, by {report.queries:,} queries:",
         "",
-        f"| | trained | {before} |",
-        "|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in rows),
+        f"| {_row(HEADS[name].format(names.get(name)) for name in shown)}",
+        f"|{'---|' * (1 + len(shown))}",
+        *(_row([title, *cells]) for title, cells in _figures(list(shown.values()))),
         "",
         f"Difference of originals found: {_told(report.originals)}; of the same group: {_told(report.groups)}.",
         "The last three rows are shown for orientation and decide nothing.",
@@ -68,12 +60,21 @@ def _left(column: int) -> int:
     return GAP + column * (CELL + GAP) + GAP * ((column > 0) + (column > NEAREST))
 
 
-def _spectra(trained: Figures, other: Figures) -> dict[str, tuple[float, float]]:
-    return {
-        "RankMe": (trained.rank_me, other.rank_me),
-        "α-ReQ": (trained.alpha_req, other.alpha_req),
-        "LiDAR": (trained.lidar, other.lidar),
-    }
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _figures(models: Sequence[Figures]) -> Iterator[tuple[str, list[str]]]:
+    """The rows of the table: a title, and a cell for each model."""
+    for kind in models[0].recall_at_1:
+        yield f"originals found by {WORDS[kind]}", [f"{found.recall_at_1[kind]:.1%}" for found in models]
+    yield "mean average precision", [f"{found.mean_average_precision:.3f}" for found in models]
+    groups = [found.groups for found in models if found.groups is not None]
+    if groups:
+        yield "of the nearest, of the same group", [f"{share:.1%}" for share in groups]
+    yield "RankMe", [f"{found.rank_me:.2f}" for found in models]
+    yield "α-ReQ", [f"{found.alpha_req:.2f}" for found in models]
+    yield "LiDAR", [f"{found.lidar:.2f}" for found in models]
 
 
 def _told(found: Difference | None) -> str:

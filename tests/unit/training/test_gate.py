@@ -16,7 +16,7 @@ from image_retrieval.imaging.fingerprints import perceptual_hash
 from image_retrieval.models.towers import load_image_tower
 from image_retrieval.scenes import draw_scenes
 from image_retrieval.training.copies import count_copies
-from image_retrieval.training.gate import BEFORE, EXAMPLES, TRAINED, example_pictures, judge
+from image_retrieval.training.gate import BEFORE, EXAMPLES, START, TRAINED, example_pictures, judge
 from image_retrieval.training.packs import THUMBNAIL_SIDE
 from image_retrieval.training.report_card import card, draw_examples
 
@@ -101,7 +101,7 @@ def test_copies_of_held_out_pictures_are_counted(index):
 
 def test_the_card_and_the_picture_show_the_figures_and_the_answers(better, index, read):
     report = better
-    text = card(report, "noisy")
+    text = card(report, {BEFORE: "noisy"})
     assert text.startswith("# Passed\n\nBetter than before: ")
     assert f"{report.figures[TRAINED].recall_at_1['crop']:.1%}" in text
     assert "| | trained | noisy |" in text
@@ -111,6 +111,16 @@ def test_the_card_and_the_picture_show_the_figures_and_the_answers(better, index
         assert answers[0].tobytes() == next(read(np.array(example.trained[:1]))).tobytes()
         assert query.size != answers[0].size or query.tobytes() != answers[0].tobytes()
     assert draw_examples(shown).size[1] > 6 * 112
+
+
+def test_the_start_is_measured_and_decides_nothing(better, good, bad, index, read):
+    report = judge({TRAINED: good, BEFORE: bad, START: good}, index, read)
+    assert report.figures[START] == report.figures[TRAINED]
+    assert (report.decision, report.originals, report.examples) == (better.decision, better.originals, better.examples)
+    head, _, first = card(report, {BEFORE: "noisy", START: "good"}).splitlines()[6:9]
+    assert head == "| | trained | noisy | its start, good |"
+    cells = [cell.strip() for cell in first.strip("|").split("|")]
+    assert cells[1] == cells[3] != cells[2]
 
 
 def test_too_few_held_out_pictures_are_told(good, index, read):
