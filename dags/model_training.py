@@ -4,7 +4,7 @@ Trains a model on one's own images, without labels, and judges it.
 
 1. **begin** checks the form and writes the row in `retrieval.training`.
 2. **pack** writes small pictures under `<work_uri>/trainings/<model>/pack/`, and holds some of them out.
-3. **train** learns from the others, in a pod or a local process, under `<work_uri>/trainings/<model>/model/`. If it is
+3. **train** learns from the others, in pods or a local process, under `<work_uri>/trainings/<model>/model/`. If it is
    ended, its next try goes on from the latest checkpoint. **take_in** records its figures.
 4. **gate** judges the model on the held-out pictures, against the one that the collection shows. **register** records
    the decision: *passed*, *undecided* or *refused*. A model that passed is known by its name from then on.
@@ -44,7 +44,7 @@ with DAG(
     **TRAINING_DEFAULTS,
 ):
     begun = begin()
-    train = step("train", "training", NAME, begun["run"], begun["gpus"])
+    train = step("train", "training", NAME, begun["run"], begun["gpus"], begun["machines"])
     gate = step("gate", "gating", NAME, begun["gate"])
     registered = register()
     last = report()

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook
@@ -19,6 +20,39 @@ POLL_SECONDS = 3.0
 _Stamp = tuple[datetime, str]
 PATIENCE_SECONDS = 300.0  # wait for an API server that does not answer; the pod continues meanwhile
 RIGHTS_SECONDS = 20.0  # wait for one that refuses: a starting server answers before it knows the rights
+
+
+class PodLog:
+    """A container's log, of which each line is passed on once."""
+
+    def __init__(self, hook: AsyncKubernetesHook, name: str, namespace: str, container: str) -> None:
+        self.name = name
+        self._hook, self._namespace, self._container = hook, namespace, container
+        self._last: _Stamp | None = None
+
+    async def hand_on(self, pod: V1Pod, to: Any, prefix: str = "") -> None:
+        """Write the new lines to a log, each after a prefix."""
+        if pod.status.phase == "Pending":
+            return
+        try:
+            lines = await self._lines()
+        except AsyncApiException as error:
+            if error.status not in (400, 404, 500):  # a container that is gone has no log; the pod's status has its end
+                raise
+            return
+        for line in lines:
+            text, _, words = line.partition(" ")
+            stamp = _stamp(text)
+            if stamp is not None and (self._last is None or stamp > self._last):
+                self._last = stamp
+                to.info("%s%s", prefix, words)
+
+    async def _lines(self) -> list[str]:
+        seconds = None
+        if self._last is not None:
+            seconds = int((datetime.now(UTC) - self._last[0]).total_seconds()) + 2
+        read = self._hook.read_logs(self.name, self._namespace, self._container, since_seconds=seconds)
+        return list(await read)
 
 
 class EmbeddingPodTrigger(KubernetesPodTrigger):
@@ -49,16 +83,10 @@ class EmbeddingPodTrigger(KubernetesPodTrigger):
         }
 
     async def _watched(self) -> Ended:
-        log = _PodLog(self.hook, self.pod_name, self.pod_namespace, self.base_container_name)
         answered, refused = time.monotonic(), None
         while True:
             try:
-                pod = await self._pod()
-                end = ended(pod, self.base_container_name) or not_started(
-                    pod, schedule_seconds=self.schedule_timeout, start_seconds=self.startup_timeout
-                )
-                if pod is not None:
-                    await log.hand_on(pod, self.log)
+                end = await self._look()
                 answered, refused = time.monotonic(), None
             except AsyncApiException as error:
                 if error.status == 403:
@@ -74,6 +102,27 @@ class EmbeddingPodTrigger(KubernetesPodTrigger):
                 return Ended(Ending.FAILED, f"pod {self.pod_name} took longer than the task's execution_timeout")
             await asyncio.sleep(self.poll_interval)
 
+    @cached_property
+    def _pod_log(self) -> PodLog:
+        return self._log_of(self.pod_name)
+
+    def _log_of(self, name: str) -> PodLog:
+        return PodLog(self.hook, name, self.pod_namespace, self.base_container_name)
+
+    async def _look(self) -> Ended | None:
+        """How the pod ended; None while it waits or runs."""
+        return await self._look_at(self._pod_log)
+
+    async def _look_at(self, pod_log: PodLog, prefix: str = "") -> Ended | None:
+        """How a pod ended; None while it waits or runs. New lines of its log are handed on."""
+        pod = await self._pod(pod_log.name)
+        end = ended(pod, self.base_container_name) or not_started(
+            pod, schedule_seconds=self.schedule_timeout, start_seconds=self.startup_timeout
+        )
+        if pod is not None:
+            await pod_log.hand_on(pod, self.log, prefix)
+        return end
+
     def _refused(self, error: AsyncApiException, since: float) -> Ended | None:
         message = f"the connection to Kubernetes has too few rights: {error.reason} at pod {self.pod_name}"
         if time.monotonic() - since >= RIGHTS_SECONDS:
@@ -87,45 +136,13 @@ class EmbeddingPodTrigger(KubernetesPodTrigger):
         self.log.warning("the Kubernetes API does not answer; the pod continues: %s", type(error).__name__)
         return None
 
-    async def _pod(self) -> V1Pod | None:
+    async def _pod(self, name: str) -> V1Pod | None:
         try:
-            return await self.hook.get_pod(self.pod_name, self.pod_namespace)
+            return await self.hook.get_pod(name, self.pod_namespace)
         except AsyncApiException as error:
             if error.status == 404:
                 return None
             raise
-
-
-class _PodLog:
-    """A container's log, of which each line is passed on once."""
-
-    def __init__(self, hook: AsyncKubernetesHook, name: str, namespace: str, container: str) -> None:
-        self._hook, self._name, self._namespace, self._container = hook, name, namespace, container
-        self._last: _Stamp | None = None
-
-    async def hand_on(self, pod: V1Pod, to: Any) -> None:
-        """Write the new lines to a log."""
-        if pod.status.phase == "Pending":
-            return
-        try:
-            lines = await self._lines()
-        except AsyncApiException as error:
-            if error.status not in (400, 404, 500):  # a container that is gone has no log; the pod's status has its end
-                raise
-            return
-        for line in lines:
-            text, _, words = line.partition(" ")
-            stamp = _stamp(text)
-            if stamp is not None and (self._last is None or stamp > self._last):
-                self._last = stamp
-                to.info("%s", words)
-
-    async def _lines(self) -> list[str]:
-        seconds = None
-        if self._last is not None:
-            seconds = int((datetime.now(UTC) - self._last[0]).total_seconds()) + 2
-        read = self._hook.read_logs(self._name, self._namespace, self._container, since_seconds=seconds)
-        return list(await read)
 
 
 def _stamp(text: str) -> _Stamp | None:

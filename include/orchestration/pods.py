@@ -36,6 +36,7 @@ class CommandPodOperator(KubernetesPodOperator):
     """
 
     template_fields = (*KubernetesPodOperator.template_fields, "of")
+    trigger: type[EmbeddingPodTrigger] = EmbeddingPodTrigger
 
     def __init__(self, *, kind: str, of: str, process: LocalProcess, **options: Any) -> None:
         super().__init__(**options)
@@ -80,7 +81,7 @@ class CommandPodOperator(KubernetesPodOperator):
         request = self.build_pod_request_obj(context)
         self.pod = self._at_work(request, context) or self._created(request)
         deadline = context["ti"].start_date + self.execution_timeout
-        return EmbeddingPodTrigger(
+        return self.trigger(
             pod_name=self.pod.metadata.name,
             pod_namespace=self.pod.metadata.namespace,
             base_container_name=self.base_container_name,
@@ -98,36 +99,52 @@ class CommandPodOperator(KubernetesPodOperator):
                 "batch_size": batch_size,
                 "disruptions": disruptions,
                 "deadline": deadline.timestamp(),
+                **self._watched(),
             },
         )
+
+    def _watched(self) -> dict[str, Any]:
+        """What else the trigger has to know."""
+        return {}
 
     def _at_work(self, request: V1Pod, context: Any) -> V1Pod | None:
         """The pod that a former try of this task left, if it does the same; others are removed."""
         selector = self._build_find_pod_label_selector(context, exclude_checked=False)
-        found = None
-        for pod in _asked(self.client.list_namespaced_pod, request.metadata.namespace, label_selector=selector).items:
-            usable = pod.metadata.deletion_timestamp is None and pod.status.phase != "Failed"
-            if found is None and usable and _does_the_same(pod, request):
+        pods = asked(self.client.list_namespaced_pod, request.metadata.namespace, label_selector=selector).items
+        kept = self._kept([pod for pod in pods if _is_usable(pod) and _does_the_same(pod, request)])
+        for pod in pods:
+            if pod in kept:
                 self.log.info("taking over pod %s of a former try: %s", pod.metadata.name, pod.status.phase)
-                found = pod
             else:
                 self._remove(pod.metadata.name, pod.metadata.namespace)
-        return found
+        return kept[0] if kept else None
+
+    def _kept(self, usable: list[V1Pod]) -> list[V1Pod]:
+        """The pods of a former try to take over, the one that is watched first."""
+        return usable[:1]
+
+    def _names(self, first: str) -> list[str]:
+        """The names of all pods of a try, of which the first is watched."""
+        return [first]
 
     def _created(self, request: V1Pod) -> V1Pod:
+        """The new pod, as the cluster knows it."""
+        name, namespace = request.metadata.name, request.metadata.namespace
         try:
-            _asked(self.client.create_namespaced_pod, request.metadata.namespace, request)
+            pod = asked(self.client.create_namespaced_pod, namespace, request)
         except ApiException as error:
             if error.status != 409:  # 409: the pod exists, since only the answer to a former request was lost
-                raise Mistake(f"no pod could be started in namespace {self.namespace}: {_told(error)}") from None
-        self.log.info("started pod %s", request.metadata.name)
-        return request
+                raise refused("pod", namespace, error) from None
+            pod = asked(self.client.read_namespaced_pod, name, namespace)
+        self.log.info("started pod %s", name)
+        return pod
 
     def _after(self, context: Any, event: dict[str, Any]) -> EmbeddingPodTrigger | None:
         """React to the end of a pod: return, raise, or start another pod."""
         ending, message = Ending(event["ending"]), event["message"]
         batch_size, disruptions = event["batch_size"], event["disruptions"]
-        self._remove(event["name"], event["namespace"])
+        for name in self._names(event["name"]):
+            self._remove(name, event["namespace"])
         if ending is Ending.DONE:
             return None
         if ending is Ending.OUT_OF_MEMORY and batch_size > 1:
@@ -186,7 +203,7 @@ def delete_pods_of(kind: str, of: str, run_id: str, namespace: str) -> list[str]
     """Delete the pods of a run for something. Returns the names of those that had not been deleted yet."""
     client = KubernetesHook().core_v1_client
     selector = ",".join(f"{name}={value}" for name, value in _labels(run=run_id, **{kind: of}).items())
-    pods = _asked(client.list_namespaced_pod, namespace, label_selector=selector).items
+    pods = asked(client.list_namespaced_pod, namespace, label_selector=selector).items
     names = [pod.metadata.name for pod in pods if pod.metadata.deletion_timestamp is None]
     for name in names:
         _delete(client, name, namespace)
@@ -195,7 +212,7 @@ def delete_pods_of(kind: str, of: str, run_id: str, namespace: str) -> list[str]
 
 def _delete(client: CoreV1Api, name: str, namespace: str) -> None:
     try:
-        _asked(client.delete_namespaced_pod, name, namespace)
+        asked(client.delete_namespaced_pod, name, namespace)
     except ApiException as error:
         if error.status != 404:
             raise
@@ -205,7 +222,7 @@ def _labels(**names: str) -> dict[str, str]:
     return {f"image-retrieval/{name}": make_safe_label_value(value) for name, value in names.items()}
 
 
-def _asked(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+def asked(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """The answer of the Kubernetes API; retries for a while if there is none, or a refusal. Raises Outage, Mistake."""
     started = time.monotonic()
     while True:
@@ -221,6 +238,15 @@ def _asked(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
             if time.monotonic() - started >= RIGHTS_SECONDS:
                 raise Mistake(f"the connection to Kubernetes has too few rights: {_told(error)}") from None
         time.sleep(POLL_SECONDS)
+
+
+def refused(what: str, namespace: str, error: ApiException) -> Mistake:
+    """The mistake for which the API server creates nothing."""
+    return Mistake(f"no {what} could be started in namespace {namespace}: {_told(error)}")
+
+
+def _is_usable(pod: V1Pod) -> bool:
+    return pod.metadata.deletion_timestamp is None and pod.status.phase != "Failed"
 
 
 def _does_the_same(pod: V1Pod, request: V1Pod) -> bool:

@@ -67,6 +67,7 @@ def begin() -> dict[str, Any]:
             held_out=params["held_out"],
             images=params["images"],
             gpus=params["gpus"],
+            machines=params["machines"],
         )
         training = begin_training(wanted, str(context["run_id"]), settings, _goes_on)
     device = ["--device=cpu"] if load_settings().runner == "kubernetes" and not load_settings().pod_gpus else []
@@ -74,6 +75,7 @@ def begin() -> dict[str, Any]:
         "run": [*run_arguments(training), *device],
         "gate": [*gate_arguments(training), *device],
         "gpus": params["gpus"],
+        "machines": params["machines"],
         "source": training.model,
     }
 

@@ -59,7 +59,8 @@ def training_params() -> dict[str, Param]:
         "checkpoint_every": _number(CHECKPOINT_EVERY, 1, 1_000_000, "Checkpoint every", "Epochs."),
         "readers": _number(READERS, 1, 256, "Readers", "Threads that read and decode."),
         "precision": Param("float32", type="string", enum=list(PRECISIONS), title="Precision"),
-        "gpus": _number(1, 1, 64, "GPUs", "Of one machine, each with a process."),
+        "machines": _number(1, 1, 64, "Machines", "Each with a pod; more than one where embedding runs in pods."),
+        "gpus": _number(1, 1, 64, "GPUs", "Of each machine, each with a process."),
         "accumulate": _number(1, 1, 1024, "Accumulate", "Parts of a batch that go through the model one by one."),
         "gradient_checkpointing": Param(
             False, type="boolean", title="Save memory", description="Compute activations twice."

@@ -12,9 +12,9 @@ from orchestration.processes import LocalProcess
 STEP_DEFAULTS: dict[str, Any] = {"pool": GPU_POOL, "execution_timeout": timedelta(days=7)}
 
 
-def launcher(gpus: int) -> list[str]:
+def launcher(gpus: int, *options: str) -> list[str]:
     """What Python runs as a module before the command's own arguments: it starts a process for each GPU."""
-    return ["image_retrieval.training.launching", str(gpus)]
+    return ["image_retrieval.training.launching", *options, str(gpus)]
 
 
 class TrainingProcessOperator(BaseOperator):

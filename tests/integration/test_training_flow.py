@@ -27,6 +27,7 @@ WRONG = [
     ({"batch_size": 80}, "things has 90 images, of which about 72 are to learn from: at least 80 are needed"),
     ({"images": 50}, "things has 50 images"),
     ({"gpus": 3}, "a batch of 32 does not divide into 3 parts"),
+    ({"machines": 2}, "2 machines: several are for trainings in pods; set IMAGE_RETRIEVAL_RUNNER=kubernetes"),
     ({"held_out": 0.0}, "a share of 0 to hold out"),
 ]
 

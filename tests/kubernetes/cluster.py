@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -197,8 +197,11 @@ class History:
         return self._at_once[collection]
 
 
-def host_template(path: Path) -> Path:
-    """A pod template with which a pod on this machine runs this checkout, from its own directories."""
+def host_template(path: Path, names: Sequence[str] = ()) -> Path:
+    """A pod template with which a pod on this machine runs this checkout, from its own directories.
+
+    `names`: of hosts that are this machine.
+    """
     folders = ["/usr", "/lib", "/lib64", "/bin", "/etc", sys.base_prefix, str(ROOT)]
     folders = [folder for folder in dict.fromkeys(folders) if Path(folder).exists()]
     template = {
@@ -207,6 +210,7 @@ def host_template(path: Path) -> Path:
         "metadata": {"name": "template"},
         "spec": {
             "hostNetwork": True,  # the object store listens on loopback
+            "hostAliases": [{"ip": "127.0.0.1", "hostnames": list(names)}] if names else [],
             "containers": [
                 {
                     "name": "base",
@@ -223,6 +227,11 @@ def host_template(path: Path) -> Path:
     }
     path.write_text(json.dumps(template))
     return path
+
+
+def first_machine(training: str) -> str:
+    """The name by which the pods of a training find the first one; a cluster without DNS has to be told."""
+    return f"machine-0.train-{training}.{NAMESPACE}.svc"
 
 
 def is_left_over(namespace: Any) -> bool:

@@ -11,15 +11,32 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from cluster import HANGS, HOST_IMAGE, NAMESPACE, ROOT, Cluster, History, host_template, is_left_over, wait
+from cluster import (
+    HANGS,
+    HOST_IMAGE,
+    NAMESPACE,
+    ROOT,
+    Cluster,
+    History,
+    first_machine,
+    host_template,
+    is_left_over,
+    wait,
+)
 
 from image_retrieval.local import airflow, services
 from image_retrieval.objects import ObjectStore
 from image_retrieval.scenes import draw_scenes
 from image_retrieval.settings import load_settings
+from kubernetes import client
 
 IMAGES, SHARD_SIZE, BATCH_SIZE, LARGE_BATCH = 48, 24, 4, 48
 PLANTED = "planted-0b5e2c81"
+TRAINING = "model_training"
+ACCOUNT = "image-retrieval-tasks"
+LOGS = ("pods/log", "get")
+RIGHTS = {("pods", "create"), ("pods", "get"), ("pods", "list"), ("pods", "delete"), LOGS}
+SERVICES = {("services", "create"), ("services", "delete")}  # of trainings on several machines
 COLLECTIONS = ("plain", "local", "deleted", "orphans")
 COLLECTIONS_OF_LONG_TESTS = (
     "blocking",
@@ -90,7 +107,7 @@ class House:
         self.client: httpx.Client = airflow.connect(self.settings)
 
     def dag(self, collection: str) -> str:
-        return f"image_embedding_{collection}"
+        return collection if collection == TRAINING else f"image_embedding_{collection}"
 
     def trigger(self, collection: str, **conf: Any) -> str:
         dag = self.dag(collection)
@@ -152,7 +169,7 @@ def house(cluster: Cluster, slow_model: Path, request: pytest.FixtureRequest) ->
             services.up(folder, lambda line: None)
             entries = {name: collection(name) for name in names}
             (folder / "collections.yaml").write_text(yaml.safe_dump({"collections": entries}))
-            kubeconfig = cluster.kubeconfig_of("image-retrieval-tasks", folder / "kubeconfig")
+            kubeconfig = cluster.kubeconfig_of(ACCOUNT, folder / "kubeconfig")
             extra = {"kube_config_path": str(kubeconfig)}
             for name, value in {
                 "IMAGE_RETRIEVAL_HOME": str(ROOT),
@@ -166,7 +183,10 @@ def house(cluster: Cluster, slow_model: Path, request: pytest.FixtureRequest) ->
                 patch.setenv(name, value)
             patch.delenv("KUBECONFIG")  # the connection is all that tasks have
             if "IMAGE_RETRIEVAL_TEST_IMAGE" not in os.environ:
-                patch.setenv("IMAGE_RETRIEVAL_POD_TEMPLATE", str(host_template(folder / "template.json")))
+                patch.setenv(
+                    "IMAGE_RETRIEVAL_POD_TEMPLATE",
+                    str(host_template(folder / "template.json", [first_machine("mine")])),
+                )
             settings = load_settings()
             change(folder)
             fill(ObjectStore(settings), slow_model, names)
@@ -247,3 +267,17 @@ def pods(house: House) -> Iterator[Callable[..., None]]:
 def history(cluster: Cluster) -> Iterator[History]:
     with History(cluster) as seen:
         yield seen
+
+
+@pytest.fixture
+def role(cluster: Cluster) -> Iterator[Callable[[set[tuple[str, str]]], None]]:
+    """Change the rights of the Role; restored afterwards."""
+    api = client.RbacAuthorizationV1Api(cluster.api.api_client)
+    whole = api.read_namespaced_role(ACCOUNT, NAMESPACE)
+
+    def allow(rights: set[tuple[str, str]]) -> None:
+        rules = [{"apiGroups": [""], "resources": [resource], "verbs": [verb]} for resource, verb in sorted(rights)]
+        api.patch_namespaced_role(ACCOUNT, NAMESPACE, {"rules": rules})
+
+    yield allow
+    api.patch_namespaced_role(ACCOUNT, NAMESPACE, {"rules": api.api_client.sanitize_for_serialization(whole.rules)})

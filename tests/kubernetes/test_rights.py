@@ -9,12 +9,7 @@ from pathlib import Path
 
 import pytest
 from cluster import HOST_IMAGE, NAMESPACE, ROOT, host_template
-
-from kubernetes import client
-
-ACCOUNT = "image-retrieval-tasks"
-LOGS = ("pods/log", "get")
-RIGHTS = {("pods", "create"), ("pods", "get"), ("pods", "list"), ("pods", "delete"), LOGS}
+from conftest import ACCOUNT, LOGS, RIGHTS, SERVICES
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +55,6 @@ def embed_once(cluster, tmp_path_factory):
         cluster.api.delete_namespaced_pod(pod.metadata.name, NAMESPACE)
 
 
-@pytest.fixture
-def role(cluster):
-    """The Role, restored afterwards."""
-    api = client.RbacAuthorizationV1Api(cluster.api.api_client)
-    whole = api.read_namespaced_role(ACCOUNT, NAMESPACE)
-
-    def allow(rights):
-        rules = [{"apiGroups": [""], "resources": [resource], "verbs": [verb]} for resource, verb in sorted(rights)]
-        api.patch_namespaced_role(ACCOUNT, NAMESPACE, {"rules": rules})
-
-    yield allow
-    api.patch_namespaced_role(ACCOUNT, NAMESPACE, {"rules": api.api_client.sanitize_for_serialization(whole.rules)})
-
-
 def test_the_role_is_enough(embed_once):
     assert embed_once() == {"outcome": "done", "logged": True, "left": False}
 
@@ -86,7 +67,7 @@ def test_the_role_is_enough(embed_once):
     ],
 )
 def test_no_right_is_too_many(embed_once, role, right):
-    role(RIGHTS - {right})
+    role(RIGHTS - {right})  # nor any for Services
     found = embed_once()
     assert found != {"outcome": "done", "logged": True, "left": False}
     assert "Traceback" not in found["outcome"]
@@ -116,4 +97,4 @@ def test_the_account_may_do_nothing_else(cluster, tmp_path):
             "self"
         ):  # what everybody may: see oneself, /healthz
             found |= {(resource, verb) for verb in verbs}
-    assert found == RIGHTS
+    assert found == RIGHTS | SERVICES

@@ -11,6 +11,7 @@ from image_retrieval import __version__
 from image_retrieval.local.airflow import POOLS
 from image_retrieval.settings import PREFIX, Settings
 from orchestration.connections import POSTGRES_CONNECTION, S3_CONNECTION
+from orchestration.pod_groups import GROUP
 from orchestration.pod_spec import CACHE, LABELS, USER
 
 FOLDER = ROOT / "include" / "kubernetes"
@@ -68,12 +69,12 @@ def test_names_are_those_of_the_settings():
         assert one["metadata"]["namespace"] == settings.pod_namespace
 
 
-def test_rights_are_of_one_namespace_and_no_more_than_pods():
+def test_rights_are_of_one_namespace_and_no_more_than_pods_and_their_service():
     assert not found("ClusterRole")
     assert not found("ClusterRoleBinding")
     (role,) = found("Role")
     resources = {name for rule in role["rules"] for name in rule["resources"]}
-    assert resources == {"pods", "pods/log"}
+    assert resources == {"pods", "pods/log", "services"}
     assert "*" not in {verb for rule in role["rules"] for verb in rule["verbs"]}
 
 
@@ -85,11 +86,19 @@ def test_the_pods_own_account_has_no_rights_and_no_token():
 
 
 def test_nothing_connects_to_a_pod():
-    (policy,) = found("NetworkPolicy")
+    (policy,) = found("NetworkPolicy", Settings().pod_service_account)
     assert policy["spec"]["podSelector"]["matchLabels"].items() <= LABELS.items()
     assert set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}
     assert "ingress" not in policy["spec"]
     assert {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]} == {53, 443}
+
+
+def test_only_machines_of_trainings_connect_to_each_other():
+    machines = {"matchExpressions": [{"key": GROUP, "operator": "Exists"}]}
+    (policy,) = [one for one in found("NetworkPolicy") if one["metadata"]["name"] != Settings().pod_service_account]
+    assert policy["spec"]["podSelector"] == machines
+    assert policy["spec"]["ingress"] == [{"from": [{"podSelector": machines}]}]
+    assert policy["spec"]["egress"] == [{"to": [{"podSelector": machines}]}]
 
 
 def test_the_pods_secret_holds_what_embedding_needs():

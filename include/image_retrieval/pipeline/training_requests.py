@@ -36,7 +36,8 @@ class Wanted:
 
     `source` is a collection, or the URI of an index file. `options.pack` does not count. Where `options.start` is
     empty, it is the model that the collection shows; so is `against`, the model that it is judged against. `images`:
-    how many are taken at most. `gpus`: processes on one machine.
+    how many are taken at most. `gpus`: processes on each of so many
+    `machines`.
     """
 
     name: str
@@ -46,11 +47,12 @@ class Wanted:
     held_out: float = HELD_OUT
     images: int | None = None
     gpus: int = 1
+    machines: int = 1
 
 
 def planned(wanted: Wanted, settings: Settings) -> Begun:
     """The training with everything filled in. Raises UserError for what is wrong with it."""
-    _require_sound(wanted)
+    _require_sound(wanted, settings)
     folder = folder_in(settings.work_uri, TRAININGS_FOLDER, wanted.name)
     with connect(settings) as connection:
         _require_free(connection, wanted.name, f"{folder}model/", settings)
@@ -79,7 +81,7 @@ def require_same(wanted: Wanted, known: Begun) -> None:
     asked = {"source": wanted.source, "method": own.method, "start": start, "against": wanted.against or known.against}
     begun = {"source": known.source, "method": known.method, "start": known.start, "against": known.against}
     for name, value in (asked | _settings(wanted, own)).items():
-        if (former := (begun | known.settings).get(name)) != value:
+        if (former := (begun | {"machines": 1} | known.settings).get(name)) != value:
             raise UserError(
                 f"training {wanted.name!r} was begun with {name} {former!r}, not {value!r}: give the new one another "
                 "name, or the same settings"
@@ -89,7 +91,8 @@ def require_same(wanted: Wanted, known: Begun) -> None:
 def _settings(wanted: Wanted, options: TrainingOptions) -> dict[str, object]:
     """What the column `settings` holds."""
     stated = {name: value for name, value in asdict(options).items() if name not in COLUMNS}
-    return stated | {"held_out": wanted.held_out, "images": wanted.images, "gpus": wanted.gpus}
+    processes = {"machines": wanted.machines, "gpus": wanted.gpus}
+    return stated | {"held_out": wanted.held_out, "images": wanted.images, **processes}
 
 
 def options_of(training: Begun) -> TrainingOptions:
@@ -130,7 +133,7 @@ def candidates_of(training: Begun, settings: Settings) -> pa.Table:
     return candidates.shuffled(found, training.settings["seed"], training.settings["images"])
 
 
-def _require_sound(wanted: Wanted) -> None:
+def _require_sound(wanted: Wanted, settings: Settings) -> None:
     """Raise UserError for what the request alone tells."""
     options = wanted.options
     try:
@@ -143,11 +146,16 @@ def _require_sound(wanted: Wanted) -> None:
         raise UserError("method continue goes on from a model: state one as the start, or choose another method")
     if options.start != RANDOM and options.backbone:
         raise UserError(f"backbone {options.backbone!r} is for a start from {RANDOM!r}: a model has its own")
-    parts = wanted.gpus * options.accumulate
+    if wanted.machines > 1 and settings.runner != "kubernetes":
+        raise UserError(
+            f"{wanted.machines} machines: several are for trainings in pods; set IMAGE_RETRIEVAL_RUNNER=kubernetes, or "
+            "ask for one machine"
+        )
+    parts = wanted.machines * wanted.gpus * options.accumulate
     if options.batch_size % parts or options.batch_size // parts < 2:
         raise UserError(
             f"a batch of {options.batch_size} does not divide into {parts} parts of at least 2 pictures "
-            f"({wanted.gpus} GPUs, accumulate {options.accumulate})"
+            f"(machines {wanted.machines}, GPUs {wanted.gpus}, accumulate {options.accumulate})"
         )
 
 

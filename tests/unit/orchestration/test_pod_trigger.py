@@ -45,7 +45,7 @@ class Refusing(EmbeddingPodTrigger):
 
     refusals = 0
 
-    async def _pod(self):
+    async def _pod(self, name):  # noqa: ARG002
         if self.refusals:
             self.refusals -= 1
             raise ApiException(403, "Forbidden")

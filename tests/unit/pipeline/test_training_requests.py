@@ -2,13 +2,24 @@
 
 from dataclasses import asdict
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from image_retrieval.cli import _parser
 from image_retrieval.collection import Collection, ModelOptions
+from image_retrieval.errors import UserError
 from image_retrieval.pipeline.shown import Shown
-from image_retrieval.pipeline.training_requests import Wanted, _judged_against, gate_arguments, run_arguments
+from image_retrieval.pipeline.training_requests import (
+    Wanted,
+    _judged_against,
+    _require_sound,
+    _settings,
+    gate_arguments,
+    require_same,
+    run_arguments,
+)
+from image_retrieval.settings import Settings
 from image_retrieval.store.trainings import Begun
 from image_retrieval.training.options import BACKBONES, METHODS, PRECISIONS, TrainingOptions
 
@@ -69,3 +80,28 @@ def test_a_pinned_model_is_judged_against_as_it_is_pinned():
     other = _judged_against(Wanted("mine", "things", options, "hub/other"), options, shown)
     assert (other.source, other.revision, other.use_cls_token) == ("hub/other", None, True)
     assert _judged_against(Wanted("mine", "s3://a/list.txt", options), options, None).revision == "new"
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(1, 4))
+def test_a_batch_is_divided_among_all_processes(machines, gpus, accumulate):
+    parts = machines * gpus * accumulate
+    pods = Settings(runner="kubernetes")
+    for batch, fits in ((2 * parts, True), (2 * parts + 1, parts == 1), (parts, False)):
+        options = TrainingOptions("", "moco", "hub/model", batch_size=batch, accumulate=accumulate)
+        wanted = Wanted("mine", "things", options, gpus=gpus, machines=machines)
+        if fits:
+            _require_sound(wanted, pods)
+        else:
+            with pytest.raises(UserError, match=f"does not divide into {parts} parts"):
+                _require_sound(wanted, pods)
+
+
+def test_a_training_from_before_there_were_several_machines_had_one():
+    options = TrainingOptions("", "moco", "hub/model")
+    wanted = Wanted("mine", "things", options, gpus=2)
+    stated = _settings(wanted, options)
+    before = {name: value for name, value in stated.items() if name != "machines"}
+    known = Begun("mine", "things", "moco", "hub/model", "hub/model", before, "s3://a/pack/", "s3://a/model/")
+    require_same(wanted, known)
+    with pytest.raises(UserError, match="was begun with machines 1, not 2"):
+        require_same(Wanted("mine", "things", options, gpus=2, machines=2), known)

@@ -1,6 +1,7 @@
 """Several processes end as the first that failed."""
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 from image_retrieval.training import launching
 
 INCLUDE = Path(launching.__file__).parents[2]
+LAUNCHING = [sys.executable, "-m", "image_retrieval.training.launching"]
 
 
 def failure(rank: int, status: int) -> ProcessFailure:
@@ -19,10 +21,65 @@ def failure(rank: int, status: int) -> ProcessFailure:
 
 @pytest.mark.slow
 def test_a_mistake_has_its_status_and_its_line_is_the_last():
-    command = [sys.executable, "-m", "image_retrieval.training.launching", "2", "training", "resume", "/none/such"]
+    command = [*LAUNCHING, "2", "training", "resume", "/none/such"]
     done = subprocess.run(command, cwd=INCLUDE, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[-1].startswith("image-retrieval: /none/such/ holds no training")
+
+
+@pytest.mark.slow
+def test_machines_meet_at_the_first_and_a_mistake_is_told_by_each():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    given = ["--machines=2", f"--address={address}", "1", "training", "resume", "/no"]
+    machines = [
+        subprocess.Popen([*LAUNCHING, f"--machine={machine}", *given], cwd=INCLUDE, stderr=subprocess.PIPE, text=True)
+        for machine in (1, 0)
+    ]
+    for process in machines:
+        _, told = process.communicate(timeout=120)
+        assert process.returncode == 2, told
+        assert told.splitlines()[-1].startswith("image-retrieval: /no/ holds no training")
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_alone_waits_in_vain():
+    command = [
+        *LAUNCHING,
+        "--machines=2",
+        "--machine=1",
+        "--address=127.0.0.1:1",
+        "--patience=1",
+        "1",
+        "training",
+        "list",
+    ]
+    done = subprocess.run(command, cwd=INCLUDE, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 75, done.stderr
+    assert "the machines did not meet at 127.0.0.1:1 within 1 seconds" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("four training run", "invalid int value: 'four'"),
+        ("0 training run", "numbers of at least 1"),
+        ("4", "a command is needed"),
+        ("--machines=2 --machine=2 --address=a:1 4 training run", "machines are counted from 0 to 1"),
+        ("--machines=2 4 training run", "--address '': HOST:PORT of machine 0"),
+        ("--machines=2 --address=a:99999 4 training run", "HOST:PORT of machine 0"),
+        ("--groups=2 4 training run", "--groups=2"),
+    ],
+)
+def test_a_wrong_command_is_told_in_one_line(arguments, told, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["launching", *arguments.split()])
+    with pytest.raises(SystemExit) as ended:
+        launching.main()
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("image-retrieval: python -m image_retrieval.training.launching")
+    assert told in line
 
 
 def test_the_cause_comes_before_its_consequences():
