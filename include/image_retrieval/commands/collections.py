@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Literal
 
 from image_retrieval.collection import Collection, find_collection, load_collections
+from image_retrieval.commands.confirming import agreed
 from image_retrieval.commands.printing import print_json, print_table
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
@@ -104,7 +105,7 @@ def drop(options: argparse.Namespace, settings: Settings) -> int:
     print_json({"collection": name, **asdict(contents)})
     if options.dry_run:
         return 0
-    if not options.yes and not _agreed(name):
+    if not options.yes and not agreed(f"collection {name!r}"):
         print("nothing was dropped", file=sys.stderr)
         return 1
     left = drop_collection(name, settings, originals=options.with_originals, force=options.force)
@@ -117,11 +118,3 @@ def drop(options: argparse.Namespace, settings: Settings) -> int:
         message = f"the next run creates {name!r} again, as long as its entry is in {settings.collections_path}"
         print(f"image-retrieval: {message}", file=sys.stderr)
     return 0
-
-
-def _agreed(name: str) -> bool:
-    """Whether the user at the terminal agrees. Raises UserError if there is no terminal."""
-    if not sys.stdin.isatty():
-        raise UserError(f"dropping collection {name!r} needs confirmation, but there is no terminal: add --yes")
-    print(f"Drop collection {name!r}, all of the above? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

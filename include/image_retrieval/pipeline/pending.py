@@ -129,7 +129,7 @@ def _finish(change: Pending, store: ObjectStore) -> list[str]:
             case "delete":
                 return _delete(change, store)
             case "empty":
-                return _empty(change.uri, store)
+                return empty(change.uri, store)
     except ObjectFault as error:  # of one object
         log.warning("left pending", uri=change.uri, reason=str(error))
         return [change.uri]
@@ -152,7 +152,8 @@ def _delete(change: Pending, store: ObjectStore) -> list[str]:
     return store.try_delete([change.uri])
 
 
-def _empty(folder: str, store: ObjectStore) -> list[str]:
+def empty(folder: str, store: ObjectStore) -> list[str]:
+    """Delete everything under a folder. Returns the URIs that the store refuses to delete."""
     left = [
         uri for page in store.pages(folder, missing_ok=True) for uri in store.try_delete([entry.uri for entry in page])
     ]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from psycopg.types.json import Jsonb
 
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.rows import fetch_all, fetch_optional
+from image_retrieval.store.rows import fetch_all, fetch_column, fetch_optional
 from image_retrieval.store.sql import statement
 
 State = Literal["packing", "training", "gating", "passed", "undecided", "refused", "collapsed", "failed"]
@@ -110,6 +110,34 @@ def write_gate(connection: Connection, name: str, gate: Any, state: State, reaso
 def decide(connection: Connection, name: str, decision: Decision) -> None:
     """Record what a person said."""
     connection.execute(statement("trainings", "decide"), {"name": name, "decision": decision})
+
+
+def lock_training(connection: Connection, name: str) -> Training | None:
+    """The training of a name, whose row nobody else changes until the transaction ends; or None."""
+    connection.execute(statement("trainings", "lock"), {"name": name})
+    return find_training(connection, name)
+
+
+def forget(connection: Connection, name: str) -> None:
+    """Remove a training's row."""
+    connection.execute(statement("trainings", "forget"), {"name": name})
+
+
+def forget_model(connection: Connection, training: Training) -> None:
+    """Remove the model of a training, if no collection has ever switched to it."""
+    connection.execute(statement("trainings", "forget_model"), {"name": training.name, "folder": training.model})
+
+
+def collections_under(connection: Connection, training: Training) -> list[str]:
+    """The collections that show the model of a training, keep vectors of it, or are being switched to it."""
+    row = {"name": training.name, "folder": training.model}
+    return fetch_column(connection, statement("trainings", "collections_under"), row)
+
+
+def trainings_that_need(connection: Connection, folder: str) -> list[str]:
+    """The trainings under way that start from the model in a folder, or are judged against it."""
+    row = {"folder": folder, "under_way": list(UNDER_WAY)}
+    return fetch_column(connection, statement("trainings", "that_need"), row)
 
 
 def trainings_of(connection: Connection, source: str) -> list[Training]:

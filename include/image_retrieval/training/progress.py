@@ -142,8 +142,9 @@ class Reporter:
             return
         self._told = time.monotonic()
         try:
-            self._store.write(self._out + LOSSES, (json.dumps(self._curve()) + "\n").encode())
+            # first the record, which may say that the training was dropped
             update_record(self._store, self._out, figures=self._progress.figures() | self._meter.figures())
+            self._store.write(self._out + LOSSES, (json.dumps(self._curve()) + "\n").encode())
         except Unavailable as error:
             log.warning("the progress was not written", reason=str(error))
 

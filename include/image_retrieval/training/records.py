@@ -20,12 +20,15 @@ FLAGS = {"rate": "lr"}  # where an option of the command has another name than t
 
 
 class TakenOver(UserError):
-    """Another process goes on with the training of a folder: this one has to end."""
+    """Another process goes on with the training of a folder, or it was dropped: this one has to end."""
 
 
 def require_own(store: ObjectStore, out: str, token: str) -> None:
-    """Raise TakenOver if the record of a folder has another process's token."""
-    if (find_record(store, out) or {}).get(TOKEN, token) != token:
+    """Raise TakenOver if the record of a folder has another process's token, or is gone."""
+    record = find_record(store, out)
+    if record is None:
+        raise TakenOver(f"the training in {out} was dropped: this process has ended")
+    if record.get(TOKEN, token) != token:
         raise TakenOver(f"another process goes on with the training in {out}: this one has ended")
 
 
