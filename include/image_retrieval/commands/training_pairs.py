@@ -38,6 +38,9 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     learning.add_argument(
         "--general", metavar="PACK|FILE", help="pairs that are kept apart: at most a point may be lost"
     )
+    learning.add_argument(
+        "--negatives", metavar="COLLECTION", help="of PACK: its vectors tell what looks alike and comes into one step"
+    )
     learning.add_argument("--text-only", action="store_true", help="change the text side of a dual encoder alone")
     learning.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N")
     learning.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
@@ -56,12 +59,13 @@ def pairs(options: argparse.Namespace, settings: Settings) -> int:
     general = _folder(options.general, f"{out}.general/") if options.general else None
     wanted = PairOptions(
         folder, options.start, options.revision, general=general, epochs=options.epochs, batch_size=options.batch_size,
-        rate=options.lr, seed=options.seed, text_only=options.text_only,
+        rate=options.lr, seed=options.seed, text_only=options.text_only, negatives=options.negatives,
     )  # fmt: skip
     require_start(wanted, options.out, settings)
     given = _packed(options.pack, folder, options, settings)
     apart = _packed(options.general, general, options, settings) if general else None
-    figures = train_pairs(wanted, options.out, settings, options.device or settings.device, given, apart)
+    negatives = _negatives(folder, options.negatives, settings) if options.negatives else None
+    figures = train_pairs(wanted, options.out, settings, options.device or settings.device, given, apart, negatives)
     print_json({"out": str(options.out), **figures})
     return 1 if figures.get("decision") == "refused" else 0
 
@@ -82,3 +86,11 @@ def _packed(source: str, folder: str, options: argparse.Namespace, settings: Set
     chosen = PackOptions(held_out_share=options.held_out, seed=options.seed)
     pack_pairs(source, found, folder, chosen, settings)
     return found
+
+
+def _negatives(folder: str, name: str, settings: Settings) -> dict[str, list[str]]:
+    """By image id, the pictures of a pack that look alike and are not."""
+    from image_retrieval.commands.collections import searchable_collection
+    from image_retrieval.pipeline.hard_negatives import hard_negatives
+
+    return hard_negatives(folder, searchable_collection(settings, name).name, settings)

@@ -120,7 +120,7 @@ def _batches(
 
     def plan() -> Iterator[tuple[Numbers, Numbers]]:
         for epoch in range(options.epochs or EPOCHS):
-            yield from drawn(paired.texts, paired.learnt, batch, options.seed, epoch)
+            yield from drawn(paired.texts, paired.learnt, batch, options.seed, epoch, paired.near)
 
     pack = read_sampled(store, paired.uri)
     wanted = (paired.positions[pictures] for pictures, _ in plan())

@@ -10,7 +10,8 @@ LEAST_TEXTS = 500  # distinct ones, for both sides of a dual encoder
 class PairOptions:
     """Of one training on pairs. `pack` is a folder that ends in `/`, `general` another one that is kept apart.
 
-    `batch_size`: pictures a step. `epochs`, `rate`: None are the method's own.
+    `batch_size`: pictures a step. `epochs`, `rate`: None are the method's own. `negatives`: a collection that tells
+    which pictures look alike and are not.
     """
 
     pack: str
@@ -22,3 +23,4 @@ class PairOptions:
     rate: float | None = None
     seed: int = 0
     text_only: bool = False
+    negatives: str | None = None

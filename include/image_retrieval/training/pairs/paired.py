@@ -1,7 +1,7 @@
 """The pictures of a pack that have texts."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from image_retrieval.objects import ObjectStore
 from image_retrieval.training.packs import read_index, read_pictures
 from image_retrieval.training.pairs.texts import Pair, TextSet, language_of, text_set
 
-COLUMNS = ("shard", "offset", "size", "uri", "caption", "held_out")
+COLUMNS = ("shard", "offset", "size", "image_id", "uri", "caption", "held_out")
 FEWEST, FEWEST_HELD_OUT = 64, 10  # pictures
 Numbers = NDArray[np.int64]
 
@@ -22,7 +22,8 @@ Numbers = NDArray[np.int64]
 class Paired:
     """Pictures with their texts; `index` has a row for each, which `positions` counts in the whole pack.
 
-    `learnt` and `held_out` are numbers of pictures.
+    `learnt` and `held_out` are numbers of pictures. `near`: for each picture, those to learn from that look alike and
+    are not, the nearest first.
     """
 
     uri: str
@@ -31,6 +32,7 @@ class Paired:
     texts: TextSet
     learnt: Numbers
     held_out: Numbers
+    near: tuple[Numbers, ...] | None = None
 
     def pictures(self, store: ObjectStore, wanted: Sequence[int]) -> Iterator[Image.Image]:
         """The pictures of these numbers, in their order."""
@@ -53,6 +55,20 @@ def read_paired(store: ObjectStore, folder: str, pairs: Sequence[Pair] | None = 
     held_out = rows["held_out"].to_numpy().astype(bool)
     found = text_set([texts[at] for at in kept])
     return Paired(folder, rows, np.array(kept, np.int64), found, np.flatnonzero(~held_out), np.flatnonzero(held_out))
+
+
+def with_negatives(paired: Paired, negatives: Mapping[str, Sequence[str]]) -> Paired:
+    """The same pictures with their hard negatives, given by image id; those that share a text are left out."""
+    names = paired.index["image_id"].to_pylist()
+    numbers = {names[at]: int(at) for at in paired.learnt}
+    near = []
+    for at, name in enumerate(names):
+        others = [numbers[other] for other in negatives.get(name, ()) if other in numbers]
+        own = set(paired.texts.of_pictures[at].tolist())
+        near.append(
+            np.array([each for each in others if own.isdisjoint(paired.texts.of_pictures[each].tolist())], np.int64)
+        )
+    return replace(paired, near=tuple(near))
 
 
 def require_enough(paired: Paired) -> None:

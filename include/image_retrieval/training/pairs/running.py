@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +26,7 @@ from image_retrieval.settings import Settings
 from image_retrieval.training.pairs.card import text_side_card
 from image_retrieval.training.pairs.embedding import picture_vectors, text_vectors
 from image_retrieval.training.pairs.options import PairOptions
-from image_retrieval.training.pairs.paired import Paired, read_paired, require_enough
+from image_retrieval.training.pairs.paired import Paired, read_paired, require_enough, with_negatives
 from image_retrieval.training.pairs.recall import as_json, both_ways
 from image_retrieval.training.pairs.text_training import MOST_TOKENS, make_side, train_text_side
 from image_retrieval.training.pairs.texts import Pair
@@ -45,17 +45,20 @@ def train_pairs(
     device: str,
     pairs: Sequence[Pair] | None = None,
     general_pairs: Sequence[Pair] | None = None,
+    negatives: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Train on the pairs; the new folder `out` becomes the model. Where pairs are None, the packs' captions count.
 
-    Returns figures. A fine-tuned model that is refused is not written. Raises UserError before anything expensive
-    starts.
+    `negatives`: by image id, pictures that look alike and are not, of which one comes next to each picture. Returns
+    figures. A fine-tuned model that is refused is not written. Raises UserError before anything expensive starts.
     """
     usable_device(device)
     store = ObjectStore(settings)
     folder, described = require_start(options, out, settings)
     paired = read_paired(store, options.pack, pairs)
     require_enough(paired)
+    if negatives is not None:
+        paired = with_negatives(paired, negatives)
     general = read_paired(store, options.general, general_pairs) if options.general else None
     if general and not len(general.index):
         raise UserError(f"{options.general} has no picture with a text: a general set needs them to judge by")
@@ -75,8 +78,9 @@ def require_start(options: PairOptions, out: Path, settings: Settings) -> tuple[
         raise UserError(f"{out} is not empty: give a new folder for the trained model")
     folder = model_folder(options.start, options.revision, settings)
     described = describe(folder)
-    if described.image_family != "dual_encoder" and (options.general or options.text_only):
-        name = "--general" if options.general else "--text-only"
+    wanted = {"--general": options.general, "--text-only": options.text_only, "--negatives": options.negatives}
+    if described.image_family != "dual_encoder" and any(wanted.values()):
+        name = next(flag for flag, value in wanted.items() if value)
         raise UserError(
             f"{name} is for dual encoders: {options.start} is of type {described.model_type!r}, gets a text side, and "
             "has nothing to lose"
