@@ -122,6 +122,7 @@ class Collection(Strict):
     model: ModelOptions
     resample: ResampleChoice = ResampleChoice()
     captions: CaptionOptions | None = Field(None, description="who describes the images in words; null: nobody")
+    text_model: ModelOptions | None = Field(None, description="makes vectors of captions; null: they have none")
     schedule: str | None = Field("@daily", description="cron expression or preset; null: only by hand")
     watch: WatchOptions | None = Field(None, description="embed what hints name between scheduled runs; null: do not")
     id_pattern: str | None = Field(None, description="regular expression of RE2 with groups group_id and / or intra_id")

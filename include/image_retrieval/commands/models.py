@@ -50,7 +50,7 @@ def add(options: argparse.Namespace, settings: Settings) -> None:
         ("layout", added.layout),
         ("type", added.model_type),
         ("dimensions", str(added.dimensions)),
-        ("pictures", f"{added.width} × {added.height}" if pictures else "no: no collection can use it"),
+        ("pictures", f"{added.width} × {added.height}" if pictures else "no: it can make vectors of captions"),
         ("texts", f"yes, languages: {languages}" if added.texts else "no"),
         ("licence", added.licence or "not stated"),
         *((("speed here", f"{added.images_per_second} images/s"),) if pictures else ()),

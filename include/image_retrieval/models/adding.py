@@ -88,7 +88,7 @@ def add_model(
             folder.mkdir()
         fetched = fetch(source, revision, settings, fetched_into)
         words = fetch_tokenizer(tokenizer, settings, tokens_into) if tokenizer else fetched.folder
-        layout, assumed = write_model(fetched, words, made)
+        layout, assumed = write_model(fetched, words, made, source)
         origin = {"source": source, "revision": fetched.commit, "layout": layout}
         (made / ORIGIN).write_text(json.dumps(origin, indent=2), encoding="utf-8")
         found, card = try_out(made), read_card(made)
@@ -122,8 +122,11 @@ def put_weights(weights: Path, target: str, settings: Settings) -> bool:
     return True
 
 
-def write_model(fetched: Fetched, tokenizer: Path, target: Path) -> tuple[str, tuple[str, ...]]:
-    """Write a checkpoint as a folder that the towers load. Returns its layout and what no file of it states."""
+def write_model(fetched: Fetched, tokenizer: Path, target: Path, source: str = "") -> tuple[str, tuple[str, ...]]:
+    """Write a checkpoint as a folder that the towers load. Returns its layout and what no file of it states.
+
+    `source`: the checkpoint's name, which tells what the files of some encoders of texts leave out.
+    """
     beside = {name: read_mapping(fetched.folder / name) for name in STATED if (fetched.folder / name).is_file()}
     for name in BESIDE:
         origin = tokenizer / name if name in TOKENIZER else fetched.folder / name
@@ -133,15 +136,19 @@ def write_model(fetched: Fetched, tokenizer: Path, target: Path) -> tuple[str, t
     if (words := fetched.folder / TEXT_WEIGHTS).is_file() and (target / TEXT_SIDE).is_file():
         copyfile(words, target / TEXT_WEIGHTS)
     config = beside.get("config.json") or {}
+    assumed: tuple[str, ...] = ()
     if "model_type" in config and any(fetched.weights[0].match(name) for name in TRANSFORMERS):
         if config["model_type"] in TEXT_ENCODERS:
             parts = [fetched.folder / name for name in SENTENCES]
-            config |= {KEY: described_by(*(read_json_file(part) if part.is_file() else None for part in parts))}
+            read = described_by(*(read_json_file(part) if part.is_file() else None for part in parts), source)
+            if read.pop("assumed", False):
+                assumed = ("the prompts `query: ` and `passage: `, since its name says E5",)
+            config |= {KEY: read}
             (target / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
         elif (kind := str(config["model_type"])[:80]) not in FAMILIES:
             raise UserError(f"the model is of type {kind!r}: supported are {', '.join((*FAMILIES, *TEXT_ENCODERS))}")
         _keep(fetched.weights, target)
-        return "transformers", ()
+        return "transformers", assumed
     found = convert(Checkpoint(read_weights(fetched.weights), beside))
     (target / "config.json").write_text(json.dumps(found.config, indent=2), encoding="utf-8")
     stated = {"preprocessor_config.json", "processor_config.json"} & beside.keys()

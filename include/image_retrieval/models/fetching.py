@@ -10,7 +10,7 @@ from image_retrieval.models.description import TEXT_SIDE, TEXT_WEIGHTS
 from image_retrieval.models.hub import find_repository, is_hub_id
 from image_retrieval.models.json_file import MOST_BYTES, MOST_BYTES_OF_TOKENIZER, require_bytes
 from image_retrieval.models.source import SUFFIXES
-from image_retrieval.models.text_encoder import LIMITS, MODULES, POOLING
+from image_retrieval.models.text_encoder import LIMITS, MODULES, POOLING, PROMPTS
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 
@@ -25,7 +25,7 @@ TOKENIZER = (
     "added_tokens.json",
     "spiece.model",
 )
-SENTENCES = (MODULES, POOLING, LIMITS)
+SENTENCES = (MODULES, POOLING, LIMITS, PROMPTS)
 BESIDE = (*STATED, *TOKENIZER, "calibration.json", "README.md", TEXT_SIDE)
 # of several files, the first kind that is there: transformers' and timm's, then open_clip's
 KINDS = (

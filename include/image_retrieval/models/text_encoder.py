@@ -1,5 +1,11 @@
-"""BERT and XLM-RoBERTa as sentence-transformers uses them: texts to vectors, without an image side."""
+"""Encoders of texts as sentence-transformers uses them: texts to vectors, without an image side.
 
+A family is a type of network, how its tokens become a vector, and what its training put before texts: E5 (Wang et al.,
+arXiv 2402.05672) and MiniLM take the mean, BGE-M3 (Chen et al., arXiv 2402.03216) the first token, and Qwen3-Embedding
+(Zhang et al., arXiv 2506.05176) the last one, with an instruction before queries alone.
+"""
+
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,19 +18,45 @@ from image_retrieval.models.description import TEXT_ENCODERS, read_config
 
 KEY = "text_encoder"  # of config.json, where `models add` writes what sentence-transformers keeps in files beside it
 MODULES, POOLING, LIMITS = "modules.json", "1_Pooling/config.json", "sentence_bert_config.json"
+PROMPTS = "config_sentence_transformers.json"
 SUPPORTED = {"Transformer", "Pooling", "Normalize"}
-RESERVED = {"bert": 0, "xlm-roberta": 2}  # positions that no token has
+RESERVED = {"bert": 0, "xlm-roberta": 2, "qwen3": 0}  # positions that no token has
+MODES = {"cls_token": "cls", "mean_tokens": "mean", "lasttoken": "last"}
+PASSAGES = ("document", "passage", "corpus")  # names that models give the prompt of what is searched
+E5 = re.compile(r"(?:^|[/_-])e5(?:[/_.-]|$)", re.IGNORECASE)  # in the name of a model, whose files do not state prompts
+E5_PROMPTS = {"query": "query: ", "passage": "passage: "}
+MOST_LETTERS = 1000  # of a prompt
 
 
 @dataclass(frozen=True, slots=True)
 class TextEncoder:
-    """The length of the vectors, whose features they are (`mean` of all tokens, or `cls`), and how texts are read."""
+    """The length of the vectors, whose features they are (`mean` of all tokens, `cls` or `last`), and how texts are read.
+
+    `query` and `passage` come before texts that are searched by, and before those that are searched.
+    """
 
     model_type: str
     dimensions: int
     pooling: str
     most_tokens: int
     lower_case: bool
+    query: str = ""
+    passage: str = ""
+
+    @property
+    def family(self) -> str:
+        """As `retrieval.model` calls it."""
+        return KEY
+
+    @property
+    def image_family(self) -> str:
+        """The same, since it has no image side."""
+        return KEY
+
+    @property
+    def calibration(self) -> dict[str, Any] | None:
+        """None: no such model brings one."""
+        return None
 
 
 def describe_text_encoder(folder: Path) -> TextEncoder | None:
@@ -40,35 +72,57 @@ def describe_text_encoder(folder: Path) -> TextEncoder | None:
         return TextEncoder(
             model_type=model_type,
             dimensions=int(config["hidden_size"]),
-            pooling={"mean": "mean", "cls": "cls"}[stated["pooling"]],
+            pooling={mode: mode for mode in MODES.values()}[stated["pooling"]],
             most_tokens=min(max(int(stated["cut_at"] or positions), 4), positions),
             lower_case=bool(stated["lower_case"]),
+            query=_prompt(stated.get("query", "")),
+            passage=_prompt(stated.get("passage", "")),
         )
     except (TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise UserError(f"config.json of model {folder} is not as expected ({type(error).__name__}: {error})") from None
 
 
-def described_by(modules: Any, pooling: Any, limits: Any) -> dict[str, Any]:
+def described_by(modules: Any, pooling: Any, limits: Any, prompts: Any, source: str) -> dict[str, Any]:
     """What KEY holds, from the files of sentence-transformers; None is a file that is not there.
 
-    Raises UserError where they state something else.
+    Prompts are those of PROMPTS, else those of E5 where `source`, the model's place or name, says that it is one; then
+    `assumed` is true. Raises UserError where the files state something else.
     """
-    limits = limits or {}
-    if not isinstance(modules, list) or not isinstance(pooling, dict) or not isinstance(limits, dict):
+    limits, prompts = limits or {}, prompts or {}
+    files = (pooling, limits, prompts)
+    if not isinstance(modules, list) or not all(isinstance(file, dict) for file in files):
         raise UserError(
             f"the model reads texts only, and lacks {MODULES} or {POOLING}, which state how its tokens become a vector"
         )
     kinds = [str(module.get("type")).rpartition(".")[2] for module in modules if isinstance(module, dict)]
     if unknown := [kind for kind in kinds if kind not in SUPPORTED]:
         raise UserError(f"{MODULES} states {unknown[0][:80]!r}: supported are {', '.join(sorted(SUPPORTED))}")
-    modes = {"cls_token": "cls", "mean_tokens": "mean"}
     chosen = [name.removeprefix("pooling_mode_") for name in pooling if name.startswith("pooling_mode_")]
-    chosen = [modes.get(name, name) for name in chosen if pooling[f"pooling_mode_{name}"]]
-    if chosen not in (["cls"], ["mean"]):
+    chosen = [MODES.get(name, name) for name in chosen if pooling[f"pooling_mode_{name}"]]
+    if len(chosen) != 1 or chosen[0] not in MODES.values():
         told = repr(", ".join(chosen)[:80]) if chosen else "nothing"
-        raise UserError(f"{POOLING} states {told}: supported are the mean of the tokens, or the first one")
+        raise UserError(f"{POOLING} states {told}: supported are the mean of the tokens, or the first or last one")
     most, lower_case = limits.get("max_seq_length"), bool(limits.get("do_lower_case"))
-    return {"pooling": chosen[0], "cut_at": most, "lower_case": lower_case}
+    return {"pooling": chosen[0], "cut_at": most, "lower_case": lower_case, **_prompts(prompts, source)}
+
+
+def _prompts(stated: dict[str, Any], source: str) -> dict[str, Any]:
+    """The prompts that PROMPTS states under `prompts`, else those of E5; nothing where there are none."""
+    named = stated.get("prompts")
+    named = named if isinstance(named, dict) else {}
+    given = {"query": named.get("query"), "passage": next((named[name] for name in PASSAGES if named.get(name)), None)}
+    try:
+        found = {kind: _prompt(text) for kind, text in given.items() if text}
+    except ValueError as error:
+        raise UserError(f"{PROMPTS} {error}") from None
+    return found or ({**E5_PROMPTS, "assumed": True} if E5.search(source.rstrip("/")) else {})
+
+
+def _prompt(text: Any) -> str:
+    """A prompt, which is checked. Raises ValueError."""
+    if not isinstance(text, str) or len(text) > MOST_LETTERS:
+        raise ValueError(f"states a prompt that is no text of at most {MOST_LETTERS} characters")
+    return text
 
 
 class TextFeatures(torch.nn.Module):
@@ -82,5 +136,9 @@ class TextFeatures(torch.nn.Module):
         states: torch.Tensor = self.model(**tokens).last_hidden_state
         if self.pooling == "cls":
             return states[:, 0]
-        mask = tokens["attention_mask"].unsqueeze(-1).float()
-        return (states.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1e-9)
+        mask = tokens["attention_mask"]
+        if self.pooling == "last":  # wherever the padding is
+            places = torch.arange(mask.shape[1], device=mask.device)
+            return states[torch.arange(len(states), device=mask.device), (mask * places).argmax(dim=1)]
+        shares = mask.unsqueeze(-1).float()
+        return (states.float() * shares).sum(dim=1) / shares.sum(dim=1).clamp(min=1e-9)

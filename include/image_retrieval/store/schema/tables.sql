@@ -49,7 +49,7 @@ COMMENT ON COLUMN retrieval.model.name IS 'Name from collections.yaml; part of t
 COMMENT ON COLUMN retrieval.model.source IS 'Folder, hub id or s3:// prefix that it was loaded from.';
 COMMENT ON COLUMN retrieval.model.revision IS 'Commit of the hub id, where one was pinned.';
 COMMENT ON COLUMN retrieval.model.family IS
-    'vision_transformer, pooled_backbone (both images only) or dual_encoder (images and text).';
+    'vision_transformer, pooled_backbone (both images only), dual_encoder (images and text) or text_encoder (captions).';
 COMMENT ON COLUMN retrieval.model.dimensions IS 'Length of its vectors, in components.';
 COMMENT ON COLUMN retrieval.model.use_cls_token IS 'Vision transformers: the class token was taken, else the mean of the patch tokens.';
 COMMENT ON COLUMN retrieval.model.created_at IS 'When it was first used.';
@@ -72,7 +72,8 @@ CREATE TABLE retrieval.collection (
     ef_search  integer NOT NULL DEFAULT 100 CHECK (ef_search BETWEEN 1 AND 1000),
     overrules  text,
     definition jsonb,
-    costs      jsonb
+    costs      jsonb,
+    text_model text REFERENCES retrieval.model
 );
 COMMENT ON TABLE retrieval.collection IS 'Collections that have a view in schema images, and the model whose vectors the view shows.';
 COMMENT ON COLUMN retrieval.collection.name IS 'Name of the collection and of its view, images.<name>.';
@@ -91,6 +92,8 @@ COMMENT ON COLUMN retrieval.collection.definition IS
 
 COMMENT ON COLUMN retrieval.collection.costs IS
     'What searches with filters cost here, in microseconds, as the upkeep measured it: candidate of the index, vector compared by id, unit of the planner''s costs; null: not measured.';
+COMMENT ON COLUMN retrieval.collection.text_model IS
+    'Model of the vectors of captions that searches compare; null: captions have no vectors, or not all of them yet.';
 
 CREATE TABLE retrieval.made_collection (
     name       text PRIMARY KEY CHECK (name ~ '^[a-z][a-z0-9_]*$'),

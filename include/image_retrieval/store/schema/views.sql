@@ -216,6 +216,9 @@ BEGIN
         EXECUTE format('DROP FUNCTION IF EXISTS retrieval.%I', 'nearest_' || old.name || '_' || old.model);
     ELSE
         PERFORM retrieval.face_vectors(new.name, new.model, new.distance);
+        IF new.text_model IS NOT NULL THEN
+            PERFORM retrieval.face_vectors(new.name, new.text_model, new.distance);
+        END IF;
     END IF;
     RETURN NULL;
 END

@@ -1,5 +1,5 @@
 -- name: find_shown
-SELECT model, overrules FROM retrieval.collection WHERE name = %(collection)s;
+SELECT model, overrules, text_model FROM retrieval.collection WHERE name = %(collection)s;
 
 -- name: has_vectors
 SELECT EXISTS (SELECT FROM retrieval.{vectors}) AS found;

@@ -94,9 +94,13 @@ ORDER BY random() LIMIT %(images)s;
 
 -- name: list_models
 -- the vector tables of each collection, and their state
-SELECT c.name AS collection, m.name AS model, m.dimensions, m.family, m.source, m.name = c.model AS shown, c.overrules,
+SELECT c.name AS collection, m.name AS model, m.dimensions, m.family, m.source, m.name = c.model OR m.name IS NOT DISTINCT FROM c.text_model AS shown,
+       c.overrules,
        EXISTS (SELECT FROM retrieval.switch AS s
-               WHERE s.collection = c.name AND s.to_model = m.name AND s.state = 'open') AS incoming,
+               WHERE s.collection = c.name AND s.to_model = m.name AND s.state = 'open')
+           OR m.family = 'text_encoder' AND m.name IS DISTINCT FROM c.text_model
+              AND NOT EXISTS (SELECT FROM retrieval.switch AS s WHERE s.collection = c.name AND s.from_model = m.name)
+           AS incoming,
        (SELECT max(s.ended_at) FROM retrieval.switch AS s
         WHERE s.collection = c.name AND m.name IN (s.from_model, s.to_model)) AS left_at,
        m.calibration,
@@ -114,7 +118,7 @@ SELECT c.name AS collection, m.name AS model
 FROM retrieval.collection AS c
 JOIN retrieval.vector_space AS v ON v.collection = c.name
 JOIN retrieval.model AS m ON m.name = v.model
-WHERE m.name <> c.model
+WHERE m.name <> c.model AND m.name IS DISTINCT FROM c.text_model
   AND to_regclass('retrieval.' || quote_ident(v.vectors)) IS NOT NULL
   AND (SELECT max(s.ended_at) FROM retrieval.switch AS s
        WHERE s.collection = c.name AND m.name IN (s.from_model, s.to_model)) < now() - make_interval(secs => %(days)s * 86400)

@@ -1,0 +1,194 @@
+"""Caption vectors: brings the vectors of a collection's captions in step with the captions that its view shows.
+
+What is due is read from the tables and written in parts, so a killed process repeats at most one part.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from pgvector import HalfVector
+
+from image_retrieval.collection import Collection
+from image_retrieval.errors import OutOfMemory, UserError
+from image_retrieval.logs import reason
+from image_retrieval.models.digest import digest_of, require_digest
+from image_retrieval.models.source import model_folder
+from image_retrieval.settings import Settings
+from image_retrieval.store import caption_vectors, models
+from image_retrieval.store.caption_vectors import CaptionSpaces
+from image_retrieval.store.connection import connect
+from image_retrieval.store.indexing import ensure_index
+from image_retrieval.store.recall import ensure_recall
+from image_retrieval.store.vacuum import ensure_vacuumed
+from image_retrieval.store.vector_tables import ensure_vector_table, is_there
+
+if TYPE_CHECKING:
+    from image_retrieval.models.towers import TextTower
+
+log = structlog.get_logger()
+PART = 1000  # captions; a killed process repeats at most so many
+
+
+class CaptionVectors(TypedDict):
+    """How many captions had no vector, how many vectors were written and removed, and whose searches compare now."""
+
+    due: int
+    embedded: int
+    removed: int
+    shown: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A collection under its text_model, the digest of the model's files, and the tables."""
+
+    entry: Collection
+    digest: str
+    spaces: CaptionSpaces
+
+
+def embed_captions(
+    collection: Collection,
+    settings: Settings,
+    *,
+    device: str = "cpu",
+    planned: Callable[[int], None] = lambda captions: None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> CaptionVectors:
+    """Embed new and changed captions under the collection's text_model, and let searches compare them once all are.
+
+    `planned` is called with the number of captions, and `progress` with the number of further ones done. Raises
+    UserError if the collection has no text_model or no vectors, if the model cannot be used, or if another process
+    embeds these captions.
+    """
+    with _alone(collection.name, settings):
+        work = _prepare(collection, settings)
+        with connect(settings) as connection:
+            removed = caption_vectors.remove_outdated(connection, work.spaces)
+            due = caption_vectors.count_due(connection, work.spaces)
+        planned(due)
+        embedded = _embed_due(work, settings, device, progress) if due else 0
+        ensure_index(work.entry, settings)
+        shown = _show(work, settings)
+        ensure_recall(work.entry, settings)
+        ensure_vacuumed(work.entry.vector_table, settings)
+    log.info("caption vectors", collection=collection.name, due=due, embedded=embedded, removed=removed, shown=shown)
+    return {"due": due, "embedded": embedded, "removed": removed, "shown": shown}
+
+
+def keep_captions_embedded(collection: Collection, settings: Settings) -> CaptionVectors | None:
+    """Do so where models run in the same place as this process (RUNNER=local). What goes wrong is a line in the log.
+
+    Returns None if the collection has no text_model, or if it did not come to that.
+    """
+    if collection.text_model is None or settings.runner != "local":
+        return None
+    try:
+        return embed_captions(collection, settings, device=settings.device)
+    except Exception as error:  # no torch, a model that does not load: searches by vectors of images go on
+        log.warning("the captions were not embedded", collection=collection.name, reason=reason(error))
+        return None
+
+
+@contextmanager
+def _alone(collection: str, settings: Settings) -> Iterator[None]:
+    """Keep other processes from embedding the same collection's captions during the block."""
+    with connect(settings) as connection:
+        if not caption_vectors.try_lock(connection, collection):
+            raise UserError(f"the captions of {collection!r} are being embedded by another process: wait for its end")
+        yield
+
+
+def _prepare(collection: Collection, settings: Settings) -> _Work:
+    """Check the model, and make the table of its vectors if it is missing."""
+    model = collection.text_model
+    if model is None:
+        raise UserError(
+            f"collection {collection.name!r} names no model for its captions: add `text_model` to its entry, see "
+            "docs/captions.md"
+        )
+    from image_retrieval.models.text_encoder import describe_text_encoder
+
+    folder = model_folder(model.source, model.revision, settings)
+    described = describe_text_encoder(folder)
+    if described is None:
+        raise UserError(
+            f"text_model {model.source!r} is no encoder of texts alone, such as E5, BGE-M3, MiniLM or Qwen3-Embedding"
+        )
+    entry, digest = models.for_captions(collection), digest_of(folder)
+    with connect(settings) as connection:
+        shown = models.find_shown(connection, collection.name)
+        if shown is None:
+            raise UserError(
+                f"collection {collection.name!r} has no vectors yet: run `image-retrieval run {collection.name}`"
+            )
+        if model.name in (shown.model, collection.model.name):
+            raise UserError(f"text_model of collection {collection.name!r} has the name of its model: give it another")
+        require_digest(digest, models.register_model(connection, entry, described), model.source)
+        if not is_there(connection, entry.space):
+            ensure_vector_table(connection, entry, described.dimensions)
+            caption_vectors.describe_vectors(connection, entry.space)
+        if models.has_moved(connection, entry):
+            models.record_source(connection, entry)
+        images = models.under(connection, collection, shown.model)
+    return _Work(entry, digest, CaptionSpaces(entry.space, images.space))
+
+
+def _embed_due(work: _Work, settings: Settings, device: str, progress: Callable[[int], None]) -> int:
+    """Embed what has no vector. Returns the number of vectors that were written."""
+    from image_retrieval.models.towers import text_tower
+
+    tower = text_tower(work.entry.model, settings, device)
+    require_digest(tower.digest, work.digest, work.entry.model.source)
+    written, after, size = 0, 0, work.entry.model.batch_size
+    while True:
+        with connect(settings) as connection:
+            captions = caption_vectors.read_due(connection, work.spaces, after, PART)
+        if not captions:
+            return written
+        vectors, size = _vectors([caption.text for caption in captions], tower, size)
+        if not np.isfinite(vectors).all():
+            raise UserError(
+                f"text_model {work.entry.model.name!r} makes vectors that are not finite: set its dtype to float32"
+            )
+        with connect(settings) as connection:
+            models.record_digest(connection, work.entry, tower.digest)
+            rows = [HalfVector(vector) for vector in vectors]
+            written += caption_vectors.write_vectors(connection, work.spaces, captions, rows)
+        after = captions[-1].id
+        progress(len(captions))
+
+
+def _vectors(texts: list[str], tower: "TextTower", size: int) -> tuple[NDArray[np.float32], int]:
+    """The vectors (texts, dimensions) of captions, and the batch that fits into memory: halved where one does not."""
+    from image_retrieval.embedding.engine import first_line, is_memory
+
+    parts: list[NDArray[np.float32]] = []
+    place = 0
+    while place < len(texts):
+        try:
+            parts.append(tower.embed_passages(texts[place : place + size]).numpy())
+            place += size
+        except (RuntimeError, MemoryError) as error:
+            if not is_memory(error):
+                raise
+            if size == 1:
+                raise OutOfMemory(f"out of memory with a single caption ({first_line(error)})") from None
+            log.warning("out of memory", batch_size=size, continuing_with=size // 2, error=first_line(error))
+            size //= 2
+    return np.concatenate(parts), size
+
+
+def _show(work: _Work, settings: Settings) -> str | None:
+    """Let searches compare these vectors if they are complete, or no others are. Returns whose they compare."""
+    with connect(settings) as connection:
+        former = caption_vectors.find_text_model(connection, work.entry.name)
+        if former is not None and caption_vectors.count_due(connection, work.spaces):
+            return former
+        caption_vectors.show(connection, work.entry.space, former)
+        return work.entry.model.name
