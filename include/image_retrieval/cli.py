@@ -209,7 +209,7 @@ def _searches(commands: Any) -> None:
     query.add_argument("--image", type=image, metavar="IMAGE", help=IMAGE_HELP)
     query.add_argument("--id", type=known_id, metavar="ID", help="search with an image of the collection")
     query.add_argument("--text", type=words, metavar="TEXT", help="search by a text, if the model reads texts")
-    by_query.add_argument("--mode", choices=["vector", "words"], default="vector", help=search.MODE_HELP)
+    by_query.add_argument("--mode", choices=["vector", "words", "caption"], default="vector", help=search.MODE_HELP)
     by_query.add_argument("-k", type=number(1, MOST_RESULTS), default=10, metavar="N", help="number of results (10)")
     by_query.add_argument(
         "--filter", type=json_object, metavar="JSON", help='filter, such as \'{"width": {"gte": 500}}\''

@@ -42,6 +42,13 @@ INSERT INTO retrieval.vector_space (collection, model) VALUES ('things', 'former
 SELECT retrieval.face_vectors('things', 'former', 'cosine');
 INSERT INTO retrieval.switch (collection, from_model, to_model, state, ended_at)
 VALUES ('things', 'former', 'random', 'switched', now());
+INSERT INTO retrieval.model (name, source, family, dimensions, use_cls_token, dtype)
+VALUES ('texts', 'models/texts', 'text_encoder', 3, true, 'float32');
+CREATE TABLE retrieval.vector_things_texts (LIKE retrieval.vector_things_random INCLUDING ALL);
+ALTER TABLE retrieval.vector_things_texts ADD FOREIGN KEY (id) REFERENCES retrieval.image;
+INSERT INTO retrieval.vector_space (collection, model) VALUES ('things', 'texts');
+SELECT retrieval.face_vectors('things', 'texts', 'cosine');
+UPDATE retrieval.collection SET text_model = 'texts' WHERE name = 'things';
 INSERT INTO retrieval.recall (collection, model, ef_search, rows, queries, recall, target)
 VALUES ('things', 'random', 200, 1, 1, 1.0, 0.99);
 INSERT INTO retrieval.calibration (collection, model, direction, slope, middle, rate, vectors, sampled, probes)

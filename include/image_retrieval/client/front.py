@@ -16,6 +16,7 @@ from image_retrieval.client.pictures import Picture, is_picture
 from image_retrieval.client.results import CollectionInfo, Match, Results, hit_of
 from image_retrieval.client.terms import (
     Pictures,
+    Terms,
     Texts,
     Vectors,
     checked_bound,
@@ -66,18 +67,20 @@ class Client:
         min_similarity: float | None = None,
         min_score: float | None = None,
         grouped: bool = False,
+        mode: Literal["vector", "caption"] = "vector",
     ) -> Results:
         """The k images that fit best, best first; always k if that many match.
 
         `text`, `image`, `image_id` (of the collection) and `vector` (dimensions,) are each one value, a pair of a value
         and its weight (-10 to 10), or a list of these. Several are combined: the search uses the weighted sum of their
         vectors of length 1. A picture is a path, a URL, bytes, a PIL.Image or an array of uint8 (height, width, 3).
-        docs/sql.md describes filters. `grouped` keeps the best image of each group_id. Raises UserError.
+        docs/sql.md describes filters. `grouped` keeps the best image of each group_id. `mode` "caption" compares texts
+        with captions instead of pictures. Raises UserError.
         """
         terms = terms_of(text, image, image_id, vector)
         wanted = checked_k(k), checked_filter(filter)
         bounds = checked_bound("min_similarity", min_similarity), checked_bound("min_score", min_score)
-        shown = self._shown(collection)
+        shown = self._searched(collection, mode, terms)
         query = self._vectors.of_terms(terms, shown)
         direction = None if terms.vectors else direction_of(terms.texts, images=bool(terms.pictures or terms.image_ids))
         least = _least(*bounds, shown.calibration(direction))
@@ -190,6 +193,18 @@ class Client:
         if name in listed_collections(self.settings, missing_ok=True):
             raise UnknownCollection(f"collection {name!r} has no vectors yet: run `image-retrieval run {name}`")
         raise UnknownCollection(f"unknown collection {name[:80]!r}: known are {', '.join(names[:20]) or 'none'}")
+
+    def _searched(self, name: str, mode: str, terms: Terms) -> Shown:
+        """A collection as a search of a mode sees it. Raises UserError."""
+        if mode not in ("vector", "caption"):
+            raise UserError(f"mode must be 'vector' or 'caption', not {str(mode)[:40]!r}")
+        if mode == "caption" and (terms.pictures or terms.image_ids):
+            raise UserError("mode 'caption' compares captions with texts or vectors, and takes no picture")
+        shown = self._shown(name)
+        found = shown.by_captions() if mode == "caption" else shown
+        if found is None:
+            raise UserError(f"the captions of collection {name!r} have no vectors: see docs/captions.md")
+        return found
 
     def _described(self, name: str | None) -> Shown:
         """A collection whose model is needed. Needs no database if collections.yaml has the collection."""

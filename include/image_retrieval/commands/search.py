@@ -12,7 +12,9 @@ from image_retrieval.settings import Settings
 if TYPE_CHECKING:
     from image_retrieval.pipeline.querying import Vector
 
-MODE_HELP = "vector: by what pictures show (default); words: by the words of captions, from --text"
+MODE_HELP = (
+    "vector: by what pictures show (default); words, caption: by the words or the meaning of captions, from --text"
+)
 
 
 def search(options: argparse.Namespace, settings: Settings) -> None:
@@ -23,6 +25,8 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
 
     if options.mode == "words" and options.text is None:
         raise UserError("--mode words searches captions for the words of --text WORDS: give these")
+    if options.mode == "caption" and options.text is None:
+        raise UserError("--mode caption searches captions for the meaning of --text TEXT: give it")
 
     collection = searchable_collection(settings, options.collection)
     more = {"filter": options.filter, "min_similarity": options.min_similarity, "grouped": options.grouped}
@@ -33,7 +37,7 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
         with connect(settings, keep_limits=True) as connection:
             results = search_words(connection, collection.name, options.text, options.k, **more)
     elif options.text is not None:
-        collection, vector = _text_vector(collection, options.text, settings)
+        collection, vector = _text_vector(collection, options.text, settings, captions=options.mode == "caption")
     else:
         from image_retrieval.image_inputs import named_image
         from image_retrieval.pipeline.querying import embed_image
@@ -44,7 +48,7 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
             collection = shown(connection, collection)
             digest = known_digest(connection, collection.model.name)
         vector = embed_image(picture, collection, settings, digest=digest)
-    if options.id is None and options.mode == "vector":
+    if options.id is None and options.mode != "words":
         with connect(settings, keep_limits=True) as connection:
             results = search(connection, collection.name, vector, options.k, **more, model=collection.model.name)
     if options.json:
@@ -65,15 +69,20 @@ def embed_text(options: argparse.Namespace, settings: Settings) -> None:
     _text_vector(collection, options.text, settings)
 
 
-def _text_vector(collection: Collection, text: str, settings: Settings) -> "tuple[Collection, Vector]":
-    """The collection under the model that its view shows, and a text's vector: stored, or computed and stored."""
+def _text_vector(
+    collection: Collection, text: str, settings: Settings, *, captions: bool = False
+) -> "tuple[Collection, Vector]":
+    """The collection under the model that its view shows, and a text's vector: stored, or computed and stored.
+
+    `captions`: under the model of its captions.
+    """
     from image_retrieval.pipeline.querying import embed_text
     from image_retrieval.store.connection import connect
-    from image_retrieval.store.models import known_digest, shown
+    from image_retrieval.store.models import known_digest, searched_by_captions, shown
     from image_retrieval.store.queries import find_query, keep_query
 
     with connect(settings, keep_limits=True) as connection:
-        collection = shown(connection, collection)
+        collection = (searched_by_captions if captions else shown)(connection, collection)
         vector = find_query(connection, collection.model.name, text)
         digest = known_digest(connection, collection.model.name)
     if vector is not None:

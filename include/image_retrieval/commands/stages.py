@@ -4,6 +4,7 @@ import argparse
 import signal
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 from typing import NoReturn
 
 from image_retrieval.commands.collections import listed_collection, searchable_collection
@@ -98,17 +99,22 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def caption(options: argparse.Namespace, settings: Settings) -> None:
-    """Describe new and changed images by the collection's captioner."""
+    """Describe new and changed images by the collection's captioner, and embed captions under its text_model."""
+    from image_retrieval.pipeline.caption_vectors import embed_captions
     from image_retrieval.pipeline.captioning import caption_collection
     from image_retrieval.progress import stage_progress
 
     for ending in (signal.SIGTERM, signal.SIGHUP):  # without a handler they would lose what is not saved yet
         signal.signal(ending, _end)
     collection = listed_collection(settings, options.collection)
-    with stage_progress(("resample", "caption")) as show:
-        report = caption_collection(
-            collection, settings, device=options.device or settings.device, planned=show.expect, progress=show
-        )
+    device, report = options.device or settings.device, dict[str, object]()
+    if collection.captions or not collection.text_model:
+        with stage_progress(("resample", "caption")) as show:
+            report |= caption_collection(collection, settings, device=device, planned=show.expect, progress=show)
+    if collection.text_model:
+        with stage_progress(("embed",)) as show:
+            done = partial(show, "embed")
+            report["vectors"] = embed_captions(collection, settings, device=device, planned=show.expect, progress=done)
     print_json(report)
 
 

@@ -125,6 +125,11 @@ def describe(folder: Path) -> ModelDescription:
     return ModelDescription(family, model_type, dimensions, size, scale, mean, std, calibration, image_family)
 
 
+def is_text_encoder(folder: Path) -> bool:
+    """Whether a model reads texts only. Raises UserError if its config.json is no JSON object."""
+    return read_config(folder).get("model_type") in TEXT_ENCODERS
+
+
 def read_config(folder: Path) -> Config:
     """A model's config.json. Raises UserError if it is no JSON object."""
     return read_mapping(folder / "config.json")

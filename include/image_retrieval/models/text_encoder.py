@@ -30,9 +30,10 @@ MOST_LETTERS = 1000  # of a prompt
 
 @dataclass(frozen=True, slots=True)
 class TextEncoder:
-    """The length of the vectors, whose features they are (`mean` of all tokens, `cls` or `last`), and how texts are read.
+    """The length of the vectors, whose features they are, and how texts are read.
 
-    `query` and `passage` come before texts that are searched by, and before those that are searched.
+    `pooling`: the `mean` of all tokens, the first one (`cls`), or the `last`. `query` and `passage` come before texts
+    that are searched by, and before those that are searched.
     """
 
     model_type: str

@@ -11,6 +11,7 @@ from image_retrieval.models.source import model_folder
 from image_retrieval.objects import NotDeleted, ObjectStore
 from image_retrieval.pipeline.backfilling import Costs, costs
 from image_retrieval.pipeline.calibrating import keep_calibrated
+from image_retrieval.pipeline.caption_vectors import keep_captions_embedded
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
 from image_retrieval.shards import captions_work, collection_folder, run_folder
@@ -61,11 +62,15 @@ def index_vectors(collection: Collection, run_id: str, settings: Settings) -> No
 
 
 def measure_recall(collection: Collection, settings: Settings) -> None:
-    """Measure the recall of searches, raise `ef_search` until it reaches the target, and fit the scores if needed."""
+    """Measure the recall of searches, raise `ef_search` until it reaches the target, and fit the scores if needed.
+
+    Then the captions are embedded.
+    """
     with connect(settings) as connection:
         collection = models.shown(connection, collection)
     ensure_recall(collection, settings)
     keep_calibrated(collection, settings)
+    keep_captions_embedded(collection, settings)
 
 
 def finish_run(collection: Collection, run_id: str, settings: Settings) -> FinishedRun:

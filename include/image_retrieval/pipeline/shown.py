@@ -1,7 +1,7 @@
 """A collection as searches see it: its definition, and the model whose vectors its view shows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from image_retrieval.models.source import model_folder
 from image_retrieval.settings import Settings
 from image_retrieval.store import collections
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.models import ModelRow, find_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Shown:
     listed: bool
     unread: tuple[str, ...] = ()  # keys of its definition that this version does not know
     scores: tuple[ScoreOrigin, ...] = ()
+    text_model: ModelRow | None = None  # of the vectors of its captions
 
     @property
     def name(self) -> str:
@@ -65,7 +67,25 @@ class Shown:
     @property
     def reads_texts(self) -> bool:
         """Whether its model has a text side."""
-        return self.family == "dual_encoder"
+        return self.family in ("dual_encoder", "text_encoder")
+
+    def by_captions(self) -> "Shown | None":
+        """The same collection as its captions are searched: under their model; None if they have no vectors."""
+        found = self.text_model
+        if found is None:
+            return None
+        listed = self.collection.text_model
+        model = listed if listed and listed.name == found.name else _options(found)
+        return replace(
+            self,
+            collection=self.collection.model_copy(update={"model": model}),
+            model=model,
+            family=found.family,
+            dimensions=found.dimensions,
+            digest=found.digest,
+            calibrations=None,
+            scores=(),
+        )
 
     @property
     def brings_calibrations(self) -> bool:
@@ -128,6 +148,18 @@ def find_shown(connection: Connection, settings: Settings, name: str, *, missing
         listed=listed is not None,
         unread=collections.unread_keys(connection, name) if made else (),
         scores=scores,
+        text_model=find_model(connection, row.text_model) if row.text_model else None,
+    )
+
+
+def _options(row: ModelRow) -> ModelOptions:
+    """A model of the database as an entry of collections.yaml names it."""
+    return ModelOptions.model_construct(
+        name=row.name,
+        source=row.source,
+        revision=row.revision,
+        dtype=row.dtype or "float32",
+        use_cls_token=row.use_cls_token,
     )
 
 

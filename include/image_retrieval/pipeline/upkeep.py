@@ -7,6 +7,7 @@ import structlog
 
 from image_retrieval.collection import Collection, load_collections
 from image_retrieval.pipeline.calibrating import keep_calibrated
+from image_retrieval.pipeline.caption_vectors import CaptionVectors, keep_captions_embedded
 from image_retrieval.pipeline.fingerprinting import fingerprint_images
 from image_retrieval.pipeline.pending import settle_all
 from image_retrieval.pipeline.removing import count_expired, find_orphans, remove_expired
@@ -44,11 +45,12 @@ class Removal(TypedDict):
 
 
 class IndexUpkeep(TypedDict):
-    """What was done about the index and those for filters, in words, and the tables that were vacuumed."""
+    """What was done about the index and those for filters, in words, the tables that were vacuumed, and captions."""
 
     index: str
     filters: list[str]
     vacuumed: list[str]
+    captions: NotRequired[CaptionVectors]
 
 
 def kept_collections(settings: Settings) -> dict[str, Kept]:
@@ -82,7 +84,7 @@ def remove_deleted(kept: Kept, settings: Settings, *, dry_run: bool = False) -> 
 
 def keep_index(kept: Kept, settings: Settings) -> IndexUpkeep:
     """Build or rebuild the index and those for filters if needed, then vacuum if needed: a rebuilt index has no dead
-    entries. Then measure what searches with filters cost.
+    entries. Then measure what searches with filters cost, and do the same for the vectors of captions.
     """
     index, filters = "left alone: the collection is no longer in collections.yaml", list[str]()
     if kept.listed:
@@ -92,7 +94,10 @@ def keep_index(kept: Kept, settings: Settings) -> IndexUpkeep:
     vacuumed = [table for table in tables if ensure_vacuumed(table, settings)]
     if kept.listed:
         measure_costs(kept.collection, settings)
-    return {"index": index, "filters": filters, "vacuumed": vacuumed}
+    done: IndexUpkeep = {"index": index, "filters": filters, "vacuumed": vacuumed}
+    if kept.listed and (captions := keep_captions_embedded(kept.collection, settings)):
+        done["captions"] = captions
+    return done
 
 
 def refresh_duplicates(kept: Kept, settings: Settings) -> dict[str, int]:

@@ -14,7 +14,7 @@ import torch
 from image_retrieval.collection import ModelOptions
 from image_retrieval.errors import UserError
 from image_retrieval.messages import read_message, write_message
-from image_retrieval.models.description import describe
+from image_retrieval.models.description import describe, is_text_encoder
 from image_retrieval.models.source import model_folder
 from image_retrieval.models.towers import image_tower, text_tower
 from image_retrieval.settings import Settings, load_settings
@@ -38,17 +38,25 @@ def answer(
     return {"shape": list(vectors.shape)}, vectors.numpy().tobytes()
 
 
+def _load(model: ModelOptions, settings: Settings) -> dict[str, Any]:
+    """Load a model's sides, while no request's time is running. Returns its facts; without pictures, no size."""
+    folder = model_folder(model.source, model.revision, settings)
+    if is_text_encoder(folder):
+        words = text_tower(model, settings, settings.device)
+        return {"digest": words.digest, "size": None, "dimensions": words.dimensions}
+    tower = image_tower(model, settings, settings.device)
+    if describe(folder).family == "dual_encoder":
+        text_tower(model, settings, settings.device)
+    return {"digest": tower.digest, "size": tower.size, "dimensions": tower.dimensions}
+
+
 def main() -> None:
     """Answer batches until the input ends."""
     given, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # what a model prints must not reach the answers
     settings, model = load_settings(), ModelOptions.model_validate_json(sys.argv[1])
     try:
-        tower = image_tower(model, settings, settings.device)
-        folder = model_folder(model.source, model.revision, settings)
-        if describe(folder).family == "dual_encoder":
-            text_tower(model, settings, settings.device)  # loaded here, while no request's time is running
-        ready: dict[str, Any] = {"digest": tower.digest, "size": tower.size, "dimensions": tower.dimensions}
+        ready = _load(model, settings)
     except UserError as error:
         ready = {"refused": str(error)}
     write_message(answers, json.dumps(ready).encode())

@@ -65,8 +65,10 @@ class SearchForm(Paged):
     """Pictures and texts that results should be like or, with a negative weight, unlike; or words of captions."""
 
     collection: Word
-    mode: Literal["vector", "words"] = Field(
-        "vector", description="vector: by what pictures show; words: by the words of captions, from one text"
+    mode: Literal["vector", "words", "caption"] = Field(
+        "vector",
+        description="vector: by what pictures show; words: by the words of captions, from one text; caption: by what "
+        "captions mean, from texts",
     )
     images: list[WeighedPicture] = Field([], max_length=16)
     texts: list[WeighedText] = Field([], max_length=16)
@@ -77,6 +79,8 @@ class SearchForm(Paged):
             raise ValueError("give at least one image or text with a weight above 0")
         if self.mode == "words" and (self.images or len(self.texts) != 1):
             raise ValueError("a search by words takes one text, and no image")
+        if self.mode == "caption" and self.images:
+            raise ValueError("a search by what captions mean takes texts, and no image")
         return self
 
 

@@ -34,12 +34,23 @@ def search(service: Service, form: SearchForm) -> Results:
     shown = service.shown(form.collection)
     if form.mode == "words":
         return _by_words(service, shown, form)
+    if form.mode == "caption":
+        shown = _under_captions(shown)
     query = _sum(
         [(service.text_vector(term.text, shown), term.weight) for term in form.texts]
         + [(_picture(service, shown, term), term.weight) for term in form.images]
     )
     with service.statements(heavy=_is_heavy(form)) as connection:
         return _page(connection, shown, query, form, _direction(form))
+
+
+def _under_captions(shown: Shown) -> Shown:
+    """The collection under the model of its captions. Raises Refused (422) if they have no vectors."""
+    found = shown.by_captions()
+    if found is None:
+        hint = f"name a text_model in its entry, then run `image-retrieval caption {shown.name}`"
+        raise Refused(422, "no_caption_vectors", f"the captions of collection {shown.name!r} have no vectors", hint)
+    return found
 
 
 def _by_words(service: Service, shown: Shown, form: SearchForm) -> Results:

@@ -157,8 +157,9 @@ class Service:
         """Whether a collection shows a model's vectors; so it is taken to be where the database does not tell."""
         try:
             with asked_by(Asker("idle models", time.monotonic() + SHOWN_SECONDS)), self.statements() as connection:
-                names = [known.name for known in known_collections(connection) if known.model == model.name]
-                return any(shown_collection(connection, self.settings, name).model == model for name in names)
+                names = [known.name for known in known_collections(connection) if model.name in known.models]
+                found = [shown_collection(connection, self.settings, name) for name in names]
+                return any(model in (each.model, (each.by_captions() or each).model) for each in found)
         except Exception as error:
             log.warning("an idle model stays loaded", model=model.name, error=str(error))
             return True

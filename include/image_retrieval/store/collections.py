@@ -44,12 +44,18 @@ class _Counts:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A collection that has a view: the place of its originals, and its vectors."""
+    """A collection that has a view: the place of its originals, its vectors, and the model of its captions' vectors."""
 
     name: str
     source: str
     model: str
     dimensions: int
+    text_model: str | None
+
+    @property
+    def models(self) -> tuple[str | None, ...]:
+        """The models that searches of it may ask."""
+        return self.model, self.text_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ class ShownRow:
     family: str
     calibration: Any
     fitted: Any
+    text_model: str | None
 
 
 def known_collections(connection: Connection) -> list[Known]:

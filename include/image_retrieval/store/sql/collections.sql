@@ -1,5 +1,5 @@
 -- name: known_collections
-SELECT name, source, model, dimensions FROM retrieval.collection ORDER BY name;
+SELECT name, source, model, dimensions, text_model FROM retrieval.collection ORDER BY name;
 
 -- name: count_images
 SELECT count(*) FILTER (WHERE i.deleted IS NULL AND v.id IS NOT NULL) AS images,
@@ -12,7 +12,7 @@ WHERE i.collection = %(collection)s;
 
 -- name: find_shown
 SELECT c.name, c.source, c.dimensions, c.model, m.source AS model_source, m.revision, m.dtype, m.use_cls_token,
-       m.digest, m.family, m.calibration,
+       m.digest, m.family, m.calibration, c.text_model,
        (SELECT jsonb_object_agg(f.direction, to_jsonb(f)) FROM retrieval.calibration AS f
         WHERE f.collection = c.name AND f.model = c.model AND f.slope IS NOT NULL AND c.distance <> 'l2') AS fitted
 FROM retrieval.collection AS c
