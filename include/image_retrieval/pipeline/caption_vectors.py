@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from pgvector import HalfVector
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import OutOfMemory, UserError
@@ -73,10 +72,10 @@ def embed_captions(
             due = caption_vectors.count_due(connection, work.spaces)
         planned(due)
         embedded = _embed_due(work, settings, device, progress) if due else 0
-        ensure_index(work.entry, settings)
-        shown = _show(work, settings)
-        ensure_recall(work.entry, settings)
-        ensure_vacuumed(work.entry.vector_table, settings)
+    ensure_index(work.entry, settings)  # which waits for the ends of open transactions, as that of the lock
+    shown = _show(work, settings)
+    ensure_recall(work.entry, settings)
+    ensure_vacuumed(work.entry.vector_table, settings)
     log.info("caption vectors", collection=collection.name, due=due, embedded=embedded, removed=removed, shown=shown)
     return {"due": due, "embedded": embedded, "removed": removed, "shown": shown}
 
@@ -158,8 +157,7 @@ def _embed_due(work: _Work, settings: Settings, device: str, progress: Callable[
             )
         with connect(settings) as connection:
             models.record_digest(connection, work.entry, tower.digest)
-            rows = [HalfVector(vector) for vector in vectors]
-            written += caption_vectors.write_vectors(connection, work.spaces, captions, rows)
+            written += caption_vectors.write_vectors(connection, work.spaces, captions, vectors)
         after = captions[-1].id
         progress(len(captions))
 

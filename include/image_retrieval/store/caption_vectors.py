@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from pgvector import HalfVector
 
 from image_retrieval.spaces import VectorSpace
@@ -65,16 +67,16 @@ def read_due(connection: Connection, spaces: CaptionSpaces, after: int, count: i
 
 
 def write_vectors(
-    connection: Connection, spaces: CaptionSpaces, captions: Sequence[DueCaption], vectors: Sequence[HalfVector]
+    connection: Connection, spaces: CaptionSpaces, captions: Sequence[DueCaption], vectors: NDArray[np.float32]
 ) -> int:
-    """Store the vectors of captions, but for those that were changed meanwhile. Returns how many are new or others."""
+    """Store the vectors (captions, dimensions), but not of captions that have changed. Returns how many are new."""
     keep_removals_out(connection, spaces.captions.collection)
     ids = [caption.id for caption in captions]
     connection.execute(statement("caption_vectors", "lock_images"), {"ids": ids})
     given = {
         "ids": ids,
         "digests": [caption.digest for caption in captions],
-        "vectors": [vector.to_text() for vector in vectors],
+        "vectors": [HalfVector(vector).to_text() for vector in vectors],
     }
     names = {"vectors": spaces.captions.vector_table, "matching": spaces.captions.matching}
     return connection.execute(statement("caption_vectors", "write_vectors", **names), given).rowcount
