@@ -140,7 +140,7 @@ def write_model(fetched: Fetched, tokenizer: Path, target: Path, source: str = "
     if "model_type" in config and any(fetched.weights[0].match(name) for name in TRANSFORMERS):
         if config["model_type"] in TEXT_ENCODERS:
             parts = [fetched.folder / name for name in SENTENCES]
-            read = described_by(*(read_json_file(part) if part.is_file() else None for part in parts), source)
+            read = described_by(*(read_json_file(part) if part.is_file() else None for part in parts), source=source)
             if read.pop("assumed", False):
                 assumed = ("the prompts `query: ` and `passage: `, since its name says E5",)
             config |= {KEY: read}

@@ -83,7 +83,7 @@ def describe_text_encoder(folder: Path) -> TextEncoder | None:
         raise UserError(f"config.json of model {folder} is not as expected ({type(error).__name__}: {error})") from None
 
 
-def described_by(modules: Any, pooling: Any, limits: Any, prompts: Any, source: str) -> dict[str, Any]:
+def described_by(modules: Any, pooling: Any, limits: Any, prompts: Any, *, source: str) -> dict[str, Any]:
     """What KEY holds, from the files of sentence-transformers; None is a file that is not there.
 
     Prompts are those of PROMPTS, else those of E5 where `source`, the model's place or name, says that it is one; then

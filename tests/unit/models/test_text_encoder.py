@@ -26,7 +26,9 @@ LENGTH = 10
 CONFIGS: dict[str, Callable[[], Any]] = {
     "bert": lambda: transformers.BertConfig(**TEXT),
     "xlm-roberta": lambda: transformers.XLMRobertaConfig(**TEXT, pad_token_id=0),
-    "qwen3": lambda: transformers.Qwen3Config(**TEXT, num_key_value_heads=1, head_dim=16, pad_token_id=0),
+    "qwen3": lambda: transformers.Qwen3Config(
+        **TEXT, num_key_value_heads=1, head_dim=16, max_window_layers=2, pad_token_id=0
+    ),
 }
 MEAN = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}
 CLS = {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}
@@ -80,8 +82,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandInHub]
 
 
 def converted(source: Path | str, scratch: Path, name: str = "") -> Path:
-    for name in ("fetched", "made"):
-        (scratch / name).mkdir(parents=True)
+    for part in ("fetched", "made"):
+        (scratch / part).mkdir(parents=True)
     fetched = fetch(str(source), None, load_settings(), scratch / "fetched")
     write_model(fetched, fetched.folder, scratch / "made", name)
     return scratch / "made"
@@ -98,7 +100,7 @@ def refused(source: Path | str, scratch: Path) -> str:
 def test_a_family_reads_and_pools_as_it_documents(made, tmp_path, family):
     model_type, pooling, stated, name, prompts, (query, passage) = DOCUMENTED[family]
     source = made(model_type, stated)
-    (source / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 16}))
+    (source / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 14}))
     if prompts is not None:
         (source / "config_sentence_transformers.json").write_text(json.dumps(prompts))
     model = transformers.AutoModel.from_pretrained(source).eval()
@@ -106,7 +108,7 @@ def test_a_family_reads_and_pools_as_it_documents(made, tmp_path, family):
     tower = load_text_tower(converted(source, tmp_path, name), dtype="float32", device="cpu")
     for embed, prompt in ((tower.embed, query), (tower.embed_passages, passage)):
         for text, found in zip(TEXTS, embed(TEXTS), strict=True):  # alone: nothing is padded
-            given = tokenizer([prompt + text], truncation=True, max_length=16, return_tensors="pt")
+            given = tokenizer([prompt + text], truncation=True, max_length=14, return_tensors="pt")
             with torch.inference_mode():
                 rows = model(**given).last_hidden_state[0]
             likeness = torch.nn.functional.cosine_similarity(found, ROWS[pooling](rows), dim=0)
