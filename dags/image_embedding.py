@@ -7,8 +7,9 @@ Keeps the view `images.{name}` up to date with `{source}` ({glob}). Images are e
    Of more than 200 shards, several share a task. If one of them fails there in every try, none of that task's shards
    reaches the next stage; the next run takes their images.
 3. **index** updates the view and its HNSW index; **recall** measures the recall of searches, raises `ef_search` if it
-   is too low (`retrieval.recall`), and fits scores if needed (`retrieval.calibration`); **run_again** triggers the next
-   run if images are left over; **report** closes the run in `retrieval.run` and updates the asset `images.{name}`.
+   is too low (`retrieval.recall`), fits scores if needed (`retrieval.calibration`), and embeds captions; **run_again**
+   triggers the next run if images are left over; **report** closes the run in `retrieval.run` and updates the asset
+   `images.{name}`.
 
 Images that cannot be used are in `images.rejected('{name}')`, with the reason. One image never fails a shard, and one
 shard never fails those of other tasks. You may clear any task and run it again at any time. With `watch`, hints of

@@ -10,7 +10,7 @@ that were being written or deleted. For each collection that has vectors:
    model, resampled picture), and resampled pictures without an image. It counts all orphans, and never touches an
    original.
 2. **keep_index** builds or rebuilds the index, makes or proposes indexes for slow filters, and vacuums, if needed; its
-   log says why.
+   log says why. Where models run here, it embeds captions that have no vector, if the collection has a `text_model`.
 3. **refresh_duplicates** finds the duplicates of new and changed images, for the view `images.duplicates`.
 4. **keep_scores** fits the scores of searches again if the collection has changed much, unless its model brings a
    calibration.

@@ -204,6 +204,18 @@ def test_a_killed_command_ends_in_the_same_state(entry, project, database_url):
     assert rows(database_url, STORED) == expected
 
 
+def test_a_run_goes_on_where_the_time_of_the_former_one_was_over(entry, project, database_url, monkeypatch):
+    monkeypatch.setattr(pipeline, "PART", 10)
+    monkeypatch.setattr(pipeline, "SECONDS_BESIDE", 0.0)
+    assert keep_captions_embedded(entry, project) == {"due": SPOKEN, "embedded": 10, "removed": 0, "shown": "texts"}
+    assert keep_captions_embedded(entry, project)["due"] == SPOKEN - 10
+    on_a_cluster = project.model_copy(update={"runner": "kubernetes"})
+    assert keep_captions_embedded(entry, on_a_cluster) is None
+    broken = entry.model_copy(update={"text_model": entry.text_model.model_copy(update={"source": "none"})})
+    assert keep_captions_embedded(broken, project) is None
+    assert len(rows(database_url, STORED)) == 20
+
+
 def test_the_upkeep_embeds_indexes_and_measures(entry, project, database_url):
     indexed = project.model_copy(update={"index_from_rows": 10})
     report = keep_index(kept_collections(indexed)["things"], indexed)

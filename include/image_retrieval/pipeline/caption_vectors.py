@@ -3,6 +3,8 @@
 What is due is read from the tables and written in parts, so a killed process repeats at most one part.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 PART = 1000  # captions; a killed process repeats at most so many
+SECONDS_BESIDE = 600.0  # that a run or the upkeep gives to captions; the next one goes on
 
 
 class CaptionVectors(TypedDict):
@@ -56,22 +59,24 @@ def embed_captions(
     settings: Settings,
     *,
     device: str = "cpu",
+    seconds: float = math.inf,
     planned: Callable[[int], None] = lambda captions: None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> CaptionVectors:
     """Embed new and changed captions under the collection's text_model, and let searches compare them once all are.
 
-    `planned` is called with the number of captions, and `progress` with the number of further ones done. Raises
-    UserError if the collection has no text_model or no vectors, if the model cannot be used, or if another process
-    embeds these captions.
+    After about so many `seconds`, the rest is left for the next time. `planned` is called with the number of captions,
+    and `progress` with the number of further ones done. Raises UserError if the collection has no text_model or no
+    vectors, if the model cannot be used, or if another process embeds these captions.
     """
+    end = time.monotonic() + seconds
     with _alone(collection.name, settings):
         work = _prepare(collection, settings)
         with connect(settings) as connection:
             removed = caption_vectors.remove_outdated(connection, work.spaces)
             due = caption_vectors.count_due(connection, work.spaces)
         planned(due)
-        embedded = _embed_due(work, settings, device, progress) if due else 0
+        embedded = _embed_due(work, settings, device, end, progress) if due else 0
     ensure_index(work.entry, settings)  # which waits for the ends of open transactions, as that of the lock
     shown = _show(work, settings)
     ensure_recall(work.entry, settings)
@@ -88,7 +93,7 @@ def keep_captions_embedded(collection: Collection, settings: Settings) -> Captio
     if collection.text_model is None or settings.runner != "local":
         return None
     try:
-        return embed_captions(collection, settings, device=settings.device)
+        return embed_captions(collection, settings, device=settings.device, seconds=SECONDS_BESIDE)
     except Exception as error:  # no torch, a model that does not load: searches by vectors of images go on
         log.warning("the captions were not embedded", collection=collection.name, reason=reason(error))
         return None
@@ -138,8 +143,8 @@ def _prepare(collection: Collection, settings: Settings) -> _Work:
     return _Work(entry, digest, CaptionSpaces(entry.space, images.space))
 
 
-def _embed_due(work: _Work, settings: Settings, device: str, progress: Callable[[int], None]) -> int:
-    """Embed what has no vector. Returns the number of vectors that were written."""
+def _embed_due(work: _Work, settings: Settings, device: str, end: float, progress: Callable[[int], None]) -> int:
+    """Embed what has no vector, until a monotonic time. Returns the number of vectors that were written."""
     from image_retrieval.models.towers import text_tower
 
     tower = text_tower(work.entry.model, settings, device)
@@ -160,6 +165,8 @@ def _embed_due(work: _Work, settings: Settings, device: str, progress: Callable[
             written += caption_vectors.write_vectors(connection, work.spaces, captions, vectors)
         after = captions[-1].id
         progress(len(captions))
+        if time.monotonic() > end:
+            return written
 
 
 def _vectors(texts: list[str], tower: "TextTower", size: int) -> tuple[NDArray[np.float32], int]:
