@@ -19,16 +19,22 @@ class CaptionSpaces:
     """The space of a collection's captions, and that of the images that its view shows: only these are searchable."""
 
     captions: VectorSpace
-    shown: VectorSpace
+    images: VectorSpace
 
     @property
-    def names(self) -> dict[str, str]:
-        """The tables and the view that statements name."""
-        return {
-            "vectors": self.captions.vector_table,
-            "matching": self.captions.matching,
-            "shown": self.shown.vector_table,
-        }
+    def vectors(self) -> str:
+        """The table of the captions' vectors."""
+        return self.captions.vector_table
+
+    @property
+    def matching(self) -> str:
+        """The view of the collection's images with the captions that are shown."""
+        return self.captions.matching
+
+    @property
+    def shown(self) -> str:
+        """The table of the vectors of searchable images."""
+        return self.images.vector_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +58,29 @@ def describe_vectors(connection: Connection, space: VectorSpace) -> None:
 
 def remove_outdated(connection: Connection, spaces: CaptionSpaces) -> int:
     """Remove the vectors of captions that are no longer shown, or whose image is not. Returns their number."""
-    return connection.execute(statement("caption_vectors", "remove_outdated", **spaces.names)).rowcount
+    query = statement(
+        "caption_vectors",
+        "remove_outdated",
+        vectors=spaces.vectors,
+        matching=spaces.matching,
+        shown=spaces.shown,
+    )
+    return connection.execute(query).rowcount
 
 
 def count_due(connection: Connection, spaces: CaptionSpaces) -> int:
     """The number of captions without a vector."""
-    return int(fetch_value(connection, statement("caption_vectors", "count_due", **spaces.names)))
+    query = statement(
+        "caption_vectors", "count_due", vectors=spaces.vectors, matching=spaces.matching, shown=spaces.shown
+    )
+    return int(fetch_value(connection, query))
 
 
 def read_due(connection: Connection, spaces: CaptionSpaces, after: int, count: int) -> list[DueCaption]:
     """The first captions without a vector, by their images' ids, beyond `after`."""
-    query = statement("caption_vectors", "read_due", **spaces.names)
+    query = statement(
+        "caption_vectors", "read_due", vectors=spaces.vectors, matching=spaces.matching, shown=spaces.shown
+    )
     return fetch_all(connection, DueCaption, query, {"after": after, "count": count})
 
 
@@ -78,8 +96,8 @@ def write_vectors(
         "digests": [caption.digest for caption in captions],
         "vectors": [HalfVector(vector).to_text() for vector in vectors],
     }
-    names = {"vectors": spaces.captions.vector_table, "matching": spaces.captions.matching}
-    return connection.execute(statement("caption_vectors", "write_vectors", **names), given).rowcount
+    query = statement("caption_vectors", "write_vectors", vectors=spaces.vectors, matching=spaces.matching)
+    return connection.execute(query, given).rowcount
 
 
 def find_text_model(connection: Connection, collection: str) -> str | None:
