@@ -22,10 +22,10 @@ from image_retrieval.pipeline.upkeep import keep_index, kept_collections
 from image_retrieval.service.standalone import app_alone
 from image_retrieval.store import caption_vectors as store
 from image_retrieval.store.connection import connect
+from integration.filter_language import FILTERS, holds
 from integration.gates import a_gate, command_at
 from integration.random_vectors import START, fill
 from integration.tables import rows
-from integration.test_random_filters import FILTERS, holds
 
 WORDS = ["two", "red", "blue", "circles", "ring", "star", "one", "a", *"两个红色的圆环"]
 CAPTIONS = [None, "two red circles", "a red ring", "两个红色的圆", "one blue star", " "]

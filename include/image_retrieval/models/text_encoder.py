@@ -55,9 +55,8 @@ class TextEncoder:
         return KEY
 
     @property
-    def calibration(self) -> dict[str, Any] | None:
-        """None: no such model brings one."""
-        return None
+    def calibration(self) -> None:
+        """No such model brings one."""
 
 
 def describe_text_encoder(folder: Path) -> TextEncoder | None:

@@ -4,8 +4,9 @@
 model other than the replaced one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from psycopg.types.json import Jsonb
 
@@ -34,7 +35,7 @@ class Described(Protocol):
     def dimensions(self) -> int: ...
 
     @property
-    def calibration(self) -> dict[str, Any] | None: ...
+    def calibration(self) -> Mapping[str, object] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
