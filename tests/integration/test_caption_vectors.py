@@ -236,7 +236,7 @@ def test_every_way_of_searching_finds_the_same(entry, project, database_url, enc
             with pytest.raises(UserError, match="mode"):
                 client.search("things", "red", **{"mode": "caption"} | mistake)
     app = app_alone(project.model_copy(update={"token": SecretStr("token"), "service_seconds": 300}))
-    form = {"collection": "things", "mode": "caption", "texts": [{"text": "red circles"}], "k": 5}
+    form = {"collection": "things", "mode": "caption", "texts": [{"text": "blue star"}], "k": 5}  # not embedded yet
     try:
         client = TestClient(app, headers={"Authorization": "Bearer token"})
         answer = client.post("/api/search", json=form).json()
@@ -244,8 +244,11 @@ def test_every_way_of_searching_finds_the_same(entry, project, database_url, enc
     finally:
         app.state.service.close()
     similarities = pytest.approx([similarity for _, similarity in wanted], abs=1e-3)
-    for results in (told, [hit.__getstate__() for hit in found], answer["results"]):
+    for results in (told, [hit.__getstate__() for hit in found]):
         assert [row["similarity"] for row in results] == similarities
+    wanted = rows(database_url, FOUND, as_text(vector(encoders, "blue star")), 5)
+    similarities = pytest.approx([similarity for _, similarity in wanted], abs=1e-3)
+    assert [row["similarity"] for row in answer["results"]] == similarities
     assert (answer["calibration"], answer["min_score"]) == (None, None)
     assert [hit.similarity for hit in less] != [hit.similarity for hit in found]
     assert refused.status_code == 422
