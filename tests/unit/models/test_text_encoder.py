@@ -139,10 +139,13 @@ def test_a_prompt_that_is_none_is_told(made, tmp_path, prompt):
     assert "config_sentence_transformers.json states a prompt that is no text" in refused(source, tmp_path)
 
 
-@pytest.mark.parametrize("pooling", [MEAN, CLS, LAST], ids=["mean", "cls", "last"])
-@pytest.mark.parametrize("model_type", TEXT_ENCODERS)
-def test_vectors_are_those_of_transformers(made, tmp_path, model_type, pooling):
-    source = made(model_type, pooling)
+# the first token of a causal network sees no other one, so no model of that type pools it
+WAYS = [(kind, way) for kind in TEXT_ENCODERS for way in ROWS if (kind, way) != ("qwen3", "cls")]
+
+
+@pytest.mark.parametrize(("model_type", "way"), WAYS)
+def test_vectors_are_those_of_transformers(made, tmp_path, model_type, way):
+    source = made(model_type, {"mean": MEAN, "cls": CLS, "last": LAST}[way])
     model = transformers.AutoModel.from_pretrained(source).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(source)
     lower = [text.lower() for text in TEXTS]
@@ -150,8 +153,7 @@ def test_vectors_are_those_of_transformers(made, tmp_path, model_type, pooling):
     with torch.inference_mode():
         states = model(**given).last_hidden_state
     each = zip(states, given["attention_mask"].bool(), strict=True)
-    way = ROWS["mean" if pooling is MEAN else "cls" if pooling is CLS else "last"]
-    wanted = torch.stack([way(rows[mask]) for rows, mask in each])
+    wanted = torch.stack([ROWS[way](rows[mask]) for rows, mask in each])
     tower = load_text_tower(converted(source, tmp_path), dtype="float32", device="cpu")
     found = tower.embed(TEXTS)
     assert float(torch.nn.functional.cosine_similarity(found, wanted).min()) >= 0.9999
