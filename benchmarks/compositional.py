@@ -1,7 +1,8 @@
 """Queries of counts, places and absence over drawn scenes: `python -m benchmarks.compositional [--queries N]`.
 
 Each query is asked in English and Chinese: by the vectors of the dual encoder that ships, by the words of the captions
-that the shipped captioner gives the scenes, and by both. No training saw the scenes. Recall@5 is the number of scenes
+that the shipped captioner gives the scenes, by both, and by `images.search_hybrid`, in which a minus sign stands before
+what shall be missing. No training saw the scenes. Recall@5 is the number of scenes
 among the first five that are as the query says, over five, or over all such scenes if they are fewer. The last line is
 JSON.
 """
@@ -17,14 +18,16 @@ from numpy.typing import NDArray
 
 from benchmarks.bm25 import Bm25, words_of
 from benchmarks.captions import LANGUAGES, captions
+from benchmarks.fused import filled, first_found
 from benchmarks.needs import run, whole
 from benchmarks.shipped import HELD_OUT, Vectors, distinct, embed, embed_texts, load
 from image_retrieval.models.shipped import CAPTIONER, DUAL
+from image_retrieval.pipeline.wording import asked_text
 from image_retrieval.scenes import draw_scenes
 from image_retrieval.scenes.captions import CHINESE, PLURALS, Claim, Kind, put_into_words
 from image_retrieval.scenes.layout import SHAPES, Group, Layout
 
-WAYS = ("vectors", "words", "both")
+WAYS = ("vectors", "words", "both", "hybrid")
 NOT = {"en": " without ", "zh": "，没有"}
 FIRST = 5
 TRIES = 100  # scenes that are looked at for each query
@@ -114,8 +117,20 @@ def of_both(vectors: Scores, words: Scores) -> Scores:
     return np.where(words < 0, -1, spread[0] + spread[1])
 
 
+def hybrid_text(query: Query, language: str) -> str:
+    """The query as a person writes it for a hybrid search."""
+    wanted, _, _ = query.texts[language].partition(NOT[language])
+    if query.missing is None:
+        return wanted
+    names = {"en": (query.missing, PLURALS[query.missing]), "zh": (CHINESE[query.missing],)}[language]
+    return " ".join([wanted, *(f"-{name}" for name in names)])
+
+
 def recall(scores: Scores, holds: NDArray[np.bool_]) -> float:
-    first = np.argsort(-scores, kind="stable")[:FIRST]
+    return recall_of(np.argsort(-scores, kind="stable")[:FIRST], holds)
+
+
+def recall_of(first: NDArray[np.int64], holds: NDArray[np.bool_]) -> float:
     return float(holds[first].sum() / min(FIRST, holds.sum()))
 
 
@@ -126,13 +141,21 @@ def measure(
     holds = np.array([[query.holds(layout) for layout in layouts] for query in queries])
     figures: dict[str, list[float]] = {}
     for language in LANGUAGES:
-        texts = Bm25([words_of(text) for text in told[language]])
+        told_words = Bm25([words_of(text) for text in told[language]])
         cosines = embed_texts(DUAL, [query.texts[language] for query in queries]) @ images.T
         for at, query in enumerate(queries):
-            words = by_words(query.texts[language], language, texts)
+            words = by_words(query.texts[language], language, told_words)
             vectors = cosines[at].astype(np.float64)
-            for way, scores in zip(WAYS, (vectors, words, of_both(vectors, words)), strict=True):
+            for way, scores in zip(WAYS, (vectors, words, of_both(vectors, words)), strict=False):
                 figures.setdefault(f"{way}_{query.kind}_{language}", []).append(recall(scores, holds[at]))
+    captions_of_both = ["\n".join(both) for both in zip(*(told[name] for name in LANGUAGES), strict=True)]
+    with filled(images, captions_of_both) as connection:
+        for language in LANGUAGES:
+            texts = [hybrid_text(query, language) for query in queries]
+            asked = embed_texts(DUAL, [asked_text(text) for text in texts])
+            for query, text, vector, held in zip(queries, texts, asked, holds, strict=True):
+                found = np.array(first_found(connection, text, vector, FIRST), np.int64)
+                figures.setdefault(f"hybrid_{query.kind}_{language}", []).append(recall_of(found, held))
     return {name: float(np.mean(values)) for name, values in figures.items()}
 
 

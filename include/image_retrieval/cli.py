@@ -21,6 +21,7 @@ from image_retrieval.commands import (
     serving,
     stages,
     training,
+    weights,
 )
 from image_retrieval.commands.arguments import (
     finite_number,
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     for add_commands in (_services, _collections, _stages, _models, _searches, _contents, _programs):
         add_commands(commands)
     training.add_to(_group(commands, "training", training.HELP), _add)
+    weights.add_to(_group(commands, "weights", weights.HELP), _add)
     return parser
 
 
@@ -209,7 +211,7 @@ def _searches(commands: Any) -> None:
     query.add_argument("--image", type=image, metavar="IMAGE", help=IMAGE_HELP)
     query.add_argument("--id", type=known_id, metavar="ID", help="search with an image of the collection")
     query.add_argument("--text", type=words, metavar="TEXT", help="search by a text, if the model reads texts")
-    by_query.add_argument("--mode", choices=["vector", "words", "caption"], default="vector", help=search.MODE_HELP)
+    by_query.add_argument("--mode", choices=["vector", "words", "hybrid"], default="vector", help=search.MODE_HELP)
     by_query.add_argument("-k", type=number(1, MOST_RESULTS), default=10, metavar="N", help="number of results (10)")
     by_query.add_argument(
         "--filter", type=json_object, metavar="JSON", help='filter, such as \'{"width": {"gte": 500}}\''
@@ -219,8 +221,7 @@ def _searches(commands: Any) -> None:
     )
     by_query.add_argument("--grouped", action="store_true", help="only the best image of each group_id")
 
-    embed_text = add("embed-text", search.embed_text, collection=True)
-    embed_text.add_argument("text", type=words, metavar="TEXT")
+    add("embed-text", search.embed_text, collection=True).add_argument("text", type=words, metavar="TEXT")
     match = add("match", search.match, json_too=True)
     match.add_argument("a", type=image, metavar="A", help=IMAGE_HELP)
     match.add_argument("b", type=image, metavar="B", help="the other picture")

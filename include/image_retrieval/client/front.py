@@ -2,13 +2,14 @@
 
 import os
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, cast
 
 import numpy as np
 
+from image_retrieval.client.asking import asked_of
 from image_retrieval.client.database import Database
 from image_retrieval.client.errors import UnknownCollection
 from image_retrieval.client.models import Models
@@ -34,6 +35,7 @@ from image_retrieval.settings import Settings, load_settings
 from image_retrieval.store import search as store
 from image_retrieval.store.collections import collection_names
 from image_retrieval.store.connection import Connection, where
+from image_retrieval.store.hybrid import search_hybrid
 from image_retrieval.strict_json import is_text
 
 
@@ -62,6 +64,7 @@ class Client:
         image: "Pictures | None" = None,
         image_id: Texts | None = None,
         vector: Vectors | None = None,
+        mode: Literal["vector", "hybrid"] = "vector",
         k: int = 10,
         filter: Mapping[str, Any] | None = None,
         min_similarity: float | None = None,
@@ -74,13 +77,20 @@ class Client:
         `text`, `image`, `image_id` (of the collection) and `vector` (dimensions,) are each one value, a pair of a value
         and its weight (-10 to 10), or a list of these. Several are combined: the search uses the weighted sum of their
         vectors of length 1. A picture is a path, a URL, bytes, a PIL.Image or an array of uint8 (height, width, 3).
-        docs/sql.md describes filters. `grouped` keeps the best image of each group_id. `mode` "caption" compares texts
-        with captions instead of pictures. Raises UserError.
+        docs/sql.md describes filters. `grouped` keeps the best image of each group_id. The mode `hybrid` also looks for
+        the words of `text` in captions, and mixes both scores. Raises UserError.
         """
         terms = terms_of(text, image, image_id, vector)
+        if mode not in ("vector", "hybrid"):
+            raise UserError(f"mode must be 'vector' or 'hybrid', not {str(mode)[:40]!r}")
         wanted = checked_k(k), checked_filter(filter)
         bounds = checked_bound("min_similarity", min_similarity), checked_bound("min_score", min_score)
-        shown = self._searched(collection, mode, terms)
+        shown = self._shown(collection)
+        if mode == "hybrid":
+            asked = asked_of(terms, shown, self._vectors)
+            with self._database.statements() as connection:
+                found = search_hybrid(connection, shown.name, asked, *wanted, _least(*bounds, None), bool(grouped))
+            return self._results(shown, found, None)
         query = self._vectors.of_terms(terms, shown)
         direction = None if terms.vectors else direction_of(terms.texts, images=bool(terms.pictures or terms.image_ids))
         least = _least(*bounds, shown.calibration(direction))
@@ -226,7 +236,7 @@ class Client:
             return describe_listed(listed[name], self.settings)
         return self._shown(name)
 
-    def _results(self, shown: Shown, rows: list[store.Found], direction: str | None) -> Results:
+    def _results(self, shown: Shown, rows: Sequence[store.Found], direction: str | None) -> Results:
         calibration, choice = shown.calibration(direction), shown.collection.resample
         hits = [hit_of(row, score_of(row["similarity"], calibration), self.settings, choice) for row in rows]
         return Results(shown.name, hits, direction if calibration else None)

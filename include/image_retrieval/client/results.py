@@ -56,7 +56,7 @@ class Hit:
 
     `similarity` is 1 - cosine distance; `score` is 0 to 1 if `Results.calibration` names a direction, else the
     similarity. `width` and `height` are those of the original in pixels. `unreadable` names the fields that cannot be
-    shown, and why.
+    shown, and why. Of a hybrid search, `found_by` names the sides that found it, and `scores` has the score by each.
     """
 
     image_id: str
@@ -71,6 +71,8 @@ class Hit:
     height: int | None
     attributes: dict[str, Any] | None
     unreadable: dict[str, str] = field(default_factory=dict)
+    found_by: list[str] | None = None
+    scores: dict[str, float] | None = None
 
     def open(self) -> "Image":
         """The original from the store: upright, in sRGB, in its full size. Raises UnusableImage and UserError."""

@@ -110,20 +110,21 @@ def data_uri(image: "Image") -> str:
 
 
 def arrow_table(rows: list[dict[str, Any]]) -> "pyarrow.Table":
-    """The rows of hits as columns; objects are JSON texts."""
+    """The rows of hits as columns; objects and lists are JSON texts."""
     import pyarrow as pa
 
     numbers = {"similarity": pa.float64(), "score": pa.float64(), "width": pa.int32(), "height": pa.int32()}
     names = (
         "image_id similarity score image_path resampled_image_path group_id intra_id caption width height attributes "
-        "unreadable"
+        "unreadable found_by scores"
     )
     schema = pa.schema([(name, numbers.get(name, pa.string())) for name in names.split()])
     texts = [
-        {name: _as_json(value) if isinstance(value, dict) else value for name, value in row.items()} for row in rows
+        {name: _as_json(value) if isinstance(value, dict | list) else value for name, value in row.items()}
+        for row in rows
     ]
     return pa.Table.from_pylist(texts, schema=schema)
 
 
-def _as_json(value: dict[str, Any]) -> str:
+def _as_json(value: dict[str, Any] | list[Any]) -> str:
     return json.dumps(value, ensure_ascii=False)

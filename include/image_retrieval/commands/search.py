@@ -12,9 +12,7 @@ from image_retrieval.settings import Settings
 if TYPE_CHECKING:
     from image_retrieval.pipeline.querying import Vector
 
-MODE_HELP = (
-    "vector: by what pictures show (default); words, caption: by the words or the meaning of captions, from --text"
-)
+MODE_HELP = "vector: by what pictures show (default); words: by the words of captions, from --text; hybrid: by both"
 
 
 def search(options: argparse.Namespace, settings: Settings) -> None:
@@ -23,10 +21,8 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.store.models import shown
     from image_retrieval.store.search import search, search_words, similar_to
 
-    if options.mode == "words" and options.text is None:
-        raise UserError("--mode words searches captions for the words of --text WORDS: give these")
-    if options.mode == "caption" and options.text is None:
-        raise UserError("--mode caption searches captions for the meaning of --text TEXT: give it")
+    if options.mode != "vector" and options.text is None:
+        raise UserError(f"--mode {options.mode} searches captions for the words of --text WORDS: give these")
 
     collection = searchable_collection(settings, options.collection)
     more = {"filter": options.filter, "min_similarity": options.min_similarity, "grouped": options.grouped}
@@ -36,6 +32,8 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
     elif options.mode == "words":
         with connect(settings, keep_limits=True) as connection:
             results = search_words(connection, collection.name, options.text, options.k, **more)
+    elif options.mode == "hybrid":
+        results = _hybrid(collection, options, settings, more)
     elif options.text is not None:
         collection, vector = _text_vector(collection, options.text, settings, captions=options.mode == "caption")
     else:
@@ -54,8 +52,33 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
     if options.json:
         print_json({"results": results})
         return
-    rows = [(f"{row['similarity']:.4f}", row["image_id"], row["image_path"]) for row in results]
-    print_table(("similarity", "image_id", "image_path"), rows)
+    names = ("similarity", "image_id", "image_path", *(("found_by",) if options.mode == "hybrid" else ()))
+    rows = [(f"{row['similarity']:.4f}", *(_cell(dict(row)[name]) for name in names[1:])) for row in results]
+    print_table(names, rows)
+
+
+def _cell(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def _hybrid(collection: Collection, options: argparse.Namespace, settings: Settings, more: dict[str, Any]) -> Any:
+    from image_retrieval.models.calibration import text_direction
+    from image_retrieval.pipeline.shown import find_shown
+    from image_retrieval.pipeline.wording import asked_text
+    from image_retrieval.store.connection import connect
+    from image_retrieval.store.hybrid import Asked, search_hybrid
+
+    text = asked_text(options.text)
+    with connect(settings, keep_limits=True) as connection:
+        found = find_shown(connection, settings, collection.name, missing_ok=True)
+    if found is None:
+        raise UserError(
+            f"collection {collection.name!r} has no vectors yet: run `image-retrieval run {collection.name}`"
+        )
+    vector = _text_vector(collection, text, settings)[1] if text and found.reads_texts else None
+    asked = Asked(vector, options.text, text_direction(text), found.model.name)
+    with connect(settings, keep_limits=True) as connection:
+        return search_hybrid(connection, collection.name, asked, options.k, **more)
 
 
 def embed_text(options: argparse.Namespace, settings: Settings) -> None:

@@ -17,14 +17,19 @@ from image_retrieval.training.pairs.texts import Pair, read_pairs
 LEAST = 2  # pictures of a set
 
 
-def pairs_of(source: str, settings: Settings) -> list[Pair]:
-    """The pairs of a TSV or JSONL file, given by its URI or path. Raises UserError if it cannot be used."""
+def read_given(source: str, settings: Settings, wanted: str) -> bytes:
+    """The content of the file at a URI or path. Raises UserError if there is none; `wanted` says what to give."""
     uri = source if "://" in source else f"file://{Path(source).resolve()}"
     allowed.require(uri, settings)
     store = ObjectStore(settings)
     if not store.exists(uri):
-        raise UserError(f"{source} does not exist: give a TSV or JSONL file of pictures and texts")
-    found = read_pairs(source, store.read(uri))
+        raise UserError(f"{source} does not exist: give {wanted}")
+    return store.read(uri)
+
+
+def pairs_of(source: str, settings: Settings) -> list[Pair]:
+    """The pairs of a TSV or JSONL file, given by its URI or path. Raises UserError if it cannot be used."""
+    found = read_pairs(source, read_given(source, settings, "a TSV or JSONL file of pictures and texts"))
     for pair in found:
         allowed.require(pair.uri, settings)
         if split_member(pair.uri):

@@ -65,10 +65,9 @@ class SearchForm(Paged):
     """Pictures and texts that results should be like or, with a negative weight, unlike; or words of captions."""
 
     collection: Word
-    mode: Literal["vector", "words", "caption"] = Field(
+    mode: Literal["vector", "words", "hybrid"] = Field(
         "vector",
-        description="vector: by what pictures show; words: by the words of captions, from one text; caption: by what "
-        "captions mean, from texts",
+        description="vector: by what pictures show; words: by the words of captions, from one text; hybrid: by both",
     )
     images: list[WeighedPicture] = Field([], max_length=16)
     texts: list[WeighedText] = Field([], max_length=16)
@@ -79,8 +78,8 @@ class SearchForm(Paged):
             raise ValueError("give at least one image or text with a weight above 0")
         if self.mode == "words" and (self.images or len(self.texts) != 1):
             raise ValueError("a search by words takes one text, and no image")
-        if self.mode == "caption" and self.images:
-            raise ValueError("a search by what captions mean takes texts, and no image")
+        if self.mode == "hybrid" and not any(term.weight > 0 for term in self.texts):
+            raise ValueError("a hybrid search takes at least one text with a weight above 0")
         return self
 
 
@@ -118,7 +117,9 @@ class Result(BaseModel):
 
     image_id: str
     score: float = Field(description="0 to 1 if calibrated, else the similarity")
-    similarity: float = Field(description="1 - cosine distance; by words: their weighted share in the caption")
+    similarity: float = Field(
+        description="1 - cosine distance; by words: their weighted share in the caption; hybrid: the fused score"
+    )
     image_path: str
     resampled_image_path: str | None
     group_id: str | None
@@ -128,6 +129,8 @@ class Result(BaseModel):
     height: int | None
     attributes: dict[str, Any] | None
     unreadable: Unreadable = {}
+    found_by: list[str] | None = Field(None, description="in a hybrid search, the sides that found it: vector, words")
+    scores: dict[str, float] | None = Field(None, description="in a hybrid search, the score that each side gives it")
 
 
 class Results(BaseModel):

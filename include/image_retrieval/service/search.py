@@ -1,11 +1,13 @@
 """Searches: turns terms into one vector, and that vector into images with scores."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from image_retrieval.models.calibration import CUTOFF, IMAGES, score_of
 from image_retrieval.pipeline.querying import TermsCancel, direction_of, least_similarity, weighted_sum
+from image_retrieval.pipeline.wording import asked_text, asked_words
 from image_retrieval.service.catalog import Shown
 from image_retrieval.service.encoder import Vector
 from image_retrieval.service.errors import Refused
@@ -24,6 +26,7 @@ from image_retrieval.service.schemas import (
 from image_retrieval.service.state import Service
 from image_retrieval.store import search as store
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.hybrid import Asked, search_hybrid
 from image_retrieval.store.queries import find_vector
 
 MANY = 100  # a search for more results counts as a long answer
@@ -34,8 +37,8 @@ def search(service: Service, form: SearchForm) -> Results:
     shown = service.shown(form.collection)
     if form.mode == "words":
         return _by_words(service, shown, form)
-    if form.mode == "caption":
-        shown = _under_captions(shown)
+    if form.mode == "hybrid":
+        return _by_all_sides(service, shown, form)
     query = _sum(
         [(service.text_vector(term.text, shown), term.weight) for term in form.texts]
         + [(_picture(service, shown, term), term.weight) for term in form.images]
@@ -59,6 +62,20 @@ def _by_words(service: Service, shown: Shown, form: SearchForm) -> Results:
         rows = store.search_words(
             connection, shown.name, form.texts[0].text, wanted, form.filter, form.min_score, form.grouped
         )
+    return _results(shown, rows, form, None, form.min_score)
+
+
+def _by_all_sides(service: Service, shown: Shown, form: SearchForm) -> Results:
+    texts = [(term.text, term.weight) for term in form.texts]
+    read = [(asked_text(text), weight) for text, weight in texts] if shown.reads_texts else []
+    terms = [(service.text_vector(text, shown), weight) for text, weight in read if text]
+    terms += [(_picture(service, shown, term), term.weight) for term in form.images]
+    query = _sum(terms) if any(weight > 0 for _, weight in terms) else None
+    direction = direction_of(read, images=bool(form.images))
+    asked = Asked(query, asked_words(texts), direction, shown.model.name)
+    wanted = form.offset + form.k + 1  # one more shows whether there is a next page
+    with service.statements(heavy=_is_heavy(form)) as connection:
+        rows = search_hybrid(connection, shown.name, asked, wanted, form.filter, form.min_score, form.grouped)
     return _results(shown, rows, form, None, form.min_score)
 
 
@@ -144,7 +161,9 @@ def _page(
     return _results(shown, rows, form, direction if calibration else None, least)
 
 
-def _results(shown: Shown, rows: list[store.Found], form: Paged, direction: str | None, least: float | None) -> Results:
+def _results(
+    shown: Shown, rows: Sequence[store.Found], form: Paged, direction: str | None, least: float | None
+) -> Results:
     """The wanted page of rows, of which one more than the page needs shows that there is a next one."""
     calibration = shown.calibration(direction)
     return Results(

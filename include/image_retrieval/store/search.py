@@ -60,7 +60,7 @@ def search(
     """
     more = {"filter": Jsonb(filter or {}), "min_similarity": min_similarity, "grouped": grouped, "model": model}
     parameters = {"collection": collection, "query": HalfVector(query), "k": k, **more}
-    return _noted(connection, "search", parameters, filter)
+    return noted(connection, "search", parameters, filter)
 
 
 def similar_to(
@@ -75,10 +75,11 @@ def similar_to(
     """The k images most similar to one of the collection, best first, without that image; else as `search`."""
     more = {"filter": Jsonb(filter or {}), "min_similarity": min_similarity, "grouped": grouped}
     parameters = {"collection": collection, "image_id": image_id, "k": k, **more}
-    return _noted(connection, "similar_to", parameters, filter)
+    return noted(connection, "similar_to", parameters, filter)
 
 
-def _noted(connection: Connection, name: str, parameters: Mapping[str, object], filter: Filter | None) -> list[Found]:
+def noted(connection: Connection, name: str, parameters: Mapping[str, object], filter: Filter | None) -> list[Found]:
+    """The rows of a search by its name; what it filtered by is noted. Raises UserError."""
     started = time.perf_counter()
     found = _results(connection, name, parameters)
     note_filter(connection, str(parameters["collection"]), filter, time.perf_counter() - started)

@@ -4,7 +4,7 @@
  * @typedef {{
  *   alert: HTMLElement, chips: HTMLElement, clear: HTMLButtonElement, collection: HTMLSelectElement, end: HTMLElement,
  *   file: HTMLInputElement, filters: HTMLFormElement, "filters-button": HTMLButtonElement, less: HTMLButtonElement,
- *   more: HTMLButtonElement, panel: HTMLElement, pick: HTMLButtonElement, refine: HTMLElement, results: HTMLElement,
+ *   mode: HTMLSelectElement, more: HTMLButtonElement, panel: HTMLElement, pick: HTMLButtonElement, refine: HTMLElement, results: HTMLElement,
  *   search: HTMLElement, status: HTMLElement, text: HTMLInputElement, token: HTMLDialogElement,
  *   viewer: HTMLDialogElement, words: HTMLFormElement
  * } & Record<`tab-${string}`, HTMLElement>} Elements those of index.html, by id

@@ -2,10 +2,12 @@
 
 import { showPicture } from "./api.js";
 import { byId, make, visible } from "./dom.js";
+import { foundBy, scoredBy } from "./modes.js";
 
 /**
  * @typedef {{image_id: string, score?: number, group_id: string | null, caption: string | null,
- *   width: number | null, height: number | null}} Image
+ *   width: number | null, height: number | null, found_by?: string[] | null, scores?: Record<string, number> | null}} Image
+ *   `found_by`, `scores`: of a search that asked several sides
  * @typedef {object} Doing what a user may do with an image
  * @property {(id: string) => void} search
  * @property {(id: string, less: boolean) => void} refine
@@ -86,6 +88,7 @@ function card(collection, image, at, calibrated, doing) {
       { class: "facts" },
       make("span", { class: "id", text: visible(id), title: id }),
       score,
+      image.found_by ? make("span", { class: "by", text: foundBy(image), title: scoredBy(image) }) : null,
       make("span", { class: "size", text: width && height ? `${width} × ${height}` : "" }),
       group === null
         ? null

@@ -5,6 +5,7 @@ import { byId, counted, make, say, showError } from "./dom.js";
 import { listenToFilters, showFilters } from "./filters.js";
 import { makeGallery, watchEnd } from "./gallery.js";
 import { t } from "./language.js";
+import { listenToModes, showModes } from "./modes.js";
 import { countRejected, duplicatesReport, rejectedReport, runsReport } from "./reports.js";
 import { browsed, found } from "./results.js";
 import { readState, tellAirflow, writeState } from "./state.js";
@@ -55,7 +56,8 @@ function show() {
   byId("collection").value = state.collection;
   byId("search").hidden = state.tab !== "images";
   byId("text").placeholder = readsTexts ? "Describe what you look for · 说说你要找什么" : "This collection is searched by pictures: drop or choose one";
-  byId("text").disabled = !readsTexts;
+  byId("text").disabled = !readsTexts && state.mode === "vector";
+  showModes(state);
   for (const tab of document.querySelectorAll("[role=tab]")) {
     const chosen = /** @type {HTMLElement} */ (tab).dataset.tab === state.tab;
     tab.setAttribute("aria-selected", String(chosen));
@@ -101,6 +103,7 @@ async function showImages(signal) {
       return;
     }
     gallery.add(value.images, value.calibrated);
+    showModes(state, value.images);
     tellFound(gallery.images.length, value);
     if (!value.more) more = null;
   };
@@ -235,6 +238,7 @@ function listen() {
     onClear: () => search([]),
   });
   listenToFilters(change);
+  listenToModes(change);
   listenToViewer();
   watchEnd(() => next(stop.signal).catch(failed));
   addEventListener("popstate", () => {

@@ -1,6 +1,7 @@
 /** The images to show, page by page: the results of a search, or the whole collection. */
 
 import { ask, collectionPath } from "./api.js";
+import { modeOf, wordsOf } from "./modes.js";
 import { givenPicture } from "./terms.js";
 
 /**
@@ -25,13 +26,19 @@ export async function* found(state, signal) {
   const { collection, terms, filter, grouped } = state;
   const common = { collection, k: PAGE, filter, grouped, ...(state.all ? { min_score: -1 } : {}) };
   const alone = terms.length === 1 && terms[0].kind === "image";
+  const mode = modeOf(state.mode, terms);
+  const asked = mode === "words" ? { texts: [{ text: wordsOf(terms) }] } : weighed(terms);
+  /** @type {Set<string>} */
+  const seen = new Set(); // a hybrid search looks deeper for further pages, and may move an image to a later one
   for (let offset = 0; offset <= FURTHEST; offset += PAGE) {
     /** @type {Results} */
     const answer = alone
       ? await ask("api/similar", { ...common, offset, image_id: terms[0].value }, signal)
-      : await ask("api/search", { ...common, offset, ...weighed(terms) }, signal);
+      : await ask("api/search", { ...common, offset, mode, ...asked }, signal);
     const last = offset + PAGE > FURTHEST;
-    yield { images: answer.results, more: answer.more && !last, calibrated: answer.calibration !== null, cutoff: answer.min_score };
+    const images = answer.results.filter(({ image_id: id }) => !seen.has(id));
+    for (const { image_id: id } of images) seen.add(id);
+    yield { images, more: answer.more && !last, calibrated: answer.calibration !== null, cutoff: answer.min_score };
     if (!answer.more) return;
   }
 }

@@ -1,12 +1,13 @@
 /** The search and the view. They are in the address after #, which can be shared and which no server logs. */
 
 import { embedded } from "./api.js";
+import { MODES } from "./modes.js";
 
 /**
  * @typedef {{kind: "text" | "image" | "file", value: string, less: boolean}} Term
  *   `value`: the words, the image's id, or the number of a picture that this page was given
- * @typedef {{collection: string, tab: string, terms: Term[], filter: Record<string, any>, grouped: boolean, all: boolean}} State
- *   `all`: also show results under the cutoff
+ * @typedef {{collection: string, tab: string, mode: string, terms: Term[], filter: Record<string, any>, grouped: boolean, all: boolean}} State
+ *   `mode`: vector, words or hybrid; `all`: also show results under the cutoff
  */
 
 const TERMS = /^(less-)?(text|image|file)$/;
@@ -14,11 +15,12 @@ const TERMS = /^(less-)?(text|image|file)$/;
 /** @returns {State} */
 export function readState() {
   /** @type {State} */
-  const state = { collection: "", tab: "images", terms: [], filter: {}, grouped: false, all: false };
+  const state = { collection: "", tab: "images", mode: "vector", terms: [], filter: {}, grouped: false, all: false };
   for (const [key, value] of new URLSearchParams(location.hash.slice(1))) {
     const term = TERMS.exec(key);
     if (term) state.terms.push({ kind: /** @type {any} */ (term[2]), value, less: Boolean(term[1]) });
     else if (key === "collection" || key === "tab") state[key] = value;
+    else if (key === "mode" && MODES.includes(value)) state.mode = value;
     else if (key === "grouped" || key === "all") state[key] = value === "1";
     else if (key === "filter") state.filter = parsed(value);
   }
@@ -45,6 +47,7 @@ function parsed(text) {
 export function writeState(state, silently = false) {
   const pairs = new URLSearchParams({ collection: state.collection });
   if (state.tab !== "images") pairs.set("tab", state.tab);
+  if (state.mode !== "vector") pairs.set("mode", state.mode);
   for (const { kind, value, less } of state.terms) pairs.append(less ? `less-${kind}` : kind, value);
   if (Object.keys(state.filter).length) pairs.set("filter", JSON.stringify(state.filter));
   if (state.grouped) pairs.set("grouped", "1");

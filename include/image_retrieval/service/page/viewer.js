@@ -2,6 +2,8 @@
 
 import { showPicture } from "./api.js";
 import { byId, visible } from "./dom.js";
+import { t } from "./language.js";
+import { foundBy, scoredBy } from "./modes.js";
 
 /** @typedef {import("./gallery.js").Image} Image */
 
@@ -27,7 +29,8 @@ function show() {
   const part = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (dialog.querySelector(selector));
   const [picture, link] = [/** @type {HTMLImageElement} */ (part("img")), /** @type {HTMLAnchorElement} */ (part("a"))];
   part("h2").textContent = visible(id);
-  part(".facts").textContent = [caption, width && `${width} × ${height}`, group].filter(Boolean).join(" · ");
+  const why = images[at].scores ? t("Found by {sides} ({scores})", { sides: foundBy(images[at]), scores: scoredBy(images[at]) }) : null;
+  part(".facts").textContent = [caption, width && `${width} × ${height}`, group, why].filter(Boolean).join(" · ");
   picture.alt = caption ?? id;
   picture.removeAttribute("src");
   picture.onerror = () => {

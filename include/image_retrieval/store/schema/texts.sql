@@ -23,6 +23,24 @@ COMMENT ON FUNCTION retrieval.query_vector IS
     'The vector of a text under a collection''s model; null if it is not embedded yet, an error if the text is not a valid query.';
 
 
+CREATE OR REPLACE FUNCTION retrieval.embedded_text(collection text, text text) RETURNS halfvec
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    vector constant halfvec := retrieval.query_vector(embedded_text.collection, embedded_text.text);
+BEGIN
+    IF vector IS NULL THEN
+        RAISE EXCEPTION 'the text % is not embedded yet for collection %',
+            quote_literal(embedded_text.text), quote_literal(embedded_text.collection)
+            USING HINT = format(
+                'With the service running: CALL images.embed_text(%1$L, %2$L); without it, in a shell: image-retrieval embed-text %1$s %2$L',
+                embedded_text.collection, embedded_text.text);
+    END IF;
+    RETURN vector;
+END
+$$;
+COMMENT ON FUNCTION retrieval.embedded_text IS 'The vector of a text under a collection''s model; an error if it is not embedded yet.';
+
+
 CREATE OR REPLACE FUNCTION images.search_text(
     collection     text,
     text           text,
@@ -33,15 +51,8 @@ CREATE OR REPLACE FUNCTION images.search_text(
 ) RETURNS SETOF retrieval.result
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    query constant halfvec := retrieval.query_vector(search_text.collection, search_text.text);
+    query constant halfvec := retrieval.embedded_text(search_text.collection, search_text.text);
 BEGIN
-    IF query IS NULL THEN
-        RAISE EXCEPTION 'the text % is not embedded yet for collection %',
-            quote_literal(search_text.text), quote_literal(search_text.collection)
-            USING HINT = format(
-                'With the service running: CALL images.embed_text(%1$L, %2$L); without it, in a shell: image-retrieval embed-text %1$s %2$L',
-                search_text.collection, search_text.text);
-    END IF;
     RETURN QUERY SELECT * FROM images.search(search_text.collection, query, search_text.k, search_text.filter,
                                              search_text.min_similarity, search_text.grouped);
 END

@@ -105,6 +105,13 @@ COMMENT ON FUNCTION retrieval.phrase IS
     'The units of a folded text, each directly behind the one before, in the words of a tsquery; null if it has none.';
 
 
+CREATE OR REPLACE FUNCTION retrieval.word_pattern() RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '(-?)(?:"([^"]*)"?|([^\u0001-\u0020\u0085\u1680\u2028\u2029"]+))';
+COMMENT ON FUNCTION retrieval.word_pattern IS
+    'A regular expression for a part of a folded search for words: its minus sign, its phrase, or its word.';
+
+
 CREATE OR REPLACE FUNCTION retrieval.word_parts(query text) RETURNS TABLE (phrase text, negated boolean, alternative boolean)
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
@@ -113,7 +120,7 @@ DECLARE
     other boolean := false;
 BEGIN
     FOR part IN
-        SELECT regexp_matches(retrieval.folded(query), '(-?)(?:"([^"]*)"?|([^\u0001-\u0020\u0085\u1680\u2028\u2029"]+))', 'g')
+        SELECT regexp_matches(retrieval.folded(query), retrieval.word_pattern(), 'g')
     LOOP
         IF part[1] = '' AND part[3] = 'or' THEN
             other := NOT first;

@@ -17,3 +17,19 @@ SELECT facet, value, images FROM images.facets(%(collection)s, %(filter)s, %(mos
 SELECT image_id, similarity, image_path, resampled_image_path, group_id, intra_id, left(caption, 100001) AS caption, width,
        height, left(attributes::text, 1048577) AS attributes
 FROM images.search_words(%(collection)s, %(words)s, %(k)s, %(filter)s, %(min_similarity)s, %(grouped)s);
+
+-- name: search_hybrid
+-- asked: what each side is asked for, as text; model: the model of the vector
+SELECT image_id, similarity, image_path, resampled_image_path, group_id, intra_id, left(caption, 100001) AS caption, width,
+       height, left(attributes::text, 1048577) AS attributes, found_by, scores
+FROM retrieval.hybrid(
+    %(collection)s, %(asked)s, %(k)s, %(filter)s, %(min_similarity)s, %(grouped)s, %(direction)s, %(weight)s, %(model)s);
+
+-- name: find_weight
+SELECT weight FROM retrieval.collection WHERE name = %(collection)s;
+
+-- name: keep_weight
+UPDATE retrieval.collection SET weight = %(weight)s WHERE name = %(collection)s RETURNING name;
+
+-- name: known_ids
+SELECT image_id FROM images.{view} WHERE image_id = ANY (%(ids)s);

@@ -1,0 +1,23 @@
+"""What hybrid searches ask of texts: what a model reads of them, and the words that captions are searched for."""
+
+import re
+from collections.abc import Sequence
+
+# a minus sign at the beginning of a word, and that word or phrase; as retrieval.asked_text
+MINUS = re.compile(r'(?:^|[\u0009-\u0020\u3000]+)-(?:"[^"]*"?|[^\u0009-\u0020\u3000"]+)')
+SPACES = "\t\n\r \u3000"
+
+
+def asked_text(text: str) -> str:
+    """A text without its minus terms, which a model would read as if they were wanted; it may be empty."""
+    return MINUS.sub("", text).strip(SPACES)
+
+
+def asked_words(texts: Sequence[tuple[str, float]]) -> str | None:
+    """The words of texts with weights, for captions: texts with a negative weight must not occur. None for no text."""
+    parts = [_closed(text) if weight > 0 else f'-"{text.replace(chr(34), " ")}"' for text, weight in texts if weight]
+    return " ".join(parts) or None
+
+
+def _closed(text: str) -> str:
+    return text + '"' * (text.count('"') % 2)

@@ -1,0 +1,187 @@
+-- Hybrid searches: what the sides of sides.sql find, scored by every side and fused.
+
+
+CREATE OR REPLACE FUNCTION retrieval.side_weights(sides text[], weight double precision) RETURNS double precision[]
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    WITH share AS (
+        SELECT s.number, CASE s.side WHEN 'vector' THEN weight ELSE (1 - weight) / nullif(cardinality(array_remove(sides, 'vector')), 0) END AS part
+        FROM unnest(sides) WITH ORDINALITY AS s (side, number)
+    )
+    SELECT array_agg(coalesce(s.part / nullif((SELECT sum(a.part) FROM share AS a), 0), 1.0 / cardinality(sides)) ORDER BY s.number) FROM share AS s;
+END;
+COMMENT ON FUNCTION retrieval.side_weights IS
+    'The weight of each side: that of vector, and equal shares of the rest; they add up to 1 also where a side is missing.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.without_of(words text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT coalesce(jsonb_agg(jsonb_build_object('not', jsonb_build_object('caption', jsonb_build_object(
+        'match', format('"%s"', coalesce(part[2], part[3])))))), '[]')
+    FROM regexp_matches(retrieval.folded(words), retrieval.word_pattern(), 'g') AS part
+    WHERE part[1] = '-' AND retrieval.phrase(coalesce(part[2], part[3])) IS NOT NULL;
+END;
+COMMENT ON FUNCTION retrieval.without_of IS 'Filters that the minus terms of a search for words make.';
+
+
+-- Of equal scores, the similarities decide, the first side's first. Ranks are by Cormack et al. 2009, with k = 60.
+CREATE OR REPLACE FUNCTION retrieval.fusing_in_words(
+    space text, sides text[], found text[], scored text[], parts text[], weights double precision[], grouped boolean
+) RETURNS text
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    WITH side AS (
+        SELECT *, CASE WHEN array_position(parts, NULL) IS NULL THEN part
+                       ELSE format('CASE WHEN s%1$s IS NOT NULL THEN 61.0 / (60 + rank() OVER (ORDER BY s%1$s DESC NULLS LAST)) END', number)
+                  END AS fused
+        FROM unnest(sides, found, scored, parts, weights) WITH ORDINALITY AS s (name, ids, similarity, part, weight, number)
+    )
+    SELECT format(
+        $query$
+        WITH scored AS MATERIALIZED (
+            SELECT id, image_id, group_id, %1$s
+            FROM retrieval.%2$I JOIN retrieval.%3$I USING (id)
+            WHERE image_id = ANY ($1)
+        ), fused AS (
+            SELECT *, (%4$s)::double precision AS similarity, ARRAY[%5$s] AS similarities FROM scored
+        ), best AS (
+            SELECT %6$s * FROM fused ORDER BY %7$s similarity DESC, similarities DESC, image_id
+        ), first AS (
+            SELECT * FROM best ORDER BY similarity DESC, similarities DESC, image_id LIMIT $2
+        )
+        SELECT m.image_id, f.similarity, m.image_path, m.resampled_image_path, m.group_id, m.intra_id, m.caption, m.width,
+               m.height, m.attributes, array_remove(ARRAY[%8$s], NULL), jsonb_strip_nulls(jsonb_build_object(%9$s))
+        FROM first AS f JOIN retrieval.%2$I AS m USING (id)
+        WHERE $3 IS NULL OR f.similarity >= $3
+        ORDER BY f.similarity DESC, f.similarities DESC, f.image_id
+        $query$,
+        string_agg(format('(%s)::double precision AS s%s', similarity, number), ', '),
+        'matching_' || space, 'vectors_' || space,
+        retrieval.fused_in_words(array_agg(fused ORDER BY number), array_agg(weight ORDER BY number)),
+        string_agg(format('coalesce(s%s, ''-Infinity'')', number), ', ' ORDER BY number),
+        CASE WHEN grouped THEN 'DISTINCT ON (group_id, CASE WHEN group_id IS NULL THEN image_id END)' ELSE '' END,
+        CASE WHEN grouped THEN 'group_id, CASE WHEN group_id IS NULL THEN image_id END,' ELSE '' END,
+        string_agg(format('CASE WHEN f.image_id = ANY (%L::text[]) THEN %L END', ids, name), ', ' ORDER BY number),
+        string_agg(format('%L, %s', name, coalesce(part, 's' || number)), ', ' ORDER BY number))
+    FROM side;
+END;
+COMMENT ON FUNCTION retrieval.fusing_in_words IS
+    'The query for the best of the images $1, which the sides found: by the scores of the sides, or by their ranks if one has no calibration.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.hybrid(
+    collection text, asked jsonb, k integer, filter jsonb, min_similarity double precision, grouped boolean,
+    direction text, weight double precision, model text
+) RETURNS TABLE (
+    image_id text, similarity double precision, image_path text, resampled_image_path text, group_id text, intra_id text,
+    caption text, width integer, height integer, attributes jsonb, found_by text[], scores jsonb
+)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET max_parallel_workers_per_gather = 0
+SET random_page_cost = 1.1
+SET jit = off
+AS $$
+DECLARE
+    view      constant regclass := retrieval.view_of(hybrid.collection, hybrid.model);
+    lowest    constant double precision := retrieval.checked_number('min_similarity', hybrid.min_similarity, '-Infinity', 'Infinity');
+    wanted    constant integer := least(greatest(k, least(3 * k::bigint, 1000)), 1000000000);
+    settings  retrieval.collection;
+    condition text := 'true';
+    given     text[] := '{}';
+    sides     text[] := '{}';
+    found     text[] := '{}';  -- by each side, as the text of an array
+    ids       text[] := '{}';
+    scored    text[] := '{}';  -- the similarity of each side, as an expression
+    parts     text[] := '{}';  -- the score of each side's similarity s1, s2, …
+    best      text[];
+    asking    record;
+BEGIN
+    IF k IS NULL OR k < 1 THEN
+        RAISE EXCEPTION 'k must be 1 or more, not %', coalesce(k::text, 'null');
+    END IF;
+    SELECT * INTO settings FROM retrieval.collection AS c WHERE c.name = hybrid.collection;
+    settings.model := coalesce(hybrid.model, settings.model);
+    weight := coalesce(retrieval.checked_number('weight', hybrid.weight, 0, 1), settings.weight);
+    filter := jsonb_build_array(filter) || retrieval.without_of(asked ->> 'words');
+    filter := CASE jsonb_array_length(filter) WHEN 1 THEN filter -> 0 ELSE jsonb_build_object('and', filter) END;
+    IF filter <> '{}' THEN
+        SELECT c.given, c.condition INTO given, condition FROM retrieval.condition_of(filter, given) AS c;
+    END IF;
+    FOR asking IN SELECT * FROM retrieval.sides(settings, hybrid.model, asked, direction, condition, filter, grouped, wanted) LOOP
+        EXECUTE asking.best INTO best USING given, wanted;
+        sides := sides || asking.side;
+        found := found || coalesce(best, '{}')::text;
+        ids := ids || coalesce(best, '{}');
+        scored := scored || asking.similarity;
+        parts := parts || format(asking.score, 's' || cardinality(sides));
+    END LOOP;
+    IF sides = '{}' THEN
+        RAISE EXCEPTION 'there is nothing to search for: give a word that is to occur, or a vector';
+    END IF;
+    RETURN QUERY EXECUTE retrieval.fusing_in_words(
+        settings.name || '_' || settings.model, sides, found, scored, parts,
+        retrieval.side_weights(sides, weight), grouped) USING ids, k, lowest;
+END
+$$;
+COMMENT ON FUNCTION retrieval.hybrid IS
+    'The function behind images.search_hybrid. asked: what each side is asked for, as text; direction: that of the vector''s '
+    'calibration; model: that of the vectors, null: the one that is shown.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.asked_text(text text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT
+RETURN btrim(regexp_replace(text, '(?:^|[\u0009-\u0020\u3000]+)-(?:"[^"]*"?|[^\u0009-\u0020\u3000"]+)', '', 'g'), E'\t\n\r \u3000');
+COMMENT ON FUNCTION retrieval.asked_text IS 'A text without its minus terms, which a model would read as if they were wanted.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.text_direction(text text) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN text ~ '[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]' THEN 'text_image_zh' ELSE 'text_image_en' END;
+COMMENT ON FUNCTION retrieval.text_direction IS 'The direction of a search by a text: Chinese if it has a Chinese character.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.reads_texts(collection text) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT m.family = 'dual_encoder' FROM retrieval.collection AS c JOIN retrieval.model AS m ON m.name = c.model
+    WHERE c.name = reads_texts.collection
+$$;
+COMMENT ON FUNCTION retrieval.reads_texts IS 'Whether the model whose vectors a collection shows has a text side.';
+
+
+CREATE OR REPLACE FUNCTION images.search_hybrid(
+    collection     text,
+    text           text,
+    k              integer DEFAULT 10,
+    filter         jsonb DEFAULT '{}',
+    min_similarity double precision DEFAULT NULL,
+    grouped        boolean DEFAULT false,
+    query          halfvec DEFAULT NULL,
+    weight         double precision DEFAULT NULL
+) RETURNS TABLE (
+    image_id text, similarity double precision, image_path text, resampled_image_path text, group_id text, intra_id text,
+    caption text, width integer, height integer, attributes jsonb, found_by text[], scores jsonb
+)
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    asked constant text := retrieval.asked_text(search_hybrid.text);
+BEGIN
+    PERFORM retrieval.view_of(search_hybrid.collection, NULL);
+    IF search_hybrid.text IS NULL OR retrieval.is_blank(search_hybrid.text) THEN
+        RAISE EXCEPTION 'text is %', CASE WHEN search_hybrid.text IS NULL THEN 'null' ELSE 'blank' END;
+    ELSIF length(search_hybrid.text) > 1000 THEN
+        RAISE EXCEPTION 'text has % characters: at most 1000 are allowed', length(search_hybrid.text);
+    END IF;
+    IF query IS NULL AND NOT retrieval.is_blank(asked) AND retrieval.reads_texts(search_hybrid.collection) THEN
+        query := retrieval.embedded_text(search_hybrid.collection, asked);
+    END IF;
+    RETURN QUERY SELECT * FROM retrieval.hybrid(
+        search_hybrid.collection, jsonb_strip_nulls(jsonb_build_object('vector', query::text, 'words', search_hybrid.text)),
+        search_hybrid.k, search_hybrid.filter, search_hybrid.min_similarity, search_hybrid.grouped,
+        retrieval.text_direction(asked), search_hybrid.weight, NULL);
+END
+$$;
+COMMENT ON FUNCTION images.search_hybrid IS
+    'The k images of a collection that fit a text best by their vectors and by the words of their captions; always k if that many '
+    'match the filter. query: a vector in place of the text''s own; weight: that of vectors, 0 to 1, null: the collection''s; '
+    'else as images.search.';

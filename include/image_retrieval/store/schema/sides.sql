@@ -1,0 +1,187 @@
+-- Searches that combine several sides: the vectors of images, and the words of captions.
+--
+-- A side is one way to search, as data: the query for the image_ids that it finds best, in which $1 holds the values of the
+-- filter and $2 is how many are wanted, and expressions for its own similarity of any image and for the score of that, 0 to
+-- 1. All images that one side or another finds are scored by every side. One more side is one more row of retrieval.sides.
+
+
+CREATE OR REPLACE FUNCTION retrieval.score_in_words(slope double precision, middle double precision) RETURNS text
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT format(
+        'CASE WHEN %%1$s >= 0.999999 THEN 1 WHEN %%1$s <= %2$s THEN %3$s ELSE least(1, 0.5 + 0.5 * (%3$s - 0.5) / %4$s) END',
+        slope, middle, format('(1 / (1 + exp(least(700, %s * (%s - %%1$s)))))', slope, middle),
+        CASE WHEN middle < 1 THEN 1 / (1 + exp(least(700, slope * (middle - 1)))) - 0.5 ELSE 1 END)
+    WHERE slope IS NOT NULL;
+END;
+COMMENT ON FUNCTION retrieval.score_in_words IS
+    'The expression for the score, 0 to 1, of a cosine %1$s under a calibration, as models/calibration.py defines it.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.calibration_of(collection retrieval.collection, direction text) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT retrieval.score_in_words(slope, middle)
+    FROM (
+        SELECT (m.calibration -> calibration_of.direction ->> 'slope')::double precision AS slope,
+               (m.calibration -> calibration_of.direction ->> 'middle')::double precision AS middle, 1 AS number
+        FROM retrieval.model AS m
+        WHERE m.name = (calibration_of.collection).model
+          AND jsonb_typeof(m.calibration -> calibration_of.direction -> 'slope') = 'number'
+          AND jsonb_typeof(m.calibration -> calibration_of.direction -> 'middle') = 'number'
+        UNION ALL
+        SELECT c.slope, c.middle, 2
+        FROM retrieval.calibration AS c
+        WHERE c.collection = (calibration_of.collection).name AND c.model = (calibration_of.collection).model
+          AND c.direction = calibration_of.direction AND c.slope IS NOT NULL AND (calibration_of.collection).distance <> 'l2'
+    ) AS found
+    ORDER BY number
+    LIMIT 1
+$$;
+COMMENT ON FUNCTION retrieval.calibration_of IS
+    'The score of a direction as an expression: by the calibration of the model, else by that of the collection; null if there is none.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.fused_in_words(parts text[], weights double precision[]) RETURNS text
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT string_agg(format('%s * coalesce(%s, 0)', weight, part), ' + ' ORDER BY number)
+    FROM unnest(parts, weights) WITH ORDINALITY AS p (part, weight, number);
+END;
+COMMENT ON FUNCTION retrieval.fused_in_words IS
+    'The expression for a fused score: a convex combination of the sides'' parts (Bruch et al. 2023, arXiv:2210.11934).';
+
+
+CREATE OR REPLACE FUNCTION retrieval.word_terms(words text) RETURNS text[]
+LANGUAGE sql STABLE AS $$
+    SELECT array_agg(term ORDER BY first)
+    FROM (
+        SELECT t.term, min(p.number) AS first
+        FROM retrieval.word_parts(words) WITH ORDINALITY AS p (phrase, negated, alternative, number),
+             LATERAL regexp_split_to_table(p.phrase, CASE WHEN strpos(retrieval.folded(words), '"') > 0 THEN '(?!)' ELSE ' <\d+> ' END) AS t (term)
+        WHERE NOT p.negated
+        GROUP BY t.term
+        ORDER BY 2
+        LIMIT 32
+    ) AS found
+$$;
+COMMENT ON FUNCTION retrieval.word_terms IS
+    'The words of a text, each for itself: also those of a phrase, unless the text has quotation marks; null if it has none.';
+
+
+-- One plan for all terms is quicker than counting. PostgreSQL does not count EXPLAIN as a query, so this function is volatile.
+CREATE OR REPLACE FUNCTION retrieval.expected_weights(terms text[]) RETURNS double precision[]
+LANGUAGE plpgsql STRICT AS $$
+DECLARE
+    plan    json;
+    all_of  double precision;
+    weights double precision[];
+BEGIN
+    IF cardinality(terms) = 1 THEN
+        RETURN '{1}';
+    END IF;
+    EXECUTE 'EXPLAIN (FORMAT JSON) SELECT 1 FROM retrieval.image WHERE words IS NOT NULL'
+            || (SELECT string_agg(format(' UNION ALL SELECT 1 FROM retrieval.image WHERE words @@ %L::tsquery', t.term), '' ORDER BY t.number)
+                FROM unnest(terms) WITH ORDINALITY AS t (term, number))
+    INTO plan;
+    all_of := (plan #>> '{0,Plan,Plans,0,Plan Rows}')::double precision;
+    SELECT array_agg(ln(1 + (greatest(all_of - f.rows, 0) + 0.5) / (f.rows + 0.5)) ORDER BY f.number) INTO weights
+    FROM (SELECT (p.plan ->> 'Plan Rows')::double precision AS rows, p.number
+          FROM json_array_elements(plan #> '{0,Plan,Plans}') WITH ORDINALITY AS p (plan, number)
+          WHERE p.number > 1) AS f;
+    RETURN weights;
+END
+$$;
+COMMENT ON FUNCTION retrieval.expected_weights IS 'What each term weighs, as BM25 says of the number of captions that the planner expects to hold it.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.term_fit_in_words(terms text[], weights double precision[]) RETURNS text
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT format('nullif((%s) / %s, 0)', string_agg(
+        format(CASE WHEN strpos(term, ' <') > 0 THEN 'CASE WHEN words @@ %3$L::tsquery THEN ' ELSE '' END
+               || '%1$s * ts_rank(words, %2$L::tsquery) / (ts_rank(words, %2$L::tsquery) + 0.07296::float8 * (0.25::float8 + 0.0375::float8 * length(words)))'
+               || CASE WHEN strpos(term, ' <') > 0 THEN ' ELSE 0 END' ELSE '' END,
+               weight, regexp_replace(term, ' <\d+> ', ' | ', 'g'), term), ' + '), sum(weight))
+    FROM unnest(terms, weights) AS t (term, weight);
+END;
+COMMENT ON FUNCTION retrieval.term_fit_in_words IS
+    'The expression for how well words fit terms, by the formula of search_words.sql; null if none of them occurs.';
+
+
+-- All terms first, then two of the heaviest, then one: a candidate of a later query holds less of what is asked for.
+CREATE OR REPLACE FUNCTION retrieval.term_tiers(terms text[], weights double precision[], complete boolean) RETURNS text[]
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    WITH term AS (
+        SELECT t.term, t.weight, row_number() OVER (ORDER BY t.weight DESC, t.term) AS number, max(t.weight) OVER () AS heaviest
+        FROM unnest(terms, weights) AS t (term, weight)
+    )
+    SELECT array_remove(ARRAY[
+        (SELECT string_agg(format('(%s)', t.term), ' & ') FROM term AS t HAVING count(*) > 1),
+        (SELECT string_agg(format('(%s) & (%s)', a.term, b.term), ' | ')
+         FROM term AS a JOIN term AS b ON a.number < b.number AND b.number <= 5 HAVING count(*) > 1),
+        (SELECT string_agg(format('(%s)', t.term), ' | ') FROM term AS t WHERE complete OR t.weight >= t.heaviest / 2)], NULL);
+END;
+COMMENT ON FUNCTION retrieval.term_tiers IS
+    'Queries by which candidates for terms are taken, in this order; complete: the last one finds all images that hold a term.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.best_by_words(
+    view text, condition text, terms text[], weights double precision[], complete boolean, grouped boolean, wanted integer
+) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT format(
+        $query$
+        SELECT array_agg(image_id ORDER BY fit DESC, image_id)
+        FROM (
+            SELECT image_id, fit
+            FROM (
+                SELECT DISTINCT ON (%1$s) image_id, %2$s AS fit
+                FROM (SELECT * FROM (%3$s) AS t LIMIT %4$s) AS c
+                ORDER BY %1$s, fit DESC, image_id
+            ) AS d
+            ORDER BY fit DESC, image_id
+            LIMIT $2
+        ) AS best
+        $query$,
+        CASE WHEN grouped THEN 'group_id, CASE WHEN group_id IS NULL THEN image_id END' ELSE 'image_id' END,
+        retrieval.term_fit_in_words(terms, weights),
+        string_agg(format(
+            '(SELECT image_id, group_id, words FROM retrieval.%I WHERE %s AND words @@ %L::tsquery LIMIT %s)',
+            view, condition, tier, CASE WHEN complete AND grouped THEN 1000000000 ELSE greatest(200, wanted) END),
+            ' UNION ALL ' ORDER BY number),
+        CASE WHEN complete THEN 'ALL' ELSE greatest(200, wanted)::text END)
+    FROM unnest(retrieval.term_tiers(terms, weights, complete)) WITH ORDINALITY AS t (tier, number)
+$$;
+COMMENT ON FUNCTION retrieval.best_by_words IS
+    'The query for the images whose captions fit terms best; complete: it finds as many as are wanted, if so many match.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.sides(
+    settings retrieval.collection, model text, asked jsonb, direction text, condition text, filter jsonb, grouped boolean, wanted integer
+) RETURNS TABLE (side text, best text, similarity text, score text)
+LANGUAGE plpgsql AS $$
+DECLARE
+    space   constant text := settings.name || '_' || settings.model;
+    terms   constant text[] := retrieval.word_terms(asked ->> 'words');
+    weights constant double precision[] := retrieval.expected_weights(terms);
+    alone   constant boolean := asked - 'words' = '{}';
+BEGIN
+    RETURN QUERY
+        SELECT 'vector',
+               format('SELECT array_agg(image_id) FROM retrieval.nearest(%L, %L, $2, %L, NULL, %L, NULL, %L)',
+                      settings.name, asked ->> 'vector', filter, grouped, sides.model),
+               replace(retrieval.similarity_in_words(settings.distance), 'distance', format(
+                   '(embedding %s %L)', retrieval.operator(settings.distance), asked ->> 'vector')),
+               retrieval.calibration_of(settings, direction)
+        WHERE asked ? 'vector'
+        UNION ALL
+        SELECT 'words',
+               retrieval.best_by_words(CASE WHEN alone THEN 'images_' ELSE 'matching_' END || space, condition, terms, weights, alone, grouped, wanted),
+               retrieval.term_fit_in_words(terms, weights),
+               '%1$s'
+        WHERE terms IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION retrieval.sides IS
+    'The sides that a search asks. score: an expression over a similarity %1$s; null: the side has no calibration.';
