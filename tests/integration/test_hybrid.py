@@ -14,9 +14,9 @@ from image_retrieval.pipeline.wording import asked_text
 from image_retrieval.store.connection import connect
 from image_retrieval.store.hybrid import Asked, find_weight, keep_weight, search_hybrid
 from image_retrieval.store.search import search, search_words
+from integration.filter_language import FILTERS, SMALL, facts, holds, stored
 from integration.random_vectors import fill, index, similarities
 from integration.tables import rows
-from integration.test_random_filters import FILTERS, SMALL, _stored, facts, holds
 
 PROPERTY = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40, deadline=None
@@ -27,7 +27,7 @@ SLOPES = st.floats(0.5, 60)
 
 @pytest.fixture
 def small(project, collection):
-    vectors = fill(project, collection, SMALL, lambda number: _stored(facts(number)))
+    vectors = fill(project, collection, SMALL, lambda number: stored(facts(number)))
     index(project)
     return vectors
 

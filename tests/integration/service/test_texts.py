@@ -7,6 +7,7 @@ import psycopg
 import pytest
 import structlog
 
+from image_retrieval import Client, UserError
 from image_retrieval.cli import main
 from image_retrieval.values import BLANK
 from integration.pictures import SCENES, half_size_copy
@@ -128,6 +129,75 @@ def test_the_words_of_captions_are_found_by_every_way(ask, client, command, capt
     )
     assert refused.status_code == 422
     assert "takes one text, and no image" in refused.text
+
+
+def test_words_and_vectors_are_mixed_by_every_way(ask, client, command, captioned, served, sql):
+    texts = [{"text": "红色"}, {"text": "blue", "weight": -0.5}]
+    found = ask("search", mode="hybrid", texts=texts, k=5)
+    results = found["results"]
+    assert (len(results), found["more"], found["calibration"]) == (5, True, None)
+    assert {row["image_id"] for row in results if "words" in row["found_by"]} == set(captioned)
+    assert all(0 <= row["scores"]["vector"] <= 1 and row["found_by"] for row in results)
+    both = ask("search", mode="hybrid", texts=texts, images=[{"image_id": captioned[0]}], k=3)["results"]
+    assert captioned[0] in {row["image_id"] for row in both}
+    without = ask("search", mode="hybrid", texts=[{"text": "star"}, {"text": "红色", "weight": -1}], k=500)["results"]
+    assert not {row["image_id"] for row in without} & set(captioned)
+    assert ask("search", texts=[{"text": "红色"}], k=1)["results"][0]["found_by"] is None
+    told = command("search", "things", "--mode", "hybrid", "--text", "红色 -blue", "-k", "5", "--json")["results"]
+    assert {row["image_id"] for row in told if "words" in row["found_by"]} == set(captioned)
+    in_sql = sql.execute("SELECT image_id FROM images.search_hybrid('things', '红色 -blue', 5)").fetchall()
+    assert [row["image_id"] for row in told] == [row[0] for row in in_sql]
+    with Client(served) as searcher:
+        hits = searcher.search("things", [("红色", 1), ("blue", -0.5)], mode="hybrid", k=5)
+        assert [hit.image_id for hit in hits] == [row["image_id"] for row in results]
+        assert hits.to_arrow().column("found_by").to_pylist() == [json.dumps(hit.found_by) for hit in hits]
+        for wrong in ({"mode": "words"}, {"mode": "hybrid", "text": None, "image_id": captioned[0]}):
+            with pytest.raises(UserError):
+                searcher.search("things", **{"text": "红色", **wrong})
+    refused = client.post(
+        "/api/search", json={"collection": "things", "mode": "hybrid", "images": [{"url": "https://x/"}]}
+    )
+    assert (refused.status_code, "at least one text" in refused.text) == (422, True)
+
+
+def test_the_weight_is_shown_set_and_learnt(command, captioned, tmp_path, sql):
+    path = tmp_path / "queries.jsonl"
+    told = [{"text": f"{'紅色的圓 ' * (1 + number % 3)}{number}", "images": captioned} for number in range(24)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in told))
+    assert command("weights", "show", "things", "--json") == {"weight": 0.5}
+    try:
+        command("weights", "set", "things", "1")
+        dry = command("weights", "fit", "things", str(path), "--dry-run", "--json")
+        assert (dry["former"], dry["changed"], command("weights", "show", "things", "--json")) == (
+            1,
+            True,
+            {"weight": 1},
+        )
+        learnt = command("weights", "fit", "things", str(path), "--json")
+        assert learnt == dry
+        assert (learnt["queries"], learnt["held_out"], learnt["after"]) == (24, 12, 1)
+        assert command("weights", "show", "things", "--json") == {"weight": learnt["weight"]}
+    finally:
+        sql.execute("UPDATE retrieval.collection SET weight = 0.5 WHERE name = 'things'")
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("{}", "line 25 of"),
+        ('{"text": " ", "images": ["a"]}', "line 25 of"),
+        ('{"text": "x", "images": []}', "line 25 of"),
+        ('{"text": "x", "images": ["none"]}', "no right answer to 'x' is an image of collection 'things'"),
+    ],
+)
+def test_a_file_of_queries_that_cannot_be_used_is_told(served, monkeypatch, captioned, tmp_path, capsys, line, wrong):
+    path = tmp_path / "queries.jsonl"
+    told = [json.dumps({"text": str(number), "images": captioned}) for number in range(24)]
+    path.write_text("\n".join([*told, line]))
+    for name, value in served.environment().items():
+        monkeypatch.setenv(name, value)
+    assert main(["weights", "fit", "things", str(path)]) == 2
+    assert wrong in capsys.readouterr().err
 
 
 def test_a_collection_that_is_none_is_told(sql):
