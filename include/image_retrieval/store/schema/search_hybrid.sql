@@ -85,7 +85,7 @@ AS $$
 DECLARE
     view      constant regclass := retrieval.view_of(hybrid.collection, hybrid.model);
     lowest    constant double precision := retrieval.checked_number('min_similarity', hybrid.min_similarity, '-Infinity', 'Infinity');
-    wanted    constant integer := least(greatest(k, least(3 * k::bigint, 1000)), 1000000000);
+    wanted    constant integer := least(greatest(k, least(2 * k::bigint, 1000), 20), 1000000000);
     settings  retrieval.collection;
     condition text := 'true';
     given     text[] := '{}';

@@ -148,9 +148,9 @@ LANGUAGE sql STABLE AS $$
         retrieval.term_fit_in_words(terms, weights),
         string_agg(format(
             '(SELECT image_id, group_id, words FROM retrieval.%I WHERE %s AND words @@ %L::tsquery LIMIT %s)',
-            view, condition, tier, CASE WHEN complete AND grouped THEN 1000000000 ELSE greatest(200, wanted) END),
+            view, condition, tier, CASE WHEN complete AND grouped THEN 1000000000 ELSE greatest(100, wanted) END),
             ' UNION ALL ' ORDER BY number),
-        CASE WHEN complete THEN 'ALL' ELSE greatest(200, wanted)::text END)
+        CASE WHEN complete THEN 'ALL' ELSE greatest(100, wanted)::text END)
     FROM unnest(retrieval.term_tiers(terms, weights, complete)) WITH ORDINALITY AS t (tier, number)
 $$;
 COMMENT ON FUNCTION retrieval.best_by_words IS
