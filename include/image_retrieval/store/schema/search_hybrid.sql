@@ -27,7 +27,7 @@ COMMENT ON FUNCTION retrieval.without_of IS 'Filters that the minus terms of a s
 
 -- Of equal scores, the similarities decide, the first side's first. Ranks are by Cormack et al. 2009, with k = 60.
 CREATE OR REPLACE FUNCTION retrieval.fusing_in_words(
-    space text, sides text[], found text[], scored text[], parts text[], weights double precision[], grouped boolean
+    collection text, space text, sides text[], found text[], scored text[], parts text[], weights double precision[], grouped boolean
 ) RETURNS text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
@@ -40,9 +40,9 @@ BEGIN ATOMIC
     SELECT format(
         $query$
         WITH scored AS MATERIALIZED (
-            SELECT id, image_id, group_id, %1$s
-            FROM retrieval.%2$I JOIN retrieval.%3$I USING (id)
-            WHERE image_id = ANY ($1)
+            SELECT i.id, i.image_id, i.group_id, %1$s
+            FROM retrieval.image AS i JOIN retrieval.%3$I AS v ON v.id = i.id
+            WHERE i.collection = %10$L AND i.image_id = ANY ($1) AND i.deleted IS NULL
         ), fused AS (
             SELECT *, (%4$s)::double precision AS similarity, ARRAY[%5$s] AS similarities FROM scored
         ), best AS (
@@ -57,13 +57,13 @@ BEGIN ATOMIC
         ORDER BY f.similarity DESC, f.similarities DESC, f.image_id
         $query$,
         string_agg(format('(%s)::double precision AS s%s', similarity, number), ', '),
-        'matching_' || space, 'vectors_' || space,
+        'matching_' || space, 'vector_' || space,
         retrieval.fused_in_words(array_agg(fused ORDER BY number), array_agg(weight ORDER BY number)),
         string_agg(format('coalesce(s%s, ''-Infinity'')', number), ', ' ORDER BY number),
         CASE WHEN grouped THEN 'DISTINCT ON (group_id, CASE WHEN group_id IS NULL THEN image_id END)' ELSE '' END,
         CASE WHEN grouped THEN 'group_id, CASE WHEN group_id IS NULL THEN image_id END,' ELSE '' END,
         string_agg(format('CASE WHEN f.image_id = ANY (%L::text[]) THEN %L END', ids, name), ', ' ORDER BY number),
-        string_agg(format('%L, %s', name, coalesce(part, 's' || number)), ', ' ORDER BY number))
+        string_agg(format('%L, %s', name, coalesce(part, 's' || number)), ', ' ORDER BY number), collection)
     FROM side;
 END;
 COMMENT ON FUNCTION retrieval.fusing_in_words IS
@@ -120,7 +120,7 @@ BEGIN
         RAISE EXCEPTION 'there is nothing to search for: give a word that is to occur, or a vector';
     END IF;
     RETURN QUERY EXECUTE retrieval.fusing_in_words(
-        settings.name || '_' || settings.model, sides, found, scored, parts,
+        settings.name, settings.name || '_' || settings.model, sides, found, scored, parts,
         retrieval.side_weights(sides, weight), grouped) USING ids, k, lowest;
 END
 $$;
