@@ -40,28 +40,25 @@ def main() -> None:
     with reported(**facts) as result, services_of(options.folder) as settings:
         if not is_filled(settings):
             fill(settings, options.rows, options.dimensions)
-        words = caption(settings, options.rows)
-        measure(settings, options, words, result)
+            caption(settings, options.rows)
+        measure(settings, options, result)
 
 
-def caption(settings: Settings, rows: int) -> list[list[str]]:
-    """Give every image a caption; returns the words of the first ones."""
-    kept: list[list[str]] = []
+def caption(settings: Settings, rows: int) -> None:
+    """Give every image a caption, and the model a calibration."""
     with psycopg.connect(settings.database(), autocommit=True) as connection:
         connection.execute("CREATE TEMPORARY TABLE told (id bigint PRIMARY KEY, caption text)")
         with connection.cursor().copy("COPY told FROM STDIN") as copy:
-            for number, (text, words) in enumerate(captions(rows), 1):
+            for number, (text, _) in enumerate(captions(rows), 1):
                 copy.write_row((number, text))
-                if len(kept) < 10_000:
-                    kept.append(words)
         connection.execute("UPDATE retrieval.image AS i SET caption = t.caption FROM told AS t WHERE t.id = i.id")
         connection.execute("UPDATE retrieval.model SET calibration = %s", (Jsonb(CALIBRATION),))
         connection.execute("VACUUM ANALYZE retrieval.image")
-    return kept
 
 
-def measure(settings: Settings, options: argparse.Namespace, told: list[list[str]], result: dict[str, Any]) -> None:
+def measure(settings: Settings, options: argparse.Namespace, result: dict[str, Any]) -> None:
     """Milliseconds of each kind of search under each filter, and those of them that the server computed."""
+    told = [words for _, words in captions(min(options.rows, 10_000))]
     rng = np.random.default_rng(3)
     at = rng.integers(0, len(told), options.queries).tolist()
     words = [" ".join(told[each][: 1 + number % 3]) for number, each in enumerate(at)]
