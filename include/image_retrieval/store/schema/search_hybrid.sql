@@ -101,14 +101,15 @@ BEGIN
         RAISE EXCEPTION 'k must be 1 or more, not %', coalesce(k::text, 'null');
     END IF;
     SELECT * INTO settings FROM retrieval.collection AS c WHERE c.name = hybrid.collection;
-    settings.model := coalesce(hybrid.model, settings.model);
+    model := nullif(model, settings.model);  -- the shown one is searched faster without its name
+    settings.model := coalesce(model, settings.model);
     weight := coalesce(retrieval.checked_number('weight', hybrid.weight, 0, 1), settings.weight);
     filter := jsonb_build_array(filter) || retrieval.without_of(asked ->> 'words');
     filter := CASE jsonb_array_length(filter) WHEN 1 THEN filter -> 0 ELSE jsonb_build_object('and', filter) END;
     IF filter <> '{}' THEN
         SELECT c.given, c.condition INTO given, condition FROM retrieval.condition_of(filter, given) AS c;
     END IF;
-    FOR asking IN SELECT * FROM retrieval.sides(settings, hybrid.model, asked, direction, condition, filter, grouped, wanted) LOOP
+    FOR asking IN SELECT * FROM retrieval.sides(settings, model, asked, direction, condition, filter, grouped, wanted) LOOP
         EXECUTE asking.best INTO best USING given, wanted;
         sides := sides || asking.side;
         found := found || coalesce(best, '{}')::text;
