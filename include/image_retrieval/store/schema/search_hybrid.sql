@@ -90,7 +90,7 @@ DECLARE
     condition text := 'true';
     given     text[] := '{}';
     sides     text[] := '{}';
-    found     text[] := '{}';  -- by each side, as the text of an array
+    finds     text[] := '{}';  -- of each side, as the text of an array
     ids       text[] := '{}';
     scored    text[] := '{}';  -- the similarity of each side, as an expression
     parts     text[] := '{}';  -- the score of each side's similarity s1, s2, …
@@ -112,7 +112,7 @@ BEGIN
     FOR asking IN SELECT * FROM retrieval.sides(settings, model, asked, direction, condition, filter, grouped, wanted) LOOP
         EXECUTE asking.best INTO best USING given, wanted;
         sides := sides || asking.side;
-        found := found || coalesce(best, '{}')::text;
+        finds := finds || coalesce(best, '{}')::text;
         ids := ids || coalesce(best, '{}');
         scored := scored || asking.similarity;
         parts := parts || format(asking.score, 's' || cardinality(sides));
@@ -121,7 +121,7 @@ BEGIN
         RAISE EXCEPTION 'there is nothing to search for: give a word that is to occur, or a vector';
     END IF;
     RETURN QUERY EXECUTE retrieval.fusing_in_words(
-        settings.name, settings.name || '_' || settings.model, sides, found, scored, parts,
+        settings.name, settings.name || '_' || settings.model, sides, finds, scored, parts,
         retrieval.side_weights(sides, weight), grouped) USING ids, k, lowest;
 END
 $$;
