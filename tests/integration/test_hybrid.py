@@ -139,6 +139,7 @@ def test_sql_scores_as_the_calibration_does(project, slope, middle, cosines):
     weight=st.floats(0, 1, allow_subnormal=False),
     at=st.integers(0, 2),
 )
+@example(parts=[1e-300, 0.5], weight=1e-200, at=0)
 def test_a_better_side_never_makes_a_result_worse(project, parts, weight, at):
     names = ["vector", "words", "caption"][: len(parts)]
     at %= len(parts)

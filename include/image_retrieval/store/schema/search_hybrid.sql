@@ -4,9 +4,9 @@
 CREATE OR REPLACE FUNCTION retrieval.side_weights(sides text[], weight double precision) RETURNS double precision[]
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
-    WITH share AS (
-        SELECT s.number, CASE s.side WHEN 'vector' THEN weight ELSE (1 - weight) / nullif(cardinality(array_remove(sides, 'vector')), 0) END AS part
-        FROM unnest(sides) WITH ORDINALITY AS s (side, number)
+    WITH share AS (  -- rounded, since a product with a score must not become too small for PostgreSQL
+        SELECT s.number, CASE s.side WHEN 'vector' THEN rounded.weight ELSE (1 - rounded.weight) / nullif(cardinality(array_remove(sides, 'vector')), 0) END AS part
+        FROM unnest(sides) WITH ORDINALITY AS s (side, number), (SELECT round(weight::numeric, 6)::double precision AS weight) AS rounded
     )
     SELECT array_agg(coalesce(s.part / nullif((SELECT sum(a.part) FROM share AS a), 0), 1.0 / cardinality(sides)) ORDER BY s.number) FROM share AS s;
 END;
