@@ -9,20 +9,22 @@ SIDE = 32
 WORDS = 60
 PAD, START, END, BEGIN, PICTURE, ENGLISH, CHINESE = range(7)
 SPECIAL = ("[PAD]", "[START]", "[END]", "[BEGIN]", "[PICTURE]", "[en]", "[zh]")
+CHAT = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>")  # of Qwen-VL
+IMAGE_PAD = WORDS + len(CHAT) - 1
 NORMALISATION = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "size": {"height": SIDE, "width": SIDE}}
 
 
-def save_tokenizer(folder: Path) -> None:
+def save_tokenizer(folder: Path, more: tuple[str, ...] = ()) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    words = [*SPECIAL, *(f"w{number}" for number in range(WORDS - len(SPECIAL)))]
+    words = [*SPECIAL, *(f"w{number}" for number in range(WORDS - len(SPECIAL))), *more]
     inner = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="w0"))
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=inner, pad_token="[PAD]", bos_token="[START]", eos_token="[END]", unk_token="w0"
     )
-    tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIAL[3:])})
+    tokenizer.add_special_tokens({"additional_special_tokens": [*SPECIAL[3:], *more]})
     tokenizer.save_pretrained(folder)
 
 
@@ -92,6 +94,30 @@ def _florence2() -> Any:
     )
 
 
+def _qwen(version: str) -> Any:
+    from transformers import AutoModelForImageTextToText
+    from transformers.models.auto import CONFIG_MAPPING
+
+    text: dict[str, Any] = {"vocab_size": WORDS + len(CHAT), "hidden_size": 32, "intermediate_size": 32}
+    text |= {"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16}
+    text |= {"bos_token_id": START, "eos_token_id": END, "pad_token_id": PAD}
+    text |= {"max_position_embeddings": 512, "max_window_layers": 2}
+    text |= {"rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 3, 3]}}
+    vision: dict[str, Any] = {"depth": 2, "num_heads": 2, "patch_size": 4, "spatial_merge_size": 2}
+    vision |= {"temporal_patch_size": 2, "hidden_size": 32}
+    if version == "qwen2_vl":
+        vision |= {"embed_dim": 32, "mlp_ratio": 1}
+    else:
+        vision |= {"intermediate_size": 32, "out_hidden_size": 32}
+    if version == "qwen2_5_vl":
+        vision |= {"window_size": 16, "fullatt_block_indexes": [1]}
+    if version == "qwen3_vl":
+        vision |= {"num_position_embeddings": 16, "deepstack_visual_indexes": [0]}
+    config = CONFIG_MAPPING[version](text_config=text, vision_config=vision, image_token_id=IMAGE_PAD)
+    return AutoModelForImageTextToText.from_config(config)
+
+
+QWEN = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 FAMILIES: dict[str, Callable[[], Any]] = {
     "vision-encoder-decoder": _vision_encoder_decoder,
     "blip": _blip,
@@ -108,13 +134,13 @@ def save_captioner(folder: Path, family: str = "vision-encoder-decoder", *, seed
     logging.disable_progress_bar()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = FAMILIES[family]()
+        model = _qwen(family) if family in QWEN else FAMILIES[family]()
         with torch.no_grad():
             for weights in model.parameters():
                 if weights.dim() > 1:
                     torch.nn.init.normal_(weights, std=0.5)
     model.save_pretrained(folder, safe_serialization=True)
-    save_tokenizer(folder)
+    save_tokenizer(folder, CHAT if family in QWEN else ())
     (folder / "preprocessor_config.json").write_text(json.dumps(NORMALISATION))
     if generation:
         path = folder / "generation_config.json"

@@ -1,7 +1,6 @@
 """Asks a server with the API of OpenAI for captions: a bounded number of requests, tries, seconds and bytes."""
 
 import base64
-import hashlib
 import io
 import json
 import threading
@@ -17,9 +16,10 @@ from PIL import Image
 from image_retrieval.batches import in_order
 from image_retrieval.caption_options import CaptionEndpoint, CaptionOptions
 from image_retrieval.captioning.answers import Answer, Captioned, Fault, cleaned
-from image_retrieval.captioning.form import SPARE, form, question, read_answer, tokens_of
+from image_retrieval.captioning.form import endpoint_digest, form, read_answer, tokens_of
 from image_retrieval.embedding.reader import Batch
 from image_retrieval.errors import Unavailable, UserError
+from image_retrieval.models.captioners.question import most_tokens, question
 from image_retrieval.redaction import redacted, shown_url
 from image_retrieval.settings import Settings
 
@@ -31,7 +31,6 @@ IN_A_ROW = 5  # images that fail one after another, before the endpoint itself c
 GREY = 128  # of the picture that no server has a reason to refuse
 QUALITY = 90  # of the JPEG that is sent
 OF_THE_PICTURE = {400, 413, 415, 422}  # statuses that may be about one picture alone
-DIGITS = 32
 
 
 class _Failed(Exception):
@@ -46,12 +45,6 @@ class _Refused(Exception):
     """A request that no other try mends."""
 
 
-def endpoint_digest(endpoint: CaptionEndpoint, options: CaptionOptions) -> str:
-    """32 hexadecimal digits over what determines an endpoint's captions, as far as that can be known."""
-    made_of = (endpoint.url, endpoint.model, endpoint.side, options.prompt, options.max_new_tokens)
-    return hashlib.sha256(repr(made_of).encode()).hexdigest()[:DIGITS]
-
-
 class EndpointWriter:
     """Sends pictures to a server, several at once, until its budget of images or tokens is spent."""
 
@@ -61,7 +54,7 @@ class EndpointWriter:
         self._endpoint, self._languages = endpoint, options.languages
         self.digest, self.size = endpoint_digest(endpoint, options), 2 * endpoint.concurrency
         self._question, self._form = question(options.prompt, options.languages), True
-        self._most = options.max_new_tokens * len(options.languages) + SPARE
+        self._most = most_tokens(options.max_new_tokens, options.languages)
         self._images, self._tokens = endpoint.budget_images, endpoint.budget_tokens
         self._failed, self._has_answered = 0, False
         self._lock, self._grey = threading.Lock(), threading.Lock()  # of the counts; of the picture that is asked once

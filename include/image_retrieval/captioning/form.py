@@ -1,21 +1,21 @@
-"""What an endpoint is asked, and how its answer is read."""
+"""What an endpoint is asked, and how an answer in the stated form is read."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
 
+from image_retrieval.caption_options import CaptionEndpoint, CaptionOptions
 from image_retrieval.captioning.answers import SHOWN, Answer, Fault, answer_of, cleaned
 from image_retrieval.strict_json import NotStrict, read_json
 
-PROMPT = "Describe what the picture shows in one short sentence: the things in it, their number, and where they are."
-SPARE = 30  # tokens of the form around the captions
+DIGITS = 32  # of a digest that are kept
 
 
-def question(prompt: str | None, languages: Sequence[str]) -> str:
-    """The text beside the picture."""
-    example = json.dumps(dict.fromkeys(languages, "…"), ensure_ascii=False)
-    named = ", ".join(languages)
-    return f"{prompt or PROMPT}\nAnswer with a JSON object {example} in the languages {named}, and with nothing else."
+def endpoint_digest(endpoint: CaptionEndpoint, options: CaptionOptions) -> str:
+    """32 hexadecimal digits over what determines an endpoint's captions, as far as that can be known."""
+    made_of = (endpoint.url, endpoint.model, endpoint.side, options.prompt, options.max_new_tokens)
+    return hashlib.sha256(repr(made_of).encode()).hexdigest()[:DIGITS]
 
 
 def form(languages: Sequence[str]) -> dict[str, Any]:
@@ -35,6 +35,11 @@ def read_answer(answer: Any, languages: Sequence[str], most: int) -> list[Answer
         return _none(languages, Fault.NONSENSE, f"no answer of a chat: {json.dumps(answer)[:SHOWN]}")
     if not isinstance(content, str):
         return _none(languages, Fault.NONSENSE, f"no text: {json.dumps(content)[:SHOWN]}")
+    return read_text(content, languages, most, ended=ended)
+
+
+def read_text(content: str, languages: Sequence[str], most: int, *, ended: bool) -> list[Answer]:
+    """An answer per language, from a text in the form; `ended`: by itself, within `most` tokens."""
     if not content.strip():
         return _none(languages, Fault.EMPTY, "")
     if not ended:

@@ -1,11 +1,13 @@
 """Describes pictures by a model here, in batches, and isolates failures."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import structlog
 import torch
 
 from image_retrieval.captioning.answers import Answer, Captioned, Fault, answer_of
+from image_retrieval.captioning.form import read_text
 from image_retrieval.embedding.engine import first_line, is_memory
 from image_retrieval.embedding.reader import Batch
 from image_retrieval.errors import OutOfMemory
@@ -16,7 +18,7 @@ ERRORS = (RuntimeError, MemoryError, ValueError, IndexError)
 
 
 class ModelWriter:
-    """Runs a captioner on batches of `size` images, each once per language.
+    """Runs a captioner on batches of `size` images, each once per language, or once for all where it answers so.
 
     A smaller batch is padded, so that shapes stay the same. If memory is short, batches are halved permanently. An
     image on which the model fails, although it works on another, is rejected alone.
@@ -29,11 +31,13 @@ class ModelWriter:
 
     def captions(self, batches: Iterable[Batch]) -> Iterator[Captioned]:
         """The answers for the pictures of batches, in order. Raises OutOfMemory if not even one image fits."""
+        asked = (None,) if self._captioner.together else tuple(self._languages)
         for batch in batches:
-            found = [self._answers(batch.pixels, language) for language in self._languages]
-            yield Captioned(batch.ids, [list(of_image) for of_image in zip(*found, strict=True)])
+            found = [self._answers(batch.pixels, language) for language in asked]
+            yield Captioned(batch.ids, [list(chain(*of_image)) for of_image in zip(*found, strict=True)])
 
-    def _answers(self, pixels: torch.Tensor, language: str) -> list[Answer]:
+    def _answers(self, pixels: torch.Tensor, language: str | None) -> list[list[Answer]]:
+        """Of each image the answer in a language, or in all (None)."""
         if len(pixels) > self.size:
             parts = [self._answers(part, language) for part in torch.split(pixels, self.size)]
             return [answer for part in parts for answer in part]
@@ -47,14 +51,19 @@ class ModelWriter:
         if len(pixels) > 1:  # find the image by bisection
             return [answer for half in pixels.tensor_split(2) for answer in self._answers(half, language)]
         self._run(torch.full_like(pixels, 127), language)  # raises if the model or the machine fails
-        return [Answer(reason=Fault.MODEL_FAILED, detail=first_line(failure))]
+        return [[Answer(reason=Fault.MODEL_FAILED, detail=first_line(failure))] * len(self._asked(language))]
 
-    def _run(self, pixels: torch.Tensor, language: str) -> list[Answer]:
+    def _run(self, pixels: torch.Tensor, language: str | None) -> list[list[Answer]]:
         count = len(pixels)
         if count < self.size:
             pixels = torch.cat([pixels, pixels[-1:].expand(self.size - count, *pixels.shape[1:])])
         said = self._captioner.say(pixels, language)[:count]
-        return [answer_of(each.text, ended=each.ended, tokens=each.new) for each in said]
+        if language is None:
+            return [read_text(each.text, self._languages, each.new, ended=each.ended) for each in said]
+        return [[answer_of(each.text, ended=each.ended, tokens=each.new)] for each in said]
+
+    def _asked(self, language: str | None) -> Sequence[str]:
+        return self._languages if language is None else (language,)
 
     def _halve(self, error: Exception) -> None:
         if self.size == 1:

@@ -18,13 +18,14 @@ Generate = Callable[[torch.Tensor, int | None], torch.Tensor]
 class Family:
     """How a family writes: `generate`, and how many ids in front are no answer and are `hidden`, or part of a `prefix`.
 
-    `ends` are the ids that end a caption.
+    `ends` are the ids that end a caption. `together`: one answer has the captions in all languages, in a stated form.
     """
 
     generate: Generate
     hidden: Callable[[int | None], int]
     prefix: int
     ends: frozenset[int]
+    together: bool = False
 
 
 def greedy(model: Any, most: int, **ids: int | None) -> GenerationConfig:

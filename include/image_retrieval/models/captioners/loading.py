@@ -9,13 +9,17 @@ from typing import Any
 import torch
 from transformers import AutoModelForImageTextToText
 
-from image_retrieval.caption_options import Captioner, CaptionOptions
+from image_retrieval.caption_options import CaptionOptions
 from image_retrieval.errors import UserError
-from image_retrieval.models.captioners import blip, florence2, git, vision_encoder_decoder
+from image_retrieval.models.captioners import blip, florence2, git, qwen_vl, vision_encoder_decoder
 from image_retrieval.models.captioners.base import Family, Pixels
-from image_retrieval.models.captioners.description import CaptionerDescription, captions_digest, describe_captioner
+from image_retrieval.models.captioners.description import (
+    CaptionerDescription,
+    captioner_folder,
+    captions_digest,
+    describe_captioner,
+)
 from image_retrieval.models.loading import DTYPES, load_model, usable_device
-from image_retrieval.models.source import model_folder
 from image_retrieval.models.tokens import load_tokenizer
 from image_retrieval.settings import Settings
 
@@ -33,21 +37,15 @@ class Said:
 class LoadedCaptioner:
     """Pixels to captions. `size` is the width and height of the pictures. `digest` is that of `captions_digest`.
 
-    `say` maps uint8 pixels (batch, height, width, 3) and a language to what the model says of each picture.
+    `say` maps uint8 pixels (batch, height, width, 3) and a language to what the model says of each picture. `together`:
+    it says all languages at once, as captioning/form.py reads them, and is given None.
     """
 
     size: tuple[int, int]
     device: torch.device
     digest: str
-    say: Callable[[torch.Tensor, str], list[Said]]
-
-
-def captioner_folder(options: CaptionOptions, settings: Settings, *, weights: bool = True) -> Path:
-    """The folder of a collection's captioner. Raises UserError if there is no such model."""
-    writer = options.writer
-    if not isinstance(writer, Captioner):
-        raise UserError(f"captions {writer.name!r} are written by an endpoint, which has no model here")
-    return model_folder(writer.source, writer.revision, settings, weights=weights)
+    say: Callable[[torch.Tensor, str | None], list[Said]]
+    together: bool = False
 
 
 @cache
@@ -74,13 +72,13 @@ def load_captioner(folder: Path, options: CaptionOptions, device: str) -> Loaded
     if not family.ends:
         raise UserError(f"model {folder} does not state the token that ends a caption (eos_token_id)")
 
-    def say(pictures: torch.Tensor, language: str) -> list[Said]:
-        token = description.languages.get(language)
+    def say(pictures: torch.Tensor, language: str | None) -> list[Said]:
+        token = description.languages.get(language) if language else None
         with torch.inference_mode():
             ids = family.generate(pixels(pictures.to(place)), token).cpu()[:, family.hidden(token) :]
         return [_said(row, tokenizer, family) for row in ids.tolist()]
 
-    return LoadedCaptioner(description.size, place, captions_digest(folder, options), say)
+    return LoadedCaptioner(description.size, place, captions_digest(folder, options), say, family.together)
 
 
 def _family(
@@ -96,6 +94,8 @@ def _family(
             width, height = description.size
             grey = torch.full((1, height, width, 3), 127, dtype=torch.uint8, device=model.device)
             return florence2.family(model, tokenizer, prompt, most, pixels(grey))
+        case "qwen2_vl" | "qwen2_5_vl" | "qwen3_vl":
+            return qwen_vl.family(model, tokenizer, options, description.size)
         case _:
             return vision_encoder_decoder.family(model, most)
 
