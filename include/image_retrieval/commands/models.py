@@ -45,13 +45,15 @@ def add(options: argparse.Namespace, settings: Settings) -> None:
         print_json(asdict(added))
         return
     languages, pictures = ", ".join(added.languages) or "not stated", added.width is not None
+    texts = f"yes, languages: {languages}" if added.texts else "no"
     rows = [
         ("source", added.source),
         ("layout", added.layout),
         ("type", added.model_type),
-        ("dimensions", str(added.dimensions)),
-        ("pictures", f"{added.width} × {added.height}" if pictures else "no: it can make vectors of captions"),
-        ("texts", f"yes, languages: {languages}" if added.texts else "no"),
+        ("dimensions", "none: it writes captions" if added.dimensions is None else str(added.dimensions)),
+        ("pictures", f"{added.width} × {added.height}" if pictures else "no: no collection can use it"),
+        ("texts", texts) if added.caption is None else ("languages", languages),
+        *((("says of a scene", added.caption),) if added.caption is not None else ()),
         ("licence", added.licence or "not stated"),
         *((("speed here", f"{added.images_per_second} images/s"),) if pictures else ()),
         *((("commit", added.commit),) if added.commit else ()),

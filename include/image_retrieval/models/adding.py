@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from image_retrieval.errors import UserError
+from image_retrieval.models.captioners.description import FAMILIES as CAPTIONERS
+from image_retrieval.models.captioners.description import GENERATION
 from image_retrieval.models.card import read_card
 from image_retrieval.models.description import FAMILIES, TEXT_ENCODERS, TEXT_SIDE, TEXT_WEIGHTS
 from image_retrieval.models.digest import digest_of
@@ -47,13 +49,16 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A model that was added: where it lies, what it came from, and what it can do."""
+    """A model that was added: where it lies, what it came from, and what it can do.
+
+    `caption`: what a captioner, which makes no vectors, says of a drawn scene.
+    """
 
     name: str
     source: str
     layout: str
     model_type: str
-    dimensions: int
+    dimensions: int | None
     width: int | None  # None: it reads texts only
     height: int | None
     texts: bool
@@ -63,6 +68,7 @@ class Added:
     commit: str | None
     digest: str
     assumed: tuple[str, ...]
+    caption: str | None = None
 
 
 def models_folder(name: str, settings: Settings) -> str:
@@ -103,12 +109,13 @@ def add_model(
             width=width,
             height=height,
             texts=found.texts,
-            languages=card.languages,
+            languages=found.languages or card.languages,
             licence=card.licence,
             images_per_second=found.images_per_second,
             commit=fetched.commit,
             digest=digest_of(made),
             assumed=assumed,
+            caption=found.caption,
         )
 
 
@@ -128,7 +135,7 @@ def write_model(fetched: Fetched, tokenizer: Path, target: Path, source: str = "
     `source`: the checkpoint's name, which tells what the files of some encoders of texts leave out.
     """
     beside = {name: read_mapping(fetched.folder / name) for name in STATED if (fetched.folder / name).is_file()}
-    for name in BESIDE:
+    for name in (*BESIDE, GENERATION):
         origin = tokenizer / name if name in TOKENIZER else fetched.folder / name
         if origin.is_file() and name != "open_clip_config.json":
             require_size(origin, MOST_BYTES_OF_TOKENIZER if name in TOKENIZER else MOST_BYTES)
@@ -145,8 +152,9 @@ def write_model(fetched: Fetched, tokenizer: Path, target: Path, source: str = "
                 assumed = ("the prompts `query: ` and `passage: `, since its name says E5",)
             config |= {KEY: read}
             (target / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
-        elif (kind := str(config["model_type"])[:80]) not in FAMILIES:
-            raise UserError(f"the model is of type {kind!r}: supported are {', '.join((*FAMILIES, *TEXT_ENCODERS))}")
+        elif (kind := str(config["model_type"])[:80]) not in (*FAMILIES, *CAPTIONERS):
+            known = ", ".join((*FAMILIES, *TEXT_ENCODERS, *CAPTIONERS))
+            raise UserError(f"the model is of type {kind!r}: supported are {known}")
         _keep(fetched.weights, target)
         return "transformers", assumed
     found = convert(Checkpoint(read_weights(fetched.weights), beside))

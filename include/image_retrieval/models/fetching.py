@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_retrieval.errors import UserError
+from image_retrieval.models.captioners.description import GENERATION
 from image_retrieval.models.description import TEXT_SIDE, TEXT_WEIGHTS
 from image_retrieval.models.hub import find_repository, is_hub_id
 from image_retrieval.models.json_file import MOST_BYTES, MOST_BYTES_OF_TOKENIZER, require_bytes
@@ -66,7 +67,9 @@ def fetch(source: str, revision: str | None, settings: Settings, scratch: Path) 
     weights = [file] if file else chosen(place.names, source)
     if absent := [name for name in weights if name not in place.names]:
         raise UserError(f"checkpoint {source!r} does not exist: there is no {absent[0]} in {folder}")
-    here = place.bring([*weights, *(name for name in (*BESIDE, *SENTENCES, TEXT_WEIGHTS) if name in place.names)])
+    here = place.bring(
+        [*weights, *(name for name in (*BESIDE, *SENTENCES, TEXT_WEIGHTS, GENERATION) if name in place.names)]
+    )
     return Fetched(here, tuple(here / name for name in weights), place.commit)
 
 

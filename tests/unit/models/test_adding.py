@@ -16,15 +16,21 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_captioners import WORDS, save_captioner
 
+from image_retrieval.caption_options import CaptionOptions
 from image_retrieval.cli import main
 from image_retrieval.errors import UserError
 from image_retrieval.models.adding import Added, add_model
+from image_retrieval.models.captioners.description import captioner_folder
+from image_retrieval.models.captioners.loading import load_captioner
 from image_retrieval.models.digest import digest_of
 from image_retrieval.models.presets import PRESETS
 from image_retrieval.models.publishing import alone_here
+from image_retrieval.models.shipped import CAPTIONER
 from image_retrieval.models.weight_files import read_weights
 from image_retrieval.objects import ObjectStore
+from image_retrieval.scenes import draw_scenes
 from image_retrieval.settings import Settings, load_settings
 from unit.models.families import save
 from unit.models.vocabularies import VOCABULARIES
@@ -88,6 +94,28 @@ def test_pickled_weights_become_safetensors_under_the_work_store(pickled, models
     origin = json.loads((folder / "source.json").read_text())
     assert origin == {"source": str(pickled), "revision": None, "layout": "transformers"}
     assert list(folder.glob("*.bin")) == []
+
+
+def test_a_captioner_is_tried_by_a_caption(work, capsys):
+    found = added(CAPTIONER)
+    assert (found.layout, found.model_type, found.dimensions) == ("transformers", "vision-encoder-decoder", None)
+    assert (found.languages, found.texts, found.licence) == (("en", "zh"), False, "apache-2.0")
+    [scene] = draw_scenes(1)
+    hue, shape = scene.layout.main.hue, scene.layout.main.shape
+    assert f"{hue} {shape}" in found.caption
+    assert found.images_per_second > 0
+    options = CaptionOptions(model={"name": "m", "source": found.source}, languages=["zh"])
+    assert load_captioner(captioner_folder(options, load_settings()), options, "cpu").digest
+    assert main(["models", "add", "again", str(CAPTIONER)]) == 0
+    told = capsys.readouterr().out
+    assert "none: it writes captions" in told
+    assert found.caption in told
+
+
+def test_a_captioner_that_says_nothing_is_refused(work, tmp_path):
+    save_captioner(tmp_path / "silent", "git")
+    (tmp_path / "silent" / "generation_config.json").write_text(json.dumps({"eos_token_id": list(range(WORDS))}))
+    assert "the model says nothing of a test picture" in refused(tmp_path / "silent", work)
 
 
 def test_a_file_of_a_uri_is_taken_with_what_lies_beside_it(pickled, work):
@@ -165,7 +193,9 @@ def test_what_a_killed_process_of_this_machine_was_writing_is_written_again(pick
 HOLD = """
 import sys, time
 from image_retrieval.models.publishing import alone_here
+from image_retrieval.models.shipped import CAPTIONER
 from image_retrieval.objects import ObjectStore
+from image_retrieval.scenes import draw_scenes
 from image_retrieval.settings import Settings, load_settings
 with alone_here(sys.argv[1], load_settings()):
     print("held", flush=True)
