@@ -1,7 +1,7 @@
 """The key `captions` of an entry of collections.yaml: who describes its images, and in which languages."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -76,6 +76,9 @@ class CaptionOptions(_Strict):
         None, description="what the model is asked, or how its captions begin; null: as its family is used"
     )
     max_new_tokens: int = Field(50, ge=4, le=512, description="longest caption, in tokens of the model")
+    when: Literal["run", "command"] = Field(
+        "run", description="in runs, after the vectors; or by `image-retrieval caption` alone"
+    )
 
     @model_validator(mode="after")
     def _one_writes(self) -> "CaptionOptions":
@@ -89,3 +92,8 @@ class CaptionOptions(_Strict):
         found = self.model or self.endpoint
         assert found is not None
         return found
+
+
+def in_runs(options: CaptionOptions | None) -> bool:
+    """Whether runs write captions."""
+    return options is not None and options.when == "run"

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, get_args
 from image_retrieval import __version__, logs
 from image_retrieval.collection import Dtype
 from image_retrieval.commands import (
+    captioning,
     collections,
     datasets,
     embedding,
@@ -117,7 +118,7 @@ def _add(
     """Add a command to others, with the arguments that several have."""
     sub = to.add_parser(name, help=command.__doc__, description=command.__doc__)
     sub.register("type", None, text)  # the type of arguments without another one
-    sub.set_defaults(command=command, in_pods=name in ("embed", "healthcheck"))
+    sub.set_defaults(command=command, in_pods=name in ("embed", "healthcheck", captioning.SHARDS))
     if collection:
         sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
     if run:
@@ -166,7 +167,7 @@ def _stages(commands: Any) -> None:
             stage.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
     add("resample", stages.resample, collection=True, run=True)
     add("upsert", stages.upsert, collection=True, run=True)
-    add("caption", stages.caption, collection=True).add_argument("--device", help="cpu, cuda, or the rank of a GPU")
+    captioning.add_to(add)
     embed = add("embed", embedding.embed)
     embed.add_argument("resampled", metavar="RESAMPLED", help="URI or path of a packed shard")
     embed.add_argument("embeddings", metavar="EMBEDDINGS", help="URI or path to write the vectors to (Parquet)")

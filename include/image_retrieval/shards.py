@@ -98,6 +98,11 @@ def captions_work(work_uri: str, collection: str) -> str:
     return f"{collection_folder(work_uri, collection)}{CAPTIONS_RUN}"
 
 
+def captions_run(run_id: str) -> str:
+    """The name under which a run's captioning has its files, apart from those of its vectors."""
+    return f"{run_id}__captions"
+
+
 def probes_folder(work_uri: str, collection: str) -> str:
     """The folder of the probes of a collection's models, ending in `/`."""
     return folder_in(work_uri, PROBES_FOLDER, collection)

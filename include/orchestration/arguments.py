@@ -4,10 +4,13 @@ import math
 from collections.abc import Sequence
 from itertools import groupby
 
+from image_retrieval.caption_options import CaptionOptions
 from image_retrieval.collection import Collection
 from image_retrieval.settings import load_settings
 
 BATCH_SIZE = "--batch-size="
+CAPTION = "caption-shards"
+HALVED = ("embed", CAPTION)  # commands that may run with smaller batches when memory is short
 MAX_MAPPED = 200  # with more mapped task groups, Airflow's scheduler slows down: its issues 29959 and 45991
 
 
@@ -38,8 +41,6 @@ def embed_arguments(collection: Collection, files: Sequence[tuple[str, str]]) ->
     `files` are the URIs of each shard's packed pixels and of its vectors.
     """
     model = collection.model
-    settings = load_settings()
-    in_pod_without_gpu = settings.runner == "kubernetes" and not settings.pod_gpus  # else as the image says
     return [
         "embed",
         *(uri for pair in files for uri in pair),
@@ -48,8 +49,28 @@ def embed_arguments(collection: Collection, files: Sequence[tuple[str, str]]) ->
         f"--dtype={model.dtype}",
         f"{BATCH_SIZE}{model.batch_size}",
         "--use-cls-token" if model.use_cls_token else "--no-use-cls-token",
-        *(["--device=cpu"] if in_pod_without_gpu else []),
+        *_device(),
     ]
+
+
+def caption_arguments(options: CaptionOptions, files: Sequence[tuple[str, str]]) -> list[str]:
+    """The arguments that caption shards with the setting `runner`.
+
+    `files` are the URIs of each shard's packed pixels and of its captions.
+    """
+    return [
+        CAPTION,
+        *(uri for pair in files for uri in pair),
+        f"--captions={options.model_dump_json(exclude_defaults=True)}",
+        *([f"{BATCH_SIZE}{options.model.batch_size}"] if options.model else []),
+        *_device(),
+    ]
+
+
+def _device() -> list[str]:
+    """The option of a pod without a GPU; else the device is as the image says."""
+    settings = load_settings()
+    return ["--device=cpu"] if settings.runner == "kubernetes" and not settings.pod_gpus else []
 
 
 def what_of(arguments: Sequence[str]) -> list[str]:
@@ -58,14 +79,14 @@ def what_of(arguments: Sequence[str]) -> list[str]:
 
 
 def batch_size_of(arguments: Sequence[str]) -> int:
-    """The batch size of `embed`, in images; 1 for commands whose result depends on it."""
-    if arguments[0] != "embed":
+    """The batch size of `embed` and `caption-shards`, in images; 1 for commands whose result depends on it."""
+    if arguments[0] not in HALVED:
         return 1
-    return next(int(given.removeprefix(BATCH_SIZE)) for given in arguments if given.startswith(BATCH_SIZE))
+    return next((int(given.removeprefix(BATCH_SIZE)) for given in arguments if given.startswith(BATCH_SIZE)), 1)
 
 
 def with_batch_size(arguments: Sequence[str], size: int) -> list[str]:
-    """The same arguments with another batch size; other commands than `embed` keep theirs."""
-    if arguments[0] != "embed":
+    """The same arguments with another batch size; commands whose result depends on it keep theirs."""
+    if arguments[0] not in HALVED:
         return list(arguments)
     return [f"{BATCH_SIZE}{size}" if given.startswith(BATCH_SIZE) else given for given in arguments]

@@ -74,7 +74,7 @@ def shard_arguments(collection: Collection, run_id: str, settings: Settings) -> 
     ]
 
 
-def _each(shards: list[int], process: Callable[[int], None]) -> None:
+def each(shards: list[int], process: Callable[[int], None]) -> None:
     """Process shards one after another. One that fails does not keep the others from their turn; then the first raises.
 
     Log lines name the shard.
@@ -100,7 +100,7 @@ def resample(collection: str, shards: list[int], part: str = "") -> None:
     from image_retrieval.pipeline.resampling import resample_shard
 
     with stage(collection, part) as (entry, run_id, settings):
-        _each(shards, lambda shard: resample_shard(entry, run_id, shard, settings))
+        each(shards, lambda shard: resample_shard(entry, run_id, shard, settings))
 
 
 @task(execution_timeout=timedelta(hours=1), map_index_template=MAP_LABEL)
@@ -109,7 +109,7 @@ def upsert(collection: str, shards: list[int], part: str = "") -> None:
     from image_retrieval.pipeline.upserting import upsert_shard
 
     with stage(collection, part) as (entry, run_id, settings):
-        _each(shards, lambda shard: upsert_shard(entry, run_id, shard, settings))
+        each(shards, lambda shard: upsert_shard(entry, run_id, shard, settings))
 
 
 @task(execution_timeout=timedelta(hours=12), trigger_rule="all_done")

@@ -1,22 +1,15 @@
 """Captions of models are brought in step with the images, and never replace what a person wrote."""
 
-import io
-import json
 import signal
 from collections import Counter
 from contextlib import nullcontext
 
 import psycopg
 import pytest
-import torch
 from odd_captions import odd_captions, said
-from PIL import Image
-from tiny_captioners import CHINESE, ENGLISH, SIDE, SPECIAL, save_captioner
 
-from image_retrieval.caption_options import CaptionOptions
 from image_retrieval.cli import main
 from image_retrieval.errors import UserError
-from image_retrieval.models.captioners.loading import load_captioner
 from image_retrieval.models.shipped import CAPTIONER
 from image_retrieval.pipeline import captioning
 from image_retrieval.pipeline.captioning import caption_collection
@@ -24,35 +17,16 @@ from image_retrieval.pipeline.running import run_collection
 from image_retrieval.scenes import draw_scenes
 from image_retrieval.store import captions
 from image_retrieval.store.connection import connect
+from integration.captioned import MISSING, STORED, save_ending_captioner
 from integration.gates import a_gate, command_at
 from integration.pictures import BAD, FIRST, SCENES, put
 from integration.tables import rows, versions
 
-STORED = (
-    "SELECT i.image_id, c.language, c.etag, c.digest, c.text FROM retrieval.caption AS c "
-    "JOIN retrieval.image AS i ON i.id = c.image ORDER BY 1, 2"
-)
-MISSING = (
-    "SELECT i.image_id, c.language, c.reason, c.attempts, c.final FROM retrieval.uncaptioned AS c "
-    "JOIN retrieval.image AS i ON i.id = c.image ORDER BY 1, 2"
-)
-
 
 @pytest.fixture(scope="session")
 def captioner(tmp_path_factory):
-    """The folder of a random captioner that ends most captions of the scenes, and not all."""
     folder = tmp_path_factory.mktemp("captioner")
-    save_captioner(folder, lang_to_id={"en": ENGLISH, "zh": CHINESE})
-    options = CaptionOptions(model={"name": "writer", "source": str(folder)}, max_new_tokens=12)
-    loaded = load_captioner(folder, options, "cpu")
-    pictures = [Image.open(io.BytesIO(data)).convert("RGB").resize((SIDE, SIDE), 1) for data in FIRST.values()]
-    pixels = torch.stack([torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8) for picture in pictures])
-    said = [
-        said.text.split() for language in ("en", "zh") for said in loaded.say(pixels.view(-1, SIDE, SIDE, 3), language)
-    ]
-    word = max(set().union(*said), key=lambda word: sum(word in words[1:] and words[0] != word for words in said))
-    path = folder / "generation_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token_id": [2, len(SPECIAL) + int(word[1:])]}))
+    save_ending_captioner(folder)
     return folder
 
 
@@ -60,7 +34,8 @@ def captioner(tmp_path_factory):
 def filled(store, collection, change_collection, captioner, project):
     put(store, collection.source, FIRST | {key: bad for key, (bad, _) in BAD.items()})
     model = {"name": "writer", "source": str(captioner), "batch_size": 5}
-    changed = change_collection(captions={"model": model, "languages": ["en", "zh"], "max_new_tokens": 12})
+    options = {"model": model, "languages": ["en", "zh"], "max_new_tokens": 12, "when": "command"}
+    changed = change_collection(captions=options)
     run_collection(changed, "first", project)
     return changed
 
@@ -236,9 +211,8 @@ def test_the_shipped_captioner_tells_scenes_in_both_languages(store, change_coll
     model = {"name": "scenes", "source": str(CAPTIONER)}
     entry = change_collection(captions={"model": model, "languages": ["en", "zh"]})
     put(store, entry.source, {key: scene.data for key, scene in scenes.items()})
-    run_collection(entry, "first", project)
-    found = caption_collection(entry, project)
-    assert (found["captions"], found["missing"], found["shown"]) == (2 * len(scenes), {}, "scenes")
+    found = run_collection(entry, "first", project)
+    assert (found["captions"], found["captions_due"]) == (2 * len(scenes), 0)
     query = "SELECT image_path FROM images.search_words('things', %s, 100) ORDER BY 1"
     red = sorted(entry.source + key for key in scenes if key.startswith("red-"))
     for words in ("red", "红色", "紅色"):

@@ -15,7 +15,7 @@ import pytest
 from manifests import assert_valid
 from random_weights import save_random_dinov2
 
-from image_retrieval.models.shipped import VISION
+from image_retrieval.models.shipped import CAPTIONER, VISION
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.running import run_collection
 from image_retrieval.settings import load_settings
@@ -114,6 +114,17 @@ def test_a_shard_flows_through_its_stages_on_its_own(described):
     assert tasks["shard.upsert"]["upstream"] == ["list_images", "shard.embed"]
     assert (tasks["shard.resample"]["pool"], tasks["shard.embed"]["pool"]) == ("resample", "gpu")
     assert all(tasks[f"shard.{stage}"]["map_index"] for stage in ("resample", "embed", "upsert"))
+
+
+def test_captions_follow_the_vectors_and_hold_up_nothing_but_the_report(described):
+    tasks = described["dags"]["image_embedding_demo"]["tasks"]
+    assert (tasks["recall"]["upstream"], tasks["plan_captions"]["upstream"]) == (["index"], ["recall"])
+    assert tasks["captions.caption"]["type"] == "EmbeddingProcessOperator"
+    assert tasks["captions.caption"]["upstream"] == ["captions.resample", "plan_captions"]
+    assert tasks["captions.write"]["upstream"] == ["captions.caption", "plan_captions"]
+    assert tasks["captions.write"]["downstream"] == ["report"]
+    assert (tasks["captions.resample"]["pool"], tasks["captions.caption"]["pool"]) == ("resample", "gpu")
+    assert not [name for name in described["dags"]["image_embedding_photos"]["tasks"] if "captions" in name]
 
 
 def test_a_watched_collection_runs_by_its_hints_as_well(described):
@@ -235,6 +246,26 @@ def test_airflow_carries_a_bucket_to_the_table(dags_test, store, collection, dat
     assert sorted(metadata(airflow_environment, mapped)) == [("shards 00000-00002",), ("shards 00003-00004",)]
     assert rows(database_url, "SELECT count(*) FROM images.things") == [(24,)]
     assert rows(database_url, "SELECT count(*) FROM retrieval.rejected") == [(3,)]
+
+
+@pytest.mark.slow
+def test_airflow_captions_what_it_embedded(dags_test, store, change_collection, database_url, airflow_environment):
+    model = {"name": "scenes", "source": str(CAPTIONER)}
+    entry = change_collection(captions={"model": model, "languages": ["en", "zh"]}, shard_size=4)
+    put(store, entry.source, dict(list(SCENES.items())[:6]))
+    done = dags_test()
+    assert done.returncode == 0, done.stdout[-3000:]
+    told = "SELECT state, captions, captions_due FROM retrieval.run ORDER BY started_at DESC LIMIT 1"
+    assert rows(database_url, told) == [("success", 12, 0)]
+    stored = rows(database_url, "SELECT image, language, text FROM retrieval.caption ORDER BY 1, 2")
+    change_collection(captions={"model": {"name": "scenes", "source": "nowhere"}})
+    put(store, entry.source, dict(list(SCENES.items())[6:7]))
+    dags_test()  # its tasks of captions fail
+    assert rows(database_url, told) == [("success", None, None)]
+    assert rows(database_url, "SELECT count(*) FROM images.things") == [(7,)]
+    assert rows(database_url, "SELECT image, language, text FROM retrieval.caption ORDER BY 1, 2") == stored
+    tasks = last_run(airflow_environment, entry.dag_id)[3]
+    assert (tasks["plan_captions"], tasks["report"]) == ("failed", "success")
 
 
 @pytest.mark.slow

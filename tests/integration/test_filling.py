@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from image_retrieval.errors import UserError
-from image_retrieval.local.filling import add_once, ensure_model
+from image_retrieval.local.filling import add_once, ensure_model, ensure_models
 from image_retrieval.models.description import describe
 from image_retrieval.models.shipped import DUAL
 from image_retrieval.models.source import model_folder
@@ -16,6 +16,14 @@ def test_the_model_that_ships_is_put_into_the_store_once(project):
     folder = model_folder(source, None, project)
     assert describe(folder) == describe(DUAL)
     assert (folder / "model.safetensors").read_bytes() == (DUAL / "model.safetensors").read_bytes()
+
+
+def test_a_collection_gets_its_captioner_with_its_model(project, change_collection):
+    vision, captioner = (f"{project.work_uri}models/scenes_{name}/" for name in ("vision", "captioner"))
+    captions = {"model": {"name": "scenes", "source": captioner}}
+    entry = change_collection(model={"name": "vision", "source": vision}, captions=captions)
+    assert ensure_models(entry, project) == [vision, captioner]
+    assert ensure_models(entry, project) == []
 
 
 def test_a_model_of_ones_own_is_left_alone(project, store):

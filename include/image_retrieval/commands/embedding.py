@@ -18,11 +18,8 @@ log = structlog.get_logger()
 
 def embed(options: argparse.Namespace, settings: Settings) -> None:
     """Turn packed shards into vectors. The embedding pods run this command."""
-    signal.signal(signal.SIGTERM, _end)  # process 1 of a container has no default handler
-    files = [options.resampled, options.embeddings, *options.more]
-    if len(files) % 2:
-        raise UserError(f"{files[-1]} has no output file: give the two files of each shard")
-    pairs = list(zip(files[::2], files[1::2], strict=True))
+    signal.signal(signal.SIGTERM, ended)  # process 1 of a container has no default handler
+    pairs = pairs_of([options.resampled, options.embeddings, *options.more])
     log.info(
         "embedding", input=options.resampled, shards=len(pairs), version=__version__
     )  # before the slow imports, as a sign of life
@@ -44,7 +41,15 @@ def embed(options: argparse.Namespace, settings: Settings) -> None:
             )
 
 
-def _end(*received: object) -> NoReturn:
+def pairs_of(files: list[str]) -> list[tuple[str, str]]:
+    """The input and the output of each shard. Raises UserError if one has no output."""
+    if len(files) % 2:
+        raise UserError(f"{files[-1]} has no output file: give the two files of each shard")
+    return list(zip(files[::2], files[1::2], strict=True))
+
+
+def ended(*received: object) -> NoReturn:
+    """End this process as SIGTERM does, and let it save what is done."""
     raise SystemExit(TERMINATED)
 
 

@@ -81,7 +81,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     for ending in (signal.SIGTERM, signal.SIGHUP):  # without a handler they would leave the run open
         signal.signal(ending, _end)
     collection = listed_collection(settings, options.collection)
-    with stage_progress(("resample", "embed")) as show:
+    with stage_progress(("resample", "embed", "caption")) as show:
         report = run_collection(
             collection,
             options.run or new_run_id(),
@@ -95,27 +95,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
             progress=show,
         )
     print_json(report)
-    return 0 if report["state"] == "success" else 1
-
-
-def caption(options: argparse.Namespace, settings: Settings) -> None:
-    """Describe new and changed images by the collection's captioner, and embed captions under its text_model."""
-    from image_retrieval.pipeline.caption_vectors import embed_captions
-    from image_retrieval.pipeline.captioning import caption_collection
-    from image_retrieval.progress import stage_progress
-
-    for ending in (signal.SIGTERM, signal.SIGHUP):  # without a handler they would lose what is not saved yet
-        signal.signal(ending, _end)
-    collection = listed_collection(settings, options.collection)
-    device, report = options.device or settings.device, dict[str, object]()
-    if collection.captions or not collection.text_model:
-        with stage_progress(("resample", "caption")) as show:
-            report |= caption_collection(collection, settings, device=device, planned=show.expect, progress=show)
-    if collection.text_model:
-        with stage_progress(("embed",)) as show:
-            done = partial(show, "embed")
-            report["vectors"] = embed_captions(collection, settings, device=device, planned=show.expect, progress=done)
-    print_json(report)
+    return 0 if report["state"] == "success" and "captions_failed" not in report else 1
 
 
 def _end(*received: object) -> NoReturn:

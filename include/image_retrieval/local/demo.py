@@ -10,7 +10,7 @@ from rich.console import Console
 
 from image_retrieval.collection import Collection, find_collection
 from image_retrieval.local import airflow, services
-from image_retrieval.local.filling import add_once, ensure_model, folder_pictures, mirror, scene_pictures
+from image_retrieval.local.filling import add_once, ensure_models, folder_pictures, mirror, scene_pictures
 from image_retrieval.local.showing import show_run, show_searches, watch_run
 from image_retrieval.pipeline.switching import switch_collection, wanted_model
 from image_retrieval.settings import Settings, load_settings
@@ -49,10 +49,10 @@ def demo(settings: Settings, images: Path | None, model: str | None, console: Co
 
 
 def fill(collection: Collection, pictures: Any, settings: Settings, console: Console) -> None:
-    """Write the pictures and the demo's model to the places that the collection names."""
+    """Write the pictures and the demo's models to the places that the collection names."""
     began = time.monotonic()
-    if ensure_model(collection.model.source, settings):
-        console.print(f"filled {collection.model.source} with its model")
+    for source in ensure_models(collection, settings):
+        console.print(f"filled {source} with its model")
     written, removed = mirror(pictures, collection.source, settings)
     seconds = time.monotonic() - began
     console.print(f"filled {collection.source}: {written} written, {removed} removed, {seconds:.1f} s")

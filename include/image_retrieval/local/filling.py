@@ -81,6 +81,13 @@ def mirror(pictures: Iterable[Picture], prefix: str, settings: Settings) -> tupl
     return written, len(surplus)
 
 
+def ensure_models(collection: Collection, settings: Settings) -> list[str]:
+    """Put the model of a demo's collection, and its captioner, where they are missing. Returns the sources filled."""
+    captioner = collection.captions.model if collection.captions else None
+    sources = [collection.model.source, *([captioner.source] if captioner else [])]
+    return [source for source in sources if ensure_model(source, settings)]
+
+
 def ensure_model(source: str, settings: Settings) -> bool:
     """Put a model of the demo under its s3:// prefix; returns whether that was needed.
 

@@ -16,13 +16,13 @@ from image_retrieval.store.connection import connect
 from image_retrieval.store.examples import example_searches
 from image_retrieval.store.runs import STAGES
 
-TASKS = ("list_images", "shard.resample", "shard.embed", "shard.upsert", "index", "report")
+TASKS = ("list_images", "shard.resample", "shard.embed", "shard.upsert", "index", "captions.caption", "report")
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
 def watch_run(client: httpx.Client, dag_id: str, run_id: str, console: Console) -> str:
     """Show each task's progress until the run ends. Returns the run's state."""
-    columns = (TextColumn("{task.description:<15}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     shown: Counter[str] = Counter()
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bars = {name: progress.add_task(name, total=None) for name in TASKS}
@@ -61,7 +61,8 @@ def show_run(collection: Collection, settings: Settings, console: Console) -> No
             tuple(f"{stage} s" for stage in STAGES),
             [tuple(f"{run['seconds'][stage]:.2f}" for stage in STAGES)],
         )
-        console.print(f"images.{collection.name}: {stats['images']} images, {stats['rejected']} rejected")
+        told = "" if run["captions"] is None else f", {run['captions']} captions written"
+        console.print(f"images.{collection.name}: {stats['images']} images, {stats['rejected']} rejected{told}")
 
 
 def show_searches(collection: Collection, settings: Settings, console: Console) -> None:

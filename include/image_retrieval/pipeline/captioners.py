@@ -1,88 +1,68 @@
-"""The captioner that a collection names, ready to describe shards."""
+"""The captioner that a collection names, and how its pictures are made, known without loading it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from image_retrieval.caption_options import CaptionEndpoint, CaptionOptions
-from image_retrieval.captioning.answers import Writer
-from image_retrieval.collection import Collection, ResampleChoice
+from image_retrieval.captioning.form import endpoint_digest
+from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
+from image_retrieval.models.captioners.description import captioner_folder, captions_digest, describe_captioner
 from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.settings import Settings
+from image_retrieval.shards import ManifestRow
 from image_retrieval.store.captions import CaptionSpace
 
-Run = Callable[[str, str, Callable[[int], None]], None]
+UNBOUNDED = 2**62  # images
 
 
 @dataclass(frozen=True, slots=True)
 class Captioning:
-    """A collection's captioner: the `size` of its pictures and how they are made, and `run`, which describes a shard.
+    """A collection's captioner: its space, and the metadata of manifests for it.
 
-    `kept`: the collection's kept pictures are such pictures. `run` takes the packed pixels, the file to write, and what
-    is called with the number of further images. `spent` tells whether its budget is used up.
+    `kept`: the collection's kept pictures are such as it reads. `most`: images that one run may give it.
     """
 
     space: CaptionSpace
-    size: tuple[int, int]
-    resample: ResampleChoice
+    facts: dict[str, str]
     kept: bool
-    run: Run
-    spent: Callable[[], bool]
+    most: int
+
+    def pictures(self, images: list[ManifestRow]) -> list[ManifestRow]:
+        """Rows of a manifest: with the kept pictures, where the captioner can read them."""
+        return images if self.kept else [replace(image, resampled_uri=None) for image in images]
 
 
-def captioning_of(collection: Collection, settings: Settings, device: str) -> Captioning:
-    """The captioner that a collection names. Raises UserError if it names none, or its files cannot be used."""
-    options = collection.captions
-    if options is None:
+def options_of(collection: Collection) -> CaptionOptions:
+    """The key `captions` of a collection. Raises UserError if it has none."""
+    if collection.captions is None:
         raise UserError(
             f"collection {collection.name!r} names no captioner: add `captions` to its entry, see docs/captions.md"
         )
+    return collection.captions
+
+
+def drawn_for(collection: Collection) -> Collection:
+    """The collection with its resampling as its captioner needs it: an endpoint's pictures keep their shape."""
+    options, resample = options_of(collection), collection.resample
+    fit: dict[str, str] = {"fit": "pad"} if options.endpoint else {}
+    return collection.model_copy(update={"resample": resample.model_copy(update={"keep": False, **fit})})
+
+
+def captioning_of(collection: Collection, settings: Settings) -> Captioning:
+    """The captioner that a collection names. Raises UserError if it names none, or its files cannot be used."""
+    options = options_of(collection)
     if isinstance(options.writer, CaptionEndpoint):
-        return _by_endpoint(collection, options, options.writer, settings)
-    return _by_model(collection, options, settings, device)
-
-
-def _by_model(collection: Collection, options: CaptionOptions, settings: Settings, device: str) -> Captioning:
-    from image_retrieval.captioning.caption_shard import caption_shard
-    from image_retrieval.captioning.model_writer import ModelWriter
-    from image_retrieval.models.captioners.description import captions_digest, describe_captioner
-    from image_retrieval.models.captioners.loading import captioner, captioner_folder
-
-    assert options.model is not None
-    batch, languages = options.model.batch_size, list(options.languages)
-    folder = captioner_folder(options, settings)
-    description = describe_captioner(folder, options)
-    loaded: list[Writer] = []
-
-    def load() -> Writer:
-        if not loaded:
-            loaded.append(ModelWriter(captioner(options, settings, device), languages, batch))
-        return loaded[0]
-
-    def run(resampled: str, captions: str, progress: Callable[[int], None]) -> None:
-        caption_shard(resampled, captions, languages, load, settings, progress=progress)
-
-    space = CaptionSpace(collection.name, options.model.name, captions_digest(folder, options), languages)
-    resample = collection.resample.model_copy(update={"keep": False})
-    kept = _kept_size(collection, settings) == description.size
-    return Captioning(space, description.size, resample, kept, run, lambda: False)
-
-
-def _by_endpoint(
-    collection: Collection, options: CaptionOptions, endpoint: CaptionEndpoint, settings: Settings
-) -> Captioning:
-    from image_retrieval.captioning.caption_shard import caption_shard
-    from image_retrieval.captioning.endpoint import EndpointWriter
-
-    languages, writer = list(options.languages), EndpointWriter(endpoint, options, settings)
-
-    def run(resampled: str, captions: str, progress: Callable[[int], None]) -> None:
-        caption_shard(resampled, captions, languages, lambda: writer, settings, progress=progress)
-
-    space = CaptionSpace(collection.name, endpoint.name, writer.digest, languages)
-    padded = collection.resample.model_copy(update={"keep": False, "fit": "pad"})
-    return Captioning(space, (endpoint.side, endpoint.side), padded, False, run, writer.spent)
+        digest, size, kept = endpoint_digest(options.writer, options), (options.writer.side, options.writer.side), False
+    else:
+        folder = captioner_folder(options, settings)
+        size = describe_captioner(folder, options).size
+        digest, kept = captions_digest(folder, options), _kept_size(collection, settings) == size
+    space = CaptionSpace(collection.name, options.writer.name, digest, list(options.languages))
+    facts = {"width": str(size[0]), "height": str(size[1])}
+    if collection.table_version is not None:
+        facts["table_version"] = str(collection.table_version)
+    return Captioning(space, facts, kept, options.endpoint.budget_images if options.endpoint else UNBOUNDED)
 
 
 def _kept_size(collection: Collection, settings: Settings) -> tuple[int, int]:

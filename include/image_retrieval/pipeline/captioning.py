@@ -8,7 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TypedDict
 
 import pyarrow.compute as pc
@@ -18,7 +18,7 @@ from image_retrieval.captioning.answers import Fault
 from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason, UserError
 from image_retrieval.objects import NotDeleted, ObjectStore
-from image_retrieval.pipeline.captioners import Captioning, captioning_of
+from image_retrieval.pipeline.captioners import Captioning, captioning_of, drawn_for, options_of
 from image_retrieval.pipeline.listing import write_manifests
 from image_retrieval.pipeline.resampling import resample_shard
 from image_retrieval.pipeline.table_images import at_version
@@ -30,6 +30,7 @@ from image_retrieval.shards import (
     Shard,
     captions_work,
     collection_folder,
+    facts_of,
     reading,
     run_folder,
 )
@@ -69,24 +70,26 @@ def caption_collection(
     Raises UserError if the collection names no captioner, or another process captions it.
     """
     collection = at_version(collection, ObjectStore(settings), settings)
-    captioning = captioning_of(collection, settings, device)
-    space = captioning.space
+    captioning = captioning_of(collection, settings)
+    from image_retrieval.captioning.writers import shard_captioner
+
+    captioner, space = shard_captioner(options_of(collection), settings, device), captioning.space
     written, missing = 0, Counter[str]()
     with _alone(collection.name, settings):
         with connect(settings) as connection:
             due = captions.count_due(connection, space)
         planned(due)
         after = 0
-        while not captioning.spent():
+        while not captioner.spent():
             with connect(settings) as connection:
                 images = captions.read_due(connection, space, after, min(PART, collection.shard_size))
             if not images:
                 break
-            number, reasons = _caption_part(collection, captioning, images, settings, progress)
+            number, reasons = _caption_part(collection, captioning, captioner.run, images, settings, progress)
             written, missing, after = written + number, missing + reasons, images[-1].id
         with connect(settings) as connection:
             left = captions.count_due(connection, space)
-            shown = _show(connection, space, complete=not left)
+            shown = show_captions(connection, space, complete=not left)
         _clear_work(collection.name, settings)
     log.info("captions", collection=collection.name, due=due, captions=written, missing=missing.total(), left=left)
     return {"due": due, "captions": written, "missing": dict(missing), "left": left, "shown": shown}
@@ -112,7 +115,7 @@ def _clear_work(collection: str, settings: Settings) -> None:
             log.warning("work files of former captioning were not deleted", cause=str(error))
 
 
-def _show(connection: Connection, space: CaptionSpace, *, complete: bool) -> str | None:
+def show_captions(connection: Connection, space: CaptionSpace, *, complete: bool) -> str | None:
     """Let the views show these captions if they are complete, or no others are shown. Returns whose are shown."""
     shown = captions.find_shown(connection, space.collection)
     if complete or shown is None or shown.model == space.model:
@@ -122,45 +125,58 @@ def _show(connection: Connection, space: CaptionSpace, *, complete: bool) -> str
 
 
 def _caption_part(
-    collection: Collection, captioning: Captioning, images: list[ManifestRow], settings: Settings, progress: Progress
+    collection: Collection,
+    captioning: Captioning,
+    run: Callable[[str, str, Callable[[int], None]], None],
+    images: list[ManifestRow],
+    settings: Settings,
+    progress: Progress,
 ) -> tuple[int, Counter[str]]:
-    """Caption some images. Returns the number of captions, and of missing ones by reason."""
+    """Caption some images by `run`. Returns the number of captions, and of missing ones by reason."""
     space, store = captioning.space, ObjectStore(settings)
-    run_id = f"{CAPTIONS_RUN}{_name(space, captioning.size, images)}"
+    run_id = f"{CAPTIONS_RUN}{_name(captioning, images)}"
     shard = Shard(collection.name, run_id, 0)
     files = shard.files(settings.work_uri)
-    facts = {"width": str(captioning.size[0]), "height": str(captioning.size[1])}
-    if collection.table_version is not None:
-        facts["table_version"] = str(collection.table_version)
     if not store.exists(files.manifest):
-        images = images if captioning.kept else [replace(image, resampled_uri=None) for image in images]
-        write_manifests([images], KEPT_MANIFEST, shard, settings, facts)
-    entry = collection.model_copy(update={"resample": captioning.resample})
-    resample_shard(entry, run_id, 0, settings, progress=lambda done: progress("resample", done))
-    captioning.run(files.resampled, files.captions, lambda done: progress("caption", done))
-    found, faults = _read(files.resampled, files.captions, space.languages, store)
+        write_manifests([captioning.pictures(images)], KEPT_MANIFEST, shard, settings, captioning.facts)
+    resample_shard(drawn_for(collection), run_id, 0, settings, progress=lambda done: progress("resample", done))
+    run(files.resampled, files.captions, lambda done: progress("caption", done))
+    made = read_captions(files.resampled, files.captions, space.languages, store)
     with connect(settings) as connection:
-        written = captions.write_captions(connection, space, found, faults, settings.max_attempts)
-        _show(connection, space, complete=False)
+        written = captions.write_captions(connection, space, made.captions, made.faults, settings.max_attempts)
+        show_captions(connection, space, complete=False)
     store.delete_under(run_folder(settings.work_uri, collection.name, run_id))
-    return written, Counter(fault.reason for fault in faults)
+    return written, Counter(fault.reason for fault in made.faults)
 
 
-def _name(space: CaptionSpace, size: tuple[int, int], images: list[ManifestRow]) -> str:
-    digest = hashlib.sha256(f"{space} {size}".encode())
+def _name(captioning: Captioning, images: list[ManifestRow]) -> str:
+    digest = hashlib.sha256(f"{captioning.space} {captioning.facts}".encode())
     for image in images:
         digest.update(f"{image.id} {image.etag}\n".encode())
     return digest.hexdigest()[:24]
 
 
-def _read(
-    resampled: str, captioned: str, languages: list[str], store: ObjectStore
-) -> tuple[list[Caption], list[NoCaption]]:
-    """The captions of a part, and the reasons for those that are missing; images that were not asked are in neither."""
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The captions of a shard, the reasons for those that are missing, and the digest of the captioner."""
+
+    captions: list[Caption]
+    faults: list[NoCaption]
+    digest: str | None
+
+
+def read_captions(resampled: str, captioned: str, languages: list[str], store: ObjectStore) -> Made:
+    """What was made of a shard; images that were not asked are in neither list.
+
+    Raises UserError if a file is missing, ValueError if the two do not belong together.
+    """
     with reading(store, resampled) as file:
         images = file.read(["id", "etag", "reason", "detail"])
     with reading(store, captioned) as file:
-        answers = file.read()
+        answers, digest = file.read(), facts_of(file).get("digest")
+    usable = images.filter(pc.is_null(images["reason"]))["id"].to_pylist()
+    if answers["id"].to_pylist() != [image for image in usable for _ in languages]:
+        raise ValueError(f"{captioned} does not belong to {resampled}: delete both, and run again")
     etags = dict(zip(images["id"].to_pylist(), images["etag"].to_pylist(), strict=True))
     found = [
         Caption(row["id"], etags[row["id"]], row["language"], row["text"])
@@ -179,4 +195,4 @@ def _read(
         for row in images.filter(pc.is_valid(images["reason"])).to_pylist()
         for language in languages
     ]
-    return found, faults
+    return Made(found, faults, digest)

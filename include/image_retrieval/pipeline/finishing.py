@@ -11,10 +11,10 @@ from image_retrieval.models.source import model_folder
 from image_retrieval.objects import NotDeleted, ObjectStore
 from image_retrieval.pipeline.backfilling import Costs, costs
 from image_retrieval.pipeline.calibrating import keep_calibrated
-from image_retrieval.pipeline.caption_vectors import keep_captions_embedded
+from image_retrieval.pipeline.caption_runs import finish_captions
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
-from image_retrieval.shards import captions_work, collection_folder, run_folder
+from image_retrieval.shards import captions_run, captions_work, collection_folder, run_folder
 from image_retrieval.store import models, runs, vector_tables
 from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index
@@ -25,9 +25,13 @@ log = structlog.get_logger()
 
 
 class FinishedRun(RunReport, Costs, total=False):
-    """A run's report, its costs, and its missing shards; an unknown run has only its names and state."""
+    """A run's report, its costs, and its missing shards; an unknown run has only its names and state.
+
+    `captions_failed`: why its captioning ended early, if it did.
+    """
 
     missing_shards: list[int]
+    captions_failed: str
 
 
 def run_is_known(collection: Collection, run_id: str, settings: Settings) -> bool:
@@ -78,6 +82,7 @@ def finish_run(collection: Collection, run_id: str, settings: Settings) -> Finis
 
     The work files of this run, of runs under way, and of captioning stay; those of other runs are deleted.
     """
+    finish_captions(collection, run_id, settings)
     with connect(settings) as connection:
         missing = runs.missing_shards(connection, collection.name, run_id)
         runs.finish_run(connection, collection.name, run_id, failed=bool(missing))
@@ -100,7 +105,8 @@ def fail_run(collection: Collection, run_id: str, settings: Settings) -> None:
 def _clear_work(collection: Collection, kept_runs: list[str], settings: Settings) -> None:
     store = ObjectStore(settings)
     captioning = captions_work(settings.work_uri, collection.name)  # may be under way, and clears up after itself
-    kept = (captioning, *(run_folder(settings.work_uri, collection.name, run) for run in kept_runs))
+    names = [name for run in kept_runs for name in (run, captions_run(run))]
+    kept = (captioning, *(run_folder(settings.work_uri, collection.name, name) for name in names))
     for page in store.pages(collection_folder(settings.work_uri, collection.name), missing_ok=True):
         try:
             store.delete([entry.uri for entry in page if not entry.uri.startswith(kept)])

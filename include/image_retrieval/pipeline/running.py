@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 import structlog
 
 from image_retrieval.collection import Collection
+from image_retrieval.errors import UserError
+from image_retrieval.pipeline.caption_runs import caption_run
 from image_retrieval.pipeline.finishing import FinishedRun, fail_run, finish_run, index_vectors, measure_recall
 from image_retrieval.pipeline.listing import list_images
 from image_retrieval.pipeline.resampling import resample_shard
@@ -17,6 +19,7 @@ from image_retrieval.store.collections import dropped_meanwhile
 from image_retrieval.store.connection import connect
 from image_retrieval.store.runs import RunPlan
 
+log = structlog.get_logger()
 Progress = Callable[[str, int], None]
 
 
@@ -33,7 +36,9 @@ def run_collection(
     planned: Callable[[RunPlan], None] = lambda plan: None,
     progress: Progress = lambda stage, done: None,
 ) -> FinishedRun:
-    """List, resample, embed, upsert, index, measure recall, report. Returns the run's report.
+    """List, resample, embed, upsert, index, measure recall, caption, report. Returns the run's report.
+
+    A failure of captioning is told in the report; the vectors are there all the same.
 
     `planned` is called with the plan, and `progress` with each stage and the number of further images done.
     """
@@ -49,7 +54,24 @@ def run_collection(
         with dropped_meanwhile(collection.name, settings):
             index_vectors(collection, run_id, settings)
             measure_recall(collection, settings)
-        return finish_run(collection, run_id, settings)
+        failed = _captioned(collection, run_id, settings, device, progress)
+        report = finish_run(collection, run_id, settings)
+        return {**report, "captions_failed": failed} if failed else report
+
+
+def _captioned(collection: Collection, run_id: str, settings: Settings, device: str, progress: Progress) -> str | None:
+    """Caption the images that are due. Returns why that failed, if it did."""
+    try:
+        caption_run(collection, run_id, settings, device=device, progress=progress)
+    except UserError as error:
+        told = str(error)
+    except Exception as error:
+        log.exception("captioning failed")
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+    else:
+        return None
+    log.error("captioning failed; the vectors are there", reason=told)
+    return told
 
 
 @contextmanager

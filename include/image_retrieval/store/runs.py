@@ -43,7 +43,8 @@ class RunReport(TypedDict):
     """A run: its counts summed over its shards, and `seconds` per stage.
 
     `seconds_left` and `embed_seconds_left`: estimates for the images that are left of this run and for those that it
-    left over, at its pace; None as long as it has no shard in the table.
+    left over, at its pace; None as long as it has no shard in the table. `captions`: those written; `captions_due`:
+    images that still lack one; None if it captioned nothing.
     """
 
     collection: str
@@ -62,6 +63,8 @@ class RunReport(TypedDict):
     embedded: int
     upserted: int
     rejected: int
+    captions: int | None
+    captions_due: int | None
     started_at: datetime
     finished_at: datetime | None
     seconds_left: float | None
@@ -122,6 +125,11 @@ def count_recent(connection: Connection, collection: str) -> int:
 def set_index_seconds(connection: Connection, collection: str, run_id: str, seconds: float) -> None:
     """Record the time that a run's view and index took."""
     connection.execute(statement("runs", "set_index_seconds"), {**_key(collection, run_id), "seconds": seconds})
+
+
+def record_captions(connection: Connection, collection: str, run_id: str, model: str, due: int) -> None:
+    """Record how many captions a captioner wrote during a run, and how many images still lack one."""
+    connection.execute(statement("runs", "record_captions"), {**_key(collection, run_id), "model": model, "due": due})
 
 
 def finish_run(connection: Connection, collection: str, run_id: str, *, failed: bool) -> None:

@@ -15,10 +15,22 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from image_retrieval.caption_options import CaptionOptions
+from image_retrieval.cli import _parser
 from image_retrieval.collection import find_collection
 from image_retrieval.local.airflow import POOLS
 from orchestration import connections
-from orchestration.arguments import MAX_MAPPED, embed_arguments, map_label, share_out, span, what_of, with_batch_size
+from orchestration.arguments import (
+    MAX_MAPPED,
+    batch_size_of,
+    caption_arguments,
+    embed_arguments,
+    map_label,
+    share_out,
+    span,
+    what_of,
+    with_batch_size,
+)
 from orchestration.orphans import was_marked
 from orchestration.processes import EMBED_DEFAULTS, EmbeddingProcessOperator
 
@@ -134,6 +146,19 @@ def test_what_a_task_embeds_is_read_from_its_arguments(home):
     arguments = embed_arguments(entry, files)
     assert what_of(arguments) == ["embed", *files[0], *files[1]]
     assert what_of(with_batch_size(arguments, 1)) == what_of(arguments)
+
+
+def test_what_a_task_captions_is_read_from_its_arguments(home):
+    options = find_collection(ROOT / "include" / "collections.yaml", "demo").captions
+    files = [(f"s3://in/0000{shard}.parquet", f"s3://out/0000{shard}.parquet") for shard in (7, 8)]
+    arguments = caption_arguments(options, files)
+    assert what_of(arguments) == ["caption-shards", *files[0], *files[1]]
+    assert (batch_size_of(arguments), batch_size_of(with_batch_size(arguments, 3))) == (16, 3)
+    parsed = _parser().parse_args(with_batch_size(arguments, 3))
+    assert CaptionOptions.model_validate_json(parsed.captions) == options
+    assert (parsed.batch_size, parsed.in_pods) == (3, True)
+    endpoint = CaptionOptions(endpoint={"name": "far", "url": "http://far/v1", "model": "m"})
+    assert batch_size_of(caption_arguments(endpoint, files)) == 1
 
 
 @pytest.mark.parametrize(

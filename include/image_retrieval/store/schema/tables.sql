@@ -251,6 +251,8 @@ CREATE TABLE retrieval.run (
     also          text,
     switch        bigint REFERENCES retrieval.switch ON DELETE SET NULL,
     rejected      bigint NOT NULL DEFAULT 0,
+    captions      bigint,
+    captions_due  bigint,
     PRIMARY KEY (collection, run_id)
 );
 CREATE INDEX run_latest ON retrieval.run (collection, started_at DESC);
@@ -275,6 +277,8 @@ COMMENT ON COLUMN retrieval.run.also IS
 COMMENT ON COLUMN retrieval.run.switch IS 'Switch that it belongs to: its images came of retrieval.image, not of a listing.';
 COMMENT ON COLUMN retrieval.run.rejected IS
     'Objects that the listing itself rejected, by their names; those of its shards are counted there.';
+COMMENT ON COLUMN retrieval.run.captions IS 'Captions that the captioner wrote during it; null: it captioned nothing.';
+COMMENT ON COLUMN retrieval.run.captions_due IS 'Images that lacked a caption at its end, and will be tried again.';
 
 
 CREATE TABLE retrieval.shard (

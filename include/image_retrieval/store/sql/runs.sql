@@ -41,6 +41,7 @@ WITH run AS (
 )
 SELECT collection, run_id, state, model, listed, new, changed, restored, gone, shards, left_over, shards_done,
        resampled, embedded, upserted, rejected + rejected_in_shards AS rejected,
+       captions, captions_due,
        list_seconds, resample_seconds, embed_seconds, upsert_seconds, index_seconds, started_at, finished_at,
        CASE WHEN done >= due THEN 0
             WHEN done > 0
@@ -64,6 +65,14 @@ ORDER BY number;
 
 -- name: set_index_seconds
 UPDATE retrieval.run SET index_seconds = %(seconds)s WHERE collection = %(collection)s AND run_id = %(run_id)s;
+
+-- name: record_captions
+-- those that the captioner wrote since the run began
+UPDATE retrieval.run AS r SET captions_due = %(due)s, captions = (
+    SELECT count(*) FROM retrieval.caption AS c JOIN retrieval.image AS i ON i.id = c.image
+    WHERE i.collection = r.collection AND c.model = %(model)s
+      AND c.created_at BETWEEN r.started_at AND coalesce(r.finished_at, now()))
+WHERE r.collection = %(collection)s AND r.run_id = %(run_id)s;
 
 -- name: finish_run
 UPDATE retrieval.run SET state = %(state)s, finished_at = now()

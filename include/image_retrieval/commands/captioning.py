@@ -1,0 +1,69 @@
+"""Commands that describe images in words: all of a collection here, or packed shards in a pod."""
+
+import argparse
+import signal
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from image_retrieval import __version__
+from image_retrieval.commands.arguments import number
+from image_retrieval.commands.collections import listed_collection
+from image_retrieval.commands.embedding import ended, pairs_of
+from image_retrieval.commands.printing import print_json
+from image_retrieval.errors import UserError
+from image_retrieval.settings import Settings
+
+log = structlog.get_logger()
+SHARDS = "caption-shards"
+DEVICE = "cpu, cuda, or the rank of a GPU"
+
+
+def add_to(add: Any) -> None:
+    """Add the commands by a function that adds one."""
+    add("caption", caption, collection=True).add_argument("--device", help=DEVICE)
+    shards = add(SHARDS, caption_shards)
+    shards.add_argument("resampled", metavar="RESAMPLED", help="URI or path of a packed shard")
+    shards.add_argument("output", metavar="CAPTIONS", help="URI or path to write the captions to (Parquet)")
+    shards.add_argument("more", nargs="*", metavar="…", help="the two files of each further shard")
+    shards.add_argument("--captions", required=True, metavar="JSON", help="the key `captions` of the collection")
+    shards.add_argument("--batch-size", type=number(1, 1024), metavar="N", help="images per batch, of a model here")
+    shards.add_argument("--device", help=DEVICE)
+
+
+def caption(options: argparse.Namespace, settings: Settings) -> None:
+    """Describe new and changed images by the collection's captioner."""
+    from image_retrieval.pipeline.captioning import caption_collection
+    from image_retrieval.progress import stage_progress
+
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # without a handler they would lose what is not saved yet
+        signal.signal(ending, ended)
+    collection = listed_collection(settings, options.collection)
+    with stage_progress(("resample", "caption")) as show:
+        report = caption_collection(
+            collection, settings, device=options.device or settings.device, planned=show.expect, progress=show
+        )
+    print_json(report)
+
+
+def caption_shards(options: argparse.Namespace, settings: Settings) -> None:
+    """Describe packed shards in words. The captioning pods run this command."""
+    signal.signal(signal.SIGTERM, ended)  # process 1 of a container has no default handler
+    pairs = pairs_of([options.resampled, options.output, *options.more])
+    log.info("captioning", input=options.resampled, shards=len(pairs), version=__version__)  # as a sign of life
+    from image_retrieval.caption_options import CaptionOptions
+    from image_retrieval.captioning.writers import shard_captioner
+    from image_retrieval.progress import stage_progress
+
+    try:
+        wanted = CaptionOptions.model_validate_json(options.captions)
+    except ValidationError as invalid:
+        told = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in invalid.errors())
+        raise UserError(f"--captions: {told}; see docs/captions.md") from None
+    if options.batch_size is not None and wanted.model is not None:
+        wanted = wanted.model_copy(update={"model": wanted.model.model_copy(update={"batch_size": options.batch_size})})
+    captioner = shard_captioner(wanted, settings, options.device or settings.device)
+    with stage_progress(("caption",)) as show:
+        for resampled, captions in pairs:
+            captioner.run(resampled, captions, lambda done: show("caption", done))
