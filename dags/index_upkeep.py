@@ -14,6 +14,7 @@ that were being written or deleted. For each collection that has vectors:
 3. **refresh_duplicates** finds the duplicates of new and changed images, for the view `images.duplicates`.
 4. **keep_scores** fits the scores of searches again if the collection has changed much, unless its model brings a
    calibration.
+5. **keep_map** makes the map of the collection if it has changed much, else places its new images there.
 
 For a collection that is no longer in collections.yaml, only images deleted long ago are removed. You may clear any
 task and run it again at any time.
@@ -26,6 +27,7 @@ from orchestration.upkeep import (
     drop_expired_vectors,
     finish_changes,
     keep_index,
+    keep_map,
     keep_scores,
     list_collections,
     refresh_duplicates,
@@ -42,6 +44,7 @@ with DAG(dag_id="index_upkeep", schedule="@daily", tags=["image-retrieval"], doc
             >> keep_index(collection)
             >> refresh_duplicates(collection)
             >> keep_scores(collection)
+            >> keep_map(collection)
         )
 
     drop_expired_vectors()

@@ -248,6 +248,7 @@ def _contents(commands: Any) -> None:
     action.add_argument("--requeue", action="store_true", help="let the next run try them again, including final ones")
     upkeep = add("upkeep", stages.upkeep, collection=True)
     upkeep.add_argument("--dry-run", action="store_true", help="only show what would be removed, and count orphans")
+    add("map", stages.map_images, collection=True)
     for name, command in (("export", datasets.export), ("import", datasets.load)):
         data_set = add(name, command, collection=True)
         data_set.add_argument("uri", metavar="URI", help=FOLDER_HELP)

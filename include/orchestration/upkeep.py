@@ -91,6 +91,16 @@ def refresh_duplicates(collection: str) -> dict[str, int]:
         return upkeep.refresh_duplicates(entry, settings)
 
 
+@task(execution_timeout=timedelta(hours=6), map_index_template=MAP_LABEL)
+def keep_map(collection: str) -> dict[str, Any] | None:
+    """Make or update the map."""
+    from image_retrieval.pipeline import upkeep
+
+    with _step(collection) as (entry, settings):
+        done = upkeep.keep_map(entry, settings)
+        return dict(done) if done else None
+
+
 @task(execution_timeout=timedelta(hours=1), map_index_template=MAP_LABEL)
 def keep_scores(collection: str) -> dict[str, str]:
     """Fit the scores of searches again if the collection has changed much."""

@@ -142,6 +142,7 @@ def test_the_upkeep_takes_its_steps_in_order_for_each_collection(described):
     assert tasks["upkeep.keep_index"]["upstream"] == ["list_collections", "upkeep.remove_deleted"]
     assert tasks["upkeep.refresh_duplicates"]["upstream"] == ["list_collections", "upkeep.keep_index"]
     assert tasks["upkeep.keep_scores"]["upstream"] == ["list_collections", "upkeep.refresh_duplicates"]
+    assert tasks["upkeep.keep_map"]["upstream"] == ["list_collections", "upkeep.keep_scores"]
     assert tasks["drop_expired_vectors"]["upstream"] == tasks["finish_changes"]["upstream"] == []
     assert {name for name, task in tasks.items() if task["map_index"]} == {name for name in tasks if "upkeep." in name}
 

@@ -66,6 +66,11 @@ SELECT name, definition FROM retrieval.collection WHERE name = 'things';
 INSERT INTO retrieval.pending (collection, uri, kind) VALUES ('things', 's3://images/none.jpg', 'delete');
 INSERT INTO retrieval.filter_use (collection, kind, subject, uses, slow, seconds)
 VALUES ('things', 'column', 'width', 1, 1, 1);
+INSERT INTO retrieval.map (collection, model, images) VALUES ('things', 'random', 1);
+INSERT INTO retrieval.map_place (image, x, y, cluster, anchor, late, etag)
+SELECT min(id), 0.5, 0.5, 0, true, false, 'e' FROM retrieval.image WHERE collection = 'things';
+INSERT INTO retrieval.map_cluster (collection, number, level, x, y, typical)
+SELECT 'things', 0, 1, 0.5, 0.5, min(id) FROM retrieval.image WHERE collection = 'things';
 """
 
 

@@ -103,11 +103,12 @@ def _end(*received: object) -> NoReturn:
 
 
 def upkeep(options: argparse.Namespace, settings: Settings) -> None:
-    """Remove images deleted long ago and vectors of former models, and update index, duplicates and scores."""
+    """Remove images deleted long ago and vectors of former models, and update index, duplicates, scores and map."""
     from image_retrieval.pipeline.models_in_use import drop_expired_vectors
     from image_retrieval.pipeline.upkeep import (
         finish_changes,
         keep_index,
+        keep_map,
         keep_scores,
         kept_collections,
         refresh_duplicates,
@@ -128,4 +129,24 @@ def upkeep(options: argparse.Namespace, settings: Settings) -> None:
         if not options.dry_run:
             report |= {"pending": finish_changes(settings), **keep_index(kept, settings)}
             report |= {"duplicates": refresh_duplicates(kept, settings), "scores": keep_scores(kept, settings)}
+            report |= keep_map(kept, settings) or {}
     print_json(report)
+
+
+def map_images(options: argparse.Namespace, settings: Settings) -> None:
+    """Make or update the map of a collection, and list its clusters."""
+    from dataclasses import asdict
+
+    from image_retrieval.pipeline.mapping import keep_mapped
+    from image_retrieval.pipeline.upkeep import kept_collections
+    from image_retrieval.store.connection import connect
+    from image_retrieval.store.maps import list_clusters
+
+    name = listed_collection(settings, options.collection).name
+    kept = kept_collections(settings).get(name)
+    if kept is None:
+        raise UserError(f"collection {name!r} has no vectors yet: run `image-retrieval run {name}`")
+    done = keep_mapped(kept.collection, settings)
+    with connect(settings) as connection:
+        clusters = list_clusters(connection, name)
+    print_json({**done, "clusters": [asdict(cluster) for cluster in clusters]})

@@ -9,6 +9,7 @@ from image_retrieval.collection import Collection, load_collections
 from image_retrieval.pipeline.calibrating import keep_calibrated
 from image_retrieval.pipeline.caption_vectors import CaptionVectors, keep_captions_embedded
 from image_retrieval.pipeline.fingerprinting import fingerprint_images
+from image_retrieval.pipeline.mapping import MapUpkeep, keep_mapped
 from image_retrieval.pipeline.pending import settle_all
 from image_retrieval.pipeline.removing import count_expired, find_orphans, remove_expired
 from image_retrieval.settings import Settings
@@ -116,3 +117,8 @@ def refresh_duplicates(kept: Kept, settings: Settings) -> dict[str, int]:
 def keep_scores(kept: Kept, settings: Settings) -> dict[str, str]:
     """Fit the scores again if the collection has changed much. Does nothing for a collection that is not listed."""
     return keep_calibrated(kept.collection, settings) if kept.listed else {}
+
+
+def keep_map(kept: Kept, settings: Settings) -> MapUpkeep | None:
+    """Make or update the map. Does nothing for a collection that is not listed."""
+    return keep_mapped(kept.collection, settings) if kept.listed else None

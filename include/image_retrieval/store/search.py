@@ -94,7 +94,7 @@ def count_facets(
     `filter` as in `search`. Raises UserError.
     """
     wanted = {"collection": collection, "filter": Jsonb(filter or {}), "most": most}
-    with _refused():
+    with refused():
         return fetch_all(connection, FacetCount, statement("search", "count_facets"), wanted)
 
 
@@ -117,13 +117,13 @@ def search_words(
 
 
 def _results(connection: Connection, name: str, parameters: Mapping[str, object]) -> list[Found]:
-    with _refused():
+    with refused():
         rows = connection.execute(statement("search", name), parameters)
         return [cast(Found, {**row, **shown_facts(row["attributes"], row["caption"])}) for row in rows]
 
 
 @contextmanager
-def _refused() -> Iterator[None]:
+def refused() -> Iterator[None]:
     """Raise what the SQL functions refuse as UserError."""
     try:
         yield

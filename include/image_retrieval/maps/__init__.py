@@ -1,0 +1,1 @@
+"""Maps of collections: vectors laid out in the plane, and their clusters."""
