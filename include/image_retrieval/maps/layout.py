@@ -16,7 +16,7 @@ NEIGHBOURS, MIDDLE, FURTHER = 10, 5, 20  # pairs of each vector
 CANDIDATES = 30  # nearest vectors of which the neighbours are chosen
 DRAWN = 6  # vectors of which the second nearest is a pair of middle distance
 STEPS = (100, 100, 250)
-SMALL = 0.01  # how large the layout is at first
+SMALL, LARGE = 0.01, 10.0  # how large the layout is at first, and about how large it becomes
 MARGIN = 0.02
 AT_ONCE = 2000
 
@@ -24,18 +24,16 @@ AT_ONCE = 2000
 def lay_out(vectors: Vectors, seed: int = 0, former: Positions | None = None) -> Positions:
     """Positions (n, 2) from 0 to 1 of vectors of length 1 (n, dimensions); the same ones for the same seed.
 
-    `former`: positions (n, 2) that they had, or NaN. The layout starts from these, and is turned to lie on them.
+    `former`: positions (n, 2) that they had, or NaN. Then only the last steps are taken, which move neighbours, and the
+    layout is turned to lie on the former one.
     """
     rng = np.random.default_rng(seed)
-    start = _principal(vectors)
     known = np.zeros(len(vectors), bool) if former is None else np.isfinite(former).all(axis=1)
-    if former is not None and known.sum() > 2:
-        start = _started(vectors, former, known)
     pairs = _neighbours(vectors), _middle(vectors, rng), rng.integers(0, len(vectors), (len(vectors), FURTHER))
-    laid = _moved(SMALL * start, *pairs)
-    if former is not None and known.sum() > 2:
-        return fitted(_on_former(laid, former, known), force=False)
-    return fitted(_turned(laid))
+    if former is None or known.sum() <= 2:
+        return fitted(_turned(_moved(SMALL * principal(vectors), *pairs)))
+    laid = _moved(LARGE * _started(vectors, former, known), *pairs, first=sum(STEPS[:2]))
+    return fitted(_on_former(laid, former, known), force=False)
 
 
 def fitted(positions: Positions, *, force: bool = True) -> Positions:
@@ -47,7 +45,7 @@ def fitted(positions: Positions, *, force: bool = True) -> Positions:
     return 0.5 + (positions - (low + high) / 2) * scale
 
 
-def _principal(vectors: Vectors) -> Positions:
+def principal(vectors: Vectors) -> Positions:
     """The first two principal components, of which each points where most of its length is."""
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     _, axes = np.linalg.eigh(centred.T @ centred)
@@ -90,17 +88,18 @@ def _middle(vectors: Vectors, rng: np.random.Generator) -> Rows:
     return found
 
 
-def _moved(positions: Positions, near: Rows, middle: Rows, further: Rows) -> Positions:
-    """The positions after all steps of Adam."""
+def _moved(positions: Positions, near: Rows, middle: Rows, further: Rows, first: int = 0) -> Positions:
+    """The positions after all steps of Adam from the `first` on."""
     mean, square = np.zeros_like(positions), np.zeros_like(positions)
-    for step in range(sum(STEPS)):
+    for step in range(first, sum(STEPS)):
         to_near, to_middle = _weights(step)
         slope = _pull(positions, near, to_near, 10.0) - _pull(positions, further, 1.0, 1.0)
         if to_middle:
             slope += _pull(positions, middle, to_middle, 10_000.0)
         mean += 0.1 * (slope - mean)
         square += 0.001 * (slope**2 - square)
-        rate = math.sqrt(1 - 0.999 ** (step + 1)) / (1 - 0.9 ** (step + 1))
+        taken = step - first + 1
+        rate = math.sqrt(1 - 0.999**taken) / (1 - 0.9**taken)
         positions = positions - rate * mean / (np.sqrt(square) + 1e-7)
     return positions
 

@@ -17,6 +17,7 @@ from image_retrieval.service.routes import (
     collections,
     hints,
     images,
+    maps,
     operation,
     page,
     predict,
@@ -64,6 +65,7 @@ def make_app(
     app.include_router(search.router(service), dependencies=reading)
     app.include_router(collections.router(service, writing), dependencies=reading)
     app.include_router(images.router(service, writing), dependencies=reading)
+    app.include_router(maps.router(service), dependencies=reading)
     app.include_router(reports.router(service, writing), dependencies=reading)
     app.include_router(trainings.router(service), dependencies=reading)
     app.include_router(operation.router(service, writing), dependencies=reading)
