@@ -58,6 +58,13 @@ export async function ask(path, form, signal) {
 }
 
 /**
+ * @param {string} path below the page's folder
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<ArrayBuffer>} the bytes that were answered
+ */
+export const askBytes = async (path, signal) => (await request(path, undefined, signal)).arrayBuffer();
+
+/**
  * @param {string} path
  * @param {any} [form]
  * @param {AbortSignal} [signal]

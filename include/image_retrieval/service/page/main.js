@@ -5,7 +5,7 @@ import { byId, counted, make, say, showError } from "./dom.js";
 import { listenToFilters, showFilters } from "./filters.js";
 import { makeGallery, watchEnd } from "./gallery.js";
 import { t } from "./language.js";
-import { listenToModes, showModes } from "./modes.js";
+import { showMapOf } from "./map.js";
 import { countRejected, duplicatesReport, rejectedReport, runsReport } from "./reports.js";
 import { browsed, found } from "./results.js";
 import { readState, tellAirflow, writeState } from "./state.js";
@@ -67,7 +67,7 @@ function show() {
   showChips(state.collection, state.terms, search);
   showFilters(state);
   /** @type {Record<string, (signal: AbortSignal) => Promise<void>>} */
-  const tabs = { images: showImages, duplicates: showDuplicates, rejected: showRejected, runs: showRuns, trainings: showTrainings };
+  const tabs = { images: showImages, duplicates: showDuplicates, rejected: showRejected, map: showMap, runs: showRuns, trainings: showTrainings };
   (tabs[state.tab] ?? showImages)(stop.signal).catch(failed);
 }
 
@@ -176,6 +176,13 @@ async function showRejected(signal) {
   };
   byId("results").replaceChildren(await rejectedReport(state.collection, writing, signal, again));
 }
+
+/** @param {AbortSignal} signal */
+const showMap = (signal) => showMapOf(state, signal, {
+  search: searchFrom,
+  view: (images, at) => view(state.collection, images, at, searchFrom),
+  all: () => change({ filter: {} }),
+});
 
 /** @param {AbortSignal} signal */
 async function showRuns(signal) {

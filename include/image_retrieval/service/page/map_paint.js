@@ -83,7 +83,10 @@ export function radiusOf(camera, count) {
  * @returns {{offsets: Int32Array, strengths: Int32Array}} the pixels of a round point
  */
 function stamp(radius, width) {
-  const [offsets, strengths] = [[], []];
+  /** @type {number[]} */
+  const offsets = [];
+  /** @type {number[]} */
+  const strengths = [];
   const reach = Math.ceil(radius);
   for (let down = -reach; down <= reach; down += 1) {
     for (let across = -reach; across <= reach; across += 1) {
