@@ -46,7 +46,7 @@ def many(client, served):  # noqa: F811
     places = np.clip(middles[rng.integers(0, 60, MANY)] + 0.02 * rng.standard_normal((MANY, 2)), 0, 1)
     clusters = find_clusters(places[:5000], rng.standard_normal((5000, 4)).astype(np.float32))
     numbers = nearest_cluster(places, smallest(clusters))
-    insert = "INSERT INTO retrieval.image (collection, image_id, uri) SELECT 'many', n, n FROM generate_series(1, %s) AS n"
+    insert = "INSERT INTO retrieval.image (collection, image_id, uri) SELECT 'many', n, n FROM generate_series(1, %s) n"
     with psycopg.connect(served.database()) as connection:
         connection.execute(insert, [MANY])
         ids = [image for (image,) in connection.execute("SELECT id FROM retrieval.image WHERE collection = 'many'")]

@@ -95,13 +95,15 @@ def test_new_images_are_placed_without_moving_others_until_there_are_many(things
     assert rows(database_url, counted) == [(IMAGES + 5,)]
     rows(database_url, ADD.replace("'new'", "'more'") + " RETURNING 1", 9, "1")
     assert keep_mapped(things, project)["map"] == "made, since 14 of 134 images have changed"
-    moved = [np.hypot(new[1] - old[1], new[2] - old[2]) for old, new in zip(made, rows(database_url, MAP), strict=False)]
+    moved = [
+        np.hypot(new[1] - old[1], new[2] - old[2]) for old, new in zip(made, rows(database_url, MAP), strict=False)
+    ]
     assert np.median(moved) < 0.1
 
 
 def test_a_changed_image_moves_and_a_deleted_one_goes(things, project, database_url):
     keep_mapped(things, project)
-    take = "(SELECT w.embedding FROM retrieval.vector_things_random w JOIN retrieval.image j USING (id) WHERE image_id = '4')"
+    take = "(SELECT embedding FROM images.things WHERE image_id = '4')"
     rows(
         database_url,
         f"UPDATE retrieval.vector_things_random AS v SET embedding = {take}, etag = 'f' FROM retrieval.image AS i "

@@ -19,7 +19,11 @@ def nearest(vectors: Vectors, among: Vectors, k: int, *, itself: bool = False) -
         block = vectors[start : start + BLOCK] @ among.T
         if itself:
             np.fill_diagonal(block[:, start:], -np.inf)
-        found = np.argpartition(block, -k, axis=1)[:, -k:] if k < block.shape[1] else np.arange(k)[None].repeat(len(block), 0)
+        found = (
+            np.argpartition(block, -k, axis=1)[:, -k:]
+            if k < block.shape[1]
+            else np.arange(k)[None].repeat(len(block), 0)
+        )
         alike = np.take_along_axis(block, found, axis=1)
         order = np.lexsort((found, -alike), axis=1)
         rows[start : start + BLOCK] = np.take_along_axis(found, order, axis=1)

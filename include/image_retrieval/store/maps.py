@@ -141,7 +141,8 @@ def next_images(connection: Connection, space: VectorSpace, after: int, limit: i
 
 
 def _placeable(rows: list[_Row]) -> Placeable:
-    halves = np.frombuffer(b"".join(row.vector for row in rows), ">f2").reshape(len(rows), -1)
+    numbers = len(rows[0].vector) // 2 if rows else HEAD
+    halves = np.frombuffer(b"".join(row.vector for row in rows), ">f2").reshape(len(rows), numbers)
     vectors = halves[:, HEAD:].astype(np.float32)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     places = [(np.nan if row.x is None else row.x, np.nan if row.y is None else row.y) for row in rows]
