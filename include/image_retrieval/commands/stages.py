@@ -142,9 +142,10 @@ def map_images(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.store.connection import connect
     from image_retrieval.store.maps import list_clusters
 
-    name = listed_collection(settings, options.collection).name
+    name = options.collection
     kept = kept_collections(settings).get(name)
-    if kept is None:
+    if kept is None or not kept.listed:
+        listed_collection(settings, name)  # raises for a wrong name, and for one that is no longer in the file
         raise UserError(f"collection {name!r} has no vectors yet: run `image-retrieval run {name}`")
     done = keep_mapped(kept.collection, settings)
     with connect(settings) as connection:
