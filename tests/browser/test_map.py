@@ -1,5 +1,7 @@
 """The map on the page of the service alone: pointers, keys, the list of clusters, and a hundred thousand points."""
 
+from pathlib import Path
+
 import numpy as np
 import psycopg
 import pytest
@@ -29,6 +31,14 @@ FRAMES = """async () => {
     canvas.dispatchEvent(new PointerEvent("pointerup", at(540)));
     return times.sort((a, b) => a - b);
 }"""
+
+
+@pytest.fixture(scope="module")
+def kept_shots():
+    """Where screenshots are kept; that of other modules starts Airflow first."""
+    folder = Path(__file__).parents[2] / ".local" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -95,15 +105,15 @@ def seen(page):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_map_shows_its_images_and_a_click_opens_one(open_map, mapped, shots, theme):
+def test_a_map_shows_its_images_and_a_click_opens_one(open_map, mapped, kept_shots, theme):
     page = open_map(mapped, color_scheme=theme)
     expect(page.get_by_role("status")).to_contain_text("look alike lie side by side")
-    page.screenshot(path=shots / f"map-{theme}.png")
+    page.screenshot(path=kept_shots / f"map-{theme}.png")
     page.locator(".map canvas").focus()
     for _ in range(3):
         page.keyboard.press("+")
     page.wait_for_timeout(500)
-    page.screenshot(path=shots / f"map-near-{theme}.png")
+    page.screenshot(path=kept_shots / f"map-near-{theme}.png")
     page.keyboard.press("0")
     page.wait_for_timeout(1000)
     page.keyboard.press("Enter")
@@ -172,23 +182,23 @@ def test_a_filter_and_a_collection_without_a_map_are_told(open_map, mapped, addr
     client.delete("/api/collections/none")
 
 
-def test_a_phone_shows_the_map_over_its_clusters(open_map, mapped, shots):
+def test_a_phone_shows_the_map_over_its_clusters(open_map, mapped, kept_shots):
     page = open_map(mapped, viewport={"width": 390, "height": 780}, has_touch=True)
     stage, clusters = (page.locator(name).bounding_box() for name in (".map canvas", ".map-clusters"))
     assert stage["width"] > 340
     assert clusters["y"] >= stage["y"] + stage["height"]
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.screenshot(path=shots / "map-phone.png")
+    page.screenshot(path=kept_shots / "map-phone.png")
 
 
-def test_a_hundred_thousand_points_are_small_and_move_at_interactive_speed(open_map, many, client, shots):  # noqa: F811
+def test_a_hundred_thousand_points_are_small_and_move_at_interactive_speed(open_map, many, client, kept_shots):  # noqa: F811
     answer = client.get("/api/collections/many/map/points")
     assert len(answer.content) == 8 + 14 * MANY
     again = client.get("/api/collections/many/map/points", headers={"If-None-Match": answer.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     page = open_map(many)
     expect(page.get_by_role("status")).to_contain_text("100,000")
-    page.screenshot(path=shots / "map-many.png")
+    page.screenshot(path=kept_shots / "map-many.png")
     times = page.evaluate(FRAMES)
     print(f"frames of {MANY} points: median {times[30]:.1f} ms, the slowest of 20 {times[57]:.1f} ms")
     assert times[30] < 100

@@ -53,7 +53,8 @@ def smallest(clusters: list[Cluster]) -> Positions:
 def nearest_cluster(positions: Positions, middles: Positions) -> Rows:
     """For each position (n, 2), the number of the nearest middle (k, 2)."""
     distances = (middles**2).sum(axis=1) - 2 * positions @ middles.T
-    return distances.argmin(axis=1)
+    found: Rows = distances.argmin(axis=1)
+    return found
 
 
 def _split(positions: Positions, count: int, seed: int) -> tuple[Rows, Positions]:

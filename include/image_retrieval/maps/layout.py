@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from image_retrieval.maps.neighbours import Rows, Vectors, nearest
 
 Positions = NDArray[np.float64]
+Known = NDArray[np.bool_]
 NEIGHBOURS, MIDDLE, FURTHER = 10, 5, 20  # pairs of each vector
 CANDIDATES = 30  # nearest vectors of which the neighbours are chosen
 DRAWN = 6  # vectors of which the second nearest is a pair of middle distance
@@ -28,7 +29,7 @@ def lay_out(vectors: Vectors, seed: int = 0, former: Positions | None = None) ->
     layout is turned to lie on the former one.
     """
     rng = np.random.default_rng(seed)
-    known = np.zeros(len(vectors), bool) if former is None else np.isfinite(former).all(axis=1)
+    known: Known = np.asarray([] if former is None else np.isfinite(former).all(axis=1), bool)
     pairs = _neighbours(vectors), _middle(vectors, rng), rng.integers(0, len(vectors), (len(vectors), FURTHER))
     if former is None or known.sum() <= 2:
         return fitted(_turned(_moved(SMALL * principal(vectors), *pairs)))
@@ -42,7 +43,8 @@ def fitted(positions: Positions, *, force: bool = True) -> Positions:
     if not force and low.min() >= 0 and high.max() <= 1:
         return positions
     scale = (1 - 2 * MARGIN) / max(1e-12, float((high - low).max()))
-    return 0.5 + (positions - (low + high) / 2) * scale
+    found: Positions = 0.5 + (positions - (low + high) / 2) * scale
+    return found
 
 
 def principal(vectors: Vectors) -> Positions:
@@ -56,13 +58,15 @@ def principal(vectors: Vectors) -> Positions:
     return found
 
 
-def _started(vectors: Vectors, former: Positions, known: NDArray[np.bool_]) -> Positions:
+def _started(vectors: Vectors, former: Positions, known: Known) -> Positions:
     """The former positions; a vector without one gets that of its nearest vector that has one."""
     start = former.copy()
     if not known.all():
         rows, _ = nearest(vectors[~known], vectors[known], 1)
         start[~known] = former[known][rows[:, 0]]
-    return (start - start.mean(axis=0)) / max(1e-12, float(start.std()))
+    start -= start.mean(axis=0)
+    start /= max(1e-12, float(start.std()))
+    return start
 
 
 def _neighbours(vectors: Vectors) -> Rows:
@@ -131,13 +135,15 @@ def _turned(positions: Positions) -> Positions:
     _, axes = np.linalg.eigh(centred.T @ centred)
     axes = axes[:, ::-1]
     axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), [0, 1]] < 0, -1, 1)
-    return centred @ axes
+    turned: Positions = centred @ axes
+    return turned
 
 
-def _on_former(positions: Positions, former: Positions, known: NDArray[np.bool_]) -> Positions:
+def _on_former(positions: Positions, former: Positions, known: Known) -> Positions:
     """The positions moved, turned and scaled to be nearest to the former ones (orthogonal Procrustes)."""
     middle, former_middle = positions[known].mean(axis=0), former[known].mean(axis=0)
     centred = positions[known] - middle
     left, sizes, right = np.linalg.svd(centred.T @ (former[known] - former_middle))
     scale = sizes.sum() / max(1e-12, float((centred**2).sum()))
-    return (positions - middle) @ (left @ right) * scale + former_middle
+    found: Positions = (positions - middle) @ (left @ right) * scale + former_middle
+    return found
