@@ -18,4 +18,5 @@ export const CHINESE = {
   "Cluster {number}": "聚类 {number}",
   "More like its typical image": "查找与典型图片相似的图片",
   "{images} images": "{images} 张图片",
+  "1 image": "1 张图片",
 };

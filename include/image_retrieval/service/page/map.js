@@ -4,7 +4,7 @@ import { ask, askBytes, collectionPath } from "./api.js";
 import { byId, count, make, say } from "./dom.js";
 import { t } from "./language.js";
 import { facing, makeCamera, moveCamera } from "./map_camera.js";
-import { makeClusterList } from "./map_clusters.js";
+import { makeClusterList, numberClusters } from "./map_clusters.js";
 import { makeLabels } from "./map_labels.js";
 import { clusterColours, makePainter, packed } from "./map_paint.js";
 import { makePictures } from "./map_pictures.js";
@@ -22,6 +22,9 @@ import { clusterBoxes, unpack, wholeBox } from "./map_points.js";
  * @property {() => void} all show the images that the filter leaves out, too
  */
 
+const MARGIN = 110; // pixels for the pictures at the edges of the map
+const LEAST = 0.02; // what is seen of the map at least
+
 /**
  * @param {State} state
  * @param {AbortSignal} signal
@@ -38,6 +41,7 @@ export async function showMapOf({ collection, filter }, signal, doing) {
     const [{ clusters }, data] = await Promise.all([ask(path, undefined, signal), askBytes(`${path}/points${query}`, signal)]);
     if (signal.aborted) return;
     const points = unpack(data);
+    numberClusters(clusters);
     const images = count(points.count);
     say(filtered ? t("{images} images match the filter.", { images }) : t("{images} images; those that look alike lie side by side.", { images }));
     if (filtered) byId("status").append(" ", make("button", { type: "button", class: "plain", text: t("Show all"), onclick: doing.all }));
@@ -143,8 +147,8 @@ function follow(canvas, camera, whole, signal, draw) {
     canvas.height = Math.round(height * ratio);
     const nearer = camera.scale / camera.least;
     Object.assign(camera, { width, height });
-    camera.least = Math.min(width / Math.max(whole.width, 1e-6), height / Math.max(whole.height, 1e-6)) * 0.9;
-    if (!Number.isFinite(camera.least) || camera.least > 1e5) camera.least = Math.min(width, height) * 0.9;
+    const margin = Math.min(MARGIN, width * 0.22);
+    camera.least = Math.min((width - margin) / Math.max(whole.width, LEAST), (height - margin) / Math.max(whole.height, LEAST));
     camera.scale = camera.least * (first ? 1 : nearer);
     if (first) Object.assign(camera, { x: whole.x, y: whole.y });
     first = false;

@@ -7,7 +7,17 @@ import { t } from "./language.js";
 /** @typedef {import("./map_points.js").Cluster} Cluster */
 
 /** @param {Cluster} cluster @returns {string} what its images have in common, in words */
-export const nameOf = ({ number, words }) => words.join(" · ") || t("Cluster {number}", { number: number + 1 });
+export const nameOf = ({ words, place }) => words.join(" · ") || t("Cluster {number}", { number: place + 1 });
+
+/** @param {Cluster[]} clusters of which each gets its place among the parts of the same one */
+export function numberClusters(clusters) {
+  /** @type {Map<number | null, number>} */
+  const next = new Map();
+  for (const cluster of clusters) {
+    cluster.place = next.get(cluster.parent) ?? 0;
+    next.set(cluster.parent, cluster.place + 1);
+  }
+}
 
 /**
  * @param {string} collection
@@ -23,7 +33,7 @@ export function makeClusterList(collection, clusters, onSearch, onShow) {
   const item = (cluster) => {
     const picture = make("img", { alt: "", loading: "lazy" });
     if (cluster.image_id !== null) showPicture(picture, collection, cluster.image_id, "preview");
-    const images = t("{images} images", { images: count(cluster.images) });
+    const images = cluster.images === 1 ? t("1 image") : t("{images} images", { images: count(cluster.images) });
     const go = () => {
       show(cluster);
       onShow(cluster);

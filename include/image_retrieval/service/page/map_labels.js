@@ -17,6 +17,7 @@ import { spreadOut } from "./map_points.js";
 
 const FEW = 1500; // points, of which images are shown
 const SIDE = 66; // of an image
+const NARROW = 500; // width of a canvas from which on images are larger
 const [SMALLEST, LARGEST] = [58, 92]; // sides of a cluster's picture
 const LEVELS = [1, 2.6, 6.5]; // times as near as at first, from which clusters of each level are shown
 const FINEST = 4096; // squares of the net from which one image each is shown
@@ -44,16 +45,17 @@ export function makeLabels(points, clusters, boxes, pictures) {
 
   /** @param {Camera} camera @returns {Label[]} */
   function ofImages(camera) {
-    const squares = Math.min(FINEST, 2 ** Math.max(0, Math.floor(Math.log2(camera.scale / SIDE))));
+    const side = camera.width < NARROW ? SIDE * 0.75 : SIDE;
+    const squares = Math.min(FINEST, 2 ** Math.max(0, Math.ceil(Math.log2(camera.scale / side))));
     if (!nets.has(squares)) nets.set(squares, spreadOut(points, squares));
     const found = [];
     for (const point of /** @type {Uint32Array} */ (nets.get(squares))) {
       const [x, y] = seenAt(camera, points.x[point], points.y[point]);
-      if (x > -SIDE && y > -SIDE && x < camera.width + SIDE && y < camera.height + SIDE) {
-        found.push({ left: x - SIDE / 2, top: y - SIDE / 2, side: SIDE, cluster: null, point });
+      if (x > -side && y > -side && x < camera.width + side && y < camera.height + side) {
+        found.push({ left: x - side / 2, top: y - side / 2, side, cluster: null, point });
       }
     }
-    return apart(found, 0.72);
+    return apart(found, 1.03);
   }
 
   /** @param {Camera} camera @returns {Label[]} */

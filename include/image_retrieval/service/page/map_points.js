@@ -8,7 +8,7 @@
  * @property {Float32Array} y
  * @property {Uint16Array} clusters the number of the smallest cluster
  * @typedef {{number: number, level: number, parent: number | null, x: number, y: number, images: number,
- *   image_id: string | null, words: string[]}} Cluster
+ *   image_id: string | null, words: string[], place: number}} Cluster `place`: among the parts of the same one
  * @typedef {{x: number, y: number, width: number, height: number}} Box its middle, and its size
  */
 
