@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import psycopg
 import pytest
-from integration.service.conftest import TOKEN, address, client, served, things  # noqa: F401
+from integration.service.conftest import TOKEN
 from playwright.sync_api import expect
 
 from image_retrieval.maps.clusters import find_clusters, nearest_cluster, smallest
@@ -42,13 +42,13 @@ def kept_shots():
 
 
 @pytest.fixture(scope="module")
-def mapped(served, things):  # noqa: F811
+def mapped(served, things):
     keep_mapped(kept_collections(served)["things"].collection, served)
     return things.name
 
 
 @pytest.fixture(scope="module")
-def many(client, served):  # noqa: F811
+def many(client, served):
     """A collection whose map has a hundred thousand images, which are there by name alone."""
     assert client.post("/api/collections", json={"name": "many"}).status_code == 201
     rng = np.random.default_rng(0)
@@ -78,7 +78,7 @@ def many(client, served):  # noqa: F811
 
 
 @pytest.fixture
-def open_map(chromium, address):  # noqa: F811
+def open_map(chromium, address):
     """Open the map of a collection; fails where a script failed."""
     failures, contexts = [], []
 
@@ -169,7 +169,7 @@ def test_clusters_are_reached_by_keyboard_in_both_languages(open_map, mapped):
     expect(chinese.get_by_role("navigation", name="聚类")).to_be_visible()
 
 
-def test_a_filter_and_a_collection_without_a_map_are_told(open_map, mapped, address, client):  # noqa: F811
+def test_a_filter_and_a_collection_without_a_map_are_told(open_map, mapped, address, client):
     page = open_map(mapped)
     page.evaluate("""() => { location.hash = 'collection=things&tab=map&filter={"format":"PNG"}'; }""")
     expect(page.get_by_role("status")).to_contain_text("match the filter")
@@ -191,7 +191,7 @@ def test_a_phone_shows_the_map_over_its_clusters(open_map, mapped, kept_shots):
     page.screenshot(path=kept_shots / "map-phone.png")
 
 
-def test_a_hundred_thousand_points_are_small_and_move_at_interactive_speed(open_map, many, client, kept_shots):  # noqa: F811
+def test_a_hundred_thousand_points_are_small_and_move_at_interactive_speed(open_map, many, client, kept_shots):
     answer = client.get("/api/collections/many/map/points")
     assert len(answer.content) == 8 + 14 * MANY
     again = client.get("/api/collections/many/map/points", headers={"If-None-Match": answer.headers["etag"]})

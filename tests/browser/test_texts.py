@@ -2,7 +2,7 @@
 
 import pytest
 from integration.pictures import SCENES
-from integration.service.conftest import TOKEN, address, as_base64, client, served, things  # noqa: F401
+from integration.service.conftest import TOKEN, as_base64
 from playwright.sync_api import expect
 
 expect.set_options(timeout=120_000)  # a busy machine loads a model slowly
@@ -34,7 +34,7 @@ BROKEN += ["#text=%20", "#text=%E3%80%80", '#filter={"group_id":{"any":3}}', "#c
 
 
 @pytest.fixture(scope="module")
-def typed(client, served):  # noqa: F811
+def typed(client, served):
     """A collection whose ids, groups and captions hold whatever letters there are."""
     import psycopg
 
@@ -54,7 +54,7 @@ def typed(client, served):  # noqa: F811
 
 
 @pytest.fixture
-def open_page(chromium, address):  # noqa: F811
+def open_page(chromium, address):
     """Open the page at an address after #; fails where a script failed or ran that is not its own."""
     failures, contexts = [], []
 
