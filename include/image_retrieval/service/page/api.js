@@ -1,6 +1,7 @@
 /** The service's API, with the cookie of Airflow's login or, where the service runs alone, with its token. */
 
 import { byId } from "./dom.js";
+import { t } from "./language.js";
 
 const KEY = "image-retrieval-token";
 export const embedded = window.parent !== window;
@@ -12,7 +13,7 @@ export class Problem extends Error {
    * @param {any} told problem details
    */
   constructor(status, told) {
-    super(told?.detail ?? `the service answered with ${status}`);
+    super(told?.detail ?? t("the service answered with {status}", { status }));
     this.status = status;
     this.code = told?.code;
     this.hint = told?.hint;
@@ -81,12 +82,12 @@ async function request(path, form, signal) {
     answer = await fetch(path, { method: body ? "POST" : "GET", headers, body, signal });
   } catch (error) {
     if (/** @type {any} */ (error).name === "AbortError") throw error;
-    throw new Problem(0, { detail: "the service cannot be reached", hint: "try again in a moment" });
+    throw new Problem(0, { detail: t("the service cannot be reached"), hint: t("try again in a moment") });
   }
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => null);
   if (answer.status !== 401) throw new Problem(answer.status, told);
-  if (embedded) throw new Problem(401, { detail: "you are no longer logged in", hint: "reload Airflow's page" });
+  if (embedded) throw new Problem(401, { detail: t("you are no longer logged in"), hint: t("reload Airflow's page") });
   await newToken(token);
   return request(path, form, signal);
 }

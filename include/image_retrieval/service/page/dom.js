@@ -76,14 +76,3 @@ export function showError(error) {
   const { message, hint } = /** @type {any} */ (error);
   place.append(make("p", { text: message }), hint ? make("p", { class: "hint", text: hint }) : "");
 }
-
-const NUMBERS = new Intl.NumberFormat("en");
-/** @param {number} value */
-export const count = (value) => NUMBERS.format(value);
-
-/**
- * @param {number} value
- * @param {string} one
- * @param {string} [many]
- */
-export const counted = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;

@@ -1,6 +1,7 @@
 /** The form of filters: some fields, and JSON for all other filters. */
 
 import { byId, showError } from "./dom.js";
+import { t } from "./language.js";
 
 /**
  * @typedef {import("./state.js").State} State
@@ -44,7 +45,8 @@ function read(fields) {
   try {
     return { ...filter, ...(rest ? JSON.parse(rest) : {}) };
   } catch (error) {
-    showError({ message: `the JSON of the filter: ${/** @type {Error} */ (error).message}`, hint: 'such as {"height": {"lt": 500}}' });
+    const problem = /** @type {Error} */ (error).message;
+    showError({ message: t("the JSON of the filter: {problem}", { problem }), hint: t('such as {"height": {"lt": 500}}') });
     fields.json.focus();
     return null;
   }
@@ -73,6 +75,6 @@ export function showFilters({ filter, grouped }) {
   };
   fields.json.value = Object.keys(others).length ? JSON.stringify(others) : "";
   const used = Object.keys(filter).length + Number(grouped);
-  byId("filters-button").textContent = used ? `Filters (${used})` : "Filters";
+  byId("filters-button").textContent = used ? t("Filters ({n})", { n: used }) : t("Filters");
   byId("filters-button").classList.toggle("used", used > 0);
 }

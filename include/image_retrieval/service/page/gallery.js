@@ -2,7 +2,7 @@
 
 import { showPicture } from "./api.js";
 import { byId, make, visible } from "./dom.js";
-import { foundBy, scoredBy } from "./modes.js";
+import { t } from "./language.js";
 
 /**
  * @typedef {{image_id: string, score?: number, group_id: string | null, caption: string | null,
@@ -20,7 +20,7 @@ import { foundBy, scoredBy } from "./modes.js";
  * @param {Doing} doing
  */
 export function makeGallery(collection, doing) {
-  const list = make("ul", { class: "gallery", "aria-label": "Images" });
+  const list = make("ul", { class: "gallery", "aria-label": t("Images") });
   list.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => move(list, event));
   /** @type {Image[]} */
   const images = [];
@@ -63,8 +63,8 @@ function card(collection, image, at, calibrated, doing) {
         type: "button",
         class: "picture",
         tabindex: at === 0 ? 0 : -1,
-        title: "Search from this image",
-        "aria-label": `Search from ${id}${caption ? `: ${caption}` : ""}`,
+        title: t("Search from this image"),
+        "aria-label": t("Search from {name}", { name: caption ? `${id}: ${caption}` : id }),
         "aria-keyshortcuts": "o + -",
         onclick: () => doing.search(id),
         onkeydown: (/** @type {KeyboardEvent} */ event) => {
@@ -78,9 +78,9 @@ function card(collection, image, at, calibrated, doing) {
       make(
         "div",
         { class: "actions" },
-        action("+", "More like this", () => doing.refine(id, false)),
-        action("−", "Less like this", () => doing.refine(id, true)),
-        action("⤢", "Original", () => doing.view(at)),
+        action("+", t("More like this"), () => doing.refine(id, false)),
+        action("−", t("Less like this"), () => doing.refine(id, true)),
+        action("⤢", t("Original"), () => doing.view(at)),
       ),
     ),
     make(
@@ -92,7 +92,7 @@ function card(collection, image, at, calibrated, doing) {
       make("span", { class: "size", text: width && height ? `${width} × ${height}` : "" }),
       group === null
         ? null
-        : make("button", { type: "button", class: "group", text: visible(group), title: `Only the group ${group}`, onclick: () => doing.group(group) }),
+        : make("button", { type: "button", class: "group", text: visible(group), title: t("Only the group {group}", { group }), onclick: () => doing.group(group) }),
     ),
   );
   const ratio = width && height ? Math.min(3, Math.max(0.4, width / height)) : 1;
@@ -107,7 +107,7 @@ function card(collection, image, at, calibrated, doing) {
  */
 function scored(score, calibrated) {
   const text = calibrated ? `${Math.floor(score * 100)} %` : score.toFixed(2);
-  const meaning = calibrated ? `score ${score.toFixed(3)} of 1` : `similarity ${score.toFixed(3)}`;
+  const meaning = calibrated ? t("score {score} of 1", { score: score.toFixed(3) }) : t("similarity {similarity}", { similarity: score.toFixed(3) });
   const element = make("span", { class: "score", text, title: meaning });
   element.style.setProperty("--score", String(Math.max(0, Math.min(1, score))));
   return element;

@@ -1,11 +1,10 @@
 /** The page: it shows the search that is in the address; every action of the user changes the address. */
 
 import { ask, mayWrite } from "./api.js";
-import { byId, counted, make, say, showError } from "./dom.js";
+import { byId, make, say, showError } from "./dom.js";
 import { listenToFilters, showFilters } from "./filters.js";
 import { makeGallery, watchEnd } from "./gallery.js";
-import { t } from "./language.js";
-import { showMapOf } from "./map.js";
+import { count, counted, listenToLanguage, t } from "./language.js";
 import { countRejected, duplicatesReport, rejectedReport, runsReport } from "./reports.js";
 import { browsed, found } from "./results.js";
 import { readState, tellAirflow, writeState } from "./state.js";
@@ -55,9 +54,8 @@ function show() {
   const readsTexts = collections.some((one) => one.name === state.collection && one.reads_texts);
   byId("collection").value = state.collection;
   byId("search").hidden = state.tab !== "images";
-  byId("text").placeholder = readsTexts ? "Describe what you look for · 说说你要找什么" : "This collection is searched by pictures: drop or choose one";
-  byId("text").disabled = !readsTexts && state.mode === "vector";
-  showModes(state);
+  byId("text").placeholder = t(readsTexts ? "Describe what you look for, in English or Chinese" : "This collection is searched by pictures: drop or choose one");
+  byId("text").disabled = !readsTexts;
   for (const tab of document.querySelectorAll("[role=tab]")) {
     const chosen = /** @type {HTMLElement} */ (tab).dataset.tab === state.tab;
     tab.setAttribute("aria-selected", String(chosen));
@@ -88,7 +86,7 @@ async function showImages(signal) {
   });
   const pages = state.terms.some(({ less }) => !less) ? found(state, signal) : browsed(state, signal);
   byId("results").classList.add("waiting");
-  const late = setTimeout(() => say("Loading the model, which takes a moment the first time …"), SLOW);
+  const late = setTimeout(() => say(t("Loading the model, which takes a moment the first time …")), SLOW);
   say(t("Searching …"));
   let first = true;
   more = async () => {
@@ -142,27 +140,27 @@ function tellFound(shown, page) {
   const showAll = (/** @type {string} */ text, kind = "plain") =>
     make("button", { type: "button", class: kind, text, onclick: () => change({ all: true }) });
   if (shown) {
-    const these = counted(shown, "image");
-    const rest = page.more ? ", more below" : "";
-    say(searched ? `${these}, best first${rest}` : `${these} of the collection${rest}`);
-    if (under && !page.more) byId("results").append(make("p", { class: "weaker" }, showAll("Show weaker results")));
+    const images = counted(shown, "image");
+    if (searched) say(t(page.more ? "{images}, best first, more below" : "{images}, best first", { images }));
+    else say(t(page.more ? "{images} of the collection, more below" : "{images} of the collection", { images }));
+    if (under && !page.more) byId("results").append(make("p", { class: "weaker" }, showAll(t("Show weaker results"))));
     return;
   }
-  say(searched ? "Nothing relevant was found." : "The collection has no images.");
+  say(t(searched ? "Nothing relevant was found." : "The collection has no images."));
   byId("results").replaceChildren(
     make(
       "div",
       { class: "empty" },
-      make("p", { class: "big", text: searched ? "Nothing relevant" : "No images yet" }),
-      make("p", { class: "hint", text: searched ? "No image is similar enough. Try other words, or change the filters." : "The collection's next run adds the images in its bucket." }),
-      under ? showAll("Show the nearest images anyway", "main") : null,
+      make("p", { class: "big", text: t(searched ? "Nothing relevant" : "No images yet") }),
+      make("p", { class: "hint", text: t(searched ? "No image is similar enough. Try other words, or change the filters." : "The collection's next run adds the images in its bucket.") }),
+      under ? showAll(t("Show the nearest images anyway"), "main") : null,
     ),
   );
 }
 
 /** @param {AbortSignal} signal */
 async function showDuplicates(signal) {
-  say("Comparing …");
+  say(t("Comparing …"));
   byId("results").replaceChildren();
   const { element, found: number } = await duplicatesReport(state.collection, writing, signal, searchFrom);
   byId("results").replaceChildren(element);
@@ -211,7 +209,7 @@ async function showTrainings(signal) {
  */
 function setCount(tab, number) {
   const badge = /** @type {HTMLElement} */ (byId(`tab-${tab}`).querySelector(".count"));
-  badge.textContent = number === null ? "" : new Intl.NumberFormat("en").format(number);
+  badge.textContent = number === null ? "" : count(number);
 }
 
 /** The numbers on the tabs. */
@@ -247,6 +245,10 @@ function listen() {
   listenToFilters(change);
   listenToModes(change);
   listenToViewer();
+  listenToLanguage(() => {
+    show();
+    showCounts().catch(failed);
+  });
   watchEnd(() => next(stop.signal).catch(failed));
   addEventListener("popstate", () => {
     if (!location.hash) return;
@@ -275,7 +277,7 @@ function take() {
 async function start() {
   collections = await ask("api/collections");
   if (!collections.length) {
-    say("No collection can be searched yet: run a DAG first.");
+    say(t("No collection can be searched yet: run a DAG first."));
     return;
   }
   byId("collection").replaceChildren(...collections.map(({ name }) => make("option", { text: name, value: name })));

@@ -1,7 +1,8 @@
 /** The reports of a collection: duplicates, rejected images, runs. */
 
 import { ask, collectionPath, showPicture } from "./api.js";
-import { count, counted, make, say, showError, visible } from "./dom.js";
+import { make, say, showError, visible } from "./dom.js";
+import { count, counted, formatted, moment, named, t } from "./language.js";
 
 /**
  * @typedef {import("./api.js").Pair} Pair
@@ -35,16 +36,16 @@ export async function rejectedReport(collection, writing, signal, onChange) {
   /** @type {{rejected: Rejected[], by_reason: ReasonCount[]}} */
   const { rejected, by_reason: reasons } = await ask(`${collectionPath(collection)}/rejected?limit=${MOST}`, undefined, signal);
   const all = total(reasons);
-  say(all ? `${counted(all, "image")} could not be used.` : "Every image could be used.");
-  if (!all) return make("div", { class: "empty" }, make("p", { class: "big", text: "Nothing was rejected." }));
+  say(all ? t("{images} could not be used.", { images: counted(all, "image") }) : t("Every image could be used."));
+  if (!all) return make("div", { class: "empty" }, make("p", { class: "big", text: t("Nothing was rejected.") }));
   const again = (/** @type {object} */ which, /** @type {string} */ what) =>
     make("button", {
       type: "button",
       class: "plain",
-      text: "Re-queue",
-      "aria-label": `Re-queue ${what}`,
+      text: t("Re-queue"),
+      "aria-label": t("Re-queue {what}", { what }),
       disabled: !writing,
-      title: writing ? "The next run tries again" : "You need the right to edit DAGs",
+      title: t(writing ? "The next run tries again" : "You need the right to edit DAGs"),
       onclick: () => requeue(collection, which, onChange),
     });
   const summary = reasons.map(({ reason, final, not_final: open }) =>
@@ -52,23 +53,23 @@ export async function rejectedReport(collection, writing, signal, onChange) {
       "li",
       { class: "reason" },
       make("strong", { text: count(final + open) }),
-      make("span", { text: words(reason) }),
-      again({ reason }, `all images rejected as ${words(reason)}`),
+      make("span", { text: named(reason) }),
+      again({ reason }, t("all images rejected as {reason}", { reason: named(reason) })),
     ));
   const rows = rejected.map((row) => [
     make("span", { class: "key", text: visible(keyOf(row.uri)), title: row.uri }),
-    make("span", { class: "tag", text: words(row.reason), title: row.reason }),
+    make("span", { class: "tag", text: named(row.reason), title: row.reason }),
     row.detail ?? "",
-    row.final ? "final" : `${counted(row.attempts, "attempt")} so far`,
+    row.final ? t("final") : t("{attempts} so far", { attempts: counted(row.attempts, "attempt") }),
     moment(row.updated_at),
     again({ uri: row.uri }, keyOf(row.uri)),
   ]);
   return make(
     "div",
     { class: "report" },
-    make("ul", { class: "reasons", "aria-label": "Reasons" }, ...summary),
-    table(["Image", "Reason", "Detail", "State", "Last tried", "Try again"], rows),
-    all > rejected.length ? make("p", { class: "hint", text: `Only the first ${count(rejected.length)} are shown.` }) : null,
+    make("ul", { class: "reasons", "aria-label": t("Reasons") }, ...summary),
+    table([t("Image"), t("Reason"), t("Detail"), t("State"), t("Last tried"), t("Try again")], rows),
+    all > rejected.length ? make("p", { class: "hint", text: t("Only the first {n} are shown.", { n: count(rejected.length) }) }) : null,
   );
 }
 
@@ -81,7 +82,7 @@ async function requeue(collection, which, onChange) {
   try {
     const { requeued } = await ask(`${collectionPath(collection)}/rejected/requeue`, which);
     await onChange(); // which says how many there are
-    say(`The next run tries ${counted(requeued, "image")} again.`);
+    say(t("The next run tries {images} again.", { images: counted(requeued, "image") }));
   } catch (error) {
     showError(error);
   }
@@ -101,11 +102,15 @@ export async function duplicatesReport(collection, writing, signal, onSearch) {
     ask(`${path}&tier=picture`, undefined, signal),
     ask(`${path}&tier=scene`, undefined, signal),
   ]);
-  say(`${counted(groups.length, "group")} of the same file, ${counted(pictures.pairs.length, "pair")} of the same picture, ${count(scenes.pairs.length)} of the same scene.`);
+  say(t("{groups} of the same file, {pictures} of the same picture, {scenes} of the same scene.", {
+    groups: counted(groups.length, "group"),
+    pictures: counted(pictures.pairs.length, "pair"),
+    scenes: counted(scenes.pairs.length, "pair"),
+  }));
   const figure = (/** @type {string} */ id) => {
     const image = make("img", { alt: "", loading: "lazy" });
     showPicture(image, collection, id, "preview");
-    return make("button", { type: "button", class: "twin", title: "Search from this image", onclick: () => onSearch(id) }, image, make("span", { text: visible(id) }));
+    return make("button", { type: "button", class: "twin", title: t("Search from this image"), onclick: () => onSearch(id) }, image, make("span", { text: visible(id) }));
   };
   const twins = (/** @type {Pair} */ pair) =>
     make(
@@ -113,7 +118,7 @@ export async function duplicatesReport(collection, writing, signal, onSearch) {
       {},
       figure(pair.a),
       figure(pair.b),
-      make("p", { class: "hint", text: `similarity ${pair.similarity.toFixed(3)}${pair.bits === null ? "" : `, ${counted(pair.bits, "bit")} of 64 differ`}` }),
+      make("p", { class: "hint", text: likeness(pair) }),
       verdictButtons(collection, pair, writing),
     );
   const part = (/** @type {string} */ title, /** @type {string} */ none, /** @type {Node[]} */ items) =>
@@ -124,12 +129,18 @@ export async function duplicatesReport(collection, writing, signal, onSearch) {
     element: make(
       "div",
       { class: "report" },
-      pictures.waiting ? make("p", { class: "hint", text: `${counted(pictures.waiting, "image")} will be compared by the next upkeep.` }) : null,
-      part("The same file", "No duplicate files.", groups.map(({ image_ids: ids }) => make("li", {}, ...ids.slice(0, 12).map(figure)))),
-      part("The same picture in another size, quality or format", "No duplicate pictures.", pictures.pairs.map(twins)),
-      part("The same scene", "No duplicate scenes.", scenes.pairs.map(twins)),
+      pictures.waiting ? make("p", { class: "hint", text: t("{images} will be compared by the next upkeep.", { images: counted(pictures.waiting, "image") }) }) : null,
+      part(t("The same file"), t("No duplicate files."), groups.map(({ image_ids: ids }) => make("li", {}, ...ids.slice(0, 12).map(figure)))),
+      part(t("The same picture in another size, quality or format"), t("No duplicate pictures."), pictures.pairs.map(twins)),
+      part(t("The same scene"), t("No duplicate scenes."), scenes.pairs.map(twins)),
     ),
   };
+}
+
+/** @param {Pair} pair */
+function likeness({ similarity, bits }) {
+  const told = t("similarity {similarity}", { similarity: similarity.toFixed(3) });
+  return bits === null ? told : `${told} · ${t("{bits} of 64 differ", { bits: counted(bits, "bit") })}`;
 }
 
 /**
@@ -144,11 +155,11 @@ function verdictButtons(collection, pair, writing) {
     make("button", {
       type: "button",
       class: "plain",
-      text: verdict === "duplicate" ? "Duplicate" : "Different",
-      "aria-label": `${verdict}: ${pair.a} and ${pair.b}`,
+      text: verdict === "duplicate" ? t("Duplicate") : t("Different"),
+      "aria-label": t("{verdict}: {a} and {b}", { verdict: named(verdict), a: pair.a, b: pair.b }),
       "data-verdict": verdict,
       disabled: !writing,
-      title: writing ? "The decision stays until one of the images changes" : "You need the right to edit DAGs",
+      title: t(writing ? "The decision stays until one of the images changes" : "You need the right to edit DAGs"),
       onclick: async () => {
         const { a, b } = pair;
         const chosen = pair.verdict === verdict ? null : verdict;
@@ -157,7 +168,7 @@ function verdictButtons(collection, pair, writing) {
           pair.verdict = chosen;
           pair.decided_by = null;
           show();
-          say(chosen ? `${a} and ${b}: ${chosen}.` : `${a} and ${b}: not decided.`);
+          say(chosen ? t("{a} and {b}: {verdict}.", { a, b, verdict: named(chosen) }) : t("{a} and {b}: not decided.", { a, b }));
         } catch (error) {
           showError(error);
         }
@@ -165,7 +176,7 @@ function verdictButtons(collection, pair, writing) {
     }));
   const show = () => {
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.verdict === pair.verdict));
-    told.textContent = pair.verdict && pair.decided_by ? `by ${pair.decided_by}` : "";
+    told.textContent = pair.verdict && pair.decided_by ? t("by {person}", { person: pair.decided_by }) : "";
   };
   show();
   return make("p", { class: "verdict" }, ...buttons, told);
@@ -178,19 +189,20 @@ function verdictButtons(collection, pair, writing) {
 export async function runsReport(collection, signal) {
   /** @type {{runs: Run[]}} */
   const { runs } = await ask(`${collectionPath(collection)}/runs?limit=20`, undefined, signal);
-  say(`The last ${counted(runs.length, "run")}.`);
+  say(t("The last {runs}.", { runs: counted(runs.length, "run") }));
   const priced = runs.some(({ cost }) => cost !== null);
   const rows = runs.map((run) => [
     make("span", { class: "key", text: run.run_id, title: run.run_id }),
-    make("span", { class: `tag ${run.state}`, text: run.state }),
+    make("span", { class: `tag ${run.state}`, text: named(run.state) }),
     moment(run.started_at),
     run.finished_at ? lasting((Date.parse(run.finished_at) - Date.parse(run.started_at)) / 1000) : "",
-    make("span", { text: progressOf(run), title: `${counted(run.left_over, "image")} left over for the next run` }),
+    make("span", { text: progressOf(run), title: t("{images} left over for the next run", { images: counted(run.left_over, "image") }) }),
     ...(priced ? [costOf(run)] : []),
     ...[run.listed, run.new, run.changed, run.gone, run.embedded, run.rejected].map((value) => make("span", { class: "number", text: count(value ?? 0) })),
   ]);
-  const element = make("div", { class: "report" }, table(["Run", "State", "Started", "Took", "Progress", ...(priced ? ["Cost"] : []), "Listed", "New", "Changed", "Gone", "Embedded", "Rejected"], rows));
-  return { running: runs.some(({ state }) => state === "running"), element };
+  const titles = [t("Run"), t("State"), t("Started"), t("Took"), t("Progress"), ...(priced ? [t("Cost")] : [])];
+  titles.push(t("Listed"), t("New"), t("Changed"), t("Gone"), t("Embedded"), t("Rejected"));
+  return { running: runs.some(({ state }) => state === "running"), element: make("div", { class: "report" }, table(titles, rows)) };
 }
 
 /**
@@ -198,19 +210,20 @@ export async function runsReport(collection, signal) {
  * @param {Run} run
  */
 function progressOf({ state, shards, shards_done: done, left_over: over, seconds_left: left }) {
-  if (!over && done === shards && state !== "running") return shards ? "all" : "";
-  const part = `${count(done)} of ${counted(shards, "shard")}`;
-  return left ? `${part}, ${lasting(left)} left` : part;
+  if (!over && done === shards && state !== "running") return shards ? t("all") : "";
+  const part = t("{done} of {shards}", { done: count(done), shards: counted(shards, "shard") });
+  return left ? t("{part}, {time} left", { part, time: lasting(left) }) : part;
 }
 
 /** @param {Run} run */
-const costOf = ({ cost, cost_left: left }) => (left ? `${PRICE.format(cost ?? 0)}, ${PRICE.format(left)} left` : PRICE.format(cost ?? 0));
-const PRICE = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+const costOf = ({ cost, cost_left: left }) => (left ? t("{cost}, {left} left", { cost: price(cost), left: price(left) }) : price(cost));
+/** @param {number | null} amount */
+const price = (amount) => formatted(amount ?? 0, { maximumSignificantDigits: 3 });
 
 /** @param {number} seconds */
 function lasting(seconds) {
-  if (seconds < 100) return `${count(Math.round(seconds))} s`;
-  return seconds < 6000 ? `${count(Math.round(seconds / 60))} min` : `${count(Math.round(seconds / 3600))} h`;
+  if (seconds < 100) return t("{n} s", { n: count(Math.round(seconds)) });
+  return seconds < 6000 ? t("{n} min", { n: count(Math.round(seconds / 60)) }) : t("{n} h", { n: count(Math.round(seconds / 3600)) });
 }
 
 /**
@@ -220,7 +233,7 @@ function lasting(seconds) {
 export function table(titles, rows) {
   return make(
     "div",
-    { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" },
+    { class: "scroll", tabindex: 0, role: "region", "aria-label": t("Table") },
     make(
       "table",
       {},
@@ -230,10 +243,5 @@ export function table(titles, rows) {
   );
 }
 
-/** @param {string} reason */
-const words = (reason) => reason.replaceAll("_", " ");
 /** @param {string} uri */
 const keyOf = (uri) => uri.split("/").slice(3).join("/") || uri;
-const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-/** @param {string} text */
-export const moment = (text) => MOMENT.format(new Date(text));

@@ -2,6 +2,7 @@
 
 import { showPicture } from "./api.js";
 import { byId, make, say, showError, visible } from "./dom.js";
+import { t } from "./language.js";
 
 /** @typedef {import("./state.js").Term} Term */
 
@@ -18,7 +19,7 @@ export const givenPicture = (value) => given.get(value);
  */
 async function take(file) {
   if (file.size > MOST_BYTES) {
-    showError({ message: `${file.name ?? "the picture"} is larger than 24 MiB`, hint: "make it smaller first" });
+    showError({ message: t("{name} is larger than 24 MiB", { name: file.name ?? t("the picture") }), hint: t("make it smaller first") });
     return null;
   }
   const url = await new Promise((resolve, reject) => {
@@ -29,7 +30,7 @@ async function take(file) {
   });
   const number = String(given.size + 1);
   const base64 = url.slice(url.indexOf(",") + 1);
-  given.set(number, { name: file.name ?? "pasted picture", url: URL.createObjectURL(file), base64 });
+  given.set(number, { name: file.name ?? t("pasted picture"), url: URL.createObjectURL(file), base64 });
   return { kind: "file", value: number, less: false };
 }
 
@@ -67,7 +68,7 @@ export function listenToSearchBar({ onSearch, onClear }) {
   listenToPictures(async (files, also) => {
     const terms = (await Promise.all(files.slice(0, 8).map(take))).filter((term) => term !== null);
     if (terms.length) onSearch(terms, also);
-    else if (!files.length) say("That is not a picture.");
+    else if (!files.length) say(t("That is not a picture."));
   });
 }
 
@@ -111,7 +112,7 @@ export function showChips(collection, terms, onChange) {
     ...terms.map((term, at) => {
       const name = nameOf(term);
       const turned = () => onChange(terms.map((other, i) => (i === at ? { ...other, less: !other.less } : other)));
-      const turn = term.less ? `Less of ${name}; search for more of it` : `More of ${name}; search for less of it`;
+      const turn = t(term.less ? "Less of {name}; search for more of it" : "More of {name}; search for less of it", { name });
       return make(
         "li",
         { class: term.less ? "chip less" : "chip" },
@@ -122,7 +123,7 @@ export function showChips(collection, terms, onChange) {
           type: "button",
           class: "remove",
           text: "✕",
-          "aria-label": `Remove ${name}`,
+          "aria-label": t("Remove {name}", { name }),
           onclick: () => onChange(terms.filter((_, i) => i !== at)),
         }),
       );
@@ -131,7 +132,7 @@ export function showChips(collection, terms, onChange) {
 }
 
 /** @param {Term} term */
-const nameOf = (term) => (term.kind === "file" ? (givenPicture(term.value)?.name ?? "picture") : visible(term.value));
+const nameOf = (term) => (term.kind === "file" ? (givenPicture(term.value)?.name ?? t("picture")) : visible(term.value));
 
 /**
  * @param {string} collection

@@ -1,8 +1,9 @@
 /** Trainings: a table, and for one that is chosen its progress, the curve of its loss, and what the gate said. */
 
 import { ask, showAt } from "./api.js";
-import { count, counted, draw, make, say, visible } from "./dom.js";
-import { moment, table } from "./reports.js";
+import { draw, make, say, visible } from "./dom.js";
+import { count, counted, formatted, moment, named, t } from "./language.js";
+import { table } from "./reports.js";
 
 /**
  * @typedef {import("./api.js").Figures} Figures
@@ -11,7 +12,6 @@ import { moment, table } from "./reports.js";
  */
 
 const UNDER_WAY = ["packing", "training", "gating"];
-const ASKED = { crop: "found by a part", re_encoding: "found by a small copy of low quality", colour_shift: "found in other colours" };
 const WIDTH = 720, HEIGHT = 180, LEFT = 52, LOWER = 22; // of the curve; the margins hold the numbers
 
 /** @type {string | null} */
@@ -26,10 +26,10 @@ let examples = null; // the picture of the chosen one, which is fetched once
 export async function trainingsReport(signal, again) {
   /** @type {{trainings: Training[]}} */
   const { trainings } = await ask("api/trainings", undefined, signal);
-  say(trainings.length ? `${counted(trainings.length, "training")}, the latest first.` : "No model was trained yet.");
+  say(trainings.length ? t("{trainings}, the latest first.", { trainings: counted(trainings.length, "training") }) : t("No model was trained yet."));
   if (!trainings.length) {
-    const hint = make("p", { class: "hint", text: "The DAG model_training trains a model on your own images, and judges it." });
-    return { running: false, element: make("div", { class: "empty" }, make("p", { class: "big", text: "No trainings yet" }), hint) };
+    const hint = make("p", { class: "hint", text: t("The DAG model_training trains a model on your own images, and judges it.") });
+    return { running: false, element: make("div", { class: "empty" }, make("p", { class: "big", text: t("No trainings yet") }), hint) };
   }
   if (!trainings.some(({ name }) => name === chosen)) choose(trainings[0].name);
   const rows = trainings.map((training) => [
@@ -43,9 +43,9 @@ export async function trainingsReport(signal, again) {
         again();
       },
     }),
-    make("span", { class: `tag ${tone(training.state)}`, text: training.state }),
-    make("span", { text: training.decision ?? "" }),
-    training.method,
+    make("span", { class: `tag ${tone(training.state)}`, text: named(training.state) }),
+    make("span", { text: named(training.decision ?? "") }),
+    named(training.method),
     make("span", { class: "key", text: visible(training.source), title: training.source }),
     make("span", { class: "key", text: last(training.start), title: training.start }),
     make("span", { class: "key", text: last(training.against), title: training.against }),
@@ -54,7 +54,7 @@ export async function trainingsReport(signal, again) {
   const element = make(
     "div",
     { class: "report" },
-    table(["Model", "State", "Approval", "Method", "Learns from", "Start", "Judged against", "Begun"], rows),
+    table([t("Model"), t("State"), t("Approval"), t("Method"), t("Learns from"), t("Start"), t("Judged against"), t("Begun")], rows),
     await details(await ask(`api/trainings/${encodeURIComponent(chosen ?? "")}`, undefined, signal)),
   );
   return { running: trainings.some(({ state }) => UNDER_WAY.includes(state)), element };
@@ -72,7 +72,7 @@ async function details(training) {
   const { losses } = training.folder;
   return make(
     "section",
-    { class: "training", "aria-label": `Training ${training.name}` },
+    { class: "training", "aria-label": t("Training {name}", { name: training.name }) },
     make("h2", { text: training.name }),
     training.reason ? make("p", { text: sentence(training.reason) }) : null,
     figures ? make("p", { class: "hint", text: progress(figures) }) : null,
@@ -83,8 +83,9 @@ async function details(training) {
 
 /** @param {Figures} figures */
 function progress({ steps, steps_in_all: all, epochs, images_per_second: speed }) {
-  const done = steps === all ? `${count(steps)} steps` : `${count(steps)} of ${count(all)} steps`;
-  return `${done}, ${counted(Math.round(epochs * 10) / 10, "epoch")}${speed ? `, ${count(Math.round(speed))} images/s` : ""}`;
+  const done = steps === all ? counted(steps, "step") : t("{done} of {steps}", { done: count(steps), steps: counted(all, "step") });
+  const passes = counted(Math.round(epochs * 10) / 10, "epoch");
+  return [done, passes, ...(speed ? [t("{n} images/s", { n: count(Math.round(speed)) })] : [])].join(" · ");
 }
 
 /** @param {{epoch: number, loss: number}[]} losses */
@@ -94,7 +95,7 @@ function curve(losses) {
   const across = (/** @type {number} */ epoch) => LEFT + (epoch / end.epoch) * (WIDTH - LEFT - 8);
   const down = (/** @type {number} */ loss) => 8 + ((high - loss) / (high - low || 1)) * (HEIGHT - LOWER - 16);
   const line = losses.map(({ epoch, loss }) => `${across(epoch).toFixed(1)},${down(loss).toFixed(1)}`).join(" ");
-  const told = `Loss from ${short(values[0])} to ${short(end.loss)} over ${counted(Math.round(end.epoch * 10) / 10, "epoch")}`;
+  const told = t("Loss from {first} to {last} over {epochs}", { first: short(values[0]), last: short(end.loss), epochs: counted(Math.round(end.epoch * 10) / 10, "epoch") });
   const base = HEIGHT - LOWER;
   return draw(
     "svg",
@@ -103,7 +104,7 @@ function curve(losses) {
     draw("polyline", { points: line }),
     draw("text", { x: LEFT - 6, y: down(high) + 4, "text-anchor": "end" }, short(high)),
     draw("text", { x: LEFT - 6, y: down(low) + 4, "text-anchor": "end" }, short(low)),
-    draw("text", { x: LEFT, y: HEIGHT - 5 }, "loss by epoch"),
+    draw("text", { x: LEFT, y: HEIGHT - 5 }, t("loss by epoch")),
     draw("text", { x: WIDTH - 6, y: HEIGHT - 5, "text-anchor": "end" }, count(Math.round(end.epoch * 10) / 10)),
   );
 }
@@ -113,19 +114,19 @@ async function judged({ name, gate, against }) {
   const { trained, before } = /** @type {NonNullable<typeof gate>} */ (gate).figures;
   const row = (/** @type {string} */ what, /** @type {number | null} */ own, /** @type {number | null} */ other) =>
     [what, ...[own, other].map((value) => make("span", { class: "number", text: value === null ? "" : percent(value) }))];
-  const rows = Object.entries(trained.recall_at_1).map(([kind, share]) => row(/** @type {Record<string, string>} */ (ASKED)[kind] ?? kind, share, before.recall_at_1[kind]));
-  rows.push(row("mean average precision", trained.mean_average_precision, before.mean_average_precision));
-  if (trained.groups !== null) rows.push(row("nearest ten of the same group", trained.groups, before.groups));
+  const rows = Object.entries(trained.recall_at_1).map(([kind, share]) => row(asked(kind), share, before.recall_at_1[kind]));
+  rows.push(row(t("mean average precision"), trained.mean_average_precision, before.mean_average_precision));
+  if (trained.groups !== null) rows.push(row(t("nearest ten of the same group"), trained.groups, before.groups));
   if (!examples) {
-    examples = make("img", { class: "examples", alt: "Queries, and the nearest pictures under the trained model and under the one before" });
+    examples = make("img", { class: "examples", alt: t("Queries, and the nearest pictures under the trained model and under the one before") });
     await showAt(examples, `api/trainings/${encodeURIComponent(name)}/examples`);
   }
   const { queries, held_out: pictures } = /** @type {NonNullable<typeof gate>} */ (gate);
   return make(
     "div",
     { class: "judged" },
-    make("p", { class: "hint", text: `On ${counted(pictures, "picture")} that the training has not seen, by ${count(queries)} queries.` }),
-    table(["Original", "Trained", last(against)], rows),
+    make("p", { class: "hint", text: t("On {pictures} that the training has not seen, by {queries} queries.", { pictures: counted(pictures, "picture"), queries: count(queries) }) }),
+    table([t("The original"), t("Trained"), last(against)], rows),
     examples.cloneNode(),
   );
 }
@@ -136,7 +137,13 @@ const tone = (state) => (state === "passed" ? "success" : ["refused", "collapsed
 const last = (source) => visible(source.replace(/\/+$/, "").split("/").pop() || source);
 /** @param {string} text */
 const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
-const SHORT = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
-const short = SHORT.format;
-const PERCENT = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
-const percent = PERCENT.format;
+/** @param {number} value */
+const short = (value) => formatted(value, { maximumSignificantDigits: 3 });
+/** @param {number} value */
+const percent = (value) => formatted(value, { style: "percent", maximumFractionDigits: 1 });
+/** @param {string} kind of query */
+function asked(kind) {
+  if (kind === "crop") return t("found by a part");
+  if (kind === "re_encoding") return t("found by a small copy of low quality");
+  return kind === "colour_shift" ? t("found in other colours") : kind;
+}
