@@ -1,6 +1,7 @@
 """A running service over a collection of drawn scenes, under the dual encoder that ships: one for all tests here."""
 
 import base64
+import itertools
 import os
 import shutil
 import socket
@@ -29,30 +30,31 @@ from integration.pictures import BAD, SCENES, put
 
 TOKEN = "a-token-of-the-tests-only"
 HINTS_TOKEN = "a-token-for-hints-only"
-DATABASE = f"service_{os.getpid()}"
+STARTED = itertools.count()
 
 
 @pytest.fixture(scope="session")
 def served(services_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a project with one collection, `things`, which has vectors and rejected images."""
+    name = f"service_{os.getpid()}_{next(STARTED)}"  # tests elsewhere may start another one
     home = tmp_path_factory.mktemp("service")
     model = shutil.copytree(DUAL, home / "dual", ignore=shutil.ignore_patterns(CALIBRATION_FILE))  # no result is hidden
     entry = {
-        "source": f"s3://images/{DATABASE}/",
+        "source": f"s3://images/{name}/",
         "model": {"name": "dual", "source": str(model)},
         "id_pattern": "^(?P<group_id>[a-z]+-[a-z]+)/(?P<intra_id>.+)",
         "schedule": None,
         "watch": {},
     }
     (home / "collections.yaml").write_text(yaml.safe_dump({"collections": {"things": entry}}))
-    with own_database(services_folder, DATABASE) as url:
+    with own_database(services_folder, name) as url:
         settings = Settings(
             _env_file=services_folder / "services.env",
             home=home,
             collections_file=Path("collections.yaml"),
             database_url=SecretStr(url),
-            work_uri=f"s3://image-retrieval/{DATABASE}/",
-            service_source_uri=f"s3://images/{DATABASE}-made/",
+            work_uri=f"s3://image-retrieval/{name}/",
+            service_source_uri=f"s3://images/{name}-made/",
             token=SecretStr(TOKEN),
             hints_token=SecretStr(HINTS_TOKEN),
             service_rate=10_000,
