@@ -16,17 +16,24 @@ from image_retrieval.service.schemas import Facts, ImageInfo, Images, RegisterFo
 from image_retrieval.service.state import Service
 from image_retrieval.store import images as store
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.search import Filter, matching_ids
 from image_retrieval.values import NewImageId, new_image_id
 
 MANY = 100  # a page of more images counts as a long answer
 NEW_ID: TypeAdapter[str] = TypeAdapter(NewImageId)
 
 
-def page(service: Service, name: str, after: str | None, group_id: str | None, limit: int) -> Images:
-    """The first images after an id, in order of their ids; of one group if that is given."""
+def page(
+    service: Service, name: str, after: str | None, group_id: str | None, limit: int, filter: Filter | None = None
+) -> Images:
+    """The first images after an id, in order of their ids; of a group and matching a filter, if these are given."""
     with service.transaction(heavy=limit > MANY) as connection:
         _shown(service, connection, name)
-        rows = store.list_images(connection, name, after=after, group_id=group_id, limit=limit + 1)
+        if filter:
+            matching = filter if group_id is None else {"and": [filter, {"group_id": group_id}]}
+            rows = store.find_images(connection, name, matching_ids(connection, name, matching, after, limit + 1))
+        else:
+            rows = store.list_images(connection, name, after=after, group_id=group_id, limit=limit + 1)
     found = [ImageInfo(**row) for row in rows[:limit]]
     return Images(images=found, after=found[-1].image_id if len(rows) > limit else None)
 

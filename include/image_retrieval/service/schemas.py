@@ -59,6 +59,7 @@ class Paged(Form):
     min_score: Score | None = Field(
         None, description="least score of a result; default: 0.5 if scores are calibrated, else none"
     )
+    captions: bool = Field(False, description="also what a model wrote of each result, by language")
 
 
 class SearchForm(Paged):
@@ -129,8 +130,7 @@ class Result(BaseModel):
     height: int | None
     attributes: dict[str, Any] | None
     unreadable: Unreadable = {}
-    found_by: list[str] | None = Field(None, description="in a hybrid search, the sides that found it: vector, words")
-    scores: dict[str, float] | None = Field(None, description="in a hybrid search, the score that each side gives it")
+    captions: dict[str, str] | None = Field(None, description="what a model wrote, by language, if it was asked for")
 
 
 class Results(BaseModel):
@@ -236,6 +236,7 @@ class ImageInfo(BaseModel):
     colours: list[str] | None = Field(description="the names of its colours, the largest first")
     sharpness: float | None
     complexity: float | None
+    captions: dict[str, str] | None = Field(description="what a model wrote, by language")
 
 
 class Images(BaseModel):

@@ -34,6 +34,7 @@ class ImageFacts(ShownFacts):
     colours: list[str] | None
     sharpness: float | None
     complexity: float | None
+    captions: dict[str, str] | None
 
 
 class Member(TypedDict):
@@ -90,6 +91,18 @@ def list_images(
     """The first searchable images after an id, in order of their ids; of one group if it is given."""
     values = {"after": after, "group_id": group_id, "limit": limit}
     return _read_images(connection, statement("images", "list_images", view=collection), values)
+
+
+def find_images(connection: Connection, collection: str, image_ids: list[str]) -> list[ImageFacts]:
+    """The searchable images of these ids, in order of their ids."""
+    return _read_images(connection, statement("images", "find_images", view=collection), {"image_ids": image_ids})
+
+
+def find_captions(connection: Connection, collection: str, image_ids: list[str]) -> dict[str, dict[str, str]]:
+    """What a model wrote of each of these images, by language; images without captions are left out."""
+    query = statement("images", "find_captions", view=collection)
+    rows = connection.execute(query, {"image_ids": image_ids})
+    return {row["image_id"]: row["captions"] for row in rows}
 
 
 def _read_images(connection: Connection, query: sql.Composed, values: Values) -> list[ImageFacts]:

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from image_retrieval.service import search as searches
 from image_retrieval.service.bodies import strict_router
+from image_retrieval.service.captions import captioned
 from image_retrieval.service.schemas import Facets, FacetsForm, Match, MatchForm, Results, SearchForm, SimilarForm
 from image_retrieval.service.state import Service
 
@@ -15,12 +16,12 @@ def router(service: Service) -> APIRouter:
     @routes.post("/search")
     def search(form: SearchForm) -> Results:
         """Search by pictures, by texts, or by both. A negative weight means less of it."""
-        return searches.search(service, form)
+        return captioned(service, form, searches.search(service, form))
 
     @routes.post("/similar")
     def similar(form: SimilarForm) -> Results:
         """The images most like one of the collection."""
-        return searches.similar(service, form)
+        return captioned(service, form, searches.similar(service, form))
 
     @routes.post("/match")
     def match(form: MatchForm) -> Match:

@@ -33,3 +33,22 @@ $$;
 COMMENT ON FUNCTION images.facets IS
     'How many images of a collection, or of those that match a filter, have each format, orientation, colour, group_id and year of '
     'capture; the most frequent values of each, at most `most`.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.matching_ids(collection text, filter jsonb, after text, most integer)
+RETURNS SETOF text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    given     text[] := '{}';
+    condition text;
+BEGIN
+    SELECT * INTO given, condition FROM retrieval.condition_of(filter, given);
+    RETURN QUERY EXECUTE format(
+        $query$
+        SELECT image_id FROM %s WHERE ($2 IS NULL OR image_id COLLATE "C" > $2) AND %s
+        ORDER BY image_id COLLATE "C" LIMIT $3
+        $query$, retrieval.view_of(collection, NULL), condition)
+    USING given, after, most;
+END
+$$;
+COMMENT ON FUNCTION retrieval.matching_ids IS 'The first ids after one, in their order, of the images of a collection that match a filter.';
