@@ -21,6 +21,7 @@ from image_retrieval.store.connection import connect
 from image_retrieval.store.duplicates import find_duplicates
 from image_retrieval.store.trainings import Begun
 
+CAPTIONED, CAPTIONS = "red-circle/0000", {"en": "four red circles", "zh": "四个红色圆形"}
 SHOTS = Path(__file__).parents[2] / ".local" / "screenshots"
 DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 LOSSES = [{"step": step, "epoch": step / 4, "loss": 4 / step + 0.8} for step in range(1, 41)]
@@ -49,7 +50,7 @@ expect.set_options(timeout=120_000)  # a busy machine loads a model slowly
 
 @pytest.fixture(scope="package")
 def full(client: httpx.Client, served: Settings, things: Collection) -> str:
-    """The name of a collection with a copy of a picture, rejected files, a run, and a training that was judged."""
+    """A collection with a copy of a picture, captions, rejected files, a run, and a training that was judged."""
     picture = as_base64(next(iter(SCENES.values())))
     assert client.put("/api/collections/things/images/red-copy/1", json={"base64": picture}).status_code == 200
     find_duplicates(things, served)
@@ -61,6 +62,13 @@ def full(client: httpx.Client, served: Settings, things: Collection) -> str:
     store.write(f"{begun.model}losses.json", json.dumps(LOSSES).encode())
     store.write(f"{begun.model}gate.png", drawn.getvalue())
     with connect(served) as connection:
+        connection.execute("INSERT INTO retrieval.shown_captions VALUES ('things', 'writer', '{en,zh}')")
+        for language, text in CAPTIONS.items():
+            connection.execute(
+                "INSERT INTO retrieval.caption (image, model, language, etag, digest, text) "
+                "SELECT id, 'writer', %s, etag, 'd', %s FROM retrieval.image WHERE image_id = %s",
+                [language, text, CAPTIONED],
+            )
         trainings.begin(connection, begun, "one")
         trainings.write_gate(connection, "shoes", GATE, "passed", str(GATE["reason"]))
     return "things"

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from image_retrieval.errors import Reason
+from image_retrieval.imaging.looks import COLOURS
 from image_retrieval.service.routes.page import FILES
 from image_retrieval.store.trainings import Decision, State
 from image_retrieval.training.options import Method
@@ -19,7 +20,7 @@ READ = re.compile(
     r"(?:\b(?:text|title|alt|placeholder|message|hint|detail)|\"aria-label\"): *(?=[\"'`])|\bsay\((?=[\"'`])"
 )
 PROSE = re.compile(r"[A-Za-z]{2,} [a-z]{2,}")
-CODE = re.compile(rf"\bclass: (?:{LITERAL.pattern}|[^,}}]*)|(?:querySelector(?:All)?|matches)\([^)]*\)")
+CODE = re.compile(rf"\bclass: (?:{LITERAL.pattern}|[^,}}]*)|(?:querySelector(?:All)?|matches)\((?:{LITERAL.pattern})?")
 KEPT = {"language.js": {"English"}}  # texts that are the same in each language
 
 
@@ -116,4 +117,5 @@ def _letters(literal: re.Match[str] | None) -> str | None:
 
 def test_fixed_words_of_the_service_have_their_chinese():
     words = {*Reason, *get_args(State), *get_args(Decision), *get_args(Method)}
-    assert words | {"running", "success", "failed", "duplicate", "different"} == set(TERMS)
+    drawn = {"landscape", "portrait", "square", *COLOURS}
+    assert words | drawn | {"running", "success", "failed", "duplicate", "different"} == set(TERMS)

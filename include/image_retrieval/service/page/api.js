@@ -59,19 +59,21 @@ export async function ask(path, form, signal) {
 }
 
 /**
+ * Change some fields of what lies at a path.
  * @param {string} path below the page's folder
- * @param {AbortSignal} [signal]
- * @returns {Promise<ArrayBuffer>} the bytes that were answered
+ * @param {any} form
+ * @returns {Promise<any>} what it is then
  */
-export const askBytes = async (path, signal) => (await request(path, undefined, signal)).arrayBuffer();
+export const change = async (path, form) => (await request(path, form, undefined, "PATCH")).json();
 
 /**
  * @param {string} path
  * @param {any} [form]
  * @param {AbortSignal} [signal]
+ * @param {string} [method]
  * @returns {Promise<Response>}
  */
-async function request(path, form, signal) {
+async function request(path, form, signal, method = form === undefined ? "GET" : "POST") {
   const token = sessionStorage.getItem(KEY);
   /** @type {Record<string, string>} */
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
@@ -79,7 +81,7 @@ async function request(path, form, signal) {
   const body = form === undefined ? undefined : JSON.stringify(form);
   let answer;
   try {
-    answer = await fetch(path, { method: body ? "POST" : "GET", headers, body, signal });
+    answer = await fetch(path, { method, headers, body, signal });
   } catch (error) {
     if (/** @type {any} */ (error).name === "AbortError") throw error;
     throw new Problem(0, { detail: t("the service cannot be reached"), hint: t("try again in a moment") });
@@ -89,7 +91,7 @@ async function request(path, form, signal) {
   if (answer.status !== 401) throw new Problem(answer.status, told);
   if (embedded) throw new Problem(401, { detail: t("you are no longer logged in"), hint: t("reload Airflow's page") });
   await newToken(token);
-  return request(path, form, signal);
+  return request(path, form, signal, method);
 }
 
 /** @type {Promise<void> | null} */

@@ -3,8 +3,9 @@
 /**
  * @typedef {{
  *   alert: HTMLElement, chips: HTMLElement, clear: HTMLButtonElement, collection: HTMLSelectElement, end: HTMLElement,
- *   file: HTMLInputElement, filters: HTMLFormElement, "filters-button": HTMLButtonElement, less: HTMLButtonElement,
- *   mode: HTMLSelectElement, more: HTMLButtonElement, panel: HTMLElement, pick: HTMLButtonElement, refine: HTMLElement, results: HTMLElement,
+ *   file: HTMLInputElement, filters: HTMLFormElement, "filters-button": HTMLButtonElement,
+ *   chosen: HTMLElement, facets: HTMLElement, "facets-button": HTMLButtonElement, less: HTMLButtonElement,
+ *   more: HTMLButtonElement, panel: HTMLElement, pick: HTMLButtonElement, refine: HTMLElement, results: HTMLElement,
  *   search: HTMLElement, status: HTMLElement, text: HTMLInputElement, token: HTMLDialogElement,
  *   viewer: HTMLDialogElement, words: HTMLFormElement
  * } & Record<`tab-${string}`, HTMLElement>} Elements those of index.html, by id

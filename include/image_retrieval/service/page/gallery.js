@@ -1,13 +1,14 @@
 /** Shows images in rows, in their own proportions; scrolling loads more, and arrow keys move among them. */
 
 import { showPicture } from "./api.js";
+import { captionOf } from "./captions.js";
 import { byId, make, visible } from "./dom.js";
 import { t } from "./language.js";
 
 /**
  * @typedef {{image_id: string, score?: number, group_id: string | null, caption: string | null,
- *   width: number | null, height: number | null, found_by?: string[] | null, scores?: Record<string, number> | null}} Image
- *   `found_by`, `scores`: of a search that asked several sides
+ *   captions?: Record<string, string> | null,
+ *   width: number | null, height: number | null}} Image
  * @typedef {object} Doing what a user may do with an image
  * @property {(id: string) => void} search
  * @property {(id: string, less: boolean) => void} refine
@@ -35,6 +36,10 @@ export function makeGallery(collection, doing) {
       list.append(...more.map((image, at) => card(collection, image, images.length + at, calibrated, doing)));
       images.push(...more);
     },
+    /** @param {number} at where an image is whose caption has changed */
+    renew(at) {
+      tellCaption(list.children[at], images[at]);
+    },
   };
 }
 
@@ -46,8 +51,8 @@ export function makeGallery(collection, doing) {
  * @param {Doing} doing
  */
 function card(collection, image, at, calibrated, doing) {
-  const { image_id: id, group_id: group, caption, width, height } = image;
-  const picture = make("img", { alt: caption ?? id, loading: "lazy", decoding: "async" });
+  const { image_id: id, group_id: group, width, height } = image;
+  const picture = make("img", { loading: "lazy", decoding: "async" });
   picture.addEventListener("error", () => item.classList.add("broken"));
   picture.addEventListener("load", () => item.classList.add("there"));
   const score = image.score === undefined ? null : scored(image.score, calibrated);
@@ -64,7 +69,6 @@ function card(collection, image, at, calibrated, doing) {
         class: "picture",
         tabindex: at === 0 ? 0 : -1,
         title: t("Search from this image"),
-        "aria-label": t("Search from {name}", { name: caption ? `${id}: ${caption}` : id }),
         "aria-keyshortcuts": "o + -",
         onclick: () => doing.search(id),
         onkeydown: (/** @type {KeyboardEvent} */ event) => {
@@ -94,11 +98,25 @@ function card(collection, image, at, calibrated, doing) {
         ? null
         : make("button", { type: "button", class: "group", text: visible(group), title: t("Only the group {group}", { group }), onclick: () => doing.group(group) }),
     ),
+    make("p", { class: "caption" }),
   );
+  tellCaption(item, image);
   const ratio = width && height ? Math.min(3, Math.max(0.4, width / height)) : 1;
   item.style.setProperty("--ratio", String(ratio));
   showPicture(picture, collection, id, "preview");
   return item;
+}
+
+/**
+ * @param {Element} item
+ * @param {Image} image
+ */
+function tellCaption(item, image) {
+  const [caption, id] = [captionOf(image), image.image_id];
+  const part = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (item.querySelector(selector));
+  part("img").setAttribute("alt", caption ?? id);
+  part(".picture").setAttribute("aria-label", t("Search from {name}", { name: caption ? `${id}: ${caption}` : id }));
+  part(".caption").textContent = caption;
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { ask, mayWrite } from "./api.js";
 import { byId, make, say, showError } from "./dom.js";
+import { listenToFacets, showFacets } from "./facets.js";
 import { listenToFilters, showFilters } from "./filters.js";
 import { makeGallery, watchEnd } from "./gallery.js";
 import { count, counted, listenToLanguage, t } from "./language.js";
@@ -64,6 +65,7 @@ function show() {
   }
   showChips(state.collection, state.terms, search);
   showFilters(state);
+  showFacets(state, stop.signal, change).catch(failed);
   /** @type {Record<string, (signal: AbortSignal) => Promise<void>>} */
   const tabs = { images: showImages, duplicates: showDuplicates, rejected: showRejected, map: showMap, runs: showRuns, trainings: showTrainings };
   (tabs[state.tab] ?? showImages)(stop.signal).catch(failed);
@@ -81,7 +83,7 @@ async function showImages(signal) {
   const gallery = makeGallery(state.collection, {
     search: searchFrom,
     refine: (id, less) => search([...state.terms, { kind: "image", value: id, less }]),
-    view: (at) => view(state.collection, gallery.images, at, searchFrom),
+    view: (at) => view(state.collection, gallery.images, at, writing, searchFrom, gallery.renew),
     group: (group_id) => change({ filter: { ...state.filter, group_id } }),
   });
   const pages = state.terms.some(({ less }) => !less) ? found(state, signal) : browsed(state, signal);
@@ -146,13 +148,15 @@ function tellFound(shown, page) {
     if (under && !page.more) byId("results").append(make("p", { class: "weaker" }, showAll(t("Show weaker results"))));
     return;
   }
-  say(t(searched ? "Nothing relevant was found." : "The collection has no images."));
+  const narrowed = Object.keys(state.filter).length > 0;
+  if (narrowed && !searched) say(t("No image matches the filters."));
+  else say(t(searched ? "Nothing relevant was found." : "The collection has no images."));
   byId("results").replaceChildren(
     make(
       "div",
       { class: "empty" },
-      make("p", { class: "big", text: t(searched ? "Nothing relevant" : "No images yet") }),
-      make("p", { class: "hint", text: t(searched ? "No image is similar enough. Try other words, or change the filters." : "The collection's next run adds the images in its bucket.") }),
+      make("p", { class: "big", text: searched ? t("Nothing relevant") : t(narrowed ? "No matching images" : "No images yet") }),
+      make("p", { class: "hint", text: searched ? t("No image is similar enough. Try other words, or change the filters.") : t(narrowed ? "Remove one of the filters." : "The collection's next run adds the images in its bucket.") }),
       under ? showAll(t("Show the nearest images anyway"), "main") : null,
     ),
   );
@@ -243,7 +247,7 @@ function listen() {
     onClear: () => search([]),
   });
   listenToFilters(change);
-  listenToModes(change);
+  listenToFacets(() => showFacets(state, stop.signal, change).catch(failed));
   listenToViewer();
   listenToLanguage(() => {
     show();

@@ -24,7 +24,7 @@ const FURTHEST = 500; // where the service's pages end
  */
 export async function* found(state, signal) {
   const { collection, terms, filter, grouped } = state;
-  const common = { collection, k: PAGE, filter, grouped, ...(state.all ? { min_score: -1 } : {}) };
+  const common = { collection, k: PAGE, filter, grouped, captions: true, ...(state.all ? { min_score: -1 } : {}) };
   const alone = terms.length === 1 && terms[0].kind === "image";
   const mode = modeOf(state.mode, terms);
   const asked = mode === "words" ? { texts: [{ text: wordsOf(terms) }] } : weighed(terms);
@@ -56,11 +56,11 @@ function weighed(terms) {
 /**
  * @param {State} state
  * @param {AbortSignal} signal
- * @returns {AsyncGenerator<Page, void>} the pages of the whole collection, or of one group, by id
+ * @returns {AsyncGenerator<Page, void>} the pages of the images that match the filter, by id
  */
 export async function* browsed(state, signal) {
   const asked = new URLSearchParams({ limit: String(PAGE) });
-  if (typeof state.filter.group_id === "string") asked.set("group_id", state.filter.group_id);
+  if (Object.keys(state.filter).length) asked.set("filter", JSON.stringify(state.filter));
   const path = `${collectionPath(state.collection)}/images?`;
   let after = null;
   do {

@@ -44,7 +44,7 @@ export async function trainingsReport(signal, again) {
       },
     }),
     make("span", { class: `tag ${tone(training.state)}`, text: named(training.state) }),
-    make("span", { text: named(training.decision ?? "") }),
+    training.decision ? named(training.decision) : "",
     named(training.method),
     make("span", { class: "key", text: visible(training.source), title: training.source }),
     make("span", { class: "key", text: last(training.start), title: training.start }),

@@ -1,37 +1,44 @@
 /** Shows one image as large as the window: its original, and its metadata. */
 
 import { showPicture } from "./api.js";
+import { captionOf, showCaptions } from "./captions.js";
 import { byId, visible } from "./dom.js";
 import { t } from "./language.js";
 import { foundBy, scoredBy } from "./modes.js";
 
 /** @typedef {import("./gallery.js").Image} Image */
 
-/** @type {{collection: string, images: Image[], at: number, onSearch: (id: string) => void}} */
+/** @type {{collection: string, images: Image[], at: number, writing: boolean, onSearch: (id: string) => void, onCaption: (at: number) => void}} */
 let shown;
 
 /**
  * @param {string} collection
  * @param {Image[]} images
  * @param {number} at which of them
+ * @param {boolean} writing whether this user may change something
  * @param {(id: string) => void} onSearch
+ * @param {(at: number) => void} onCaption is called when the caption of one has changed
  */
-export function view(collection, images, at, onSearch) {
-  shown = { collection, images, at, onSearch };
+export function view(collection, images, at, writing, onSearch, onCaption) {
+  shown = { collection, images, at, writing, onSearch, onCaption };
   show();
   byId("viewer").showModal();
 }
 
 function show() {
-  const { collection, images, at } = shown;
-  const { image_id: id, width, height, group_id: group, caption } = images[at];
+  const { collection, images, at, writing, onCaption } = shown;
+  const { image_id: id, width, height, group_id: group } = images[at];
   const dialog = byId("viewer");
   const part = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (dialog.querySelector(selector));
   const [picture, link] = [/** @type {HTMLImageElement} */ (part("img")), /** @type {HTMLAnchorElement} */ (part("a"))];
   part("h2").textContent = visible(id);
-  const why = images[at].scores ? t("Found by {sides} ({scores})", { sides: foundBy(images[at]), scores: scoredBy(images[at]) }) : null;
-  part(".facts").textContent = [caption, width && `${width} × ${height}`, group, why].filter(Boolean).join(" · ");
-  picture.alt = caption ?? id;
+  part(".facts").textContent = [width && `${width} × ${height}`, group].filter(Boolean).join(" · ");
+  picture.alt = captionOf(images[at]) ?? id;
+  const onChange = () => {
+    picture.alt = captionOf(images[at]) ?? id;
+    onCaption(at);
+  };
+  showCaptions(part(".captions"), { collection, image: images[at], writing, onChange });
   picture.removeAttribute("src");
   picture.onerror = () => {
     picture.onerror = null; // no browser shows TIFF and some others: the preview is a JPEG
