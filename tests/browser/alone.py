@@ -62,11 +62,14 @@ def full(client: httpx.Client, served: Settings, things: Collection) -> str:
     store.write(f"{begun.model}losses.json", json.dumps(LOSSES).encode())
     store.write(f"{begun.model}gate.png", drawn.getvalue())
     with connect(served) as connection:
-        connection.execute("INSERT INTO retrieval.shown_captions VALUES ('things', 'writer', '{en,zh}')")
+        connection.execute(
+            "INSERT INTO retrieval.shown_captions VALUES ('things', 'writer', '{en,zh}') ON CONFLICT DO NOTHING"
+        )
         for language, text in CAPTIONS.items():
             connection.execute(
                 "INSERT INTO retrieval.caption (image, model, language, etag, digest, text) "
-                "SELECT id, 'writer', %s, etag, 'd', %s FROM retrieval.image WHERE image_id = %s",
+                "SELECT id, 'writer', %s, etag, 'd', %s FROM retrieval.image WHERE image_id = %s "
+                "ON CONFLICT DO NOTHING",
                 [language, text, CAPTIONED],
             )
         trainings.begin(connection, begun, "one")
