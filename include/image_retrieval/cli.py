@@ -31,6 +31,7 @@ from image_retrieval.commands.arguments import (
     known_id,
     model_name,
     number,
+    region,
     run_id,
     text,
     words,
@@ -214,9 +215,8 @@ def _searches(commands: Any) -> None:
     query.add_argument("--text", type=words, metavar="TEXT", help="search by a text, if the model reads texts")
     by_query.add_argument("--mode", choices=["vector", "words", "hybrid"], default="vector", help=search.MODE_HELP)
     by_query.add_argument("-k", type=number(1, MOST_RESULTS), default=10, metavar="N", help="number of results (10)")
-    by_query.add_argument(
-        "--filter", type=json_object, metavar="JSON", help='filter, such as \'{"width": {"gte": 500}}\''
-    )
+    by_query.add_argument("--region", type=region, metavar="L,T,W,H", help=search.REGION_HELP)
+    by_query.add_argument("--filter", type=json_object, metavar="JSON", help=search.FILTER_HELP)
     by_query.add_argument(
         "--min-similarity", type=finite_number, metavar="X", help="only results of at least this similarity"
     )

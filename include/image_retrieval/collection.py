@@ -20,6 +20,7 @@ from image_retrieval.schedules import check_schedule
 from image_retrieval.source_kinds import SourceFormat, lines_format, misfit, source_uri
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.tar_uris import lists_tars
+from image_retrieval.values import Region
 from image_retrieval.watch_options import WatchOptions
 
 Size = Annotated[int, Field(ge=1, le=4096)]
@@ -57,15 +58,16 @@ class ResampleChoice(Strict):
     )
     exact: bool = Field(False, description="decode and filter every pixel: Pillow's full result to the bit, and slower")
 
-    def of_size(self, size: tuple[int, int]) -> "ResampleOptions":
+    def of_size(self, size: tuple[int, int], region: Region | None = None) -> "ResampleOptions":
         """The same options with a width and height."""
-        return ResampleOptions.model_validate({**self.model_dump(), "target_size": size})
+        return ResampleOptions.model_validate({**self.model_dump(), "target_size": size, "region": region})
 
 
 class ResampleOptions(ResampleChoice):
     """How a picture of any size becomes the one that a model reads."""
 
     target_size: tuple[Size, Size] = Field((224, 224), description="width, height in pixels")
+    region: Region | None = Field(None, description="the part of the upright picture that counts; null: all of it")
 
 
 # the accepted formats, by their names in Pillow, in the order in which imaging/formats.py tries them, and the suffixes

@@ -17,6 +17,7 @@ MOST_RESULTS = 1_000_000  # of one search at the command line
 NEW_ID_BYTES = 500
 MOST_JSON_BYTES = 2**16  # of an image's attributes; a page of 500 is then 32 MiB
 KNOWN_ID_LETTERS = 10_000  # more than any key or path has
+ROUNDING = 1e-6  # by which the shares of a picture may pass its edge
 SHOWN = "\u3000\xa0\u200c\u200d"  # wide and fixed spaces, and joiners of letters and emoji
 # invisible characters: spaces, controls, formats, fillers, variation selectors; SQL has the same
 BLANK = re.compile(
@@ -70,6 +71,15 @@ def small_json(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def part_of_picture(value: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """Left, top, width and height of a part of an upright picture, as shares of its width and height."""
+    left, top, width, height = value
+    inside = left >= 0 and top >= 0 and left + width <= 1 + ROUNDING and top + height <= 1 + ROUNDING
+    if not (inside and width > 0 and height > 0):  # NaN is refused, too
+        raise ValueError("is left, top, width, height of a part of the picture, as shares from 0 to 1")
+    return value
+
+
 def printable(text: str) -> str:
     """A text on one line; characters that are not printable become escapes, so it cannot control a terminal."""
     return "".join(letter if letter.isprintable() or letter in SHOWN else ascii(letter)[1:-1] for letter in text)
@@ -82,4 +92,5 @@ NewImageId = Annotated[str, Field(min_length=1, max_length=NEW_ID_BYTES), AfterV
 KnownId = Annotated[str, Field(max_length=KNOWN_ID_LETTERS), AfterValidator(plain_text)]
 Weight = Annotated[float, Field(ge=-10, le=10), AfterValidator(finite)]
 Score = Annotated[float, Field(ge=-1, le=1), AfterValidator(finite)]
+Region = Annotated[tuple[float, float, float, float], AfterValidator(part_of_picture)]
 Filter = Annotated[dict[str, Any], Field(max_length=50, description="as in images.search: docs/sql.md")]

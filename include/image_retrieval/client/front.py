@@ -37,6 +37,7 @@ from image_retrieval.store.collections import collection_names
 from image_retrieval.store.connection import Connection, where
 from image_retrieval.store.hybrid import search_hybrid
 from image_retrieval.strict_json import is_text
+from image_retrieval.values import Region
 
 
 class Client:
@@ -70,19 +71,17 @@ class Client:
         min_similarity: float | None = None,
         min_score: float | None = None,
         grouped: bool = False,
-        mode: Literal["vector", "caption"] = "vector",
+        region: Region | None = None,
     ) -> Results:
         """The k images that fit best, best first; always k if that many match.
 
         `text`, `image`, `image_id` (of the collection) and `vector` (dimensions,) are each one value, a pair of a value
         and its weight (-10 to 10), or a list of these. Several are combined: the search uses the weighted sum of their
         vectors of length 1. A picture is a path, a URL, bytes, a PIL.Image or an array of uint8 (height, width, 3).
-        docs/sql.md describes filters. `grouped` keeps the best image of each group_id. The mode `hybrid` also looks for
-        the words of `text` in captions, and mixes both scores. Raises UserError.
+        docs/sql.md describes filters. `grouped` keeps the best image of each group_id. `region` (left, top, width,
+        height, as shares) is the part of a single `image` or `image_id` that counts. Raises UserError.
         """
-        terms = terms_of(text, image, image_id, vector)
-        if mode not in ("vector", "hybrid"):
-            raise UserError(f"mode must be 'vector' or 'hybrid', not {str(mode)[:40]!r}")
+        terms = terms_of(text, image, image_id, vector, region)
         wanted = checked_k(k), checked_filter(filter)
         bounds = checked_bound("min_similarity", min_similarity), checked_bound("min_score", min_score)
         shown = self._shown(collection)

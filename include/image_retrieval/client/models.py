@@ -15,6 +15,7 @@ from image_retrieval.models.source import model_folder
 from image_retrieval.pipeline.querying import Vector, image_vectors
 from image_retrieval.pipeline.shown import Shown
 from image_retrieval.settings import Settings
+from image_retrieval.values import Region
 
 if TYPE_CHECKING:
     from image_retrieval.models.towers import ImageTower, TextTower
@@ -39,12 +40,15 @@ class Models:
             vectors: Vector = tower.embed(texts).numpy()
         return _finite(vectors, shown)
 
-    def images(self, pictures: Sequence[bytes], shown: Shown) -> Vector:
-        """The vectors (pictures, dimensions) of pictures' bytes. Raises ImageRejected and UserError."""
+    def images(self, pictures: Sequence[bytes], shown: Shown, region: Region | None = None) -> Vector:
+        """The vectors (pictures, dimensions) of pictures' bytes, or of a region of each.
+
+        Raises ImageRejected and UserError.
+        """
         with self._lock:
             tower = self._image_tower(shown)
             with DECODING:
-                vectors = image_vectors(pictures, tower, shown.collection, self._settings)
+                vectors = image_vectors(pictures, tower, shown.collection, self._settings, region)
         return _finite(vectors, shown)
 
     def close(self) -> None:

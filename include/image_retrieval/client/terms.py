@@ -16,7 +16,7 @@ from image_retrieval.client.pictures import Picture
 from image_retrieval.errors import UserError
 from image_retrieval.pipeline.querying import Vector
 from image_retrieval.strict_json import NotStrict, read_json
-from image_retrieval.values import KNOWN_ID_LETTERS, MOST_RESULTS, plain_text, query_text
+from image_retrieval.values import KNOWN_ID_LETTERS, MOST_RESULTS, Region, part_of_picture, plain_text, query_text
 
 T = TypeVar("T")
 Term: TypeAlias = tuple[T, float]
@@ -35,16 +35,26 @@ class Terms:
     pictures: list[Term[Any]]
     image_ids: list[Term[str]]
     vectors: list[Term[Vector]]
+    region: Region | None = None
 
 
-def terms_of(text: Texts | None, image: "Pictures | None", image_id: Texts | None, vector: Vectors | None) -> Terms:
+def terms_of(
+    text: Texts | None,
+    image: "Pictures | None",
+    image_id: Texts | None,
+    vector: Vectors | None,
+    region: Region | None = None,
+) -> Terms:
     """The terms of a search. Raises UserError if none has a weight above 0, or one cannot be used."""
     found = Terms(
         [(checked_text(given), weight) for given, weight in _weighed("text", text)],
         _weighed("image", image),
         [(checked_id(given), weight) for given, weight in _weighed("image_id", image_id)],
         [(_vector(given), weight) for given, weight in _weighed("vector", vector, _is_vector)],
+        None if region is None else _region(region),
     )
+    if found.region and len(found.pictures) + len(found.image_ids) != 1:
+        raise UserError("region is a part of one picture: give one image or one image_id")
     weights = [weight for _, weight in (*found.texts, *found.pictures, *found.image_ids, *found.vectors)]
     if not any(weight > 0 for weight in weights):
         more = " with a weight above 0" if weights else ""
@@ -112,6 +122,15 @@ def _checked(name: str, check: Callable[[str], str], given: str) -> str:
         return check(given)
     except ValueError as error:
         raise UserError(f"{name} {given[:80]!a} {error}") from None
+
+
+def _region(given: Any) -> Region:
+    try:
+        left, top, width, height = map(float, given)
+        return part_of_picture((left, top, width, height))
+    except (TypeError, ValueError):
+        told = "left, top, width and height of a part of the picture, as shares from 0 to 1"
+        raise UserError(f"region must be {told}, not {str(given)[:80]}") from None
 
 
 def checked_k(given: Any) -> int:

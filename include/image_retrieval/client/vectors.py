@@ -1,6 +1,7 @@
 """Makes vectors of texts, pictures, ids, and combinations of them."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,16 @@ from image_retrieval.client.pictures import name_of, picture_bytes
 from image_retrieval.client.terms import Terms, checked_text
 from image_retrieval.collection import SUFFIXES
 from image_retrieval.errors import ImageRejected, UserError
+from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.querying import Vector, weighted_sum
+from image_retrieval.pipeline.regions import picture_of
 from image_retrieval.pipeline.shown import Shown
+from image_retrieval.pipeline.table_images import stored_original
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import Connection
+from image_retrieval.store.images import find_listed
 from image_retrieval.store.queries import find_query, find_vector, keep_query
+from image_retrieval.values import Region
 
 BATCH = 32  # pictures or texts that a model embeds at once
 
@@ -41,11 +47,14 @@ class Vectorizer:
                 raise UserError(
                     f"a vector for collection {shown.name!r} has {shown.dimensions} dimensions, not {len(vector)}"
                 )
-        if terms.image_ids:
+        if terms.image_ids and terms.region:
+            [(name, weight)] = terms.image_ids
+            found.append((self._stored_region(name, terms.region, shown), weight))
+        elif terms.image_ids:
             with self._database.statements() as connection:
                 found += [(_stored(connection, shown, name), weight) for name, weight in terms.image_ids]
         found += [(self._text(text, shown), weight) for text, weight in terms.texts]
-        pictures = self.of_pictures([picture for picture, _ in terms.pictures], shown)
+        pictures = self.of_pictures([picture for picture, _ in terms.pictures], shown, region=terms.region)
         found += [(vector, weight) for vector, (_, weight) in zip(pictures, terms.pictures, strict=True)]
         return found[0][0] if len(found) == 1 else weighted_sum(found)
 
@@ -61,19 +70,34 @@ class Vectorizer:
             keep_query(connection, shown.model.name, text, vector)
         return vector
 
-    def of_pictures(self, pictures: list[Any], shown: Shown, names: list[str] | None = None) -> list[Vector]:
-        """The vectors of pictures in any accepted form. Raises UserError with the picture's name."""
+    def _stored_region(self, image_id: str, region: Region, shown: Shown) -> Vector:
+        with self._database.statements() as connection:
+            listed = find_listed(connection, shown.name, image_id)
+        if listed is None:
+            raise _unknown(shown, image_id)
+        read = partial(stored_original, ObjectStore(self._settings), settings=self._settings)
+        try:
+            data = picture_of(listed, shown.collection.resample, lambda uri, version: read(uri, version=version))
+            vector: Vector = self._models.images([data], shown, region)[0]
+        except ImageRejected as rejection:
+            raise unusable(image_id, rejection) from None
+        return vector
+
+    def of_pictures(
+        self, pictures: list[Any], shown: Shown, names: list[str] | None = None, region: Region | None = None
+    ) -> list[Vector]:
+        """The vectors of pictures in any accepted form, or of a region of each. Raises UserError with its name."""
         names = names or [name_of(picture) for picture in pictures]
         read = [picture_bytes(picture, self._settings, name) for picture, name in zip(pictures, names, strict=True)]
         try:
-            return list(self._models.images(read, shown)) if read else []
+            return list(self._models.images(read, shown, region)) if read else []
         except ImageRejected as rejection:
             if len(read) == 1:
                 raise unusable(names[0], rejection) from None
         return [
             vector
             for data, name in zip(read, names, strict=True)  # only one of them is to blame
-            for vector in self.of_pictures([data], shown, [name])
+            for vector in self.of_pictures([data], shown, [name], region)
         ]
 
     def _of_batch(self, batch: list[tuple[int, Any]], kind: str | None, shown: Shown) -> Vector:
@@ -114,5 +138,9 @@ def _is_text(item: object, kind: str | None) -> bool:
 def _stored(connection: Connection, shown: Shown, image_id: str) -> Vector:
     vector = find_vector(connection, shown.collection, image_id)
     if vector is None:
-        raise UserError(f"collection {shown.name!r} has no image {image_id[:200]!r}")
+        raise _unknown(shown, image_id)
     return vector
+
+
+def _unknown(shown: Shown, image_id: str) -> UserError:
+    return UserError(f"collection {shown.name!r} has no image {image_id[:200]!r}")

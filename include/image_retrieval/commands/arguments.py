@@ -8,7 +8,7 @@ from typing import Any
 
 from image_retrieval.collection import NAME_PATTERN
 from image_retrieval.strict_json import NotStrict, read_json
-from image_retrieval.values import KNOWN_ID_LETTERS, finite, plain_text, query_text
+from image_retrieval.values import KNOWN_ID_LETTERS, Region, finite, part_of_picture, plain_text, query_text
 
 
 def text(given: str) -> str:
@@ -78,6 +78,16 @@ def finite_number(given: str) -> float:
         return finite(float(given))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{given[:80]!r} is not a finite number") from None
+
+
+def region(given: str) -> Region:
+    """The part of a picture: left, top, width and height, as shares."""
+    try:
+        left, top, width, height = map(float, given.split(","))
+        return part_of_picture((left, top, width, height))
+    except ValueError:
+        told = "left,top,width,height of a part of the picture, as shares from 0 to 1, such as 0.5,0,0.5,0.5"
+        raise argparse.ArgumentTypeError(f"{given[:80]!a} is not {told}") from None
 
 
 def json_object(given: str) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from image_retrieval.settings import Settings
 if TYPE_CHECKING:
     from image_retrieval.pipeline.querying import Vector
 
-MODE_HELP = "vector: by what pictures show (default); words: by the words of captions, from --text; hybrid: by both"
+FILTER_HELP = 'filter, such as \'{"width": {"gte": 500}}\''
+REGION_HELP = "search by a part of the picture of --image or --id: left,top,width,height as shares, such as 0.5,0,0.5,1"
+MODE_HELP = "vector: by what pictures show (default); words: by the words of captions, from --text"
 
 
 def search(options: argparse.Namespace, settings: Settings) -> None:
@@ -21,12 +23,14 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.store.models import shown
     from image_retrieval.store.search import search, search_words, similar_to
 
-    if options.mode != "vector" and options.text is None:
-        raise UserError(f"--mode {options.mode} searches captions for the words of --text WORDS: give these")
+    if options.mode == "words" and options.text is None:
+        raise UserError("--mode words searches captions for the words of --text WORDS: give these")
+    if options.region is not None and options.text is not None:
+        raise UserError("--region is a part of a picture: give --image or --id, not --text")
 
     collection = searchable_collection(settings, options.collection)
     more = {"filter": options.filter, "min_similarity": options.min_similarity, "grouped": options.grouped}
-    if options.id is not None:
+    if options.id is not None and options.region is None:
         with connect(settings, keep_limits=True) as connection:
             results = similar_to(connection, collection.name, options.id, options.k, **more)
     elif options.mode == "words":
@@ -37,16 +41,15 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
     elif options.text is not None:
         collection, vector = _text_vector(collection, options.text, settings, captions=options.mode == "caption")
     else:
-        from image_retrieval.image_inputs import named_image
         from image_retrieval.pipeline.querying import embed_image
         from image_retrieval.store.models import known_digest
 
-        picture = named_image(options.image, settings)
+        picture = _picture(options, collection, settings)
         with connect(settings, keep_limits=True) as connection:
             collection = shown(connection, collection)
             digest = known_digest(connection, collection.model.name)
-        vector = embed_image(picture, collection, settings, digest=digest)
-    if options.id is None and options.mode != "words":
+        vector = embed_image(picture, collection, settings, digest=digest, region=options.region)
+    if (options.id is None or options.region) and options.mode == "vector":
         with connect(settings, keep_limits=True) as connection:
             results = search(connection, collection.name, vector, options.k, **more, model=collection.model.name)
     if options.json:
@@ -79,6 +82,30 @@ def _hybrid(collection: Collection, options: argparse.Namespace, settings: Setti
     asked = Asked(vector, options.text, text_direction(text), found.model.name)
     with connect(settings, keep_limits=True) as connection:
         return search_hybrid(connection, collection.name, asked, options.k, **more)
+
+
+def _picture(options: argparse.Namespace, collection: Collection, settings: Settings) -> bytes:
+    """The bytes of the picture to search by: that of --image, or the original of the image of --id."""
+    if options.id is None:
+        from image_retrieval.image_inputs import named_image
+
+        return named_image(options.image, settings)
+    from image_retrieval.objects import ObjectStore
+    from image_retrieval.pipeline.regions import picture_of
+    from image_retrieval.pipeline.table_images import stored_original
+    from image_retrieval.store.connection import connect
+    from image_retrieval.store.images import find_listed
+
+    with connect(settings, keep_limits=True) as connection:
+        listed = find_listed(connection, collection.name, options.id)
+    if listed is None:
+        raise UserError(f"collection {collection.name!r} has no image {options.id!r}")
+    store = ObjectStore(settings)
+    return picture_of(
+        listed,
+        collection.resample,
+        lambda uri, version: stored_original(store, uri, settings, version=version),
+    )
 
 
 def embed_text(options: argparse.Namespace, settings: Settings) -> None:

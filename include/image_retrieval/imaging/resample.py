@@ -15,6 +15,7 @@ from image_retrieval.imaging.decode import Limits, Picture, decode
 from image_retrieval.imaging.exif import SIDEWAYS, upright
 from image_retrieval.imaging.fingerprints import HASHED_SIDE, perceptual_hash, sha256
 from image_retrieval.imaging.looks import Looks, looks_of
+from image_retrieval.imaging.region import cut, size_of_part
 
 METHODS = {
     "nearest": Image.Resampling.NEAREST,
@@ -86,7 +87,7 @@ def place(width: float, height: float, options: ResampleOptions) -> Placement:
 
 
 def resample(data: bytes, options: ResampleOptions, limits: Limits) -> Resampled:
-    """Decode an image's bytes and bring it to the target size. Raises ImageRejected."""
+    """Decode an image's bytes and bring it, or a region of it, to the target size. Raises ImageRejected."""
     picture = read(data, options, limits)
     image, whole = fit(picture, options), _whole(picture)
     looks = looks_of(whole, image)
@@ -108,8 +109,12 @@ def resample(data: bytes, options: ResampleOptions, limits: Limits) -> Resampled
 def read(data: bytes, options: ResampleOptions, limits: Limits) -> Picture:
     """Decode an image at no more pixels than its resampling needs. Raises ImageRejected."""
     if _wants_every_pixel(options):
-        return decode(data, options, limits)
-    picture = decode(data, options, limits, lambda width, height: min(_factors(width, height, options, DECODING_GAP)))
+        return cut(decode(data, options, limits), options.region)
+
+    def allowed_scale(width: int, height: int) -> float:
+        return min(_factors(*size_of_part(width, height, options.region), options, DECODING_GAP))
+
+    picture = cut(decode(data, options, limits, allowed_scale), options.region)
     factors = _factors(*_turned(picture, picture.covered), options, REDUCING_GAP)
     across, down = _turned(picture, (max(1, int(factors[0])), max(1, int(factors[1]))))
     if across == down == 1:

@@ -17,6 +17,7 @@ from image_retrieval.imaging.resample import resample
 from image_retrieval.models.calibration import IMAGES, Calibration, text_direction
 from image_retrieval.models.digest import require_digest
 from image_retrieval.settings import Settings
+from image_retrieval.values import Region
 
 if TYPE_CHECKING:
     from image_retrieval.models.towers import ImageTower
@@ -68,8 +69,10 @@ def embed_text(text: str, collection: Collection, settings: Settings, *, digest:
     return vector
 
 
-def embed_image(data: bytes, collection: Collection, settings: Settings, *, digest: str | None = None) -> Vector:
-    """The vector (dimensions,) of a picture's bytes.
+def embed_image(
+    data: bytes, collection: Collection, settings: Settings, *, digest: str | None = None, region: Region | None = None
+) -> Vector:
+    """The vector (dimensions,) of a picture's bytes, or of a region of it.
 
     `digest` is that of the model files that made the collection's vectors, if known. Raises ImageRejected, and
     UserError if the model's files are different now.
@@ -78,16 +81,25 @@ def embed_image(data: bytes, collection: Collection, settings: Settings, *, dige
 
     tower = image_tower(collection.model, settings, settings.device)
     require_digest(tower.digest, digest, collection.model.source)
-    vector: Vector = image_vectors([data], tower, collection, settings)[0]
+    vector: Vector = image_vectors([data], tower, collection, settings, region)[0]
     return vector
 
 
-def image_vectors(pictures: Sequence[bytes], tower: "ImageTower", collection: Collection, settings: Settings) -> Vector:
-    """The vectors (pictures, dimensions) of pictures' bytes, in one batch. Raises ImageRejected."""
+def image_vectors(
+    pictures: Sequence[bytes],
+    tower: "ImageTower",
+    collection: Collection,
+    settings: Settings,
+    region: Region | None = None,
+) -> Vector:
+    """The vectors (pictures, dimensions) of pictures' bytes, or of a region of each, in one batch.
+
+    Raises ImageRejected.
+    """
     import torch
 
     width, height = collection.resample.target_size or tower.size
-    options, limits = collection.resample.of_size((width, height)), Limits.of(settings)
+    options, limits = collection.resample.of_size((width, height), region), Limits.of(settings)
     packed = bytearray().join(resample(data, options, limits).pixels for data in pictures)
     pixels = torch.frombuffer(packed, dtype=torch.uint8).view(len(pictures), height, width, 3)
     vectors: Vector = tower.embed(pixels).numpy()

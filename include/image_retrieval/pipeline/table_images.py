@@ -7,7 +7,7 @@ from functools import partial
 from image_retrieval.allowed import refusal
 from image_retrieval.collection import Collection
 from image_retrieval.errors import ImageRejected
-from image_retrieval.image_inputs import IN_TABLE, member_image, original
+from image_retrieval.image_inputs import IN_TABLE, listed_image, member_image, original
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.shards import ManifestRow
@@ -48,9 +48,17 @@ def with_images(
         yield by_uri[uri], image
 
 
-def stored_original(store: ObjectStore, uri: str, settings: Settings, *, connected: Connected | None = None) -> bytes:
-    """The bytes behind the URI of an image of any collection, at whichever version. Raises as `image_inputs.original`.
+def stored_original(
+    store: ObjectStore,
+    uri: str,
+    settings: Settings,
+    *,
+    connected: Connected | None = None,
+    version: tuple[str, int] | None = None,
+) -> bytes:
+    """The bytes behind the URI of an image of any collection. Raises as `image_inputs.original`.
 
+    `version` is the ETag and the size that were listed; without it, it is whichever there is.
     An image in a tar is read where the database says that it lies, through `connected` or a connection of its own. An
     image in a table is read by the entry of its collection, in a scan of the table's ids.
     """
@@ -64,11 +72,13 @@ def stored_original(store: ObjectStore, uri: str, settings: Settings, *, connect
 
         for collection in listed_collections(settings, missing_ok=True).values():
             if collection.columns.image and uri.startswith(uri_of(collection.source, "")):
-                [(_, image)] = read_images(collection, {uri: None}, store, partial(refusal, settings=settings))
+                [(_, image)] = read_images(
+                    collection, {uri: version and version[0]}, store, partial(refusal, settings=settings)
+                )
                 if isinstance(image, ImageRejected):
                     raise image
                 return image
-    return original(store, uri, settings)
+    return listed_image(store, uri, *version, settings) if version else original(store, uri, settings)
 
 
 def smaller_or_original(uri: str, kept: str | None) -> str:

@@ -6,7 +6,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from image_retrieval.collection import Name, ResampleChoice
-from image_retrieval.values import Filter, KnownId, NewImageId, QueryText, Score, Weight, Word, plain_text, small_json
+from image_retrieval.values import (
+    Filter,
+    KnownId,
+    NewImageId,
+    QueryText,
+    Region,
+    Score,
+    Weight,
+    Word,
+    plain_text,
+    small_json,
+)
 
 Limit = Annotated[int, Field(ge=1, le=500)]
 Attributes = Annotated[dict[str, Any], Field(max_length=200), AfterValidator(small_json)]
@@ -28,6 +39,9 @@ class Picture(Form):
     base64: str | None = Field(None, min_length=1)
     url: Url | None = None
     image_id: KnownId | None = None
+    region: Region | None = Field(
+        None, description="left, top, width, height of the part that counts, as shares of the upright picture"
+    )
 
     @model_validator(mode="after")
     def _is_one(self) -> "Picture":
@@ -72,6 +86,9 @@ class SearchForm(Paged):
     )
     images: list[WeighedPicture] = Field([], max_length=16)
     texts: list[WeighedText] = Field([], max_length=16)
+    at_place: bool = Field(
+        False, description="rank the 50 nearest images by the same region of each, from one image with a region"
+    )
 
     @model_validator(mode="after")
     def _has_something(self) -> "SearchForm":
@@ -79,8 +96,8 @@ class SearchForm(Paged):
             raise ValueError("give at least one image or text with a weight above 0")
         if self.mode == "words" and (self.images or len(self.texts) != 1):
             raise ValueError("a search by words takes one text, and no image")
-        if self.mode == "hybrid" and not any(term.weight > 0 for term in self.texts):
-            raise ValueError("a hybrid search takes at least one text with a weight above 0")
+        if self.at_place and not (len(self.images) == 1 and self.images[0].region and not self.texts):
+            raise ValueError("at_place takes one image with a region, and no text")
         return self
 
 

@@ -11,6 +11,7 @@ from image_retrieval.pipeline.wording import asked_text, asked_words
 from image_retrieval.service.catalog import Shown
 from image_retrieval.service.encoder import Vector
 from image_retrieval.service.errors import Refused
+from image_retrieval.service.regions import CANDIDATES, ranked_by_place, stored_region
 from image_retrieval.service.schemas import (
     Facets,
     FacetsForm,
@@ -28,6 +29,7 @@ from image_retrieval.store import search as store
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.hybrid import Asked, search_hybrid
 from image_retrieval.store.queries import find_vector
+from image_retrieval.values import Region
 
 MANY = 100  # a search for more results counts as a long answer
 
@@ -43,17 +45,24 @@ def search(service: Service, form: SearchForm) -> Results:
         [(service.text_vector(term.text, shown), term.weight) for term in form.texts]
         + [(_picture(service, shown, term), term.weight) for term in form.images]
     )
+    if form.at_place and form.images[0].region:
+        return _at_place(service, shown, query, form, form.images[0].region)
     with service.statements(heavy=_is_heavy(form)) as connection:
         return _page(connection, shown, query, form, _direction(form))
 
 
-def _under_captions(shown: Shown) -> Shown:
-    """The collection under the model of its captions. Raises Refused (422) if they have no vectors."""
-    found = shown.by_captions()
-    if found is None:
-        hint = f"name a text_model in its entry, then run `image-retrieval caption {shown.name}`"
-        raise Refused(422, "no_caption_vectors", f"the captions of collection {shown.name!r} have no vectors", hint)
-    return found
+def _at_place(service: Service, shown: Shown, query: Vector, form: SearchForm, region: Region) -> Results:
+    """The nearest images to a region, ranked by the same region of each."""
+    calibration = shown.calibration(IMAGES)
+    least = CUTOFF if form.min_score is None and calibration else form.min_score
+    nearest = least_similarity(least, calibration)
+    with service.statements(heavy=True) as connection:
+        rows = store.search(
+            connection, shown.name, query, CANDIDATES, form.filter, None, form.grouped, model=shown.model.name
+        )
+    rows = ranked_by_place(service, shown, query, region, rows)
+    rows = [row for row in rows if nearest is None or row["similarity"] >= nearest][: form.offset + form.k + 1]
+    return _results(shown, rows, form, IMAGES if calibration else None, least)
 
 
 def _by_words(service: Service, shown: Shown, form: SearchForm) -> Results:
@@ -117,10 +126,12 @@ def _is_heavy(form: Paged) -> bool:
 
 
 def _picture(service: Service, shown: Shown, picture: Picture) -> Vector:
+    if picture.image_id is not None and picture.region is not None:
+        return stored_region(service, shown, picture.image_id, picture.region)
     if picture.image_id is not None:
         with service.statements() as connection:
             return _stored(connection, shown, picture.image_id)
-    return service.image_vector(service.picture_bytes(picture.base64, picture.url), shown)
+    return service.image_vector(service.picture_bytes(picture.base64, picture.url), shown, picture.region)
 
 
 def _stored(connection: Connection, shown: Shown, image_id: str) -> Vector:

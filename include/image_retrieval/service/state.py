@@ -40,6 +40,7 @@ from image_retrieval.store.connection import (
     transaction,
 )
 from image_retrieval.strict_json import read_json
+from image_retrieval.values import Region
 
 READERS, WRITERS = 12, 4  # quick reads at once, and changes at once
 FETCHES, OBJECTS = 8, 8  # URLs, and objects of the store, read at once
@@ -194,12 +195,12 @@ class Service:
                 current().left()  # if the request's own time is over, say so instead of blaming the URL
                 raise
 
-    def stored(self, uri: str) -> bytes:
-        """The bytes of an image's object. Raises ImageRejected, UserError and Refused."""
+    def stored(self, uri: str, version: tuple[str, int] | None = None) -> bytes:
+        """The bytes of an image's object, at this ETag and size if given. Raises ImageRejected, UserError, Refused."""
         with self._fetching.place() if is_url(uri) else self._objects.place():
             seconds = min(self.settings.url_seconds, current().left())
             settings = self.settings.model_copy(update={"url_seconds": seconds})
-            return stored_original(self.store, uri, settings, connected=self.statements)
+            return stored_original(self.store, uri, settings, connected=self.statements, version=version)
 
     @contextmanager
     def reading(self) -> Iterator[ObjectStore]:
@@ -207,10 +208,12 @@ class Service:
         with self._objects.place():
             yield self.store
 
-    def resampled(self, data: bytes, shown: Shown, *, keep: bool) -> tuple[Resampled, bytes]:
-        """A picture resampled for the collection's model, and its resampled file if `keep` is set."""
+    def resampled(
+        self, data: bytes, shown: Shown, *, keep: bool, region: Region | None = None
+    ) -> tuple[Resampled, bytes]:
+        """A picture, or a region of it, resampled for the collection's model, and its file if `keep` is set."""
         size = shown.collection.resample.target_size or tuple(self.facts(shown)["size"])
-        options = shown.collection.resample.of_size(size).model_copy(update={"keep": keep})
+        options = shown.collection.resample.of_size(size, region).model_copy(update={"keep": keep})
         return self._pictures.resample(data, options)
 
     def preview(self, data: bytes) -> bytes:
@@ -235,14 +238,14 @@ class Service:
             shown.model, found.pixels, shown_size(found, shown.collection, facts), facts["digest"]
         )
 
-    def image_vector(self, data: bytes, shown: Shown) -> Vector:
-        """The vector (dimensions,) of a picture's bytes, computed or cached. Raises what the steps raise."""
-        key = (shown.model, shown.collection.resample, hashlib.sha256(data).digest())
+    def image_vector(self, data: bytes, shown: Shown, region: Region | None = None) -> Vector:
+        """The vector (dimensions,) of a picture, or of a region, computed or cached. Raises what the steps raise."""
+        key = (shown.model, shown.collection.resample, hashlib.sha256(data).digest(), region)
         known = self._memory.get(key)
         if known is not None:
             self.metrics.remembered.labels("image", "memory").inc()
             return known
-        vector = self.pixels_vector(self.resampled(data, shown, keep=False)[0], shown)
+        vector = self.pixels_vector(self.resampled(data, shown, keep=False, region=region)[0], shown)
         self._memory.put(key, vector)
         return vector
 

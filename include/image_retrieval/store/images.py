@@ -72,6 +72,16 @@ class ImageObject:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedObject:
+    """The object of a searchable image, and its version that was embedded: what a listing told of it."""
+
+    uri: str
+    etag: str | None
+    size: int | None
+    resampled_uri: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Registered:
     """The row that an object has in `retrieval.image`."""
 
@@ -140,6 +150,11 @@ def next_intra_id(connection: Connection, collection: str, group_id: str) -> str
 def find_object(connection: Connection, collection: str, image_id: str) -> ImageObject | None:
     """The URI of an image, even of a deleted one."""
     return fetch_optional(connection, ImageObject, statement("images", "find_object"), _key(collection, image_id))
+
+
+def find_listed(connection: Connection, collection: str, image_id: str) -> ListedObject | None:
+    """The object of a searchable image, or None if no image has that id."""
+    return fetch_optional(connection, ListedObject, statement("images", "find_listed"), _key(collection, image_id))
 
 
 def find_registered(connection: Connection, collection: str, uri: str) -> Registered:

@@ -45,6 +45,10 @@ WHERE collection = %(collection)s AND group_id = %(group_id)s AND intra_id ~ '^[
 SELECT uri, deleted IS NOT NULL AS deleted FROM retrieval.image
 WHERE collection = %(collection)s AND image_id = %(image_id)s;
 
+-- name: find_listed
+SELECT uri, etag, size, resampled_uri FROM retrieval.image
+WHERE collection = %(collection)s AND image_id = %(image_id)s AND deleted IS NULL;
+
 -- name: find_registered
 SELECT id, image_id FROM retrieval.image WHERE collection = %(collection)s AND uri = %(uri)s;
 
