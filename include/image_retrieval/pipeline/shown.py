@@ -115,31 +115,33 @@ def _load(path: Path, changed: int) -> dict[str, Collection]:  # noqa: ARG001
     return load_collections(path)
 
 
-def find_shown(connection: Connection, settings: Settings, name: str, *, missing_ok: bool = False) -> Shown | None:
+def find_shown(
+    connection: Connection, settings: Settings, name: str, *, missing_ok: bool = False, model: str | None = None
+) -> Shown | None:
     """A collection that can be searched, or None if there is none of that name. Raises UserError.
 
-    `missing_ok`: collections.yaml may be missing.
+    `missing_ok`: collections.yaml may be missing. `model`: one under which it has vectors; default: the shown one.
     """
-    row = collections.find_shown(connection, name)
+    row = collections.find_shown(connection, name, model)
     if row is None:
         return None
     made = collections.made_collection(connection, name)  # before the file: a later entry takes nothing over
     listed = None if made else listed_collections(settings, missing_ok=missing_ok).get(name)
-    model = ModelOptions.model_construct(  # whatever the table holds is shown
+    options = ModelOptions.model_construct(  # whatever the table holds is shown
         name=row.model,
         source=row.model_source,
         revision=row.revision,
         dtype=row.dtype or (listed.model.dtype if listed else "float32"),
         use_cls_token=row.use_cls_token,
     )
-    if listed and listed.model.name == model.name:  # the process that loads it compares its digest
+    if listed and listed.model.name == options.name:  # the process that loads it compares its digest
         moved = {"source": listed.model.source, "revision": listed.model.revision}
-        model = model.model_copy(update=moved)
+        options = options.model_copy(update=moved)
     collection = listed or made or collections.stored_collections(connection)[name]
     calibrations, scores = _calibrations(usable_calibrations(row.calibration), usable_calibrations(row.fitted))
     return Shown(
-        collection.model_copy(update={"model": model}),  # collections.yaml may name the next one already
-        model,
+        collection.model_copy(update={"model": options}),  # collections.yaml may name the next one already
+        options,
         row.family,
         row.dimensions,
         row.digest,

@@ -15,6 +15,7 @@ from image_retrieval.service.gate import Check, Gate, declared
 from image_retrieval.service.limits import Guard
 from image_retrieval.service.routes import (
     collections,
+    exports,
     hints,
     images,
     maps,
@@ -63,6 +64,7 @@ def make_app(
     if documented_by:
         reading.append(Depends(documented_by))
     app.include_router(search.router(service), dependencies=reading)
+    app.include_router(exports.router(service), dependencies=reading)
     app.include_router(collections.router(service, writing), dependencies=reading)
     app.include_router(images.router(service, writing), dependencies=reading)
     app.include_router(maps.router(service), dependencies=reading)

@@ -10,13 +10,16 @@ from image_retrieval.pipeline.shown import find_shown
 from image_retrieval.pipeline.shown import listed_collections as listed_collections
 from image_retrieval.service.errors import Refused
 from image_retrieval.settings import Settings
-from image_retrieval.store.collections import collection_names, made_collections
+from image_retrieval.store.collections import collection_names, made_collections, models_with_vectors
 from image_retrieval.store.connection import Connection
 
 
-def shown_collection(connection: Connection, settings: Settings, name: str) -> Shown:
-    """A collection that can be searched. Raises Refused (404)."""
-    shown = find_shown(connection, settings, name)
+def shown_collection(connection: Connection, settings: Settings, name: str, model: str | None = None) -> Shown:
+    """A collection that can be searched, under the shown model or another one. Raises Refused (404, 422)."""
+    if model is not None and model not in (known := models_with_vectors(connection, name)) and known:
+        message = f"collection {name!r} has no vectors under a model {model[:80]!r}"
+        raise Refused(422, "unknown_model", message, f"it has vectors under: {', '.join(known)}")
+    shown = find_shown(connection, settings, name, model=model)
     if shown is None:
         raise unknown_collection(connection, name)
     return shown

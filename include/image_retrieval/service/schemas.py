@@ -70,6 +70,9 @@ class Paged(Form):
     offset: int = Field(0, ge=0, le=500, description="results to skip, for the next page")
     filter: Filter = {}
     grouped: bool = Field(False, description="only the best image of each group")
+    model: Word | None = Field(
+        None, description="a model under which the collection has vectors; default: the one that its view shows"
+    )
     min_score: Score | None = Field(
         None, description="least score of a result; default: 0.5 if scores are calibrated, else none"
     )
@@ -194,6 +197,7 @@ class CollectionInfo(BaseModel):
     name: str
     source: str
     model: str
+    models: list[str] = Field(description="the models under which it has vectors, the shown one first")
     dimensions: int
     reads_texts: bool
     calibrated: bool = Field(description="whether its scores are calibrated, in at least one direction")

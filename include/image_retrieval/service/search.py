@@ -9,6 +9,7 @@ from image_retrieval.models.calibration import CUTOFF, IMAGES, score_of
 from image_retrieval.pipeline.querying import TermsCancel, direction_of, least_similarity, weighted_sum
 from image_retrieval.pipeline.wording import asked_text, asked_words
 from image_retrieval.service.catalog import Shown
+from image_retrieval.service.choosing_schemas import Bar, Timeline, TimelineForm
 from image_retrieval.service.encoder import Vector
 from image_retrieval.service.errors import Refused
 from image_retrieval.service.regions import CANDIDATES, ranked_by_place, stored_region
@@ -29,6 +30,7 @@ from image_retrieval.store import search as store
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.hybrid import Asked, search_hybrid
 from image_retrieval.store.queries import find_vector
+from image_retrieval.store.timeline import read_timeline
 from image_retrieval.values import Region
 
 MANY = 100  # a search for more results counts as a long answer
@@ -36,7 +38,7 @@ MANY = 100  # a search for more results counts as a long answer
 
 def search(service: Service, form: SearchForm) -> Results:
     """The images that fit the terms best. Raises Refused, UserError, ImageRejected."""
-    shown = service.shown(form.collection)
+    shown = service.shown(form.collection, form.model)
     if form.mode == "words":
         return _by_words(service, shown, form)
     if form.mode == "hybrid":
@@ -90,7 +92,7 @@ def _by_all_sides(service: Service, shown: Shown, form: SearchForm) -> Results:
 
 def similar(service: Service, form: SimilarForm) -> Results:
     """The images most like one of the collection, without that image. Raises Refused, UserError."""
-    shown = service.shown(form.collection)
+    shown = service.shown(form.collection, form.model)
     with service.statements(heavy=_is_heavy(form)) as connection:
         query = _stored(connection, shown, form.image_id)
         return _page(connection, shown, query, form, IMAGES, without=form.image_id)
@@ -111,6 +113,15 @@ def facets(service: Service, form: FacetsForm) -> Facets:
     for count in counts:
         found.setdefault(count.facet, {})[count.value] = count.images
     return Facets(facets=found)
+
+
+def timeline(service: Service, form: TimelineForm) -> Timeline:
+    """How many images were taken when. Raises UserError."""
+    shown = service.shown(form.collection)
+    with service.statements(heavy=True) as connection:
+        bars = read_timeline(connection, shown.name, form.filter, form.most)
+    unit = bars[0].unit if bars else None
+    return Timeline(unit=unit, bars=[Bar(since=bar.since, until=bar.until, images=bar.images) for bar in bars])
 
 
 def compare(shown: Shown, a: Vector, b: Vector) -> Match:

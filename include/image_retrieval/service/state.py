@@ -138,11 +138,15 @@ class Service:
             limit_statements(connection, min(current().left(), self.settings.service_seconds))
             yield connection
 
-    def shown(self, name: str) -> Shown:
-        """A collection that can be searched, as it was at most a second ago. Raises Refused (404).
+    def shown(self, name: str, model: str | None = None) -> Shown:
+        """A collection that can be searched, as it was at most a second ago. Raises Refused (404, 422).
 
-        If it was switched or dropped since then, it is still searched as it was, or the database refuses the search.
+        It is searched under the `model`, or under the one that its view shows. If it was switched or dropped since
+        then, it is still searched as it was, or the database refuses the search.
         """
+        if model is not None:
+            with self.statements() as connection:
+                return shown_collection(connection, self.settings, name, model)
         shown, until = self._shown.get(name, (None, 0.0))
         if shown is None or until < time.monotonic():
             with self.statements() as connection:

@@ -14,7 +14,7 @@ from image_retrieval.errors import Dropped, UserError
 from image_retrieval.settings import Settings
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store.connection import Connection, connect
-from image_retrieval.store.rows import fetch_all, fetch_one, fetch_optional, fetch_value
+from image_retrieval.store.rows import fetch_all, fetch_column, fetch_one, fetch_optional, fetch_value
 from image_retrieval.store.runs import RunReport, latest_runs, read_run
 from image_retrieval.store.sql import statement
 
@@ -87,9 +87,15 @@ def collection_names(connection: Connection) -> list[str]:
     return [known.name for known in known_collections(connection)]
 
 
-def find_shown(connection: Connection, name: str) -> ShownRow | None:
+def models_with_vectors(connection: Connection, name: str) -> list[str]:
+    """The models under which a collection has vectors, the shown one first."""
+    return fetch_column(connection, statement("collections", "models_with_vectors"), {"name": name})
+
+
+def find_shown(connection: Connection, name: str, model: str | None = None) -> ShownRow | None:
     """A collection that has a view, or None if there is none of that name."""
-    return fetch_optional(connection, ShownRow, statement("collections", "find_shown"), {"name": name})
+    wanted = {"name": name, "model": model}
+    return fetch_optional(connection, ShownRow, statement("collections", "find_shown"), wanted)
 
 
 def collection_stats(connection: Connection) -> dict[str, CollectionStats]:

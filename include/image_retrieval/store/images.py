@@ -1,6 +1,7 @@
 """Single images and pages of images, for the service."""
 
 from collections.abc import Collection as Names
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, TypedDict, cast
@@ -10,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.loaders import ShownFacts, shown_facts
-from image_retrieval.store.rows import Values, fetch_one, fetch_optional, fetch_value
+from image_retrieval.store.rows import Values, fetch_all, fetch_one, fetch_optional, fetch_value
 from image_retrieval.store.sql import statement
 
 
@@ -79,6 +80,34 @@ class ListedObject:
     etag: str | None
     size: int | None
     resampled_uri: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenImage:
+    """A searchable image as a file shows it: the view's columns without `words`, attributes and captions in JSON."""
+
+    image_id: str
+    image_path: str
+    resampled_image_path: str | None
+    image_embedding: list[float] | None
+    group_id: str | None
+    intra_id: str | None
+    caption: str | None
+    width: int | None
+    height: int | None
+    format: str | None
+    attributes: str
+    created_at: datetime
+    updated_at: datetime
+    captured_at: datetime | None
+    sha256: str | None
+    phash: int | None
+    aspect: float | None
+    orientation: str | None
+    colours: list[str] | None
+    sharpness: float | None
+    complexity: float | None
+    captions: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +184,14 @@ def find_object(connection: Connection, collection: str, image_id: str) -> Image
 def find_listed(connection: Connection, collection: str, image_id: str) -> ListedObject | None:
     """The object of a searchable image, or None if no image has that id."""
     return fetch_optional(connection, ListedObject, statement("images", "find_listed"), _key(collection, image_id))
+
+
+def find_chosen(
+    connection: Connection, collection: str, image_ids: Sequence[str], *, vectors: bool
+) -> list[ChosenImage]:
+    """The searchable images of these ids, in the order of the ids, with their vectors if these are wanted."""
+    query = statement("images", "find_chosen", view=collection)
+    return fetch_all(connection, ChosenImage, query, {"image_ids": image_ids, "vectors": vectors})
 
 
 def find_registered(connection: Connection, collection: str, uri: str) -> Registered:

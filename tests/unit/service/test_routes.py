@@ -21,7 +21,9 @@ from image_retrieval.settings import Settings
 TOKEN = "a-token-of-the-tests-only"
 # no database: whoever were let in would get another answer than a refusal of the right
 SETTINGS = Settings(token=SecretStr(TOKEN), service_rate=100_000, database_url=SecretStr("postgresql://127.0.0.1:1/x"))
-READING = {"/api/search", "/api/similar", "/api/match", "/api/facets"}  # posted, and nothing is changed
+READING = {
+    f"/api/{name}" for name in ("search", "similar", "match", "facets", "timeline", "export")
+}  # posted, and nothing is changed
 
 # what is sent, by name: headers and body
 JSON = {"Content-Type": "application/json"}

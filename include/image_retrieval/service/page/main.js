@@ -6,6 +6,7 @@ import { listenToFacets, showFacets } from "./facets.js";
 import { listenToFilters, showFilters } from "./filters.js";
 import { makeGallery, watchEnd } from "./gallery.js";
 import { count, counted, listenToLanguage, t } from "./language.js";
+import { cutOut } from "./region.js";
 import { countRejected, duplicatesReport, rejectedReport, runsReport } from "./reports.js";
 import { browsed, found } from "./results.js";
 import { readState, tellAirflow, writeState } from "./state.js";
@@ -46,6 +47,9 @@ function change(changed) {
 const search = (terms) => change({ terms, tab: "images", all: false });
 const searchFrom = (/** @type {string} */ id) => search([{ kind: "image", value: id, less: false }]);
 
+const searchByPart = (/** @type {string} */ id) =>
+  cutOut(state.collection, { kind: "image", value: id, less: false }, (term) => search([term]));
+
 /** Show the state. */
 function show() {
   stop.abort();
@@ -83,7 +87,7 @@ async function showImages(signal) {
   const gallery = makeGallery(state.collection, {
     search: searchFrom,
     refine: (id, less) => search([...state.terms, { kind: "image", value: id, less }]),
-    view: (at) => view(state.collection, gallery.images, at, writing, searchFrom, gallery.renew),
+    view: (at) => view(state.collection, gallery.images, at, searchFrom, searchByPart),
     group: (group_id) => change({ filter: { ...state.filter, group_id } }),
   });
   const pages = state.terms.some(({ less }) => !less) ? found(state, signal) : browsed(state, signal);

@@ -24,17 +24,15 @@ const FURTHEST = 500; // where the service's pages end
  */
 export async function* found(state, signal) {
   const { collection, terms, filter, grouped } = state;
-  const common = { collection, k: PAGE, filter, grouped, captions: true, ...(state.all ? { min_score: -1 } : {}) };
-  const alone = terms.length === 1 && terms[0].kind === "image";
-  const mode = modeOf(state.mode, terms);
-  const asked = mode === "words" ? { texts: [{ text: wordsOf(terms) }] } : weighed(terms);
-  /** @type {Set<string>} */
-  const seen = new Set(); // a hybrid search looks deeper for further pages, and may move an image to a later one
+  const common = { collection, k: PAGE, filter, grouped, ...(state.all ? { min_score: -1 } : {}) };
+  const [first, ...others] = terms;
+  const alone = others.length === 0 && first.kind === "image" && !first.region;
+  const placed = others.length === 0 && first.region && first.place ? { at_place: true } : {};
   for (let offset = 0; offset <= FURTHEST; offset += PAGE) {
     /** @type {Results} */
     const answer = alone
-      ? await ask("api/similar", { ...common, offset, image_id: terms[0].value }, signal)
-      : await ask("api/search", { ...common, offset, mode, ...asked }, signal);
+      ? await ask("api/similar", { ...common, offset, image_id: first.value }, signal)
+      : await ask("api/search", { ...common, ...placed, offset, ...weighed(terms) }, signal);
     const last = offset + PAGE > FURTHEST;
     const images = answer.results.filter(({ image_id: id }) => !seen.has(id));
     for (const { image_id: id } of images) seen.add(id);
@@ -49,7 +47,11 @@ function weighed(terms) {
   const texts = terms.filter(({ kind }) => kind === "text").map((term) => ({ text: term.value, weight: weight(term) }));
   const images = terms
     .filter(({ kind }) => kind !== "text")
-    .map((term) => ({ weight: weight(term), ...(term.kind === "file" ? { base64: givenPicture(term.value)?.base64 } : { image_id: term.value }) }));
+    .map((term) => ({
+      weight: weight(term),
+      ...(term.kind === "file" ? { base64: givenPicture(term.value)?.base64 } : { image_id: term.value }),
+      ...(term.region ? { region: term.region } : {}),
+    }));
   return { texts, images };
 }
 

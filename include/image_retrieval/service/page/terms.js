@@ -3,6 +3,7 @@
 import { showPicture } from "./api.js";
 import { byId, make, say, showError, visible } from "./dom.js";
 import { t } from "./language.js";
+import { cutOut } from "./region.js";
 
 /** @typedef {import("./state.js").Term} Term */
 
@@ -119,6 +120,19 @@ export function showChips(collection, terms, onChange) {
         make("button", { type: "button", class: "sign", text: term.less ? "−" : "+", title: turn, "aria-label": turn, onclick: turned }),
         picture(collection, term),
         make("span", { class: "name", text: name, title: name }),
+        term.kind === "text" ? null : make("button", {
+          type: "button",
+          class: "part",
+          text: "⛶",
+          title: t("Search by a part"),
+          "aria-label": t("Search by a part of {name}", { name }),
+          onclick: () => cutOut(
+            collection,
+            term,
+            (cut) => onChange(terms.map((other, i) => (i === at ? cut : other))),
+            term.kind === "file" ? givenPicture(term.value)?.url : undefined,
+          ),
+        }),
         make("button", {
           type: "button",
           class: "remove",
@@ -132,7 +146,11 @@ export function showChips(collection, terms, onChange) {
 }
 
 /** @param {Term} term */
-const nameOf = (term) => (term.kind === "file" ? (givenPicture(term.value)?.name ?? t("picture")) : visible(term.value));
+function nameOf(term) {
+  const name = term.kind === "file" ? (givenPicture(term.value)?.name ?? t("picture")) : visible(term.value);
+  if (!term.region) return name;
+  return term.place ? t("a part of {name}, at its place", { name }) : t("a part of {name}", { name });
+}
 
 /**
  * @param {string} collection
@@ -141,6 +159,11 @@ const nameOf = (term) => (term.kind === "file" ? (givenPicture(term.value)?.name
 function picture(collection, term) {
   if (term.kind === "text") return null;
   const image = make("img", { alt: "", onerror: () => image.remove() });
+  if (term.region) {
+    const [left, top, width, height] = term.region;
+    const edges = [top, 1 - left - width, 1 - top - height, left].map((share) => `${Math.max(0, share) * 100}%`);
+    image.style.setProperty("object-view-box", `inset(${edges.join(" ")})`); // the whole picture where a browser knows no such box
+  }
   if (term.kind === "file") image.src = givenPicture(term.value)?.url ?? "";
   else showPicture(image, collection, term.value, "preview");
   return image;

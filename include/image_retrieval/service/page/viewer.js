@@ -8,7 +8,7 @@ import { foundBy, scoredBy } from "./modes.js";
 
 /** @typedef {import("./gallery.js").Image} Image */
 
-/** @type {{collection: string, images: Image[], at: number, writing: boolean, onSearch: (id: string) => void, onCaption: (at: number) => void}} */
+/** @type {{collection: string, images: Image[], at: number, onSearch: (id: string) => void, onPart: (id: string) => void}} */
 let shown;
 
 /**
@@ -17,10 +17,10 @@ let shown;
  * @param {number} at which of them
  * @param {boolean} writing whether this user may change something
  * @param {(id: string) => void} onSearch
- * @param {(at: number) => void} onCaption is called when the caption of one has changed
+ * @param {(id: string) => void} onPart cuts a part out of it
  */
-export function view(collection, images, at, writing, onSearch, onCaption) {
-  shown = { collection, images, at, writing, onSearch, onCaption };
+export function view(collection, images, at, onSearch, onPart) {
+  shown = { collection, images, at, onSearch, onPart };
   show();
   byId("viewer").showModal();
 }
@@ -67,7 +67,8 @@ export function listenToViewer() {
   dialog.addEventListener("click", (/** @type {any} */ event) => {
     const { step, do: what } = event.target.dataset;
     if (step) go(Number(step));
-    if (what === "close" || what === "search" || event.target === dialog) dialog.close();
+    if (what === "close" || what === "search" || what === "part" || event.target === dialog) dialog.close();
+    if (what === "part") shown.onPart(shown.images[shown.at].image_id);
     if (what === "search") shown.onSearch(shown.images[shown.at].image_id);
   });
 }

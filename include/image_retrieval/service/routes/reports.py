@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query, Request
 from image_retrieval.pipeline.backfilling import costs
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import shown_collection
+from image_retrieval.service.choosing_schemas import VerdictsForm
 from image_retrieval.service.clients import name_of_user
 from image_retrieval.service.schemas import RequeueForm, Tier, VerdictForm
 from image_retrieval.service.state import Service
@@ -63,6 +64,15 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
             shown_collection(connection, service.settings, name)
             user = name_of_user(request.scope) or "api"
             pairs.set_verdict(connection, name, form.a, form.b, form.verdict, user)
+
+    @routes.post("/collections/{name}/duplicates/verdicts", status_code=204, dependencies=writing)
+    def decide_several(name: Name, form: VerdictsForm, request: Request) -> None:
+        """Mark several pairs as duplicates or as different, all or none; null removes the marks."""
+        with service.changing(), service.writing() as connection:
+            shown_collection(connection, service.settings, name)
+            user = name_of_user(request.scope) or "api"
+            for pair in form.pairs:
+                pairs.set_verdict(connection, name, pair.a, pair.b, form.verdict, user)
 
     @routes.get("/collections/{name}/runs")
     def runs(name: Name, limit: Annotated[int, Query(ge=1, le=50)] = 10) -> dict[str, Any]:

@@ -4,8 +4,16 @@ from fastapi import APIRouter
 
 from image_retrieval.service import search as searches
 from image_retrieval.service.bodies import strict_router
-from image_retrieval.service.captions import captioned
-from image_retrieval.service.schemas import Facets, FacetsForm, Match, MatchForm, Results, SearchForm, SimilarForm
+from image_retrieval.service.choosing_schemas import Timeline, TimelineForm
+from image_retrieval.service.schemas import (
+    Facets,
+    FacetsForm,
+    Match,
+    MatchForm,
+    Results,
+    SearchForm,
+    SimilarForm,
+)
 from image_retrieval.service.state import Service
 
 
@@ -32,5 +40,10 @@ def router(service: Service) -> APIRouter:
     def facets(form: FacetsForm) -> Facets:
         """How many images, of all or of those that match a filter, have each colour, format, shape, group and year."""
         return searches.facets(service, form)
+
+    @routes.post("/timeline")
+    def timeline(form: TimelineForm) -> Timeline:
+        """How many images, of all or of those that match a filter, were taken when."""
+        return searches.timeline(service, form)
 
     return routes

@@ -11,13 +11,24 @@ LEFT JOIN retrieval.{vectors} AS v ON v.id = i.id
 WHERE i.collection = %(collection)s;
 
 -- name: find_shown
-SELECT c.name, c.source, c.dimensions, c.model, m.source AS model_source, m.revision, m.dtype, m.use_cls_token,
-       m.digest, m.family, m.calibration, c.text_model,
+-- model: null for the shown one, or another one under which the collection has vectors
+SELECT c.name, c.source, m.dimensions, m.name AS model, m.source AS model_source, m.revision, m.dtype, m.use_cls_token,
+       m.digest, m.family, m.calibration,
        (SELECT jsonb_object_agg(f.direction, to_jsonb(f)) FROM retrieval.calibration AS f
-        WHERE f.collection = c.name AND f.model = c.model AND f.slope IS NOT NULL AND c.distance <> 'l2') AS fitted
+        WHERE f.collection = c.name AND f.model = m.name AND f.slope IS NOT NULL AND c.distance <> 'l2') AS fitted
 FROM retrieval.collection AS c
-JOIN retrieval.model AS m ON m.name = c.model
+JOIN retrieval.model AS m ON m.name = coalesce(%(model)s::text, c.model)
 WHERE c.name = %(name)s;
+
+-- name: models_with_vectors
+SELECT m.name
+FROM retrieval.collection AS c JOIN retrieval.model AS m ON m.name = c.model OR EXISTS (
+    SELECT FROM retrieval.vector_space AS s
+    WHERE s.collection = c.name AND s.model = m.name
+      AND to_regclass(format('retrieval.%%I', 'images_' || c.name || '_' || m.name)) IS NOT NULL
+)
+WHERE c.name = %(name)s
+ORDER BY m.name <> c.model, m.name;
 
 -- name: find_stored
 SELECT c.name, c.source, c.definition, c.model, m.source AS model_source, m.revision, m.dtype, m.use_cls_token

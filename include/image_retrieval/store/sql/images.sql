@@ -49,6 +49,14 @@ WHERE collection = %(collection)s AND image_id = %(image_id)s;
 SELECT uri, etag, size, resampled_uri FROM retrieval.image
 WHERE collection = %(collection)s AND image_id = %(image_id)s AND deleted IS NULL;
 
+-- name: find_chosen
+SELECT image_id, image_path, resampled_image_path,
+       CASE WHEN %(vectors)s THEN embedding::vector::real[] END AS image_embedding, group_id, intra_id, caption, width, height,
+       format, attributes::text AS attributes, created_at, updated_at, captured_at, sha256, phash, aspect, orientation,
+       colours, sharpness, complexity, captions::text AS captions
+FROM images.{view} JOIN unnest(%(image_ids)s::text[]) WITH ORDINALITY AS asked (id, place) ON image_id = id
+ORDER BY place;
+
 -- name: find_registered
 SELECT id, image_id FROM retrieval.image WHERE collection = %(collection)s AND uri = %(uri)s;
 

@@ -13,8 +13,8 @@ FROM images.similar_to(%(collection)s, %(image_id)s, %(k)s, %(filter)s, %(min_si
 -- name: count_facets
 SELECT facet, value, images FROM images.facets(%(collection)s, %(filter)s, %(most)s);
 
--- name: matching_ids
-SELECT image_id FROM retrieval.matching_ids(%(collection)s, %(filter)s, %(after)s, %(limit)s) AS m (image_id);
+-- name: read_timeline
+SELECT unit, since, until, images FROM images.timeline(%(collection)s, %(filter)s, %(most)s);
 
 -- name: search_words
 SELECT image_id, similarity, image_path, resampled_image_path, group_id, intra_id, left(caption, 100001) AS caption, width,

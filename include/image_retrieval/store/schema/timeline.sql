@@ -1,0 +1,49 @@
+-- When the images of a collection were taken: bars of one unit, the smallest of which there are few enough.
+CREATE OR REPLACE FUNCTION images.timeline(collection text, filter jsonb DEFAULT '{}', most integer DEFAULT 60)
+RETURNS TABLE (unit text, since timestamp, until timestamp, images bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    view      constant regclass := retrieval.view_of(timeline.collection, NULL);
+    condition text := 'true';
+    given     text[] := '{}';
+    first     timestamp;
+    last      timestamp;
+    width     interval;
+    step      record;
+BEGIN
+    IF most IS NULL OR most < 1 THEN
+        RAISE EXCEPTION 'most must be 1 or more, not %', coalesce(most::text, 'null');
+    END IF;
+    IF filter <> '{}' THEN
+        SELECT * INTO given, condition FROM retrieval.condition_of(filter, given);
+    END IF;
+    EXECUTE format(
+        'SELECT min(captured_at), max(captured_at) FROM %s WHERE isfinite(captured_at) AND (%s)', view, condition)
+    INTO first, last USING given;
+    FOR step IN
+        SELECT * FROM (VALUES
+            ('hour', interval '1 hour'), ('day', '1 day'), ('week', '7 days'), ('month', '1 month'), ('quarter', '3 months'),
+            ('year', '1 year'), ('decade', '10 years'), ('century', '100 years'), ('millennium', '1000 years')
+        ) AS steps (name, width)
+    LOOP
+        unit := step.name;
+        width := step.width;
+        EXIT WHEN extract(epoch FROM last - date_trunc(unit, first)) < most * extract(epoch FROM width);
+    END LOOP;
+    RETURN QUERY EXECUTE format(
+        $query$
+        WITH counted AS (
+            SELECT date_trunc($2, captured_at) AS since, count(*) AS images
+            FROM %s WHERE isfinite(captured_at) AND (%s)
+            GROUP BY 1
+        )
+        SELECT $2, bar, bar + $3, coalesce(c.images, 0)
+        FROM generate_series(date_trunc($2, $4), $5, $3) AS bar LEFT JOIN counted AS c ON c.since = bar
+        ORDER BY bar
+        $query$, view, condition)
+    USING given, unit, width, first, last;
+END
+$$;
+COMMENT ON FUNCTION images.timeline IS
+    'How many images of a collection, or of those that match a filter, were taken when: bars of one unit (hour to millennium) from '
+    'the first to the last, at most about `most`, by the cameras'' clocks; images that do not tell their time are left out.';
