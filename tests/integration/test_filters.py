@@ -148,6 +148,7 @@ def test_an_image_leaves_itself_out_and_its_group_in(project, small):
         ({"format": 1}, 'filter: "format" takes a text, not 1'),
         ({"format": {"gt": "A"}}, 'filter: "format" is a text and has no operator "gt"'),
         ({"format": {"match": "A"}}, '"match": that is for "caption" and attributes'),
+        ({"captured_at": {"gt": "yesterday"}}, 'filter: "captured_at" gt takes a time such as'),
         ({"created_at": {"gt": "yesterday"}}, 'filter: "created_at" gt takes a time such as'),
         ({"created_at": {"gt": "2026-02-31"}}, "takes a time such as"),
         ({"attributes": 1}, 'filter: "attributes" takes an object'),

@@ -1,6 +1,6 @@
 /** The service's API, with the cookie of Airflow's login or, where the service runs alone, with its token. */
 
-import { byId } from "./dom.js";
+import { byId, make } from "./dom.js";
 import { t } from "./language.js";
 
 const KEY = "image-retrieval-token";
@@ -59,12 +59,16 @@ export async function ask(path, form, signal) {
 }
 
 /**
- * Change some fields of what lies at a path.
- * @param {string} path below the page's folder
+ * Save what is answered as a file.
+ * @param {string} path
  * @param {any} form
- * @returns {Promise<any>} what it is then
+ * @param {string} name
  */
-export const change = async (path, form) => (await request(path, form, undefined, "PATCH")).json();
+export async function download(path, form, name) {
+  const address = URL.createObjectURL(await (await request(path, form)).blob());
+  make("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
 
 /**
  * @param {string} path

@@ -6,6 +6,24 @@ export const CHINESE = {
   "Collection": "图库",
   "Views": "视图",
   "Images": "图片",
+  // selection.js
+  "Choose {name}": "选择 {name}",
+  "Choose (x; with Shift: all from the last one)": "选择（x 键；按住 Shift 可选中一段）",
+  "{images} chosen": "已选 {images}",
+  "No image is chosen.": "未选择图片。",
+  "Chosen images": "已选图片",
+  "Copy ids": "复制编号",
+  "with vectors": "含向量",
+  "Choose none": "取消选择",
+  "{images} copied, one id a line": "已复制 {images} 的编号，每行一个",
+  // timeline.js
+  "Time of capture": "拍摄时间",
+  "Any time": "不限时间",
+  // verdicts.js
+  "{pairs} chosen": "已选 {pairs}",
+  "All pairs": "全选",
+  "Choose {a} and {b}": "选择 {a} 和 {b}",
+  "{pairs}: {verdict}.": "{pairs}：{verdict}。",
   // region.js
   "Search by a part": "截取局部搜索",
   "Search by a part of {name}": "截取 {name} 的局部搜索",

@@ -6,7 +6,7 @@
  *   file: HTMLInputElement, filters: HTMLFormElement, "filters-button": HTMLButtonElement,
  *   chosen: HTMLElement, facets: HTMLElement, "facets-button": HTMLButtonElement, less: HTMLButtonElement,
  *   more: HTMLButtonElement, panel: HTMLElement, pick: HTMLButtonElement, refine: HTMLElement, results: HTMLElement,
- *   search: HTMLElement, status: HTMLElement, text: HTMLInputElement, token: HTMLDialogElement,
+ *   search: HTMLElement, status: HTMLElement, text: HTMLInputElement, timeline: HTMLElement, token: HTMLDialogElement,
  *   viewer: HTMLDialogElement, words: HTMLFormElement
  * } & Record<`tab-${string}`, HTMLElement>} Elements those of index.html, by id
  */

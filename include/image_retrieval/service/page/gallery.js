@@ -4,6 +4,7 @@ import { showPicture } from "./api.js";
 import { captionOf } from "./captions.js";
 import { byId, make, visible } from "./dom.js";
 import { t } from "./language.js";
+import { choiceBox, choose } from "./selection.js";
 
 /**
  * @typedef {{image_id: string, score?: number, group_id: string | null, caption: string | null,
@@ -33,8 +34,9 @@ export function makeGallery(collection, doing) {
      * @param {boolean} calibrated whether scores are 0 to 1
      */
     add(more, calibrated) {
-      list.append(...more.map((image, at) => card(collection, image, images.length + at, calibrated, doing)));
+      const shown = images.length;
       images.push(...more);
+      list.append(...more.map((_, at) => card(collection, images, shown + at, calibrated, doing)));
     },
     /** @param {number} at where an image is whose caption has changed */
     renew(at) {
@@ -45,14 +47,15 @@ export function makeGallery(collection, doing) {
 
 /**
  * @param {string} collection
- * @param {Image} image
- * @param {number} at its place among the results
+ * @param {Image[]} images
+ * @param {number} at which of them
  * @param {boolean} calibrated
  * @param {Doing} doing
  */
-function card(collection, image, at, calibrated, doing) {
-  const { image_id: id, group_id: group, width, height } = image;
-  const picture = make("img", { loading: "lazy", decoding: "async" });
+function card(collection, images, at, calibrated, doing) {
+  const image = images[at];
+  const { image_id: id, group_id: group, caption, width, height } = image;
+  const picture = make("img", { alt: caption ?? id, loading: "lazy", decoding: "async" });
   picture.addEventListener("error", () => item.classList.add("broken"));
   picture.addEventListener("load", () => item.classList.add("there"));
   const score = image.score === undefined ? null : scored(image.score, calibrated);
@@ -69,16 +72,19 @@ function card(collection, image, at, calibrated, doing) {
         class: "picture",
         tabindex: at === 0 ? 0 : -1,
         title: t("Search from this image"),
-        "aria-keyshortcuts": "o + -",
+        "aria-label": t("Search from {name}", { name: caption ? `${id}: ${caption}` : id }),
+        "aria-keyshortcuts": "o + - x",
         onclick: () => doing.search(id),
         onkeydown: (/** @type {KeyboardEvent} */ event) => {
           if (event.key === "o") doing.view(at);
           else if (event.key === "+") doing.refine(id, false);
           else if (event.key === "-") doing.refine(id, true);
+          else if (event.key === "x" || event.key === "X") choose(images, at, event.shiftKey);
           else return;
           event.preventDefault();
         },
       }, picture),
+      choiceBox(images, at),
       make(
         "div",
         { class: "actions" },

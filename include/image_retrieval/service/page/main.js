@@ -9,8 +9,10 @@ import { count, counted, listenToLanguage, t } from "./language.js";
 import { cutOut } from "./region.js";
 import { countRejected, duplicatesReport, rejectedReport, runsReport } from "./reports.js";
 import { browsed, found } from "./results.js";
+import { chooseIn } from "./selection.js";
 import { readState, tellAirflow, writeState } from "./state.js";
 import { givenPicture, listenToSearchBar, showChips } from "./terms.js";
+import { showTimeline } from "./timeline.js";
 import { trainingsReport } from "./trainings.js";
 import { listenToViewer, view } from "./viewer.js";
 import "./theme.js";
@@ -67,6 +69,9 @@ function show() {
     /** @type {HTMLElement} */ (tab).tabIndex = chosen ? 0 : -1;
     if (chosen) byId("panel").setAttribute("aria-labelledby", tab.id);
   }
+  chooseIn(state.collection, state.tab === "images");
+  byId("timeline").hidden = true;
+  if (state.tab === "images") showTimeline(state, stop.signal, change).catch(() => {}); // the search tells what is wrong
   showChips(state.collection, state.terms, search);
   showFilters(state);
   showFacets(state, stop.signal, change).catch(failed);

@@ -14,7 +14,7 @@ import { formatted, t } from "./language.js";
 const MIDDLE = [0.25, 0.25, 0.5, 0.5];
 const LEAST = 0.02; // of a side
 const STEP = 0.02; // of a key
-const CORNERS = ["left top", "right top", "left bottom", "right bottom"];
+const CORNERS = ["left", "right"].flatMap((across) => ["top", "bottom"].map((down) => `${across} ${down}`));
 /** @type {Record<string, Point>} */
 const KEYS = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
 const clamped = (/** @type {number} */ value, least = 0, most = 1) => Math.min(most, Math.max(least, value));

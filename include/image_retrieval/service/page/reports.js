@@ -3,6 +3,7 @@
 import { ask, collectionPath, showPicture } from "./api.js";
 import { make, say, showError, visible } from "./dom.js";
 import { count, counted, formatted, moment, named, t } from "./language.js";
+import { verdictsOn } from "./verdicts.js";
 
 /**
  * @typedef {import("./api.js").Pair} Pair
@@ -112,6 +113,7 @@ export async function duplicatesReport(collection, writing, signal, onSearch) {
     showPicture(image, collection, id, "preview");
     return make("button", { type: "button", class: "twin", title: t("Search from this image"), onclick: () => onSearch(id) }, image, make("span", { text: visible(id) }));
   };
+  const verdicts = verdictsOn(collection, writing);
   const twins = (/** @type {Pair} */ pair) =>
     make(
       "li",
@@ -119,10 +121,11 @@ export async function duplicatesReport(collection, writing, signal, onSearch) {
       figure(pair.a),
       figure(pair.b),
       make("p", { class: "hint", text: likeness(pair) }),
-      verdictButtons(collection, pair, writing),
+      verdicts.of(pair),
     );
   const part = (/** @type {string} */ title, /** @type {string} */ none, /** @type {Node[]} */ items) =>
     make("section", {}, make("h2", { text: title }), items.length ? make("ul", { class: "twins" }, ...items) : make("p", { class: "hint", text: none }));
+  const pairs = [pictures.pairs.map(twins), scenes.pairs.map(twins)];
   const open = [...pictures.pairs, ...scenes.pairs].filter(({ verdict }) => verdict === null);
   return {
     found: groups.length + open.length,
@@ -130,9 +133,10 @@ export async function duplicatesReport(collection, writing, signal, onSearch) {
       "div",
       { class: "report" },
       pictures.waiting ? make("p", { class: "hint", text: t("{images} will be compared by the next upkeep.", { images: counted(pictures.waiting, "image") }) }) : null,
+      verdicts.bar(),
       part(t("The same file"), t("No duplicate files."), groups.map(({ image_ids: ids }) => make("li", {}, ...ids.slice(0, 12).map(figure)))),
-      part(t("The same picture in another size, quality or format"), t("No duplicate pictures."), pictures.pairs.map(twins)),
-      part(t("The same scene"), t("No duplicate scenes."), scenes.pairs.map(twins)),
+      part(t("The same picture in another size, quality or format"), t("No duplicate pictures."), pairs[0]),
+      part(t("The same scene"), t("No duplicate scenes."), pairs[1]),
     ),
   };
 }
@@ -141,45 +145,6 @@ export async function duplicatesReport(collection, writing, signal, onSearch) {
 function likeness({ similarity, bits }) {
   const told = t("similarity {similarity}", { similarity: similarity.toFixed(3) });
   return bits === null ? told : `${told} · ${t("{bits} of 64 differ", { bits: counted(bits, "bit") })}`;
-}
-
-/**
- * Two buttons; that of the decision is pressed. Pressing it again removes the decision.
- * @param {string} collection
- * @param {Pair} pair
- * @param {boolean} writing
- */
-function verdictButtons(collection, pair, writing) {
-  const told = make("span", { class: "hint" });
-  const buttons = /** @type {const} */ (["duplicate", "different"]).map((verdict) =>
-    make("button", {
-      type: "button",
-      class: "plain",
-      text: verdict === "duplicate" ? t("Duplicate") : t("Different"),
-      "aria-label": t("{verdict}: {a} and {b}", { verdict: named(verdict), a: pair.a, b: pair.b }),
-      "data-verdict": verdict,
-      disabled: !writing,
-      title: t(writing ? "The decision stays until one of the images changes" : "You need the right to edit DAGs"),
-      onclick: async () => {
-        const { a, b } = pair;
-        const chosen = pair.verdict === verdict ? null : verdict;
-        try {
-          await ask(`${collectionPath(collection)}/duplicates/verdict`, { a, b, verdict: chosen });
-          pair.verdict = chosen;
-          pair.decided_by = null;
-          show();
-          say(chosen ? t("{a} and {b}: {verdict}.", { a, b, verdict: named(chosen) }) : t("{a} and {b}: not decided.", { a, b }));
-        } catch (error) {
-          showError(error);
-        }
-      },
-    }));
-  const show = () => {
-    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.verdict === pair.verdict));
-    told.textContent = pair.verdict && pair.decided_by ? t("by {person}", { person: pair.decided_by }) : "";
-  };
-  show();
-  return make("p", { class: "verdict" }, ...buttons, told);
 }
 
 /**

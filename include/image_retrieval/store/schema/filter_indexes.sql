@@ -17,7 +17,7 @@ AS $$
         SELECT 'column', pair.key, pair.value
         FROM each_filter, jsonb_each(part) AS pair
         WHERE pair.key IN ('group_id', 'intra_id', 'image_id', 'width', 'height', 'format', 'created_at', 'updated_at',
-                           'colour', 'sharpness', 'complexity')
+                           'captured_at', 'colour', 'sharpness', 'complexity')
     )
     SELECT DISTINCT CASE WHEN t.is_range AND t.kind = 'attribute' THEN 'attribute_range' ELSE t.kind END, t.subject
     FROM (SELECT *, jsonb_typeof(value) = 'object' AND value ?| '{gt,gte,lt,lte}' AS is_range FROM tests) AS t

@@ -192,8 +192,8 @@ CREATE OR REPLACE FUNCTION retrieval.condition_of(filter jsonb, INOUT given text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     kinds constant jsonb := '{"group_id": "text", "intra_id": "text", "image_id": "text", "caption": "text", "width": "number",
-        "height": "number", "format": "text", "created_at": "time", "updated_at": "time", "aspect": "number",
-        "orientation": "text", "sharpness": "number", "complexity": "number"}';
+        "height": "number", "format": "text", "created_at": "time", "updated_at": "time", "captured_at": "time",
+        "aspect": "number", "orientation": "text", "sharpness": "number", "complexity": "number"}';
     parts text[] := '{}';
     inner_parts text[];
     key   text;
@@ -235,7 +235,7 @@ BEGIN
             parts := parts || condition;
         ELSE
             RAISE EXCEPTION 'filter: % is not one of group_id, intra_id, image_id, caption, width, height, format, created_at, '
-                'updated_at, aspect, orientation, colour, sharpness, complexity, attributes, and, or, not', to_json(key);
+                'updated_at, captured_at, aspect, orientation, colour, sharpness, complexity, attributes, and, or, not', to_json(key);
         END IF;
     END LOOP;
     condition := coalesce('(' || nullif(array_to_string(parts, ' AND '), '') || ')', 'true');
