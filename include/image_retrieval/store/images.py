@@ -1,7 +1,7 @@
 """Single images and pages of images, for the service."""
 
 from collections.abc import Collection as Names
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, TypedDict, cast
@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.loaders import ShownFacts, shown_facts
 from image_retrieval.store.rows import Values, fetch_all, fetch_one, fetch_optional, fetch_value
+from image_retrieval.store.search import refused
 from image_retrieval.store.sql import statement
 
 
@@ -132,16 +133,13 @@ def list_images(
     return _read_images(connection, statement("images", "list_images", view=collection), values)
 
 
-def find_images(connection: Connection, collection: str, image_ids: list[str]) -> list[ImageFacts]:
-    """The searchable images of these ids, in order of their ids."""
-    return _read_images(connection, statement("images", "find_images", view=collection), {"image_ids": image_ids})
-
-
-def find_captions(connection: Connection, collection: str, image_ids: list[str]) -> dict[str, dict[str, str]]:
-    """What a model wrote of each of these images, by language; images without captions are left out."""
-    query = statement("images", "find_captions", view=collection)
-    rows = connection.execute(query, {"image_ids": image_ids})
-    return {row["image_id"]: row["captions"] for row in rows}
+def list_matching(
+    connection: Connection, collection: str, filter: Mapping[str, Any], *, after: str | None, limit: int
+) -> list[ImageFacts]:
+    """The first searchable images after an id that match a filter, in order of their ids. Raises UserError."""
+    values = {"collection": collection, "filter": Jsonb(filter), "after": after, "limit": limit}
+    with refused():
+        return _read_images(connection, statement("images", "list_matching", view=collection), values)
 
 
 def _read_images(connection: Connection, query: sql.Composed, values: Values) -> list[ImageFacts]:

@@ -119,6 +119,25 @@ def test_a_timeline_has_bars_from_the_first_picture_to_the_last(ask, taken):
     assert sum(bar["images"] for bar in of_group["bars"]) <= 4
 
 
+def test_pages_of_what_matches_a_filter_follow_each_other(client, taken):
+    def page(**asked):
+        answer = client.get("/api/collections/things/images", params=asked)
+        assert answer.status_code == 200, answer.text
+        return [image["image_id"] for image in answer.json()["images"]], answer.json()["after"]
+
+    filter = json.dumps({"captured_at": {"gte": "2024-02-01T00:00:00", "lt": "2025-01-01T00:00:00"}})
+    whole, none = page(filter=filter)
+    assert (whole, none) == (sorted(IDS[1:4]), None)
+    first, after = page(filter=filter, limit=2)
+    rest, end = page(filter=filter, limit=2, after=after)
+    assert (first + rest, end) == (whole, None)
+    group = IDS[1].partition("/")[0]
+    assert page(filter=filter, group_id=group)[0] == [name for name in whole if name.startswith(f"{group}/")]
+    for wrong in ("{", "[]", '{"no_column": 1}'):
+        answer = client.get("/api/collections/things/images", params={"filter": wrong})
+        assert answer.status_code == 422
+
+
 def test_without_times_there_is_no_timeline(ask, client):
     assert ask("timeline") == {"unit": None, "bars": []}
     answer = client.post("/api/timeline", json={"collection": "things", "filter": {"no_column": 1}})

@@ -58,7 +58,7 @@ function weighed(terms) {
 /**
  * @param {State} state
  * @param {AbortSignal} signal
- * @returns {AsyncGenerator<Page, void>} the pages of the images that match the filter, by id
+ * @returns {AsyncGenerator<Page, void>} the pages of the whole collection, or of what matches the filter, by id
  */
 export async function* browsed(state, signal) {
   const asked = new URLSearchParams({ limit: String(PAGE) });

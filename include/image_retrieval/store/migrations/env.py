@@ -17,7 +17,7 @@ OLDEST = "0011"
 FIRST = ["simplified", "words"]  # before the tables: a column is computed by them
 FUNCTIONS = [
     *("distances", "arguments", "filters", "views", "ways", "search", "texts", "captions", "search_words", "facets"),
-    *("timeline", "duplicates", "rejections", "filter_indexes", "explain", "search_path"),
+    *("browse", "timeline", "duplicates", "rejections", "filter_indexes", "explain", "search_path"),
 ]
 
 url = context.config.attributes["database_url"]
