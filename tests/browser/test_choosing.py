@@ -13,6 +13,9 @@ from integration.pictures import SCENES
 from integration.service.conftest import TOKEN, address, client, served, things  # noqa: F401
 from playwright.sync_api import expect
 
+from image_retrieval.collection import ModelOptions
+from image_retrieval.models.shipped import VISION
+from image_retrieval.pipeline.switching import roll_back, switch_collection
 from image_retrieval.store.duplicates import find_duplicates
 
 expect.set_options(timeout=120_000)  # a busy machine loads a model slowly
@@ -222,6 +225,48 @@ def test_bars_filter_by_keys(open_page):
     page.keyboard.press("End")
     page.keyboard.press("Shift+Enter")
     expect(page.locator(".bars [aria-pressed=true]")).to_have_count(page.locator(".bars button").count() - 1)
+
+
+@pytest.fixture(scope="module")
+def second_model(served, things, dated):  # noqa: F811
+    """Another model under which the collection has vectors, but which its view does not show."""
+    switch_collection(things, ModelOptions(name="vision", source=str(VISION)), "second", served)
+    roll_back(things, served)
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_two_models_are_compared_side_by_side(open_page, second_model, size):
+    page = open_page(f"&image={IDS[0]}", size=size)
+    found(page)
+    page.locator("#compare select").select_option("model:vision")
+    columns = page.locator(".compared section")
+    expect(columns).to_have_count(2)
+    first, second = (columns.nth(at).locator(".twin").all_text_contents() for at in (0, 1))
+    assert len(first) == len(second) == 20
+    assert first != second
+    for at, told in enumerate(columns.nth(1).locator(".move").all_text_contents()):
+        if second[at] in first:
+            moved = first.index(second[at]) - at
+            assert told.startswith("=" if not moved else f"{'↑' if moved > 0 else '↓'} {abs(moved)}")
+        else:
+            assert "only here" in told
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    shot(page, f"page-compared-{size['width']}")
+    assert "compare=model%3Avision" in page.url
+    page.locator("#compare select").focus()
+    page.keyboard.press("Home")
+    page.locator(".gallery .card").first.wait_for()
+
+
+def test_two_modes_are_compared(open_page):
+    page = open_page("&text=a star")
+    found(page)
+    page.locator("#compare select").select_option("mode:words")
+    expect(page.locator(".compared section")).to_have_count(2)
+    assert page.locator(".compared section").first.locator(".twin").count()
+    page.locator(".compared .twin").first.click()
+    page.locator(".gallery .card").first.wait_for()
+    expect(page.locator("#compare")).to_be_hidden()
 
 
 def test_chinese_has_the_new_controls_too(open_page):

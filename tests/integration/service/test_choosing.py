@@ -8,8 +8,12 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 
+from image_retrieval.collection import ModelOptions
+from image_retrieval.models.shipped import VISION
+from image_retrieval.pipeline.switching import roll_back, switch_collection
 from image_retrieval.service import exports
 from integration.pictures import SCENES
+from integration.service.conftest import as_base64
 from integration.tables import rows
 
 IDS = [key.rpartition(".")[0] for key in SCENES]
@@ -144,8 +148,29 @@ def test_without_times_there_is_no_timeline(ask, client):
     assert answer.status_code == 422
 
 
+@pytest.mark.slow
+def test_a_search_under_a_model_that_is_not_shown_uses_its_vectors(ask, client, served, things):
+    switch_collection(things, ModelOptions(name="vision", source=str(VISION)), "second", served)
+    roll_back(things, served)
+    assert client.get("/api/collections/things").json()["models"] == ["dual", "vision"]
+    query = "SELECT embedding FROM retrieval.images_things_vision"
+    nearest = rows(
+        served.database(), f"SELECT image_id FROM retrieval.images_things_vision ORDER BY embedding <=> ({query} "
+        "WHERE image_id = %s), image_id LIMIT 6", IDS[0],
+    )  # fmt: skip
+    wanted = [name for (name,) in nearest]
+    data = as_base64(SCENES[next(key for key in SCENES if key.startswith(IDS[0]))])
+    for image in ({"image_id": IDS[0]}, {"base64": data}):
+        found = ask("search", images=[image], model="vision", k=6, min_score=-1)
+        assert [row["image_id"] for row in found["results"]] == wanted
+    found = ask("similar", image_id=IDS[0], model="vision", k=5, min_score=-1)
+    assert [row["image_id"] for row in found["results"]] == wanted[1:]
+    answer = client.post("/api/search", json={"collection": "things", "texts": [{"text": "a"}], "model": "vision"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "no_text_side")
+
+
 def test_a_collection_names_the_models_under_which_it_can_be_searched(client, ask):
-    assert client.get("/api/collections/things").json()["models"] == ["dual"]
+    assert client.get("/api/collections/things").json()["models"][0] == "dual"
     found = ask("search", texts=[{"text": "a star"}], k=3)
     assert ask("search", texts=[{"text": "a star"}], k=3, model="dual") == found
     answer = client.post("/api/search", json={"collection": "things", "texts": [{"text": "a"}], "model": "no"})

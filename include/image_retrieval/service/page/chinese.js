@@ -6,6 +6,17 @@ export const CHINESE = {
   "Collection": "图库",
   "Views": "视图",
   "Images": "图片",
+  // compare.js
+  "Compare with": "对比",
+  "nothing": "不对比",
+  "model {name}": "模型 {name}",
+  "What pictures show": "图片内容",
+  "words of captions": "图片描述中的词语",
+  "{both} of the first {shown} images are the same": "前 {shown} 张中有 {both} 张相同",
+  "only here": "仅此一侧",
+  "at the same place": "名次不变",
+  "{places} up": "上升 {places} 名",
+  "{places} down": "下降 {places} 名",
   // selection.js
   "Choose {name}": "选择 {name}",
   "Choose (x; with Shift: all from the last one)": "选择（x 键；按住 Shift 可选中一段）",

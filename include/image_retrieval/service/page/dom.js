@@ -2,9 +2,8 @@
 
 /**
  * @typedef {{
- *   alert: HTMLElement, chips: HTMLElement, clear: HTMLButtonElement, collection: HTMLSelectElement, end: HTMLElement,
- *   file: HTMLInputElement, filters: HTMLFormElement, "filters-button": HTMLButtonElement,
- *   chosen: HTMLElement, facets: HTMLElement, "facets-button": HTMLButtonElement, less: HTMLButtonElement,
+ *   alert: HTMLElement, compare: HTMLElement, chips: HTMLElement, clear: HTMLButtonElement, collection: HTMLSelectElement, end: HTMLElement,
+ *   file: HTMLInputElement, filters: HTMLFormElement, "filters-button": HTMLButtonElement, less: HTMLButtonElement,
  *   more: HTMLButtonElement, panel: HTMLElement, pick: HTMLButtonElement, refine: HTMLElement, results: HTMLElement,
  *   search: HTMLElement, status: HTMLElement, text: HTMLInputElement, timeline: HTMLElement, token: HTMLDialogElement,
  *   viewer: HTMLDialogElement, words: HTMLFormElement

@@ -1,6 +1,7 @@
 /** The page: it shows the search that is in the address; every action of the user changes the address. */
 
 import { ask, mayWrite } from "./api.js";
+import { alternatives, comparison, showCompare } from "./compare.js";
 import { byId, make, say, showError } from "./dom.js";
 import { listenToFacets, showFacets } from "./facets.js";
 import { listenToFilters, showFilters } from "./filters.js";
@@ -58,7 +59,7 @@ function show() {
   stop = new AbortController();
   more = null;
   showError(null);
-  const readsTexts = collections.some((one) => one.name === state.collection && one.reads_texts);
+  const readsTexts = shownCollection()?.reads_texts ?? false;
   byId("collection").value = state.collection;
   byId("search").hidden = state.tab !== "images";
   byId("text").placeholder = t(readsTexts ? "Describe what you look for, in English or Chinese" : "This collection is searched by pictures: drop or choose one");
@@ -70,14 +71,28 @@ function show() {
     if (chosen) byId("panel").setAttribute("aria-labelledby", tab.id);
   }
   chooseIn(state.collection, state.tab === "images");
-  byId("timeline").hidden = true;
-  if (state.tab === "images") showTimeline(state, stop.signal, change).catch(() => {}); // the search tells what is wrong
+  showTimeline(state, stop.signal, change).catch(() => {}); // the search tells what is wrong
   showChips(state.collection, state.terms, search);
+  const ways = alternatives(shownCollection(), state);
+  showCompare(ways, state, change);
   showFilters(state);
   showFacets(state, stop.signal, change).catch(failed);
   /** @type {Record<string, (signal: AbortSignal) => Promise<void>>} */
-  const tabs = { images: showImages, duplicates: showDuplicates, rejected: showRejected, map: showMap, runs: showRuns, trainings: showTrainings };
+  const tabs = { images: ways.includes(state.compare) ? showComparison : showImages, duplicates: showDuplicates, rejected: showRejected, runs: showRuns, trainings: showTrainings };
   (tabs[state.tab] ?? showImages)(stop.signal).catch(failed);
+}
+
+const shownCollection = () => collections.find(({ name }) => name === state.collection);
+
+/** @param {AbortSignal} signal */
+async function showComparison(signal) {
+  const collection = shownCollection();
+  if (!collection) return;
+  byId("results").classList.add("waiting");
+  say(t("Searching …"));
+  const clear = () => !signal.aborted && byId("results").classList.remove("waiting");
+  const element = await comparison(collection, state, signal, searchFrom).finally(clear);
+  if (!signal.aborted) byId("results").replaceChildren(element);
 }
 
 /** @param {unknown} error */

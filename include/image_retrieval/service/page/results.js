@@ -19,20 +19,27 @@ const FURTHEST = 500; // where the service's pages end
 
 /**
  * @param {State} state
+ * @returns {[string, any]} the path and the form of its search, without a page
+ */
+export function requestOf(state) {
+  const { collection, terms, filter, grouped } = state;
+  const common = { collection, filter, grouped, ...(state.all ? { min_score: -1 } : {}) };
+  const [first, ...others] = terms;
+  if (!others.length && first.kind === "image" && !first.region) return ["api/similar", { ...common, image_id: first.value }];
+  const placed = !others.length && first.region && first.place ? { at_place: true } : {};
+  return ["api/search", { ...common, ...placed, ...weighed(terms) }];
+}
+
+/**
+ * @param {State} state
  * @param {AbortSignal} signal
  * @returns {AsyncGenerator<Page, void>} the pages of a search, best first
  */
 export async function* found(state, signal) {
-  const { collection, terms, filter, grouped } = state;
-  const common = { collection, k: PAGE, filter, grouped, ...(state.all ? { min_score: -1 } : {}) };
-  const [first, ...others] = terms;
-  const alone = others.length === 0 && first.kind === "image" && !first.region;
-  const placed = others.length === 0 && first.region && first.place ? { at_place: true } : {};
+  const [path, form] = requestOf(state);
   for (let offset = 0; offset <= FURTHEST; offset += PAGE) {
     /** @type {Results} */
-    const answer = alone
-      ? await ask("api/similar", { ...common, offset, image_id: first.value }, signal)
-      : await ask("api/search", { ...common, ...placed, offset, ...weighed(terms) }, signal);
+    const answer = await ask(path, { ...form, k: PAGE, offset }, signal);
     const last = offset + PAGE > FURTHEST;
     const images = answer.results.filter(({ image_id: id }) => !seen.has(id));
     for (const { image_id: id } of images) seen.add(id);

@@ -8,8 +8,9 @@ import { MODES } from "./modes.js";
  *   place?: boolean}} Term
  *   `value`: the words, the image's id, or the number of a picture that this page was given; `region`: the part of the
  *   picture that counts; `place`: results should show the same there
- * @typedef {{collection: string, tab: string, terms: Term[], filter: Record<string, any>, grouped: boolean, all: boolean}} State
- *   `all`: also show results under the cutoff
+ * @typedef {{collection: string, tab: string, terms: Term[], filter: Record<string, any>, grouped: boolean, all: boolean,
+ *   compare: string}} State
+ *   `all`: also show results under the cutoff; `compare`: the model or mode to compare the search with, or nothing
  */
 
 const TERMS = /^(less-)?(text|image|file)$/;
@@ -17,15 +18,14 @@ const TERMS = /^(less-)?(text|image|file)$/;
 /** @returns {State} */
 export function readState() {
   /** @type {State} */
-  const state = { collection: "", tab: "images", mode: "vector", terms: [], filter: {}, grouped: false, all: false };
+  const state = { collection: "", tab: "images", terms: [], filter: {}, grouped: false, all: false, compare: "" };
   for (const [key, value] of new URLSearchParams(location.hash.slice(1))) {
     const term = TERMS.exec(key);
     const last = state.terms.at(-1);
     if (term) state.terms.push({ kind: /** @type {any} */ (term[2]), value, less: Boolean(term[1]) });
     else if (key === "region" && last && last.kind !== "text") last.region = regionOf(value);
     else if (key === "place" && last?.region) last.place = value === "1";
-    else if (key === "collection" || key === "tab") state[key] = value;
-    else if (key === "mode" && MODES.includes(value)) state.mode = value;
+    else if (key === "collection" || key === "tab" || key === "compare") state[key] = value;
     else if (key === "grouped" || key === "all") state[key] = value === "1";
     else if (key === "filter") state.filter = parsed(value);
   }
@@ -70,6 +70,7 @@ export function writeState(state, silently = false) {
   if (Object.keys(state.filter).length) pairs.set("filter", JSON.stringify(state.filter));
   if (state.grouped) pairs.set("grouped", "1");
   if (state.all) pairs.set("all", "1");
+  if (state.compare) pairs.set("compare", state.compare);
   const hash = `#${pairs}`;
   if (hash !== location.hash) history[silently ? "replaceState" : "pushState"](null, "", hash);
   tellAirflow();

@@ -1,7 +1,7 @@
 /** The search bar: words, pictures that are picked, pasted or dropped, and the terms as chips. */
 
 import { showPicture } from "./api.js";
-import { byId, make, say, showError, visible } from "./dom.js";
+import { byId, draw, make, say, showError, visible } from "./dom.js";
 import { t } from "./language.js";
 import { cutOut } from "./region.js";
 
@@ -123,7 +123,6 @@ export function showChips(collection, terms, onChange) {
         term.kind === "text" ? null : make("button", {
           type: "button",
           class: "part",
-          text: "⛶",
           title: t("Search by a part"),
           "aria-label": t("Search by a part of {name}", { name }),
           onclick: () => cutOut(
@@ -132,7 +131,7 @@ export function showChips(collection, terms, onChange) {
             (cut) => onChange(terms.map((other, i) => (i === at ? cut : other))),
             term.kind === "file" ? givenPicture(term.value)?.url : undefined,
           ),
-        }),
+        }, draw("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, draw("path", { d: "M7 2v15h15M2 7h15v15" }))),
         make("button", {
           type: "button",
           class: "remove",

@@ -26,11 +26,14 @@ const FORMS = {
  * @param {AbortSignal} signal
  * @param {(changed: Pick<State, "filter">) => void} onChange
  */
-export async function showTimeline({ collection, filter }, signal, onChange) {
+export async function showTimeline({ collection, filter, tab }, signal, onChange) {
+  const place = byId("timeline");
+  if (tab !== "images" || place.dataset.collection !== collection) place.hidden = true;
+  if (tab !== "images") return;
+  place.dataset.collection = collection;
   const { captured_at: span, ...others } = filter;
   /** @type {Timeline} */
   const { unit, bars } = await ask("api/timeline", { collection, filter: others, most: MOST }, signal);
-  const place = byId("timeline");
   place.hidden = bars.length < 2;
   place.replaceChildren();
   if (bars.length < 2 || !unit) return;
