@@ -3,10 +3,14 @@
 import csv
 import io
 import json
+from datetime import datetime
+from itertools import pairwise
 
 import psycopg
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from image_retrieval.collection import ModelOptions
 from image_retrieval.models.shipped import VISION
@@ -121,6 +125,30 @@ def test_a_timeline_has_bars_from_the_first_picture_to_the_last(ask, taken):
         assert len(shown) == bar["images"]
     of_group = ask("timeline", filter={"group_id": IDS[0].partition("/")[0]})
     assert sum(bar["images"] for bar in of_group["bars"]) <= 4
+
+
+TIMES = st.datetimes() | st.datetimes(datetime(2024, 2, 1), datetime(2024, 3, 1))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(times=st.lists(TIMES, min_size=1, max_size=8), most=st.integers(10, 80))
+@example(times=[datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59)], most=10)
+@example(times=[datetime(5, 1, 1), datetime(90, 1, 1)], most=10)
+def test_bars_follow_one_another_and_hold_every_time(served, times, most):
+    with psycopg.connect(served.database()) as connection:
+        for image_id, time in zip(IDS, times, strict=False):
+            connection.execute(
+                "UPDATE retrieval.image SET captured_at = %s WHERE collection = 'things' AND image_id = %s",
+                [time, image_id],
+            )
+        bars = connection.execute("SELECT * FROM images.timeline('things', most => %s)", [most]).fetchall()
+        connection.rollback()
+    assert len(bars) <= most
+    assert all(before[2] == after[1] for before, after in pairwise(bars))
+    assert [bar[3] for bar in bars] == [sum(bar[1] <= time < bar[2] for time in times) for bar in bars]
+    assert sum(bar[3] for bar in bars) == len(times)
+    assert bars[0][3]
+    assert bars[-1][3]
 
 
 def test_pages_of_what_matches_a_filter_follow_each_other(client, taken):
