@@ -5,24 +5,23 @@ with status 200 and `success` false.
 """
 
 import json
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from anyio import to_thread
 from pydantic import ValidationError
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from image_retrieval.errors import ImageRejected, UserError
 from image_retrieval.objects import ObjectFault
-from image_retrieval.service.asking import Asker, asked_by, current
+from image_retrieval.service.asking import current
 from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.errors import Refused, refusal_of
 from image_retrieval.service.legacy import FUNCTIONS, Answer, Members
 from image_retrieval.service.legacy_schemas import Call, Pair
 from image_retrieval.service.search import compare
 from image_retrieval.service.state import SMALL, Service
+from image_retrieval.service.streaming import streamed
 from image_retrieval.store.collections import collection_names
 from image_retrieval.store.failures import DatabaseError
 from image_retrieval.strict_json import NotStrict, read_json
@@ -93,28 +92,20 @@ def _failed(code: int, message: str) -> Response:
 
 
 def _streamed(service: Service, members: Members) -> Response:
-    """The answer, streamed. The first page is read before, so that errors are answered as usual.
+    """The answer, page by page."""
 
-    Each page has the time of one request, and is read in one of the service's own threads.
-    """
-    client, first = current().client, next(members.pages, [])
-
-    def following() -> Page | None:
-        with asked_by(Asker(client, time.monotonic() + service.settings.service_seconds)):
-            return next(members.pages, None)
-
-    async def parts() -> AsyncIterator[str]:
-        yield '{"success": true, "info": {"images": ['
-        comma = ""
-        page: Page | None = first
-        while page is not None:
+    def parts() -> Iterator[bytes]:
+        text, comma = '{"success": true, "info": {"images": [', ""
+        for page in members.pages:
             if page:
-                yield comma + json.dumps(page, ensure_ascii=False)[1:-1]
+                text += comma + json.dumps(page, ensure_ascii=False)[1:-1]
                 comma = ", "
-            page = await to_thread.run_sync(following, limiter=service.threads)
-        yield ']}, "error_code": null, "error_msg": null}'
+            if text:
+                yield text.encode()
+                text = ""
+        yield (text + ']}, "error_code": null, "error_msg": null}').encode()
 
-    return StreamingResponse(parts(), media_type="application/json")
+    return streamed(service, parts(), "application/json")
 
 
 def _match(service: Service, name: str, pair: Pair) -> Answer:
