@@ -138,16 +138,16 @@ def test_images_are_chosen_and_exported(open_page):
     page.locator(".card").first.hover()
     page.locator("[data-choice]").nth(0).click()
     page.locator("[data-choice]").nth(3).click(modifiers=["Shift"])
-    page.locator(".chosen", has_text="4 images chosen").wait_for()
+    page.locator(".selection", has_text="4 images chosen").wait_for()
     page.locator(".picture").nth(5).focus()
     page.keyboard.press("x")
-    page.locator(".chosen", has_text="5 images chosen").wait_for()
+    page.locator(".selection", has_text="5 images chosen").wait_for()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+X")
-    page.locator(".chosen", has_text="7 images chosen").wait_for()
+    page.locator(".selection", has_text="7 images chosen").wait_for()
     page.keyboard.press("x")
-    page.locator(".chosen", has_text="6 images chosen").wait_for()
+    page.locator(".selection", has_text="6 images chosen").wait_for()
     shot(page, "page-chosen")
     wanted = page.locator(".facts .id").all_text_contents()[:4] + page.locator(".facts .id").all_text_contents()[5:7]
     with page.expect_download() as parquet:
@@ -163,16 +163,16 @@ def test_images_are_chosen_and_exported(open_page):
     page.get_by_role("button", name="Copy ids").click()
     page.get_by_role("status").filter(has_text="6 images copied").wait_for()
     page.get_by_role("tab", name="Runs").click()
-    expect(page.locator(".chosen")).to_have_count(0)
+    expect(page.locator(".selection")).to_have_count(0)
     page.get_by_role("tab", name="Images").click()
     page.get_by_role("button", name="Choose none").click()
-    expect(page.locator(".chosen")).to_have_count(0)
+    expect(page.locator(".selection")).to_have_count(0)
 
 
 def test_images_are_chosen_on_a_phone(open_page):
     page = open_page(size=PHONE, has_touch=True, is_mobile=True)
     page.locator("[data-choice]").first.tap()
-    page.locator(".chosen").wait_for()
+    page.locator(".selection").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     shot(page, "page-chosen-390")
 

@@ -64,7 +64,7 @@ function showBar(shown) {
     box.checked = chosen.has(box.dataset.choice ?? "");
   }
   document.body.classList.toggle("choosing", chosen.size > 0);
-  document.querySelector(".chosen")?.remove();
+  document.querySelector(".selection")?.remove();
   if (shown && chosen.size) document.body.append(bar());
 }
 
@@ -80,7 +80,7 @@ function bar() {
   };
   return make(
     "div",
-    { class: "chosen", role: "region", "aria-label": t("Chosen images") },
+    { class: "selection", role: "region", "aria-label": t("Chosen images") },
     make("strong", { text: t("{images} chosen", { images: counted(chosen.size, "image") }) }),
     button(t("Copy ids"), () => copyIds().catch(showError)),
     button("CSV", () => save("csv")),
