@@ -25,6 +25,7 @@ from image_retrieval.service.routes import (
     reports,
     search,
     trainings,
+    verdicts,
 )
 from image_retrieval.service.state import Service
 from image_retrieval.service.tokens import may_hint
@@ -69,6 +70,7 @@ def make_app(
     app.include_router(images.router(service, writing), dependencies=reading)
     app.include_router(maps.router(service), dependencies=reading)
     app.include_router(reports.router(service, writing), dependencies=reading)
+    app.include_router(verdicts.router(service, writing), dependencies=reading)
     app.include_router(trainings.router(service), dependencies=reading)
     app.include_router(operation.router(service, writing), dependencies=reading)
     app.include_router(predict.router(service), dependencies=[*reading, *writing])

@@ -2,14 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query
 
 from image_retrieval.pipeline.backfilling import costs
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import shown_collection
-from image_retrieval.service.choosing_schemas import VerdictsForm
-from image_retrieval.service.clients import name_of_user
-from image_retrieval.service.schemas import RequeueForm, Tier, VerdictForm
+from image_retrieval.service.schemas import RequeueForm, Tier
 from image_retrieval.service.state import Service
 from image_retrieval.store import duplicates as pairs
 from image_retrieval.store import rejections
@@ -56,23 +54,6 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     ) -> dict[str, Any]:
         """Groups of images with the same bytes, or pairs of the same picture or scene with their verdicts."""
         return _duplicates(service, name, tier, decided, limit, offset)
-
-    @routes.post("/collections/{name}/duplicates/verdict", status_code=204, dependencies=writing)
-    def decide(name: Name, form: VerdictForm, request: Request) -> None:
-        """Mark two images as duplicates or as different; null removes the mark."""
-        with service.changing(), service.writing() as connection:
-            shown_collection(connection, service.settings, name)
-            user = name_of_user(request.scope) or "api"
-            pairs.set_verdict(connection, name, form.a, form.b, form.verdict, user)
-
-    @routes.post("/collections/{name}/duplicates/verdicts", status_code=204, dependencies=writing)
-    def decide_several(name: Name, form: VerdictsForm, request: Request) -> None:
-        """Mark several pairs as duplicates or as different, all or none; null removes the marks."""
-        with service.changing(), service.writing() as connection:
-            shown_collection(connection, service.settings, name)
-            user = name_of_user(request.scope) or "api"
-            for pair in form.pairs:
-                pairs.set_verdict(connection, name, pair.a, pair.b, form.verdict, user)
 
     @routes.get("/collections/{name}/runs")
     def runs(name: Name, limit: Annotated[int, Query(ge=1, le=50)] = 10) -> dict[str, Any]:
