@@ -1,7 +1,7 @@
 """Single images and pages of images, for the service."""
 
 from collections.abc import Collection as Names
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, TypedDict, cast
@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.loaders import ShownFacts, shown_facts
 from image_retrieval.store.rows import Values, fetch_all, fetch_one, fetch_optional, fetch_value
-from image_retrieval.store.search import refused
+from image_retrieval.store.search import Filter, refused
 from image_retrieval.store.sql import statement
 
 
@@ -134,7 +134,7 @@ def list_images(
 
 
 def list_matching(
-    connection: Connection, collection: str, filter: Mapping[str, Any], *, after: str | None, limit: int
+    connection: Connection, collection: str, filter: Filter, *, after: str | None, limit: int
 ) -> list[ImageFacts]:
     """The first searchable images after an id that match a filter, in order of their ids. Raises UserError."""
     values = {"collection": collection, "filter": Jsonb(filter), "after": after, "limit": limit}
