@@ -18,7 +18,6 @@ from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.querying import Vector, weighted_sum
 from image_retrieval.pipeline.regions import picture_of
 from image_retrieval.pipeline.shown import Shown
-from image_retrieval.pipeline.table_images import stored_original
 from image_retrieval.settings import Settings
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.images import find_listed
@@ -71,6 +70,8 @@ class Vectorizer:
         return vector
 
     def _stored_region(self, image_id: str, region: Region, shown: Shown) -> Vector:
+        from image_retrieval.pipeline.table_images import stored_original  # which loads pyarrow
+
         with self._database.statements() as connection:
             listed = find_listed(connection, shown.name, image_id)
         if listed is None:

@@ -25,7 +25,7 @@ SELECT m.name
 FROM retrieval.collection AS c JOIN retrieval.model AS m ON m.name = c.model OR EXISTS (
     SELECT FROM retrieval.vector_space AS s
     WHERE s.collection = c.name AND s.model = m.name
-      AND to_regclass(format('retrieval.%%I', 'images_' || c.name || '_' || m.name)) IS NOT NULL
+      AND to_regclass('retrieval.' || quote_ident('images_' || c.name || '_' || m.name)) IS NOT NULL
 )
 WHERE c.name = %(name)s
 ORDER BY m.name <> c.model, m.name;
