@@ -14,7 +14,7 @@ import pytest
 from databases import own_database
 from dotenv import dotenv_values
 from integration.pictures import BAD, put
-from integration.service.conftest import address, client, served, things  # noqa: F401
+from integration.service.conftest import address, client, served, things  # noqa: F401 - the service alone, once for all
 
 from image_retrieval.collection import find_collection
 from image_retrieval.local import airflow, services

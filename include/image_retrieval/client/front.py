@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
@@ -39,6 +39,8 @@ from image_retrieval.store.hybrid import search_hybrid
 from image_retrieval.strict_json import is_text
 from image_retrieval.values import Region
 
+Mode = Literal["vector", "caption", "hybrid"]
+
 
 class Client:
     """Searches collections, compares pictures and embeds, from Python.
@@ -65,7 +67,7 @@ class Client:
         image: "Pictures | None" = None,
         image_id: Texts | None = None,
         vector: Vectors | None = None,
-        mode: Literal["vector", "hybrid"] = "vector",
+        mode: Mode = "vector",
         k: int = 10,
         filter: Mapping[str, Any] | None = None,
         min_similarity: float | None = None,
@@ -79,12 +81,14 @@ class Client:
         and its weight (-10 to 10), or a list of these. Several are combined: the search uses the weighted sum of their
         vectors of length 1. A picture is a path, a URL, bytes, a PIL.Image or an array of uint8 (height, width, 3).
         docs/sql.md describes filters. `grouped` keeps the best image of each group_id. `region` (left, top, width,
-        height, as shares) is the part of a single `image` or `image_id` that counts. Raises UserError.
+        height, as shares) is the part of a single `image` or `image_id` that counts. The mode `caption` compares texts
+        with captions instead of pictures; `hybrid` also looks for the words of `text` in captions, and mixes both scores.
+        Raises UserError.
         """
         terms = terms_of(text, image, image_id, vector, region)
         wanted = checked_k(k), checked_filter(filter)
         bounds = checked_bound("min_similarity", min_similarity), checked_bound("min_score", min_score)
-        shown = self._shown(collection)
+        shown = self._searched(collection, mode, terms)
         if mode == "hybrid":
             asked = asked_of(terms, shown, self._vectors)
             with self._database.statements() as connection:
@@ -205,8 +209,8 @@ class Client:
 
     def _searched(self, name: str, mode: str, terms: Terms) -> Shown:
         """A collection as a search of a mode sees it. Raises UserError."""
-        if mode not in ("vector", "caption"):
-            raise UserError(f"mode must be 'vector' or 'caption', not {str(mode)[:40]!r}")
+        if mode not in get_args(Mode):
+            raise UserError(f"mode must be {', '.join(map(repr, get_args(Mode)))}, not {str(mode)[:40]!r}")
         if mode == "caption" and (terms.pictures or terms.image_ids):
             raise UserError("mode 'caption' compares captions with texts or vectors, and takes no picture")
         shown = self._shown(name)

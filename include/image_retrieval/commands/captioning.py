@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+from functools import partial
 from typing import Any
 
 import structlog
@@ -33,17 +34,22 @@ def add_to(add: Any) -> None:
 
 
 def caption(options: argparse.Namespace, settings: Settings) -> None:
-    """Describe new and changed images by the collection's captioner."""
+    """Describe new and changed images by the collection's captioner, and embed captions under its text_model."""
+    from image_retrieval.pipeline.caption_vectors import embed_captions
     from image_retrieval.pipeline.captioning import caption_collection
     from image_retrieval.progress import stage_progress
 
     for ending in (signal.SIGTERM, signal.SIGHUP):  # without a handler they would lose what is not saved yet
         signal.signal(ending, ended)
     collection = listed_collection(settings, options.collection)
-    with stage_progress(("resample", "caption")) as show:
-        report = caption_collection(
-            collection, settings, device=options.device or settings.device, planned=show.expect, progress=show
-        )
+    device, report = options.device or settings.device, dict[str, object]()
+    if collection.captions or not collection.text_model:
+        with stage_progress(("resample", "caption")) as show:
+            report |= caption_collection(collection, settings, device=device, planned=show.expect, progress=show)
+    if collection.text_model:
+        with stage_progress(("embed",)) as show:
+            done = partial(show, "embed")
+            report["vectors"] = embed_captions(collection, settings, device=device, planned=show.expect, progress=done)
     print_json(report)
 
 

@@ -51,7 +51,7 @@ def add(options: argparse.Namespace, settings: Settings) -> None:
         ("layout", added.layout),
         ("type", added.model_type),
         ("dimensions", "none: it writes captions" if added.dimensions is None else str(added.dimensions)),
-        ("pictures", f"{added.width} × {added.height}" if pictures else "no: no collection can use it"),
+        ("pictures", f"{added.width} × {added.height}" if pictures else "no: it can make vectors of captions"),
         ("texts", texts) if added.caption is None else ("languages", languages),
         *((("says of a scene", added.caption),) if added.caption is not None else ()),
         ("licence", added.licence or "not stated"),

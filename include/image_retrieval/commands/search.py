@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 FILTER_HELP = 'filter, such as \'{"width": {"gte": 500}}\''
 REGION_HELP = "search by a part of the picture of --image or --id: left,top,width,height as shares, such as 0.5,0,0.5,1"
-MODE_HELP = "vector: by what pictures show (default); words: by the words of captions, from --text"
+MODES = ("vector", "words", "caption", "hybrid")
+MODE_HELP = (
+    "vector: by what pictures show (default); words, caption: by the words or the meaning of captions, from --text; "
+    "hybrid: by pictures and words together"
+)
 
 
 def search(options: argparse.Namespace, settings: Settings) -> None:
@@ -23,8 +27,8 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.store.models import shown
     from image_retrieval.store.search import search, search_words, similar_to
 
-    if options.mode == "words" and options.text is None:
-        raise UserError("--mode words searches captions for the words of --text WORDS: give these")
+    if options.mode != "vector" and options.text is None:
+        raise UserError(f"--mode {options.mode} searches by a text: give --text TEXT")
     if options.region is not None and options.text is not None:
         raise UserError("--region is a part of a picture: give --image or --id, not --text")
 
@@ -49,7 +53,7 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
             collection = shown(connection, collection)
             digest = known_digest(connection, collection.model.name)
         vector = embed_image(picture, collection, settings, digest=digest, region=options.region)
-    if (options.id is None or options.region) and options.mode == "vector":
+    if (options.id is None or options.region) and options.mode not in ("words", "hybrid"):
         with connect(settings, keep_limits=True) as connection:
             results = search(connection, collection.name, vector, options.k, **more, model=collection.model.name)
     if options.json:

@@ -4,7 +4,6 @@ import argparse
 import signal
 import uuid
 from datetime import UTC, datetime
-from functools import partial
 from typing import NoReturn
 
 from image_retrieval.commands.collections import listed_collection, searchable_collection

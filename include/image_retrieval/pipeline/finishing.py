@@ -12,6 +12,7 @@ from image_retrieval.objects import NotDeleted, ObjectStore
 from image_retrieval.pipeline.backfilling import Costs, costs
 from image_retrieval.pipeline.calibrating import keep_calibrated
 from image_retrieval.pipeline.caption_runs import finish_captions
+from image_retrieval.pipeline.caption_vectors import keep_captions_embedded
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
 from image_retrieval.shards import captions_run, captions_work, collection_folder, run_folder
@@ -66,23 +67,20 @@ def index_vectors(collection: Collection, run_id: str, settings: Settings) -> No
 
 
 def measure_recall(collection: Collection, settings: Settings) -> None:
-    """Measure the recall of searches, raise `ef_search` until it reaches the target, and fit the scores if needed.
-
-    Then the captions are embedded.
-    """
+    """Measure the recall of searches, raise `ef_search` until it reaches the target, and fit the scores if needed."""
     with connect(settings) as connection:
         collection = models.shown(connection, collection)
     ensure_recall(collection, settings)
     keep_calibrated(collection, settings)
-    keep_captions_embedded(collection, settings)
 
 
 def finish_run(collection: Collection, run_id: str, settings: Settings) -> FinishedRun:
-    """Close the run in `retrieval.run` and return its report; the state is `failed` if a shard is missing.
+    """Embed captions, close the run in `retrieval.run` and return its report; it is `failed` if a shard is missing.
 
     The work files of this run, of runs under way, and of captioning stay; those of other runs are deleted.
     """
     finish_captions(collection, run_id, settings)
+    keep_captions_embedded(collection, settings)
     with connect(settings) as connection:
         missing = runs.missing_shards(connection, collection.name, run_id)
         runs.finish_run(connection, collection.name, run_id, failed=bool(missing))

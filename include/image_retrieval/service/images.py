@@ -5,7 +5,6 @@ Each function raises Refused, UserError and ImageRejected.
 
 import uuid
 from contextlib import suppress
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,7 +16,7 @@ from image_retrieval.service.schemas import Facts, ImageInfo, Images, RegisterFo
 from image_retrieval.service.state import Service
 from image_retrieval.store import images as store
 from image_retrieval.store.connection import Connection
-from image_retrieval.strict_json import NotStrict, read_json
+from image_retrieval.store.search import Filter, matching_ids
 from image_retrieval.values import NewImageId, new_image_id
 
 MANY = 100  # a page of more images counts as a long answer
@@ -25,31 +24,18 @@ NEW_ID: TypeAdapter[str] = TypeAdapter(NewImageId)
 
 
 def page(
-    service: Service, name: str, after: str | None, group_id: str | None, limit: int, filter: str | None = None
+    service: Service, name: str, after: str | None, group_id: str | None, limit: int, filter: Filter | None = None
 ) -> Images:
-    """The first images after an id, in order of their ids; of one group, or that match a filter, if these are given."""
-    wanted = _filter(filter)
-    if wanted and group_id is not None:
-        wanted = {"and": [wanted, {"group_id": group_id}]}
-    with service.transaction(heavy=limit > MANY or bool(wanted)) as connection:
+    """The first images after an id, in order of their ids; of a group and matching a filter, if these are given."""
+    with service.transaction(heavy=limit > MANY or bool(filter)) as connection:
         _shown(service, connection, name)
-        if wanted:
-            rows = store.list_matching(connection, name, wanted, after=after, limit=limit + 1)
+        if filter:
+            matching = filter if group_id is None else {"and": [filter, {"group_id": group_id}]}
+            rows = store.find_images(connection, name, matching_ids(connection, name, matching, after, limit + 1))
         else:
             rows = store.list_images(connection, name, after=after, group_id=group_id, limit=limit + 1)
     found = [ImageInfo(**row) for row in rows[:limit]]
     return Images(images=found, after=found[-1].image_id if len(rows) > limit else None)
-
-
-def _filter(given: str | None) -> dict[str, Any]:
-    """The filter that a JSON text says. Raises Refused (422)."""
-    try:
-        found = read_json(given or "{}")
-    except NotStrict as error:
-        raise Refused(422, "invalid_request", f"filter is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise Refused(422, "invalid_request", 'filter must be a JSON object such as {"group_id": "shoes"}')
-    return found
 
 
 def show(service: Service, name: str, image_id: str) -> ImageInfo:

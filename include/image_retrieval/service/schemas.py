@@ -83,9 +83,10 @@ class SearchForm(Paged):
     """Pictures and texts that results should be like or, with a negative weight, unlike; or words of captions."""
 
     collection: Word
-    mode: Literal["vector", "words", "hybrid"] = Field(
+    mode: Literal["vector", "words", "caption", "hybrid"] = Field(
         "vector",
-        description="vector: by what pictures show; words: by the words of captions, from one text; hybrid: by both",
+        description="vector: by what pictures show; words: by the words of captions, from one text; caption: by what "
+        "captions mean, from texts; hybrid: by pictures and words together",
     )
     images: list[WeighedPicture] = Field([], max_length=16)
     texts: list[WeighedText] = Field([], max_length=16)
@@ -99,6 +100,10 @@ class SearchForm(Paged):
             raise ValueError("give at least one image or text with a weight above 0")
         if self.mode == "words" and (self.images or len(self.texts) != 1):
             raise ValueError("a search by words takes one text, and no image")
+        if self.mode == "caption" and self.images:
+            raise ValueError("a search by what captions mean takes texts, and no image")
+        if self.mode == "hybrid" and not any(term.weight > 0 for term in self.texts):
+            raise ValueError("a hybrid search takes at least one text with a weight above 0")
         if self.at_place and not (len(self.images) == 1 and self.images[0].region and not self.texts):
             raise ValueError("at_place takes one image with a region, and no text")
         return self
@@ -151,6 +156,8 @@ class Result(BaseModel):
     attributes: dict[str, Any] | None
     unreadable: Unreadable = {}
     captions: dict[str, str] | None = Field(None, description="what a model wrote, by language, if it was asked for")
+    found_by: list[str] | None = Field(None, description="in a hybrid search, the sides that found it: vector, words")
+    scores: dict[str, float] | None = Field(None, description="in a hybrid search, the score that each side gives it")
 
 
 class Results(BaseModel):

@@ -41,6 +41,8 @@ def search(service: Service, form: SearchForm) -> Results:
     shown = service.shown(form.collection, form.model)
     if form.mode == "words":
         return _by_words(service, shown, form)
+    if form.mode == "caption":
+        shown = _under_captions(shown)
     if form.mode == "hybrid":
         return _by_all_sides(service, shown, form)
     query = _sum(
@@ -51,6 +53,15 @@ def search(service: Service, form: SearchForm) -> Results:
         return _at_place(service, shown, query, form, form.images[0].region)
     with service.statements(heavy=_is_heavy(form)) as connection:
         return _page(connection, shown, query, form, _direction(form))
+
+
+def _under_captions(shown: Shown) -> Shown:
+    """The collection under the model of its captions. Raises Refused (422) if they have no vectors."""
+    found = shown.by_captions()
+    if found is None:
+        hint = f"name a text_model in its entry, then run `image-retrieval caption {shown.name}`"
+        raise Refused(422, "no_caption_vectors", f"the captions of collection {shown.name!r} have no vectors", hint)
+    return found
 
 
 def _at_place(service: Service, shown: Shown, query: Vector, form: SearchForm, region: Region) -> Results:

@@ -12,7 +12,6 @@ from psycopg.types.json import Jsonb
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.loaders import ShownFacts, shown_facts
 from image_retrieval.store.rows import Values, fetch_all, fetch_one, fetch_optional, fetch_value
-from image_retrieval.store.search import Filter, refused
 from image_retrieval.store.sql import statement
 
 
@@ -133,13 +132,16 @@ def list_images(
     return _read_images(connection, statement("images", "list_images", view=collection), values)
 
 
-def list_matching(
-    connection: Connection, collection: str, filter: Filter, *, after: str | None, limit: int
-) -> list[ImageFacts]:
-    """The first searchable images after an id that match a filter, in order of their ids. Raises UserError."""
-    values = {"collection": collection, "filter": Jsonb(filter), "after": after, "limit": limit}
-    with refused():
-        return _read_images(connection, statement("images", "list_matching", view=collection), values)
+def find_images(connection: Connection, collection: str, image_ids: list[str]) -> list[ImageFacts]:
+    """The searchable images of these ids, in order of their ids."""
+    return _read_images(connection, statement("images", "find_images", view=collection), {"image_ids": image_ids})
+
+
+def find_captions(connection: Connection, collection: str, image_ids: list[str]) -> dict[str, dict[str, str]]:
+    """What a model wrote of each of these images, by language; images without captions are left out."""
+    query = statement("images", "find_captions", view=collection)
+    rows = connection.execute(query, {"image_ids": image_ids})
+    return {row["image_id"]: row["captions"] for row in rows}
 
 
 def _read_images(connection: Connection, query: sql.Composed, values: Values) -> list[ImageFacts]:

@@ -101,7 +101,7 @@ def count_facets(
 def matching_ids(connection: Connection, collection: str, filter: Filter, after: str | None, limit: int) -> list[str]:
     """The first ids after one, in their order, of the images that match a filter as in `search`. Raises UserError."""
     wanted = {"collection": collection, "filter": Jsonb(filter), "after": after, "limit": limit}
-    with _refused():
+    with refused():
         return [row["image_id"] for row in connection.execute(statement("search", "matching_ids"), wanted)]
 
 

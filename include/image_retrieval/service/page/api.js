@@ -71,6 +71,21 @@ export async function download(path, form, name) {
 }
 
 /**
+ * Change some fields of what lies at a path.
+ * @param {string} path below the page's folder
+ * @param {any} form
+ * @returns {Promise<any>} what it is then
+ */
+export const change = async (path, form) => (await request(path, form, undefined, "PATCH")).json();
+
+/**
+ * @param {string} path below the page's folder
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<ArrayBuffer>} the bytes that were answered
+ */
+export const askBytes = async (path, signal) => (await request(path, undefined, signal)).arrayBuffer();
+
+/**
  * @param {string} path
  * @param {any} [form]
  * @param {AbortSignal} [signal]

@@ -3,6 +3,7 @@
 import { ask, showPicture } from "./api.js";
 import { byId, make, say, visible } from "./dom.js";
 import { count, t } from "./language.js";
+import { MODES, modeName, modeOf } from "./modes.js";
 import { requestOf } from "./results.js";
 
 /**
@@ -13,17 +14,18 @@ import { requestOf } from "./results.js";
  */
 
 const SHOWN = 20; // images of each side
-const MODES = ["words"]; // besides the usual one
 
 /**
  * @param {Collection | undefined} collection
  * @param {State} state
  * @returns {string[]} what the search can be compared with: `model:…` or `mode:…`
  */
-export function alternatives(collection, { terms }) {
+export function alternatives(collection, { mode, terms }) {
   if (!collection || !terms.some(({ less }) => !less)) return [];
-  const modes = terms.length === 1 && terms[0].kind === "text" ? MODES : [];
-  return [...collection.models.slice(1).map((model) => `model:${model}`), ...modes.map((mode) => `mode:${mode}`)];
+  const usual = modeOf(mode, terms);
+  const models = usual === "words" ? [] : collection.models.slice(1);
+  const modes = MODES.filter((other) => other !== usual && modeOf(other, terms) === other);
+  return [...models.map((model) => `model:${model}`), ...modes.map((other) => `mode:${other}`)];
 }
 
 /**
@@ -44,7 +46,7 @@ export function showCompare(ways, { compare }, onChange) {
 /** @param {string} way */
 function nameOf(way) {
   const [kind, name] = way.split(":");
-  return kind === "model" ? t("model {name}", { name }) : t("words of captions");
+  return kind === "model" ? t("model {name}", { name }) : modeName(name);
 }
 
 /**
@@ -58,8 +60,9 @@ export async function comparison(collection, state, signal, onSearch) {
   const [kind, name] = state.compare.split(":");
   const [path, form] = requestOf(state);
   const asked = { ...form, k: SHOWN };
+  const [, changed] = kind === "mode" ? requestOf(state, name) : [path, { ...form, model: name }];
   /** @type {[Results, Results]} */
-  const [usual, other] = await Promise.all([ask(path, asked, signal), ask(path, { ...asked, [kind]: name }, signal)]);
+  const [usual, other] = await Promise.all([ask(path, asked, signal), ask(path, { ...changed, k: SHOWN }, signal)]);
   const both = usual.results.filter(({ image_id: id }) => rankOf(other, id) >= 0).length;
   say(t("{both} of the first {shown} images are the same", { both: count(both), shown: count(Math.max(usual.results.length, other.results.length)) }));
   const column = (/** @type {string} */ title, /** @type {Results} */ these, /** @type {Results} */ those, /** @type {boolean} */ second) =>
@@ -74,7 +77,7 @@ export async function comparison(collection, state, signal, onSearch) {
   return make(
     "div",
     { class: "compared" },
-    column(kind === "model" ? t("model {name}", { name: collection.models[0] }) : t("What pictures show"), usual, other, false),
+    column(kind === "model" ? t("model {name}", { name: collection.models[0] }) : modeName(modeOf(state.mode, state.terms)), usual, other, false),
     column(nameOf(state.compare), other, usual, true),
   );
 }

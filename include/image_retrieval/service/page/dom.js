@@ -2,10 +2,11 @@
 
 /**
  * @typedef {{
- *   alert: HTMLElement, compare: HTMLElement, chips: HTMLElement, clear: HTMLButtonElement, collection: HTMLSelectElement, end: HTMLElement,
+ *   alert: HTMLElement, chips: HTMLElement, clear: HTMLButtonElement, collection: HTMLSelectElement, end: HTMLElement,
+ *   chosen: HTMLElement, compare: HTMLElement, facets: HTMLElement, "facets-button": HTMLButtonElement,
  *   file: HTMLInputElement, filters: HTMLFormElement, "filters-button": HTMLButtonElement, less: HTMLButtonElement,
- *   more: HTMLButtonElement, panel: HTMLElement, pick: HTMLButtonElement, refine: HTMLElement, results: HTMLElement,
- *   search: HTMLElement, status: HTMLElement, text: HTMLInputElement, timeline: HTMLElement, token: HTMLDialogElement,
+ *   mode: HTMLSelectElement, more: HTMLButtonElement, panel: HTMLElement, pick: HTMLButtonElement, refine: HTMLElement,
+ *   results: HTMLElement, search: HTMLElement, status: HTMLElement, text: HTMLInputElement, timeline: HTMLElement, token: HTMLDialogElement,
  *   viewer: HTMLDialogElement, words: HTMLFormElement
  * } & Record<`tab-${string}`, HTMLElement>} Elements those of index.html, by id
  */

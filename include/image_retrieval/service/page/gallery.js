@@ -4,12 +4,14 @@ import { showPicture } from "./api.js";
 import { captionOf } from "./captions.js";
 import { byId, make, visible } from "./dom.js";
 import { t } from "./language.js";
+import { foundBy, scoredBy } from "./modes.js";
 import { choiceBox, choose } from "./selection.js";
 
 /**
  * @typedef {{image_id: string, score?: number, group_id: string | null, caption: string | null,
- *   captions?: Record<string, string> | null,
- *   width: number | null, height: number | null}} Image
+ *   captions?: Record<string, string> | null, width: number | null, height: number | null,
+ *   found_by?: string[] | null, scores?: Record<string, number> | null}} Image
+ *   `found_by`, `scores`: of a search that asked several sides
  * @typedef {object} Doing what a user may do with an image
  * @property {(id: string) => void} search
  * @property {(id: string, less: boolean) => void} refine
@@ -54,8 +56,8 @@ export function makeGallery(collection, doing) {
  */
 function card(collection, images, at, calibrated, doing) {
   const image = images[at];
-  const { image_id: id, group_id: group, caption, width, height } = image;
-  const picture = make("img", { alt: caption ?? id, loading: "lazy", decoding: "async" });
+  const { image_id: id, group_id: group, width, height } = image;
+  const picture = make("img", { loading: "lazy", decoding: "async" });
   picture.addEventListener("error", () => item.classList.add("broken"));
   picture.addEventListener("load", () => item.classList.add("there"));
   const score = image.score === undefined ? null : scored(image.score, calibrated);
@@ -72,7 +74,6 @@ function card(collection, images, at, calibrated, doing) {
         class: "picture",
         tabindex: at === 0 ? 0 : -1,
         title: t("Search from this image"),
-        "aria-label": t("Search from {name}", { name: caption ? `${id}: ${caption}` : id }),
         "aria-keyshortcuts": "o + - x",
         onclick: () => doing.search(id),
         onkeydown: (/** @type {KeyboardEvent} */ event) => {

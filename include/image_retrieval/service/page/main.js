@@ -7,6 +7,8 @@ import { listenToFacets, showFacets } from "./facets.js";
 import { listenToFilters, showFilters } from "./filters.js";
 import { makeGallery, watchEnd } from "./gallery.js";
 import { count, counted, listenToLanguage, t } from "./language.js";
+import { showMapOf } from "./map.js";
+import { listenToModes, showModes } from "./modes.js";
 import { cutOut } from "./region.js";
 import { countRejected, duplicatesReport, rejectedReport, runsReport } from "./reports.js";
 import { browsed, found } from "./results.js";
@@ -63,7 +65,8 @@ function show() {
   byId("collection").value = state.collection;
   byId("search").hidden = state.tab !== "images";
   byId("text").placeholder = t(readsTexts ? "Describe what you look for, in English or Chinese" : "This collection is searched by pictures: drop or choose one");
-  byId("text").disabled = !readsTexts;
+  byId("text").disabled = !readsTexts && state.mode === "vector";
+  showModes(state);
   for (const tab of document.querySelectorAll("[role=tab]")) {
     const chosen = /** @type {HTMLElement} */ (tab).dataset.tab === state.tab;
     tab.setAttribute("aria-selected", String(chosen));
@@ -78,7 +81,8 @@ function show() {
   showFilters(state);
   showFacets(state, stop.signal, change).catch(failed);
   /** @type {Record<string, (signal: AbortSignal) => Promise<void>>} */
-  const tabs = { images: ways.includes(state.compare) ? showComparison : showImages, duplicates: showDuplicates, rejected: showRejected, runs: showRuns, trainings: showTrainings };
+  const images = ways.includes(state.compare) ? showComparison : showImages;
+  const tabs = { images, duplicates: showDuplicates, rejected: showRejected, map: showMap, runs: showRuns, trainings: showTrainings };
   (tabs[state.tab] ?? showImages)(stop.signal).catch(failed);
 }
 
@@ -107,7 +111,7 @@ async function showImages(signal) {
   const gallery = makeGallery(state.collection, {
     search: searchFrom,
     refine: (id, less) => search([...state.terms, { kind: "image", value: id, less }]),
-    view: (at) => view(state.collection, gallery.images, at, searchFrom, searchByPart),
+    view: (at) => view(state.collection, gallery.images, at, writing, { search: searchFrom, part: searchByPart, caption: gallery.renew }),
     group: (group_id) => change({ filter: { ...state.filter, group_id } }),
   });
   const pages = state.terms.some(({ less }) => !less) ? found(state, signal) : browsed(state, signal);
@@ -272,6 +276,7 @@ function listen() {
   });
   listenToFilters(change);
   listenToFacets(() => showFacets(state, stop.signal, change).catch(failed));
+  listenToModes(change);
   listenToViewer();
   listenToLanguage(() => {
     show();

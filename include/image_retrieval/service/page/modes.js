@@ -12,7 +12,7 @@ import { t } from "./language.js";
 export const MODES = ["vector", "words", "hybrid"];
 
 /** @type {Record<string, () => string>} */
-const SIDES = { vector: () => t("picture"), words: () => t("words of the caption") };
+const SIDES = { vector: () => t("the picture itself"), words: () => t("words of the caption") };
 
 /**
  * Show the choice where it makes a difference: once an image with a caption was seen, or another mode was chosen.
@@ -30,11 +30,13 @@ export function showModes(state, images = []) {
 /** @param {(changed: Partial<State>) => void} onChange */
 export function listenToModes(onChange) {
   const select = byId("mode");
-  const texts = { vector: t("By pictures"), words: t("By captions"), hybrid: t("By both") };
-  for (const option of select.options) option.textContent = texts[/** @type {keyof texts} */ (option.value)];
+  for (const option of select.options) option.textContent = modeName(option.value);
   select.setAttribute("aria-label", t("What words are compared with"));
   select.addEventListener("change", () => onChange({ mode: select.value, all: false }));
 }
+
+/** @param {string} mode @returns {string} */
+export const modeName = (mode) => ({ words: t("By captions"), hybrid: t("By both") })[mode] ?? t("By pictures");
 
 /**
  * @param {string} mode

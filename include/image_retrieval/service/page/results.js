@@ -19,15 +19,17 @@ const FURTHEST = 500; // where the service's pages end
 
 /**
  * @param {State} state
+ * @param {string} mode
  * @returns {[string, any]} the path and the form of its search, without a page
  */
-export function requestOf(state) {
+export function requestOf(state, mode = modeOf(state.mode, state.terms)) {
   const { collection, terms, filter, grouped } = state;
   const common = { collection, filter, grouped, ...(state.all ? { min_score: -1 } : {}) };
   const [first, ...others] = terms;
   if (!others.length && first.kind === "image" && !first.region) return ["api/similar", { ...common, image_id: first.value }];
   const placed = !others.length && first.region && first.place ? { at_place: true } : {};
-  return ["api/search", { ...common, ...placed, ...weighed(terms) }];
+  const asked = mode === "words" ? { texts: [{ text: wordsOf(terms) }] } : weighed(terms);
+  return ["api/search", { ...common, ...placed, mode, ...asked }];
 }
 
 /**
@@ -37,9 +39,11 @@ export function requestOf(state) {
  */
 export async function* found(state, signal) {
   const [path, form] = requestOf(state);
+  /** @type {Set<string>} */
+  const seen = new Set(); // a hybrid search looks deeper for further pages, and may move an image to a later one
   for (let offset = 0; offset <= FURTHEST; offset += PAGE) {
     /** @type {Results} */
-    const answer = await ask(path, { ...form, k: PAGE, offset }, signal);
+    const answer = await ask(path, { ...form, k: PAGE, offset, captions: true }, signal);
     const last = offset + PAGE > FURTHEST;
     const images = answer.results.filter(({ image_id: id }) => !seen.has(id));
     for (const { image_id: id } of images) seen.add(id);
@@ -65,7 +69,7 @@ function weighed(terms) {
 /**
  * @param {State} state
  * @param {AbortSignal} signal
- * @returns {AsyncGenerator<Page, void>} the pages of the whole collection, or of what matches the filter, by id
+ * @returns {AsyncGenerator<Page, void>} the pages of the images that match the filter, by id
  */
 export async function* browsed(state, signal) {
   const asked = new URLSearchParams({ limit: String(PAGE) });

@@ -8,9 +8,10 @@ import { MODES } from "./modes.js";
  *   place?: boolean}} Term
  *   `value`: the words, the image's id, or the number of a picture that this page was given; `region`: the part of the
  *   picture that counts; `place`: results should show the same there
- * @typedef {{collection: string, tab: string, terms: Term[], filter: Record<string, any>, grouped: boolean, all: boolean,
- *   compare: string}} State
- *   `all`: also show results under the cutoff; `compare`: the model or mode to compare the search with, or nothing
+ * @typedef {{collection: string, tab: string, mode: string, terms: Term[], filter: Record<string, any>, grouped: boolean,
+ *   all: boolean, compare: string}} State
+ *   `mode`: vector, words or hybrid; `all`: also show results under the cutoff; `compare`: the model or mode to compare
+ *   the search with, or nothing
  */
 
 const TERMS = /^(less-)?(text|image|file)$/;
@@ -18,7 +19,7 @@ const TERMS = /^(less-)?(text|image|file)$/;
 /** @returns {State} */
 export function readState() {
   /** @type {State} */
-  const state = { collection: "", tab: "images", terms: [], filter: {}, grouped: false, all: false, compare: "" };
+  const state = { collection: "", tab: "images", mode: "vector", terms: [], filter: {}, grouped: false, all: false, compare: "" };
   for (const [key, value] of new URLSearchParams(location.hash.slice(1))) {
     const term = TERMS.exec(key);
     const last = state.terms.at(-1);
@@ -26,6 +27,7 @@ export function readState() {
     else if (key === "region" && last && last.kind !== "text") last.region = regionOf(value);
     else if (key === "place" && last?.region) last.place = value === "1";
     else if (key === "collection" || key === "tab" || key === "compare") state[key] = value;
+    else if (key === "mode" && MODES.includes(value)) state.mode = value;
     else if (key === "grouped" || key === "all") state[key] = value === "1";
     else if (key === "filter") state.filter = parsed(value);
   }
@@ -62,6 +64,7 @@ function parsed(text) {
 export function writeState(state, silently = false) {
   const pairs = new URLSearchParams({ collection: state.collection });
   if (state.tab !== "images") pairs.set("tab", state.tab);
+  if (state.mode !== "vector") pairs.set("mode", state.mode);
   for (const { kind, value, less, region, place } of state.terms) {
     pairs.append(less ? `less-${kind}` : kind, value);
     if (region) pairs.append("region", region.join(","));

@@ -8,7 +8,12 @@ import { foundBy, scoredBy } from "./modes.js";
 
 /** @typedef {import("./gallery.js").Image} Image */
 
-/** @type {{collection: string, images: Image[], at: number, onSearch: (id: string) => void, onPart: (id: string) => void}} */
+/**
+ * @typedef {{search: (id: string) => void, part: (id: string) => void, caption: (at: number) => void}} Doing
+ *   `search`: from an image; `part`: cut a part out of it; `caption`: the caption of one has changed
+ */
+
+/** @type {{collection: string, images: Image[], at: number, writing: boolean, doing: Doing}} */
 let shown;
 
 /**
@@ -16,27 +21,27 @@ let shown;
  * @param {Image[]} images
  * @param {number} at which of them
  * @param {boolean} writing whether this user may change something
- * @param {(id: string) => void} onSearch
- * @param {(id: string) => void} onPart cuts a part out of it
+ * @param {Doing} doing
  */
-export function view(collection, images, at, onSearch, onPart) {
-  shown = { collection, images, at, onSearch, onPart };
+export function view(collection, images, at, writing, doing) {
+  shown = { collection, images, at, writing, doing };
   show();
   byId("viewer").showModal();
 }
 
 function show() {
-  const { collection, images, at, writing, onCaption } = shown;
+  const { collection, images, at, writing, doing } = shown;
   const { image_id: id, width, height, group_id: group } = images[at];
   const dialog = byId("viewer");
   const part = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (dialog.querySelector(selector));
   const [picture, link] = [/** @type {HTMLImageElement} */ (part("img")), /** @type {HTMLAnchorElement} */ (part("a"))];
   part("h2").textContent = visible(id);
-  part(".facts").textContent = [width && `${width} × ${height}`, group].filter(Boolean).join(" · ");
+  const why = images[at].scores ? t("Found by {sides} ({scores})", { sides: foundBy(images[at]), scores: scoredBy(images[at]) }) : null;
+  part(".facts").textContent = [width && `${width} × ${height}`, group, why].filter(Boolean).join(" · ");
   picture.alt = captionOf(images[at]) ?? id;
   const onChange = () => {
     picture.alt = captionOf(images[at]) ?? id;
-    onCaption(at);
+    doing.caption(at);
   };
   showCaptions(part(".captions"), { collection, image: images[at], writing, onChange });
   picture.removeAttribute("src");
@@ -68,7 +73,6 @@ export function listenToViewer() {
     const { step, do: what } = event.target.dataset;
     if (step) go(Number(step));
     if (what === "close" || what === "search" || what === "part" || event.target === dialog) dialog.close();
-    if (what === "part") shown.onPart(shown.images[shown.at].image_id);
-    if (what === "search") shown.onSearch(shown.images[shown.at].image_id);
+    if (what === "part" || what === "search") shown.doing[/** @type {"part" | "search"} */ (what)](shown.images[shown.at].image_id);
   });
 }

@@ -34,10 +34,10 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         after: KnownId | None = None,
         group_id: KnownId | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
-        filter: Annotated[KnownId | None, Query(description="JSON, as in images.search: docs/sql.md")] = None,
+        filter: Annotated[str, Query(max_length=10_000, description="JSON, as in searches")] = "{}",
     ) -> Images:
-        """A page of the images, in order of their id; of those that match a filter, if it is given."""
-        return images.page(service, name, after, group_id, limit, filter)
+        """A page of the images, in order of their id."""
+        return images.page(service, name, after, group_id, limit, _filter(filter))
 
     @routes.post("/images", status_code=201, dependencies=writing)
     def register(name: Name, form: RegisterForm) -> ImageInfo:

@@ -4,16 +4,9 @@ from fastapi import APIRouter
 
 from image_retrieval.service import search as searches
 from image_retrieval.service.bodies import strict_router
+from image_retrieval.service.captions import captioned
 from image_retrieval.service.choosing_schemas import Timeline, TimelineForm
-from image_retrieval.service.schemas import (
-    Facets,
-    FacetsForm,
-    Match,
-    MatchForm,
-    Results,
-    SearchForm,
-    SimilarForm,
-)
+from image_retrieval.service.schemas import Facets, FacetsForm, Match, MatchForm, Results, SearchForm, SimilarForm
 from image_retrieval.service.state import Service
 
 

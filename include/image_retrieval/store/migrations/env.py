@@ -17,7 +17,8 @@ OLDEST = "0011"
 FIRST = ["simplified", "words"]  # before the tables: a column is computed by them
 FUNCTIONS = [
     *("distances", "arguments", "filters", "views", "ways", "search", "texts", "captions", "search_words", "facets"),
-    *("browse", "timeline", "duplicates", "rejections", "filter_indexes", "explain", "search_path"),
+    *("timeline", "caption_vectors", "sides", "search_hybrid"),
+    *("duplicates", "rejections", "filter_indexes", "explain", "maps", "search_path"),
 ]
 
 url = context.config.attributes["database_url"]

@@ -73,6 +73,7 @@ CREATE TABLE retrieval.collection (
     overrules  text,
     definition jsonb,
     costs      jsonb,
+    text_model text REFERENCES retrieval.model,
     weight     double precision NOT NULL DEFAULT 0.5 CHECK (weight BETWEEN 0 AND 1)
 );
 COMMENT ON TABLE retrieval.collection IS 'Collections that have a view in schema images, and the model whose vectors the view shows.';
@@ -92,6 +93,8 @@ COMMENT ON COLUMN retrieval.collection.definition IS
 
 COMMENT ON COLUMN retrieval.collection.costs IS
     'What searches with filters cost here, in microseconds, as the upkeep measured it: candidate of the index, vector compared by id, unit of the planner''s costs; null: not measured.';
+COMMENT ON COLUMN retrieval.collection.text_model IS
+    'Model of the vectors of captions that searches compare; null: captions have no vectors, or not all of them yet.';
 COMMENT ON COLUMN retrieval.collection.weight IS
     'How much the vectors count in hybrid searches, 0 to 1; the rest is shared by the other sides, such as words of captions.';
 

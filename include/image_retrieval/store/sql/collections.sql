@@ -13,7 +13,7 @@ WHERE i.collection = %(collection)s;
 -- name: find_shown
 -- model: null for the shown one, or another one under which the collection has vectors
 SELECT c.name, c.source, m.dimensions, m.name AS model, m.source AS model_source, m.revision, m.dtype, m.use_cls_token,
-       m.digest, m.family, m.calibration,
+       m.digest, m.family, m.calibration, c.text_model,
        (SELECT jsonb_object_agg(f.direction, to_jsonb(f)) FROM retrieval.calibration AS f
         WHERE f.collection = c.name AND f.model = m.name AND f.slope IS NOT NULL AND c.distance <> 'l2') AS fitted
 FROM retrieval.collection AS c

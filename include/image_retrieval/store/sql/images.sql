@@ -17,12 +17,15 @@ WHERE (%(after)s::text IS NULL OR image_id COLLATE "C" > %(after)s)
 ORDER BY image_id COLLATE "C"
 LIMIT %(limit)s;
 
--- name: list_matching
+-- name: find_images
 SELECT image_id, image_path, resampled_image_path, group_id, intra_id, left(caption, 100001) AS caption, width, height,
        format, left(attributes::text, 1048577) AS attributes, created_at, updated_at, captured_at, sha256,
-       aspect, orientation, colours, sharpness, complexity
-FROM images.{view} JOIN retrieval.browse(%(collection)s, %(filter)s, %(after)s, %(limit)s) AS found (id) ON image_id = id
+       aspect, orientation, colours, sharpness, complexity, captions
+FROM images.{view} WHERE image_id = ANY (%(image_ids)s)
 ORDER BY image_id COLLATE "C";
+
+-- name: find_captions
+SELECT image_id, captions FROM images.{view} WHERE image_id = ANY (%(image_ids)s) AND captions IS NOT NULL;
 
 -- name: list_members
 SELECT image_id, image_path, group_id, intra_id

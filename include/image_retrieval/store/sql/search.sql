@@ -16,6 +16,9 @@ SELECT facet, value, images FROM images.facets(%(collection)s, %(filter)s, %(mos
 -- name: read_timeline
 SELECT unit, since, until, images FROM images.timeline(%(collection)s, %(filter)s, %(most)s);
 
+-- name: matching_ids
+SELECT image_id FROM retrieval.matching_ids(%(collection)s, %(filter)s, %(after)s, %(limit)s) AS m (image_id);
+
 -- name: search_words
 SELECT image_id, similarity, image_path, resampled_image_path, group_id, intra_id, left(caption, 100001) AS caption, width,
        height, left(attributes::text, 1048577) AS attributes

@@ -1,4 +1,20 @@
--- Schema version 18: maps of collections.
+-- Schema version 18: vectors of captions, captions in runs, hybrid searches, and maps.
+
+ALTER TABLE retrieval.collection ADD COLUMN text_model text REFERENCES retrieval.model;
+COMMENT ON COLUMN retrieval.collection.text_model IS
+    'Model of the vectors of captions that searches compare; null: captions have no vectors, or not all of them yet.';
+COMMENT ON COLUMN retrieval.model.family IS
+    'vision_transformer, pooled_backbone (both images only), dual_encoder (images and text) or text_encoder (captions).';
+
+ALTER TABLE retrieval.collection ADD COLUMN weight double precision NOT NULL DEFAULT 0.5 CHECK (weight BETWEEN 0 AND 1);
+COMMENT ON COLUMN retrieval.collection.weight IS
+    'How much the vectors count in hybrid searches, 0 to 1; the rest is shared by the other sides, such as words of captions.';
+
+ALTER TABLE retrieval.run
+    ADD COLUMN captions bigint,
+    ADD COLUMN captions_due bigint;
+COMMENT ON COLUMN retrieval.run.captions IS 'Captions that the captioner wrote during it; null: it captioned nothing.';
+COMMENT ON COLUMN retrieval.run.captions_due IS 'Images that lacked a caption at its end, and will be tried again.';
 
 CREATE TABLE retrieval.map (
     collection text PRIMARY KEY,

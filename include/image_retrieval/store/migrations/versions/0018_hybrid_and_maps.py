@@ -1,4 +1,4 @@
-"""Runs tell of captions."""
+"""Vectors of captions, captions in runs, hybrid searches, and maps."""
 
 from alembic import op
 
@@ -10,4 +10,4 @@ down_revision = "0017"
 
 def upgrade() -> None:
     """Apply the SQL file of this version."""
-    op.get_bind().connection.cursor().execute(script("migrations/0018_captions_in_runs.sql"))
+    op.get_bind().connection.cursor().execute(script("migrations/0018_hybrid_and_maps.sql"))
