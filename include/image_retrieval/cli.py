@@ -45,7 +45,6 @@ from image_retrieval.values import MOST_RESULTS, printable
 
 Command = Callable[[argparse.Namespace, Settings], int | None]
 MODELS = "Add a model, list those in use, switch a collection to another one, and roll back."
-COLLECTIONS = "List, show and drop collections."
 MOST = 1_000_000_000  # limit of numbers that have no other limit
 IMAGE_HELP = "a picture: a file, an http(s):// URL, an object such as s3://bucket/key, - for stdin"
 MODEL_HELP = "a folder, a hub id, or a prefix such as s3://bucket/prefix/"
@@ -100,8 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="image-retrieval", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add_commands in (_services, _collections, _stages, _models, _searches, _contents, _programs):
+    for add_commands in (_services, _stages, _models, _searches, _contents, _programs):
         add_commands(commands)
+    collections.add_to(_group(commands, "collections", collections.HELP), _add)
     training.add_to(_group(commands, "training", training.HELP), _add)
     weights.add_to(_group(commands, "weights", weights.HELP), _add)
     return parser
@@ -137,20 +137,6 @@ def _services(commands: Any) -> None:
     house.add_argument("--airflow", action="store_true", help="also start Airflow and its UI")
     add("migrate", services.migrate)
     add("take-over", services.take_over)
-
-
-def _collections(commands: Any) -> None:
-    add = partial(_add, to=commands)
-    of_collections = _group(commands, "collections", COLLECTIONS)
-    add("list", collections.list_all, json_too=True, to=of_collections)
-    add("show", collections.show, collection=True, json_too=True, to=of_collections)
-    drop = add("drop", collections.drop, collection=True, to=of_collections)
-    drop.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    drop.add_argument("--dry-run", action="store_true", help="only show what would be removed")
-    drop.add_argument(
-        "--with-originals", action="store_true", help="also remove the originals of a collection made through the API"
-    )
-    drop.add_argument("--force", action="store_true", help="even if a run seems to be under way, as a killed one does")
 
 
 def _stages(commands: Any) -> None:

@@ -2,8 +2,9 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Literal
+from typing import Any, Literal
 
 from image_retrieval.collection import Collection, find_collection, load_collections
 from image_retrieval.commands.confirming import agreed
@@ -11,8 +12,24 @@ from image_retrieval.commands.printing import print_json, print_table
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
 
+HELP = "List, show and drop collections."
 State = Literal["listed", "made", "unlisted"]
 IN_WORDS = {"made": "made through the API", "unlisted": "not in the file"}
+
+
+def add_to(group: Any, add: Callable[..., Any]) -> None:
+    """Add these commands to the group `collections`, with the function that adds one command."""
+    add("list", list_all, to=group, json_too=True)
+    add("show", show, to=group, collection=True, json_too=True)
+    dropping = add("drop", drop, to=group, collection=True)
+    dropping.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    dropping.add_argument("--dry-run", action="store_true", help="only show what would be removed")
+    dropping.add_argument(
+        "--with-originals", action="store_true", help="also remove the originals of a collection made through the API"
+    )
+    dropping.add_argument(
+        "--force", action="store_true", help="even if a run seems to be under way, as a killed one does"
+    )
 
 
 def listed_collection(settings: Settings, name: str) -> Collection:

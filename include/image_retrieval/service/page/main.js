@@ -80,8 +80,8 @@ function show() {
   showCompare(ways, state, change);
   showFilters(state);
   showFacets(state, stop.signal, change).catch(failed);
-  /** @type {Record<string, (signal: AbortSignal) => Promise<void>>} */
   const images = ways.includes(state.compare) ? showComparison : showImages;
+  /** @type {Record<string, (signal: AbortSignal) => Promise<void>>} */
   const tabs = { images, duplicates: showDuplicates, rejected: showRejected, map: showMap, runs: showRuns, trainings: showTrainings };
   (tabs[state.tab] ?? showImages)(stop.signal).catch(failed);
 }
@@ -210,7 +210,7 @@ async function showRejected(signal) {
 /** @param {AbortSignal} signal */
 const showMap = (signal) => showMapOf(state, signal, {
   search: searchFrom,
-  view: (images, at) => view(state.collection, images, at, searchFrom),
+  view: (images, at) => view(state.collection, images, at, writing, { search: searchFrom, part: searchByPart, caption: () => {} }),
   all: () => change({ filter: {} }),
 });
 

@@ -1,8 +1,8 @@
 /** The map of a collection: its images in the plane, and a list of its clusters beside it. */
 
 import { ask, askBytes, collectionPath } from "./api.js";
-import { byId, count, make, say } from "./dom.js";
-import { t } from "./language.js";
+import { byId, make, say } from "./dom.js";
+import { count, t } from "./language.js";
 import { facing, makeCamera, moveCamera } from "./map_camera.js";
 import { makeClusterList, numberClusters } from "./map_clusters.js";
 import { makeLabels } from "./map_labels.js";

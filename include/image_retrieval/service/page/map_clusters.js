@@ -1,8 +1,8 @@
 /** The list of clusters beside a map: the same regions, for keyboards and screen readers, and a way into each. */
 
 import { showPicture } from "./api.js";
-import { count, make } from "./dom.js";
-import { t } from "./language.js";
+import { make } from "./dom.js";
+import { count, t } from "./language.js";
 
 /** @typedef {import("./map_points.js").Cluster} Cluster */
 
