@@ -9,8 +9,8 @@ Keeps the view `images.{name}` up to date with `{source}` ({glob}). Images are e
 3. **index** updates the view and its HNSW index; **recall** measures the recall of searches, raises `ef_search` if it
    is too low (`retrieval.recall`), and fits scores if needed (`retrieval.calibration`); **run_again** triggers the next
    run if images are left over.
-4. **report** embeds captions where the collection names a `text_model`, closes the run in `retrieval.run`, and updates
-   the asset `images.{name}`.
+4. **report** embeds captions if the collection names a `text_model` and models run here (`RUNNER=local`). It closes the
+   run in `retrieval.run` and updates the asset `images.{name}`.
 
 {captions}
 Images that cannot be used are in `images.rejected('{name}')`, with the reason. One image never fails a shard, and one

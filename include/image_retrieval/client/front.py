@@ -82,8 +82,8 @@ class Client:
         vectors of length 1. A picture is a path, a URL, bytes, a PIL.Image or an array of uint8 (height, width, 3).
         docs/sql.md describes filters. `grouped` keeps the best image of each group_id. `region` (left, top, width,
         height, as shares) is the part of a single `image` or `image_id` that counts. The mode `caption` compares texts
-        with captions instead of pictures; `hybrid` also looks for the words of `text` in captions, and mixes the scores.
-        Raises UserError.
+        with captions instead of pictures; `hybrid` also looks for their words in captions, and mixes the scores. Raises
+        UserError.
         """
         terms = terms_of(text, image, image_id, vector, region)
         wanted = checked_k(k), checked_filter(filter)

@@ -39,7 +39,9 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
         "--general", metavar="PACK|FILE", help="pairs that are kept apart: at most a point may be lost"
     )
     learning.add_argument(
-        "--negatives", metavar="COLLECTION", help="of PACK: its vectors tell what looks alike and comes into one step"
+        "--negatives",
+        metavar="COLLECTION",
+        help="that PACK was packed from: each step holds pictures that its vectors find alike",
     )
     learning.add_argument("--text-only", action="store_true", help="change the text side of a dual encoder alone")
     learning.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N")

@@ -86,9 +86,9 @@ def embed_captions(
 
 
 def keep_captions_embedded(collection: Collection, settings: Settings) -> CaptionVectors | None:
-    """Do so where models run in the same place as this process (RUNNER=local). What goes wrong is a line in the log.
+    """Embed captions as `embed_captions` does, if models run here (RUNNER=local); an error is a log line.
 
-    Returns None if the collection has no text_model, or if it did not come to that.
+    Returns None if the collection has no text_model, if models run elsewhere, or after an error.
     """
     if collection.text_model is None or settings.runner != "local":
         return None

@@ -3,20 +3,17 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from image_retrieval.pipeline.table_images import smaller_or_original
 from image_retrieval.service import images
 from image_retrieval.service.bodies import strict_router
-from image_retrieval.service.errors import Refused
+from image_retrieval.service.query_filter import FilterText, filter_of
 from image_retrieval.service.schemas import Facts, ImageInfo, Images, RegisterForm, ReplaceForm
 from image_retrieval.service.state import Service
-from image_retrieval.strict_json import read_json
-from image_retrieval.values import Filter, KnownId
+from image_retrieval.values import KnownId
 
 Name = Annotated[str, Path(max_length=100)]
-FILTER: TypeAdapter[dict[str, Any]] = TypeAdapter(Filter)
 SHOWN_BY_BROWSERS = {
     **{"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif"},
     **{"avif": "image/avif", "bmp": "image/bmp", "ico": "image/x-icon"},
@@ -34,10 +31,10 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         after: KnownId | None = None,
         group_id: KnownId | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
-        filter: Annotated[str, Query(max_length=10_000, description="JSON, as in searches")] = "{}",
+        filter: FilterText = "{}",
     ) -> Images:
         """A page of the images, in order of their id."""
-        return images.page(service, name, after, group_id, limit, _filter(filter))
+        return images.page(service, name, after, group_id, limit, filter_of(filter))
 
     @routes.post("/images", status_code=201, dependencies=writing)
     def register(name: Name, form: RegisterForm) -> ImageInfo:
@@ -82,13 +79,3 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
         return Response(data, media_type=kind, headers=INERT)
 
     return routes
-
-
-def _filter(text: str) -> dict[str, Any]:
-    try:
-        return FILTER.validate_python(read_json(text))
-    except ValueError as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise Refused(
-            422, "invalid_request", f"filter: {reason}", 'such as {"colour": "red"}, percent-encoded'
-        ) from None

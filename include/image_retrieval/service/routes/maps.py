@@ -11,9 +11,9 @@ from image_retrieval.maps.packing import pack
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.errors import Refused
+from image_retrieval.service.query_filter import FilterText, filter_of
 from image_retrieval.service.state import Service
 from image_retrieval.store import maps
-from image_retrieval.strict_json import NotStrict, read_json
 
 Name = Annotated[str, Path(max_length=100)]
 MOST = 200  # images at once
@@ -38,11 +38,11 @@ def router(service: Service) -> APIRouter:
     @routes.get("/points", response_class=Response)
     def points(
         name: Name,
-        filter: Annotated[str, Query(max_length=5000)] = "{}",
+        filter: FilterText = "{}",
         if_none_match: Annotated[str | None, Header(max_length=200)] = None,
     ) -> Response:
         """The places of all images, or of those that match a filter, as docs/api.md describes these bytes."""
-        wanted = _filter(filter)
+        wanted = filter_of(filter)
         with service.transaction(heavy=True) as connection:
             shown_collection(connection, service.settings, name)
             data = pack(maps.find_points(connection, name, wanted))
@@ -61,13 +61,3 @@ def router(service: Service) -> APIRouter:
             return {"images": [asdict(image) for image in maps.find_images(connection, name, known)]}
 
     return routes
-
-
-def _filter(text: str) -> dict[str, Any]:
-    try:
-        found = read_json(text)
-    except NotStrict as error:
-        raise Refused(422, "invalid_request", f"filter is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise Refused(422, "invalid_request", "filter is not a JSON object")
-    return found

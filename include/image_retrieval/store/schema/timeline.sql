@@ -49,4 +49,4 @@ END
 $$;
 COMMENT ON FUNCTION images.timeline IS
     'How many images of a collection, or of those that match a filter, were taken when: bars of one unit (hour to millennium) from '
-    'the first to the last, at most `most` (10 are enough), by the cameras'' clocks; images that do not tell their time are left out.';
+    'the first to the last, at most `most`, if that is 10 or more, by the cameras'' clocks; images that do not tell their time are left out.';
