@@ -42,6 +42,7 @@ export const CHINESE = {
   "Part: {width} × {height} of the picture, {left} from the left, {top} from the top": "局部：宽 {width}，高 {height}，距左边 {left}，距上边 {top}",
   "a part of {name}": "{name} 的局部",
   "a part of {name}, at its place": "{name} 的局部（同一位置）",
+  "Map": "地图",
   "Duplicates": "重复图片",
   "Rejected": "处理失败",
   "Runs": "运行记录",

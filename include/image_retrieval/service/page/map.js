@@ -80,14 +80,15 @@ function makeMap(collection, points, clusters, signal, doing) {
 
   function paint() {
     frame = 0;
-    const { backgroundColor, color } = getComputedStyle(canvas);
+    const { backgroundColor, color, fontFamily } = getComputedStyle(canvas);
     if (theme !== backgroundColor) {
       theme = backgroundColor;
       ground = packed(backgroundColor);
       colours = clusterColours(clusters, (ground & 255) < 128);
     }
     const seen = painter.paint(camera, colours, ground);
-    labels.draw(painter.context, camera, painter.seen.subarray(0, seen), { colours, ground: backgroundColor, text: color });
+    const style = { colours, ground: backgroundColor, text: color, font: fontFamily };
+    labels.draw(painter.context, camera, painter.seen.subarray(0, seen), style);
   }
   const draw = () => {
     frame ||= requestAnimationFrame(paint);

@@ -11,7 +11,7 @@ import { spreadOut } from "./map_points.js";
  * @typedef {import("./map_points.js").Box} Box
  * @typedef {import("./map_points.js").Cluster} Cluster
  * @typedef {import("./map_points.js").Points} Points
- * @typedef {{colours: Uint32Array, ground: string, text: string}} Style
+ * @typedef {{colours: Uint32Array, ground: string, text: string, font: string}} Style
  * @typedef {{left: number, top: number, side: number, cluster: Cluster | null, point: number}} Label `point`: -1 for a cluster
  */
 
@@ -223,7 +223,7 @@ function drawPicture(context, { left, top, side, cluster }, picture, colour, sty
  * @param {Style} style
  */
 function drawName(context, name, x, y, style) {
-  context.font = '600 12.5px system-ui, sans-serif, "Noto Sans CJK SC"';
+  context.font = `600 12.5px ${style.font}`;
   context.textAlign = "center";
   context.lineJoin = "round";
   context.strokeStyle = style.ground;
