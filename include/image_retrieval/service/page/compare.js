@@ -59,8 +59,9 @@ function nameOf(way) {
 export async function comparison(collection, state, signal, onSearch) {
   const [kind, name] = state.compare.split(":");
   const [path, form] = requestOf(state);
-  const asked = { ...form, k: SHOWN };
-  const [, changed] = kind === "mode" ? requestOf(state, name) : [path, { ...form, model: name }];
+  const ranked = kind === "model" ? { min_score: -1 } : {}; // each model has a cutoff of its own, or none
+  const asked = { ...form, ...ranked, k: SHOWN };
+  const [, changed] = kind === "mode" ? requestOf(state, name) : [path, { ...asked, model: name }];
   /** @type {[Results, Results]} */
   const [usual, other] = await Promise.all([ask(path, asked, signal), ask(path, { ...changed, k: SHOWN }, signal)]);
   const both = usual.results.filter(({ image_id: id }) => rankOf(other, id) >= 0).length;
