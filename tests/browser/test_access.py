@@ -16,6 +16,7 @@ READY = {
     "rejected": ".reason",
     "runs": ".tag.success",
     "trainings": ".examples[src]",
+    "map": ".map canvas, .empty",
 }
 SERIOUS = """async () => {
     const { violations } = await axe.run(document);

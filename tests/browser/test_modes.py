@@ -56,7 +56,7 @@ def test_captions_and_both_are_chosen_by_keyboard_and_mouse(open_page, tmp_path)
     assert page.locator(".by").count() == 0
     page.locator("#mode").focus()
     page.keyboard.press("ArrowDown")
-    expect(page.locator(".by").first).to_have_text("picture + words of the caption")
+    expect(page.locator(".by").first).to_have_text("the picture itself + words of the caption")
     assert "mode=hybrid" in page.url
     assert sorted(page.locator(".facts .id").all_text_contents()[:3]) == sorted(NAMES)
     page.screenshot(path=tmp_path / "modes.png")
@@ -65,7 +65,7 @@ def test_captions_and_both_are_chosen_by_keyboard_and_mouse(open_page, tmp_path)
     page.keyboard.press("Escape")
     page.reload()
     expect(page.locator("#mode")).to_have_value("hybrid")
-    expect(page.locator(".by").first).to_have_text("picture + words of the caption")
+    expect(page.locator(".by").first).to_have_text("the picture itself + words of the caption")
 
 
 def test_the_choice_is_there_in_chinese_on_a_phone(open_page, tmp_path):

@@ -105,8 +105,8 @@ def test_an_image_of_any_name_is_searched_by_filtered_and_opened(open_page, type
     page.locator("#filters .main").click()  # what the form shows is what it was given
     expect(page.locator(".card")).to_have_count(1)
     page.locator(".card .picture").click()
-    page.locator(".chip .name").wait_for()
-    assert page.locator(".chip .name").text_content() == NAMES[name]
+    page.locator("#chips .name").wait_for()
+    assert page.locator("#chips .name").text_content() == NAMES[name]
     expect(page.locator("#alert p")).to_have_count(0)
 
 
@@ -116,7 +116,7 @@ def test_words_of_any_letters_are_searched_for_or_told(open_page, typed):
         page.locator("#text").evaluate("(input, words) => { input.value = words; }", words)
         page.locator("#text").press("Enter")
         page.locator("#results:not(.waiting)").wait_for(state="attached")
-        page.locator(".chip .name").first.wait_for()
+        page.locator("#chips .name").first.wait_for()
     page.locator("#clear").click()
     for blank in ("   ", "\u3000", "\n"):
         page.locator("#text").fill(blank)
