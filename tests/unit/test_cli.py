@@ -86,7 +86,7 @@ def refusal(capsys):
         (["search", "shoes", "--id", "a", "--text", "b"], ["--text: not allowed with argument --id"]),
         (["embed-text", "shoes"], ["required: TEXT"]),
         (["embed-text", "gloves", "a"], ["unknown collection 'gloves'"]),
-        (["search", "gloves", "--id", "a", "--mode", "words"], ["--mode words searches captions"]),
+        (["search", "gloves", "--id", "a", "--mode", "words"], ["--mode words searches by a text: give --text TEXT"]),
         (["match", "a.jpg"], ["required: B"]),
         (["match", "a.jpg", "b.jpg", "--collection", "gloves"], ["unknown collection 'gloves'"]),
         (["match", "a.jpg", "b.jpg"], ["a.jpg cannot be read"]),

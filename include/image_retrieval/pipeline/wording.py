@@ -3,14 +3,17 @@
 import re
 from collections.abc import Sequence
 
-# a minus sign at the beginning of a word, and that word or phrase; as retrieval.asked_text
-MINUS = re.compile(r'(?:^|[\u0009-\u0020\u3000]+)-(?:"[^"]*"?|[^\u0009-\u0020\u3000"]+)')
+# minus signs at the beginning of words, each with its word or phrase; as retrieval.asked_text
+MINUS = re.compile(
+    r"(?:^|[\u0009-\u0020\u3000]+)"
+    r'(?:-(?:"[^"]*(?:"|\Z)|[^\u0009-\u0020\u3000"]+(?![^\u0009-\u0020\u3000"]))[\u0009-\u0020\u3000]*)+'
+)
 SPACES = "\t\n\r \u3000"
 
 
 def asked_text(text: str) -> str:
     """A text without its minus terms, which a model would read as if they were wanted; it may be empty."""
-    return MINUS.sub("", text).strip(SPACES)
+    return MINUS.sub(" ", text).strip(SPACES)
 
 
 def asked_words(texts: Sequence[tuple[str, float]]) -> str | None:

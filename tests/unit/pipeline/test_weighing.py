@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from image_retrieval.errors import UserError
@@ -51,6 +51,8 @@ def test_too_few_queries_are_told():
 
 
 @given(st.text('ab -"\u3000红', max_size=12))
+@example('-""-a')
+@example('- -""a')
 def test_a_text_without_minus_terms_stays_as_it_is(text):
     asked = asked_text(text)
     assert asked_text(asked) == asked

@@ -132,7 +132,10 @@ COMMENT ON FUNCTION retrieval.hybrid IS
 
 CREATE OR REPLACE FUNCTION retrieval.asked_text(text text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT
-RETURN btrim(regexp_replace(text, '(?:^|[\u0009-\u0020\u3000]+)-(?:"[^"]*"?|[^\u0009-\u0020\u3000"]+)', '', 'g'), E'\t\n\r \u3000');
+RETURN btrim(regexp_replace(
+    text,
+    '(?:^|[\u0009-\u0020\u3000]+)(?:-(?:"[^"]*(?:"|\Z)|[^\u0009-\u0020\u3000"]+(?![^\u0009-\u0020\u3000"]))[\u0009-\u0020\u3000]*)+',
+    ' ', 'g'), E'\t\n\r \u3000');
 COMMENT ON FUNCTION retrieval.asked_text IS 'A text without its minus terms, which a model would read as if they were wanted.';
 
 
