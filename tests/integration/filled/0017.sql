@@ -1,4 +1,4 @@
--- What schema version 17 is after a run, as pg_dump writes it: what version 16 had, a filter's use, captions of a model, and a training.
+-- What schema version 17 is after a run, as pg_dump writes it: what version 16 had, a filter's use, an index begun for one, captions of a model, and a training.
 
 SET check_function_bodies = false;
 
@@ -2882,6 +2882,8 @@ INSERT INTO retrieval.collection (name, source, model, dimensions, created_at, u
 INSERT INTO retrieval.compared (id, model, etag, digest, similarity) VALUES (1, 'random', 'e1', -5, 0.9);
 
 INSERT INTO retrieval.duplicate (a, b, collection, tier, similarity) VALUES (1, 2, 'things', 'scene', 0.95);
+
+INSERT INTO retrieval.filter_index (name, made_at) VALUES ('image_filter_width_things', '2026-11-27 00:00:10+00');
 
 INSERT INTO retrieval.filter_use (collection, kind, subject, uses, slow, seconds, used_at, halved_at) VALUES ('things', 'column', 'group_id', 3, 1, 0.5, '2026-11-27 00:00:10+00', '2026-11-27 00:00:10+00');
 
