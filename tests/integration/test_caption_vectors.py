@@ -263,7 +263,7 @@ def test_a_mistake_is_told_in_a_line(entry, project, change_collection, random_m
         return error
 
     assert "have no vectors: name a text_model" in told("search", "things", "--mode", "caption", "--text", "red")
-    assert "give it" in told("search", "things", "--mode", "caption", "--id", "1")
+    assert "searches by a text: give --text" in told("search", "things", "--mode", "caption", "--id", "1")
     with pytest.raises(psycopg.errors.RaiseException, match="captions of collection 'things' have no vectors"):
         rows(database_url, FOUND, as_text(np.zeros(16)), 1)
     change_collection(text_model={"name": "texts", "source": str(random_model)})
