@@ -229,9 +229,12 @@ def test_every_way_of_searching_finds_the_same(entry, project, database_url, enc
     embed_captions(entry, project)
     wanted = rows(database_url, FOUND, as_text(vector(encoders, "red circles")), 5)
     told = report("search", "things", "--mode", "caption", "--text", "red circles", "-k", "5", "--json")["results"]
+    fused = report("search", "things", "--mode", "hybrid", "--text", "red circles", "-k", "5", "--json")["results"]
+    assert main(["embed-text", "things", "red circles"]) == 0
     with Client(project) as client:
         found = client.search("things", "red circles", k=5, mode="caption")
         less = client.search("things", ["red circles", ("ring", -0.5)], k=5, mode="caption")
+        mixed = client.search("things", "red circles", k=5, mode="hybrid")
         for mistake in ({"image_id": "1"}, {"mode": "words"}):
             with pytest.raises(UserError, match="mode"):
                 client.search("things", "red", **{"mode": "caption"} | mistake)
@@ -241,6 +244,7 @@ def test_every_way_of_searching_finds_the_same(entry, project, database_url, enc
         client = TestClient(app, headers={"Authorization": "Bearer token"})
         answer = client.post("/api/search", json=form).json()
         refused = client.post("/api/search", json={**form, "images": [{"image_id": "1"}]})
+        hybrid = client.post("/api/search", json={**form, "mode": "hybrid", "texts": [{"text": "red circles"}]}).json()
     finally:
         app.state.service.close()
     similarities = pytest.approx([similarity for _, similarity in wanted], abs=1e-3)
@@ -251,6 +255,10 @@ def test_every_way_of_searching_finds_the_same(entry, project, database_url, enc
     assert [row["similarity"] for row in answer["results"]] == similarities
     assert (answer["calibration"], answer["min_score"]) == (None, None)
     assert [hit.similarity for hit in less] != [hit.similarity for hit in found]
+    in_sql = rows(database_url, "SELECT image_id, found_by FROM images.search_hybrid('things', 'red circles', 5)")
+    for results in (fused, [hit.__getstate__() for hit in mixed], hybrid["results"]):
+        assert [(row["image_id"], row["found_by"]) for row in results] == in_sql
+    assert in_sql[0][1] == ["words", "caption"]
     assert refused.status_code == 422
     assert "takes texts, and no image" in refused.text
 

@@ -14,8 +14,9 @@ from image_retrieval.pipeline.wording import asked_text
 from image_retrieval.store.connection import connect
 from image_retrieval.store.hybrid import Asked, find_weight, keep_weight, search_hybrid
 from image_retrieval.store.search import search, search_words
+from image_retrieval.store.vector_tables import ensure_vector_table
 from integration.filter_language import FILTERS, SMALL, facts, holds, stored
-from integration.random_vectors import fill, index, similarities
+from integration.random_vectors import DIMENSIONS, fill, index, similarities
 from integration.tables import rows
 
 PROPERTY = settings(
@@ -32,9 +33,35 @@ def small(project, collection):
     return vectors
 
 
-def found(project, vector, words, k=10, **more):
+@pytest.fixture
+def told(project, small, collection):
+    """Vectors of the captions, (SMALL, DIMENSIONS), under a text_model; NaN where there is no caption."""
+    vectors = np.random.default_rng(1).standard_normal((SMALL, DIMENSIONS)).astype(np.float16)
     with connect(project) as connection:
-        return search_hybrid(connection, "things", Asked(vector, words, "text_image_en", "random"), k, **more)
+        entry = collection.model_copy(update={"model": collection.model.model_copy(update={"name": "texts"})})
+        ensure_vector_table(connection, entry, DIMENSIONS)
+        connection.execute(
+            "INSERT INTO retrieval.model (name, source, family, dimensions, use_cls_token) "
+            "VALUES ('texts', 'none', 'text_encoder', %s, true)",
+            (DIMENSIONS,),
+        )
+        for number in range(SMALL):
+            if facts(number)["caption"] is None:
+                vectors[number] = np.nan
+            else:
+                connection.execute(
+                    "INSERT INTO retrieval.vector_things_texts (id, etag, embedding) "
+                    "SELECT id, 'e', %s::text::halfvec FROM retrieval.image WHERE image_id = %s",
+                    (str(vectors[number].tolist()), str(number)),
+                )
+        connection.execute("UPDATE retrieval.collection SET text_model = 'texts'")
+    return vectors.astype(np.float32)
+
+
+def found(project, vector, words, k=10, caption=None, **more):
+    asked = Asked(vector, words, "text_image_en", "random", caption, "texts")
+    with connect(project) as connection:
+        return search_hybrid(connection, "things", asked, k, **more)
 
 
 def ids(results):
@@ -71,6 +98,60 @@ def test_as_many_are_found_as_match(project, small, filter, k, grouped, words, w
     shown = [row["similarity"] for row in results]
     assert shown == sorted(shown, reverse=True)
     assert all(row["found_by"] and set(row["scores"]) <= {"vector", "words"} for row in results)
+
+
+@settings(PROPERTY, max_examples=20)
+@given(
+    filter=FILTERS,
+    k=st.integers(1, SMALL + 5),
+    grouped=st.booleans(),
+    words=st.sampled_from([None, "ring", "red -two", "-a"]),
+    by_vector=st.booleans(),
+    calibrated=st.booleans(),
+)
+def test_captions_are_a_third_side(project, told, small, filter, k, grouped, words, by_vector, calibrated):
+    calibrate(project, calibrated)
+    query = small[7] if by_vector else None
+    results = found(project, query, words, k, told[1], filter=filter, grouped=grouped)
+    without = ["two"] if words == "red -two" else ["a"] if words == "-a" else []
+    rows_ = {number: {"image_id": str(number), **facts(number)} for number in range(SMALL)}
+    matching = [number for number in rows_ if holds(filter, rows_[number]) and not held(number, [], without)[1]]
+    matching = [number for number in matching if by_vector or rows_[number]["caption"] is not None]
+    groups = {rows_[number]["group_id"] or number for number in matching} if grouped else matching
+    assert len(results) == len(set(ids(results))) == min(k, len(groups))
+    assert set(ids(results)) <= set(matching)
+    assert all(row["found_by"] for row in results)
+    cosines = similarities(told, told[1])
+    for row in results:
+        cosine = cosines[int(row["image_id"])]
+        assert row["scores"].get("caption", np.nan) == pytest.approx(cosine, abs=2e-3, nan_ok=True)
+
+
+def test_captions_count_by_their_rank_beside_scores(project, told, small):
+    calibrate(project)
+    results = found(project, small[5], "ring", SMALL, told[1], weight=0.4)
+    assert len(results) == SMALL
+    order = [number for number in np.argsort(-similarities(told, told[1])) if not np.isnan(told[number, 0])]
+    for row in results:
+        number = int(row["image_id"])
+        rank = 61 / (61 + order.index(number)) if number in order else 0
+        parts = 0.4 * row["scores"]["vector"] + 0.3 * row["scores"].get("words", 0) + 0.3 * rank
+        assert row["similarity"] == pytest.approx(parts, abs=5e-3)
+    first = next(row for row in results if row["image_id"] == "1")
+    assert first["found_by"][-1] == "caption"
+
+
+def test_captions_are_asked_in_sql_where_the_text_is_embedded(project, told, database_url):
+    query = "SELECT image_id, found_by FROM images.search_hybrid('things', 'no word of theirs -blue', 5)"
+    assert rows(database_url, query) == []
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO retrieval.query (model, text, embedding) "
+            "SELECT 'texts', 'no word of theirs', embedding FROM retrieval.vector_things_texts "
+            "JOIN retrieval.image USING (id) WHERE image_id = '1'"
+        )
+        assert connection.execute("SELECT retrieval.is_embedded('things', 'no word of theirs')").fetchone() == (True,)
+    assert rows(database_url, query)[0] == ("1", ["caption"])
 
 
 @PROPERTY

@@ -17,7 +17,7 @@ REGION_HELP = "search by a part of the picture of --image or --id: left,top,widt
 MODES = ("vector", "words", "caption", "hybrid")
 MODE_HELP = (
     "vector: by what pictures show (default); words, caption: by the words or the meaning of captions, from --text; "
-    "hybrid: by pictures and words together"
+    "hybrid: by pictures, words and meaning together"
 )
 
 
@@ -83,7 +83,10 @@ def _hybrid(collection: Collection, options: argparse.Namespace, settings: Setti
             f"collection {collection.name!r} has no vectors yet: run `image-retrieval run {collection.name}`"
         )
     vector = _text_vector(collection, text, settings)[1] if text and found.reads_texts else None
-    asked = Asked(vector, options.text, text_direction(text), found.model.name)
+    told = found.text_model and text
+    captions, caption = _text_vector(collection, text, settings, captions=True) if told else (None, None)
+    text_model = captions and captions.model.name
+    asked = Asked(vector, options.text, text_direction(text), found.model.name, caption, text_model)
     with connect(settings, keep_limits=True) as connection:
         return search_hybrid(connection, collection.name, asked, options.k, **more)
 
@@ -113,14 +116,20 @@ def _picture(options: argparse.Namespace, collection: Collection, settings: Sett
 
 
 def embed_text(options: argparse.Namespace, settings: Settings) -> None:
-    """Embed a text with a collection's model, so that images.search_text can find it in SQL."""
+    """Embed a text with a collection's model and that of its captions, so that searches can find it in SQL."""
+    from image_retrieval.pipeline.shown import find_shown
     from image_retrieval.store.connection import connect, is_read_only, where
 
     collection = searchable_collection(settings, options.collection)
     with connect(settings, keep_limits=True) as connection:
         if is_read_only(connection):
             raise UserError(f"{where(settings)} is read-only and cannot store texts: embed the text on the primary")
-    _text_vector(collection, options.text, settings)
+        found = find_shown(connection, settings, collection.name, missing_ok=True)
+    captions = found is not None and found.text_model is not None
+    if captions:
+        _text_vector(collection, options.text, settings, captions=True)
+    if found is None or found.reads_texts or not captions:
+        _text_vector(collection, options.text, settings)
 
 
 def _text_vector(

@@ -135,12 +135,15 @@ def fit_weight(collection: Collection, source: str, settings: Settings, *, keep:
             )
         _require_known(connection, shown, judged, source)
         former = find_weight(connection, shown.name)
-    vectors = _vectors(shown, [asked_text(query.text) for query in judged], settings)
+    texts = [asked_text(query.text) for query in judged]
+    vectors, captions = _vectors(shown, texts, settings), shown.by_captions()
+    told, text_model = (_vectors(captions, texts, settings), captions.model.name) if captions else ({}, None)
     with connect(settings, keep_limits=True) as connection:
 
         def search(query: Judged, weight: float) -> list[str]:
             text = asked_text(query.text)
-            asked = Asked(vectors.get(text), query.text, text_direction(text), shown.model.name)
+            direction, caption = text_direction(text), told.get(text)
+            asked = Asked(vectors.get(text), query.text, direction, shown.model.name, caption, text_model)
             return [row["image_id"] for row in search_hybrid(connection, shown.name, asked, FIRST, weight=weight)]
 
         learnt = learn_weight(judged, former, search)

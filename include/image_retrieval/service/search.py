@@ -94,11 +94,24 @@ def _by_all_sides(service: Service, shown: Shown, form: SearchForm) -> Results:
     terms += [(_picture(service, shown, term), term.weight) for term in form.images]
     query = _sum(terms) if any(weight > 0 for _, weight in terms) else None
     direction = direction_of(read, images=bool(form.images))
-    asked = Asked(query, asked_words(texts), direction, shown.model.name)
+    told = _sides_of_captions(service, shown, texts)
+    asked = Asked(query, asked_words(texts), direction, shown.model.name, *told)
     wanted = form.offset + form.k + 1  # one more shows whether there is a next page
     with service.statements(heavy=_is_heavy(form)) as connection:
         rows = search_hybrid(connection, shown.name, asked, wanted, form.filter, form.min_score, form.grouped)
     return _results(shown, rows, form, None, form.min_score)
+
+
+def _sides_of_captions(
+    service: Service, shown: Shown, texts: Sequence[tuple[str, float]]
+) -> tuple[Vector | None, str | None]:
+    """The vector of texts with weights under the model of captions, and its name; None where there is none."""
+    captions = shown.by_captions()
+    if captions is None:
+        return None, None
+    read = [(asked_text(text), weight) for text, weight in texts]
+    terms = [(service.text_vector(text, captions), weight) for text, weight in read if text]
+    return (_sum(terms) if any(weight > 0 for _, weight in terms) else None), captions.model.name
 
 
 def similar(service: Service, form: SimilarForm) -> Results:

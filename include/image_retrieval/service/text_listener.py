@@ -62,6 +62,9 @@ class Listener:
                 with asked_by(Asker("SQL", time.monotonic() + self._service.settings.service_seconds)):
                     with self._service.transaction() as connection:
                         shown = shown_collection(connection, self._service.settings, collection)
-                    self._service.kept_text_vector(text, shown)
+                    captions = shown.by_captions()
+                    for model in (captions, shown if shown.reads_texts or not captions else None):
+                        if model is not None:
+                            self._service.kept_text_vector(text, model)
             except (Refused, UserError, ImageRejected, DatabaseError) as error:
                 log.warning("text not embedded", collection=collection, error=str(error))

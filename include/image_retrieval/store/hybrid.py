@@ -1,4 +1,4 @@
-"""Searches that combine the vectors of images with the words of captions, and the weight of each collection."""
+"""Searches that combine vectors of images with words and vectors of captions, and the weight of each collection."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,18 +26,22 @@ class Asked:
     """What a hybrid search asks its sides for.
 
     `vector`: of shape (dimensions,), `words`: in the language of web searches; either may be None. `direction` is that
-    of the vector's calibration, `model` the one that made the vector.
+    of the vector's calibration, `model` the one that made the vector. `caption`: what captions are compared with, of
+    shape (dimensions of text_model,), or None; `text_model` made it.
     """
 
     vector: Any | None
     words: str | None
     direction: str | None
     model: str
+    caption: Any | None = None
+    text_model: str | None = None
 
     def texts(self) -> dict[str, str]:
-        """By side, as the SQL functions take them."""
-        vector = None if self.vector is None else HalfVector(self.vector).to_text()
-        return {side: text for side, text in (("vector", vector), ("words", self.words)) if text is not None}
+        """By side, as the SQL functions take them, and the model of captions."""
+        texts = {"vector": _as_text(self.vector), "words": self.words, "caption": _as_text(self.caption)}
+        texts["text_model"] = None if self.caption is None else self.text_model
+        return {side: text for side, text in texts.items() if text is not None}
 
 
 def search_hybrid(
@@ -66,6 +70,10 @@ def search_hybrid(
         "model": asked.model,
     }
     return noted(connection, "search_hybrid", parameters, filter)  # type: ignore[return-value]
+
+
+def _as_text(vector: Any | None) -> str | None:
+    return None if vector is None else str(HalfVector(vector).to_text())
 
 
 def find_weight(connection: Connection, collection: str) -> float:

@@ -95,6 +95,7 @@ export const CHINESE = {
   "What words are compared with": "用文字与什么比较",
   "the picture itself": "画面",
   "words of the caption": "说明文字",
+  "meaning of the caption": "说明文字的含义",
   "Found by {sides} ({scores})": "依据：{sides}（{scores}）",
   "{n} image": "{n} 张图片",
   "{images}, best first, more below": "{images}，按相关度排序，下滑查看更多",

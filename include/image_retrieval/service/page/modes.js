@@ -12,7 +12,7 @@ import { t } from "./language.js";
 export const MODES = ["vector", "words", "hybrid"];
 
 /** @type {Record<string, () => string>} */
-const SIDES = { vector: () => t("the picture itself"), words: () => t("words of the caption") };
+const SIDES = { vector: () => t("the picture itself"), words: () => t("words of the caption"), caption: () => t("meaning of the caption") };
 
 /**
  * Show the choice where it makes a difference: once an image with a caption was seen, or another mode was chosen.

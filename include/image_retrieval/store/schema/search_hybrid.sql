@@ -32,7 +32,7 @@ CREATE OR REPLACE FUNCTION retrieval.fusing_in_words(
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     WITH side AS (
-        SELECT *, CASE WHEN array_position(parts, NULL) IS NULL THEN part
+        SELECT *, CASE WHEN part IS NOT NULL AND (bool_and(part IS NOT NULL OR name <> 'vector') OVER ()) THEN part
                        ELSE format('CASE WHEN s%1$s IS NOT NULL THEN 61.0 / (60 + rank() OVER (ORDER BY s%1$s DESC NULLS LAST)) END', number)
                   END AS fused
         FROM unnest(sides, found, scored, parts, weights) WITH ORDINALITY AS s (name, ids, similarity, part, weight, number)
@@ -67,7 +67,7 @@ BEGIN ATOMIC
     FROM side;
 END;
 COMMENT ON FUNCTION retrieval.fusing_in_words IS
-    'The query for the best of the images $1, which the sides found: by the scores of the sides, or by their ranks if one has no calibration.';
+    'The query for the best of the images $1, which the sides found: by the scores of the sides, by its rank where a side has no calibration, and by ranks alone where that of vectors has none.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.hybrid(
@@ -169,6 +169,7 @@ CREATE OR REPLACE FUNCTION images.search_hybrid(
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 DECLARE
     asked constant text := retrieval.asked_text(search_hybrid.text);
+    told  jsonb;  -- what captions are compared with
 BEGIN
     PERFORM retrieval.view_of(search_hybrid.collection, NULL);
     IF search_hybrid.text IS NULL OR retrieval.is_blank(search_hybrid.text) THEN
@@ -179,13 +180,16 @@ BEGIN
     IF query IS NULL AND NOT retrieval.is_blank(asked) AND retrieval.reads_texts(search_hybrid.collection) THEN
         query := retrieval.embedded_text(search_hybrid.collection, asked);
     END IF;
+    SELECT jsonb_build_object('caption', q.embedding::text, 'text_model', q.model) INTO told
+    FROM retrieval.collection AS c JOIN retrieval.query AS q ON q.model = c.text_model
+    WHERE c.name = search_hybrid.collection AND md5(q.text) = md5(asked) AND q.text = asked;
     RETURN QUERY SELECT * FROM retrieval.hybrid(
-        search_hybrid.collection, jsonb_strip_nulls(jsonb_build_object('vector', query::text, 'words', search_hybrid.text)),
+        search_hybrid.collection, jsonb_strip_nulls(jsonb_build_object('vector', query::text, 'words', search_hybrid.text)) || coalesce(told, '{}'),
         search_hybrid.k, search_hybrid.filter, search_hybrid.min_similarity, search_hybrid.grouped,
         retrieval.text_direction(asked), search_hybrid.weight, NULL);
 END
 $$;
 COMMENT ON FUNCTION images.search_hybrid IS
-    'The k images of a collection that fit a text best by their vectors and by the words of their captions; always k if that many '
+    'The k images of a collection that fit a text best by their vectors, and by the words and the vectors of their captions; always k if that many '
     'match the filter. query: a vector in place of the text''s own; weight: that of vectors, 0 to 1, null: the collection''s; '
     'else as images.search.';

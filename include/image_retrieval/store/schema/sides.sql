@@ -1,4 +1,4 @@
--- Searches that combine several sides: the vectors of images, and the words of captions.
+-- Searches that combine several sides: the vectors of images, and the words and the vectors of captions.
 --
 -- A side is one way to search, as data: the query for the image_ids that it finds best, in which $1 holds the values of the
 -- filter and $2 is how many are wanted, and expressions for its own similarity of any image and for the score of that, 0 to
@@ -165,7 +165,8 @@ DECLARE
     space   constant text := settings.name || '_' || settings.model;
     terms   constant text[] := retrieval.word_terms(asked ->> 'words');
     weights constant double precision[] := retrieval.expected_weights(terms);
-    alone   constant boolean := asked - 'words' = '{}';
+    alone   constant boolean := NOT asked ? 'vector';
+    texts   constant text := coalesce(asked ->> 'text_model', settings.text_model);
 BEGIN
     RETURN QUERY
         SELECT 'vector',
@@ -180,7 +181,16 @@ BEGIN
                retrieval.best_by_words(CASE WHEN alone THEN 'images_' ELSE 'matching_' END || space, condition, terms, weights, alone, grouped, wanted),
                retrieval.term_fit_in_words(terms, weights),
                '%1$s'
-        WHERE terms IS NOT NULL;
+        WHERE terms IS NOT NULL
+        UNION ALL
+        SELECT 'caption',
+               format('SELECT array_agg(image_id) FROM retrieval.nearest(%L, %L, $2, %L, NULL, %L, NULL, %L)',
+                      settings.name, asked ->> 'caption', filter, grouped, texts),
+               replace(retrieval.similarity_in_words(settings.distance), 'distance', format(
+                   '(SELECT c.embedding %s %L FROM retrieval.%I AS c WHERE c.id = i.id)',
+                   retrieval.operator(settings.distance), asked ->> 'caption', 'vector_' || settings.name || '_' || texts)),
+               NULL
+        WHERE asked ? 'caption' AND texts IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION retrieval.sides IS

@@ -23,6 +23,17 @@ COMMENT ON FUNCTION retrieval.query_vector IS
     'The vector of a text under a collection''s model; null if it is not embedded yet, an error if the text is not a valid query.';
 
 
+CREATE OR REPLACE FUNCTION retrieval.is_embedded(collection text, text text) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(bool_and(EXISTS (
+        SELECT FROM retrieval.query AS q WHERE q.model = m.name AND md5(q.text) = md5(is_embedded.text) AND q.text = is_embedded.text)), false)
+    FROM retrieval.collection AS c JOIN retrieval.model AS m ON m.name = c.model OR m.name = c.text_model
+    WHERE c.name = is_embedded.collection AND (m.name = c.text_model OR m.family = 'dual_encoder' OR c.text_model IS NULL)
+$$;
+COMMENT ON FUNCTION retrieval.is_embedded IS
+    'Whether a text is embedded under the models of a collection that read texts: that of its vectors, and that of its captions.';
+
+
 CREATE OR REPLACE FUNCTION retrieval.embedded_text(collection text, text text) RETURNS halfvec
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -71,7 +82,8 @@ DECLARE
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     until := clock_timestamp() + make_interval(secs => embed_text.seconds);
-    IF retrieval.query_vector(embed_text.collection, embed_text.text) IS NOT NULL THEN
+    PERFORM retrieval.query_vector(embed_text.collection, embed_text.text);  -- an error if it is no query
+    IF retrieval.is_embedded(embed_text.collection, embed_text.text) THEN
         RETURN;
     END IF;
     IF octet_length(embed_text.text) NOT BETWEEN 1 AND 4000 THEN
@@ -80,7 +92,7 @@ BEGIN
     PERFORM pg_notify('image_retrieval_embed_text', jsonb_build_object('collection', embed_text.collection, 'text', embed_text.text)::text);
     COMMIT;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-    WHILE retrieval.query_vector(embed_text.collection, embed_text.text) IS NULL LOOP
+    WHILE NOT retrieval.is_embedded(embed_text.collection, embed_text.text) LOOP
         IF clock_timestamp() > until THEN
             RAISE EXCEPTION 'the text % was not embedded within % seconds', quote_literal(embed_text.text), embed_text.seconds
                 USING HINT = format(
