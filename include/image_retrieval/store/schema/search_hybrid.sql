@@ -25,9 +25,10 @@ END;
 COMMENT ON FUNCTION retrieval.without_of IS 'Filters that the minus terms of a search for words make.';
 
 
--- Of equal scores, the similarities decide, the first side's first. Ranks are by Cormack et al. 2009, with k = 60.
+-- Of equal scores, the similarities decide, the first side's first. Ranks are by Cormack et al. 2009, with k = 60. The text
+-- is planned at each search, so it reads what it compares, and no view.
 CREATE OR REPLACE FUNCTION retrieval.fusing_in_words(
-    collection text, space text, sides text[], found text[], scored text[], parts text[], weights double precision[], grouped boolean
+    collection text, space text, sides text[], scored text[], parts text[], weights double precision[], grouped boolean
 ) RETURNS text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
@@ -35,39 +36,44 @@ BEGIN ATOMIC
         SELECT *, CASE WHEN part IS NOT NULL AND (bool_and(part IS NOT NULL OR name <> 'vector') OVER ()) THEN part
                        ELSE format('CASE WHEN s%1$s IS NOT NULL THEN 61.0 / (60 + rank() OVER (ORDER BY s%1$s DESC NULLS LAST)) END', number)
                   END AS fused
-        FROM unnest(sides, found, scored, parts, weights) WITH ORDINALITY AS s (name, ids, similarity, part, weight, number)
+        FROM unnest(sides, scored, parts, weights) WITH ORDINALITY AS s (name, similarity, part, weight, number)
     )
     SELECT format(
         $query$
         WITH scored AS MATERIALIZED (
             SELECT i.id, i.image_id, i.group_id, %1$s
-            FROM retrieval.image AS i JOIN retrieval.%3$I AS v ON v.id = i.id
-            WHERE i.collection = %10$L AND i.image_id = ANY ($1) AND i.deleted IS NULL
+            FROM retrieval.image AS i JOIN retrieval.%2$I AS v ON v.id = i.id
+            WHERE i.collection = %3$L AND i.image_id = ANY ($1) AND i.deleted IS NULL
         ), fused AS (
             SELECT *, (%4$s)::double precision AS similarity, ARRAY[%5$s] AS similarities FROM scored
-        ), best AS (
-            SELECT %6$s * FROM fused ORDER BY %7$s similarity DESC, similarities DESC, image_id
-        ), first AS (
-            SELECT * FROM best ORDER BY similarity DESC, similarities DESC, image_id LIMIT $2
         )
-        SELECT m.image_id, f.similarity, m.image_path, m.resampled_image_path, m.group_id, m.intra_id, m.caption, m.width,
-               m.height, m.attributes, array_remove(ARRAY[%8$s], NULL), jsonb_strip_nulls(jsonb_build_object(%9$s))
-        FROM first AS f JOIN retrieval.%2$I AS m USING (id)
-        WHERE $3 IS NULL OR f.similarity >= $3
-        ORDER BY f.similarity DESC, f.similarities DESC, f.image_id
+        SELECT array_agg(id), array_agg(similarity), array_agg(jsonb_strip_nulls(jsonb_build_object(%6$s)))
+        FROM (SELECT * FROM %7$s ORDER BY similarity DESC, similarities DESC, image_id LIMIT $2) AS first
         $query$,
         string_agg(format('(%s)::double precision AS s%s', similarity, number), ', '),
-        'matching_' || space, 'vector_' || space,
+        'vector_' || space, collection,
         retrieval.fused_in_words(array_agg(fused ORDER BY number), array_agg(weight ORDER BY number)),
         string_agg(format('coalesce(s%s, ''-Infinity'')', number), ', ' ORDER BY number),
-        CASE WHEN grouped THEN 'DISTINCT ON (group_id, CASE WHEN group_id IS NULL THEN image_id END)' ELSE '' END,
-        CASE WHEN grouped THEN 'group_id, CASE WHEN group_id IS NULL THEN image_id END,' ELSE '' END,
-        string_agg(format('CASE WHEN f.image_id = ANY (%L::text[]) THEN %L END', ids, name), ', ' ORDER BY number),
-        string_agg(format('%L, %s', name, coalesce(part, 's' || number)), ', ' ORDER BY number), collection)
+        string_agg(format('%L, %s', name, coalesce(part, 's' || number)), ', ' ORDER BY number),
+        CASE WHEN grouped THEN
+            '(SELECT DISTINCT ON (group_id, CASE WHEN group_id IS NULL THEN image_id END) * FROM fused '
+            'ORDER BY group_id, CASE WHEN group_id IS NULL THEN image_id END, similarity DESC, similarities DESC, image_id) AS best'
+        ELSE 'fused' END)
     FROM side;
 END;
 COMMENT ON FUNCTION retrieval.fusing_in_words IS
     'The query for the best of the images $1, which the sides found: by the scores of the sides, by its rank where a side has no calibration, and by ranks alone where that of vectors has none.';
+
+
+CREATE OR REPLACE FUNCTION retrieval.written_caption(image retrieval.image) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT c.text
+    FROM retrieval.shown_captions AS s
+    JOIN retrieval.caption AS c ON c.model = s.model AND c.language = s.languages[1]
+    WHERE s.collection = (written_caption.image).collection AND c.image = (written_caption.image).id
+      AND c.etag = (written_caption.image).etag
+$$;
+COMMENT ON FUNCTION retrieval.written_caption IS 'What a captioner wrote of an image, as views show it; null: nothing.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.hybrid(
@@ -91,6 +97,11 @@ DECLARE
     given     text[] := '{}';
     sides     text[] := '{}';
     finds     text[] := '{}';  -- of each side, as the text of an array
+    vector    constant halfvec := asked ->> 'vector';
+    caption_  constant halfvec := asked ->> 'caption';
+    chosen    bigint[];
+    fused     double precision[];
+    told      jsonb[];
     ids       text[] := '{}';
     scored    text[] := '{}';  -- the similarity of each side, as an expression
     parts     text[] := '{}';  -- the score of each side's similarity s1, s2, …
@@ -104,13 +115,15 @@ BEGIN
     model := nullif(model, settings.model);  -- the shown one is searched faster without its name
     settings.model := coalesce(model, settings.model);
     weight := coalesce(retrieval.checked_number('weight', hybrid.weight, 0, 1), settings.weight);
-    filter := jsonb_build_array(filter) || retrieval.without_of(asked ->> 'words');
-    filter := CASE jsonb_array_length(filter) WHEN 1 THEN filter -> 0 ELSE jsonb_build_object('and', filter) END;
+    IF asked ->> 'words' ~ '[-\ufe63\uff0d]' THEN
+        filter := jsonb_build_array(filter) || retrieval.without_of(asked ->> 'words');
+        filter := CASE jsonb_array_length(filter) WHEN 1 THEN filter -> 0 ELSE jsonb_build_object('and', filter) END;
+    END IF;
     IF filter <> '{}' THEN
         SELECT c.given, c.condition INTO given, condition FROM retrieval.condition_of(filter, given) AS c;
     END IF;
     FOR asking IN SELECT * FROM retrieval.sides(settings, model, asked, direction, condition, filter, grouped, wanted) LOOP
-        EXECUTE asking.best INTO best USING given, wanted;
+        EXECUTE asking.best INTO best USING given, wanted, vector, caption_;
         sides := sides || asking.side;
         finds := finds || coalesce(best, '{}')::text;
         ids := ids || coalesce(best, '{}');
@@ -120,9 +133,19 @@ BEGIN
     IF sides = '{}' THEN
         RAISE EXCEPTION 'there is nothing to search for: give a word that is to occur, or a vector';
     END IF;
-    RETURN QUERY EXECUTE retrieval.fusing_in_words(
-        settings.name, settings.name || '_' || settings.model, sides, finds, scored, parts,
-        retrieval.side_weights(sides, weight), grouped) USING ids, k, lowest;
+    EXECUTE retrieval.fusing_in_words(
+        settings.name, settings.name || '_' || settings.model, sides, scored, parts, retrieval.side_weights(sides, weight), grouped)
+    INTO chosen, fused, told USING ids, k, vector, caption_;
+    RETURN QUERY
+        SELECT i.image_id, f.similarity, i.uri, i.resampled_uri, i.group_id, i.intra_id,
+               coalesce(i.caption, retrieval.written_caption(i)), i.width, i.height, i.attributes,
+               ARRAY(SELECT s.name FROM unnest(sides, finds) WITH ORDINALITY AS s (name, ids, number)
+                     WHERE i.image_id = ANY (s.ids::text[]) ORDER BY s.number),
+               f.scores
+        FROM unnest(chosen, fused, told) WITH ORDINALITY AS f (id, similarity, scores, number)
+        JOIN retrieval.image AS i ON i.id = f.id
+        WHERE lowest IS NULL OR f.similarity >= lowest
+        ORDER BY f.number;
 END
 $$;
 COMMENT ON FUNCTION retrieval.hybrid IS

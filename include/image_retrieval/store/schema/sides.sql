@@ -2,7 +2,8 @@
 --
 -- A side is one way to search, as data: the query for the image_ids that it finds best, in which $1 holds the values of the
 -- filter and $2 is how many are wanted, and expressions for its own similarity of any image and for the score of that, 0 to
--- 1. All images that one side or another finds are scored by every side. One more side is one more row of retrieval.sides.
+-- 1. In both, $3 is the vector of images that is asked for, and $4 that of captions. All images that one side or another
+-- finds are scored by every side. One more side is one more row of retrieval.sides.
 
 
 CREATE OR REPLACE FUNCTION retrieval.score_in_words(slope double precision, middle double precision) RETURNS text
@@ -99,7 +100,7 @@ LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT format('nullif((%s) / %s, 0)', string_agg(
         format(CASE WHEN strpos(term, ' <') > 0 THEN 'CASE WHEN words @@ %3$L::tsquery THEN ' ELSE '' END
-               || '%1$s * ts_rank(words, %2$L::tsquery) / (ts_rank(words, %2$L::tsquery) + 0.07296::float8 * (0.25::float8 + 0.0375::float8 * length(words)))'
+               || '%1$s * (1 - 1 / (1 + ts_rank(words, %2$L::tsquery) / (0.07296::float8 * (0.25::float8 + 0.0375::float8 * length(words)))))'
                || CASE WHEN strpos(term, ' <') > 0 THEN ' ELSE 0 END' ELSE '' END,
                weight, regexp_replace(term, ' <\d+> ', ' | ', 'g'), term), ' + '), sum(weight))
     FROM unnest(terms, weights) AS t (term, weight);
@@ -170,10 +171,10 @@ DECLARE
 BEGIN
     RETURN QUERY
         SELECT 'vector',
-               format('SELECT array_agg(image_id) FROM retrieval.nearest(%L, %L, $2, %L, NULL, %L, NULL, %L)',
-                      settings.name, asked ->> 'vector', filter, grouped, sides.model),
+               format('SELECT array_agg(image_id) FROM retrieval.nearest(%L, $3, $2, %L, NULL, %L, NULL, %L)',
+                      settings.name, filter, grouped, sides.model),
                replace(retrieval.similarity_in_words(settings.distance), 'distance', format(
-                   '(embedding %s %L)', retrieval.operator(settings.distance), asked ->> 'vector')),
+                   '(embedding %s $3)', retrieval.operator(settings.distance))),
                retrieval.calibration_of(settings, direction)
         WHERE asked ? 'vector'
         UNION ALL
@@ -184,11 +185,11 @@ BEGIN
         WHERE terms IS NOT NULL
         UNION ALL
         SELECT 'caption',
-               format('SELECT array_agg(image_id) FROM retrieval.nearest(%L, %L, $2, %L, NULL, %L, NULL, %L)',
-                      settings.name, asked ->> 'caption', filter, grouped, texts),
+               format('SELECT array_agg(image_id) FROM retrieval.nearest(%L, $4, $2, %L, NULL, %L, NULL, %L)',
+                      settings.name, filter, grouped, texts),
                replace(retrieval.similarity_in_words(settings.distance), 'distance', format(
-                   '(SELECT c.embedding %s %L FROM retrieval.%I AS c WHERE c.id = i.id)',
-                   retrieval.operator(settings.distance), asked ->> 'caption', 'vector_' || settings.name || '_' || texts)),
+                   '(SELECT c.embedding %s $4 FROM retrieval.%I AS c WHERE c.id = i.id)',
+                   retrieval.operator(settings.distance), 'vector_' || settings.name || '_' || texts)),
                NULL
         WHERE asked ? 'caption' AND texts IS NOT NULL;
 END
