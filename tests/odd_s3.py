@@ -218,7 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
         told = f"<IsTruncated>{answer.cut}</IsTruncated>" if answer.cut else ""
         told += "<EncodingType>url</EncodingType>" if encoded else ""
         told += f"<KeyCount>{len(answer.keys)}</KeyCount>" if second and "KeyCount" not in answer.more else ""
-        told += f"<NextContinuationToken>{escape(answer.token)}</NextContinuationToken>" if answer.token else ""
+        token = escape(answer.token or "", {"\r": "&#13;"})  # a parser reads a plain one as a line's end
+        told += f"<NextContinuationToken>{token}</NextContinuationToken>" if answer.token else ""
         return f"{XML}<ListBucketResult xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>{told}{answer.more}{rows}</ListBucketResult>"
 
     def _read(self, key: str) -> None:

@@ -77,7 +77,8 @@ def measure_recall(collection: Collection, settings: Settings) -> None:
 def finish_run(collection: Collection, run_id: str, settings: Settings) -> FinishedRun:
     """Count captions and embed them, close the run in `retrieval.run`, and return its report.
 
-    Its state is `failed` if a shard is missing. The work files of this run, of runs under way, and of captioning stay; those of other runs are deleted.
+    Its state is `failed` if a shard is missing. The work files of this run, of runs under way, and of captioning stay;
+    those of other runs are deleted.
     """
     finish_captions(collection, run_id, settings)
     keep_captions_embedded(collection, settings)

@@ -156,9 +156,7 @@ class Result(BaseModel):
     attributes: dict[str, Any] | None
     unreadable: Unreadable = {}
     captions: dict[str, str] | None = Field(None, description="what a model wrote, by language, if it was asked for")
-    found_by: list[str] | None = Field(
-        None, description="in a hybrid search, what found it: vector, words, caption"
-    )
+    found_by: list[str] | None = Field(None, description="in a hybrid search, what found it: vector, words, caption")
     scores: dict[str, float] | None = Field(None, description="in a hybrid search, the score that each side gives it")
 
 

@@ -37,7 +37,7 @@ COMMENT ON FUNCTION images.facets IS
 
 CREATE OR REPLACE FUNCTION retrieval.matching_ids(collection text, filter jsonb, after text, most integer)
 RETURNS SETOF text
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 DECLARE
     given     text[] := '{}';
     condition text;

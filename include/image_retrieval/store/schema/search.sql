@@ -42,7 +42,9 @@ DECLARE
     view regclass;
 BEGIN
     SELECT to_regclass(format('retrieval.%I', 'images_' || c.name || '_' || coalesce(view_of.model, c.model))) INTO view
-    FROM retrieval.collection AS c WHERE c.name = view_of.collection AND face IS NOT NULL;
+    FROM retrieval.collection AS c WHERE c.name = view_of.collection AND face IS NOT NULL
+      AND (coalesce(view_of.model, c.model) = c.model OR EXISTS (  -- else another collection's: names can be joined in two ways
+          SELECT FROM retrieval.vector_space AS s WHERE s.collection = c.name AND s.model = view_of.model));
     IF view IS NULL THEN
         RAISE EXCEPTION 'unknown collection %', quote_literal(view_of.collection)
             USING HINT = 'A collection''s first run makes its view. There are: ' || coalesce((SELECT string_agg(c.name, ', ' ORDER BY c.name) FROM retrieval.collection AS c), 'none');

@@ -13,6 +13,7 @@ BEGIN ATOMIC
         'CASE WHEN %%1$s >= 0.999999 THEN 1 WHEN %%1$s <= %2$s THEN %3$s ELSE least(1, 0.5 + 0.5 * (%3$s - 0.5) / %4$s) END',
         slope, middle, format('(1 / (1 + exp(least(700, %s * (%s - %%1$s)))))', slope, middle),
         CASE WHEN middle < 1 THEN 1 / (1 + exp(least(700, slope * (middle - 1)))) - 0.5 ELSE 1 END)
+    FROM (SELECT CASE WHEN abs(middle) < 1e-300 THEN 0 ELSE middle END AS middle) AS rounded  -- products may not underflow
     WHERE slope IS NOT NULL;
 END;
 COMMENT ON FUNCTION retrieval.score_in_words IS

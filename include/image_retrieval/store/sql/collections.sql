@@ -27,7 +27,7 @@ FROM retrieval.collection AS c JOIN retrieval.model AS m ON m.name = c.model OR 
     WHERE s.collection = c.name AND s.model = m.name
       AND to_regclass('retrieval.' || quote_ident('images_' || c.name || '_' || m.name)) IS NOT NULL
 )
-WHERE c.name = %(name)s
+WHERE c.name = %(name)s AND m.family <> 'text_encoder'
 ORDER BY m.name <> c.model, m.name;
 
 -- name: find_stored
