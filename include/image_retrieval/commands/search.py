@@ -85,7 +85,7 @@ def _hybrid(collection: Collection, options: argparse.Namespace, settings: Setti
     vector = _text_vector(collection, text, settings)[1] if text and found.reads_texts else None
     told = found.text_model and text
     captions, caption = _text_vector(collection, text, settings, captions=True) if told else (None, None)
-    text_model = captions and captions.model.name
+    text_model = captions.model.name if captions else None
     asked = Asked(vector, options.text, text_direction(text), found.model.name, caption, text_model)
     with connect(settings, keep_limits=True) as connection:
         return search_hybrid(connection, collection.name, asked, options.k, **more)
