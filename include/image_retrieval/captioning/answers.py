@@ -68,8 +68,8 @@ class Writer(Protocol):
 
 def cleaned(text: str) -> str:
     """A text in one line, without characters that no caption has and a database may refuse."""
-    spaced = " ".join("".join(" " if letter.isspace() else letter for letter in text).split())
-    return "".join(letter for letter in spaced if unicodedata.category(letter) not in UNWANTED).strip()
+    spaced = "".join(" " if letter.isspace() else letter for letter in text)
+    return " ".join("".join(letter for letter in spaced if unicodedata.category(letter) not in UNWANTED).split())
 
 
 def answer_of(text: str, *, ended: bool, tokens: int) -> Answer:

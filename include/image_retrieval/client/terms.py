@@ -16,7 +16,15 @@ from image_retrieval.client.pictures import Picture
 from image_retrieval.errors import UserError
 from image_retrieval.pipeline.querying import Vector
 from image_retrieval.strict_json import NotStrict, read_json
-from image_retrieval.values import KNOWN_ID_LETTERS, MOST_RESULTS, Region, part_of_picture, plain_text, query_text
+from image_retrieval.values import (
+    KNOWN_ID_LETTERS,
+    MOST_RESULTS,
+    Region,
+    part_of_picture,
+    plain_text,
+    printable,
+    query_text,
+)
 
 T = TypeVar("T")
 Term: TypeAlias = tuple[T, float]
@@ -130,7 +138,7 @@ def _region(given: Any) -> Region:
         return part_of_picture((left, top, width, height))
     except (TypeError, ValueError):
         told = "left, top, width and height of a part of the picture, as shares from 0 to 1"
-        raise UserError(f"region must be {told}, not {str(given)[:80]}") from None
+        raise UserError(f"region must be {told}, not {printable(str(given)[:80])}") from None
 
 
 def checked_k(given: Any) -> int:
@@ -140,14 +148,14 @@ def checked_k(given: Any) -> int:
     except TypeError:
         k = 0
     if isinstance(given, bool) or not 1 <= k <= MOST_RESULTS:
-        raise UserError(f"k must be a number from 1 to {MOST_RESULTS}, not {str(given)[:40]}")
+        raise UserError(f"k must be a number from 1 to {MOST_RESULTS}, not {printable(str(given)[:40])}")
     return k
 
 
 def checked_bound(name: str, given: Any) -> float | None:
     """The least similarity or score. Raises UserError."""
     if given is not None and not (_is_number(given) and math.isfinite(given)):
-        raise UserError(f"{name} must be a finite number, not {str(given)[:40]}")
+        raise UserError(f"{name} must be a finite number, not {printable(str(given)[:40])}")
     return None if given is None else float(given)
 
 

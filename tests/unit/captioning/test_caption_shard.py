@@ -5,7 +5,7 @@ from contextlib import suppress
 import pyarrow.parquet as pq
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from image_retrieval.captioning.answers import MOST_LETTERS, Fault, answer_of, cleaned
@@ -133,6 +133,7 @@ def test_what_another_captioner_saved_is_not_used(tmp_path, monkeypatch):
 
 
 @given(st.text(max_size=60))
+@example("0 \x08 0")
 def test_a_caption_is_one_line_that_any_table_holds(text):
     found = cleaned(text)
     found.encode()

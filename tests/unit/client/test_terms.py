@@ -2,7 +2,7 @@ import datetime
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from image_retrieval.client.terms import checked_bound, checked_filter, checked_k, terms_of
@@ -36,6 +36,7 @@ def test_whatever_is_given_is_taken_or_refused_in_one_line(text, image, image_id
 
 
 @given(ANY)
+@example("\n")
 def test_filters_bounds_and_counts_are_taken_or_refused_in_one_line(given):
     assert isinstance(refused(checked_filter, given), dict | None)
     assert isinstance(refused(checked_k, given), int | None)
