@@ -54,7 +54,7 @@ def search_hybrid(
     grouped: bool = False,
     weight: float | None = None,
 ) -> list[Fused]:
-    """The k images that fit best by all sides together, best first; always k if that many match the filter.
+    """The k images that fit best by all sides, best first; with a vector, always k if that many match the filter.
 
     `weight`, 0 to 1, is that of the vector; None: the collection's own. Raises UserError.
     """

@@ -21,6 +21,8 @@ const SIDES = { vector: () => t("the picture itself"), words: () => t("words of 
  */
 export function showModes(state, images = []) {
   const select = byId("mode");
+  for (const option of select.options) option.textContent = modeName(option.value);
+  select.setAttribute("aria-label", t("What words are compared with"));
   select.value = state.mode;
   const seen = select.dataset.captioned === state.collection || images.some(({ caption }) => caption !== null);
   if (seen) select.dataset.captioned = state.collection;
@@ -30,8 +32,6 @@ export function showModes(state, images = []) {
 /** @param {(changed: Partial<State>) => void} onChange */
 export function listenToModes(onChange) {
   const select = byId("mode");
-  for (const option of select.options) option.textContent = modeName(option.value);
-  select.setAttribute("aria-label", t("What words are compared with"));
   select.addEventListener("change", () => onChange({ mode: select.value, all: false }));
 }
 

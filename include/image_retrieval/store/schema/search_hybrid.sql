@@ -213,6 +213,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION images.search_hybrid IS
-    'The k images of a collection that fit a text best by their vectors, and by the words and the vectors of their captions; always k if that many '
+    'The k images of a collection that fit a text best by their vectors, and by the words and the vectors of their captions; with a vector, k if that many '
     'match the filter. query: a vector in place of the text''s own; weight: that of vectors, 0 to 1, null: the collection''s; '
     'else as images.search.';
