@@ -19,6 +19,7 @@ MOCO_2, MOCO_3 = Recipe(1e-3, 1e-4, 0.05), Recipe(1.5e-4, 0.1, 40 / 300)
 CONTINUED = Recipe(1e-3, 0.05, 0.1)
 CONTINUED_WHOLE = Recipe(2e-4, 0.05, 0.1)  # where all weights are free
 MOBY, SWAV = Recipe(5e-4, 0.05, 5 / 300), Recipe(1e-3, 1e-6, 0.05)
+SWAV_TRANSFORMER = Recipe(5e-4, 0.05, 0.1)  # twice the rate collapses; the decay is that of other transformers
 SHORT_RATE, SHORT_WARM_UP = 2e-3, 0.1  # at least, of a transformer that begins from nothing, in less than LONG steps
 BACKBONE = {"moco": "vit_small", "moby": "vit_small", "swav": "resnet50"}  # of a start from nothing, unless told
 
@@ -48,7 +49,7 @@ def objective_of(
             return MoBY(backbone.encoder, sizes), _for_steps(MOBY, options, steps)
         case "swav":
             swav = SwAV(backbone.encoder, sizes, options.epochs)
-            return swav, SWAV if normed else _for_steps(SWAV, options, steps)
+            return swav, SWAV if normed else SWAV_TRANSFORMER
         case "continue":
             if classes > MOST_CLASSES:
                 raise UserError(f"--method continue tells at most {MOST_CLASSES:,} pictures apart: use --method moco")

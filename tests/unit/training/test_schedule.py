@@ -55,7 +55,6 @@ def test_patches_and_places_count_about_as_much_where_a_transformer_begins():
         ("moco", "vit_mini", 9_999, 2e-3),
         ("moco", "vit_mini", 10_000, 1.5e-4),
         ("moby", "vit_mini", 100, 2e-3),
-        ("swav", "vit_mini", 100, 2e-3),
         ("moco", "resnet18", 100, 1e-3),
     ],
 )
@@ -66,3 +65,10 @@ def test_a_short_training_of_a_transformer_from_nothing_learns_faster(method, ba
     assert recipe.warm_up >= 0.05
     _, going_on = objective_of(replace(options, start="model"), from_nothing(backbone, 28), 1_000, 1_000, steps)
     assert going_on.rate <= 1e-3
+
+
+@pytest.mark.parametrize(("backbone", "rate", "decay"), [("vit_mini", 5e-4, 0.05), ("resnet18", 1e-3, 1e-6)])
+def test_swav_learns_slower_with_a_transformer_than_with_a_resnet(backbone, rate, decay):
+    options = TrainingOptions("pack/", "swav", "random", backbone=backbone, crop=28)
+    _, recipe = objective_of(options, from_nothing(backbone, 28), 1_000, 1_000, 100)
+    assert (recipe.rate, recipe.decay) == (rate, decay)
