@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 
 from image_retrieval.collection import Collection
 from image_retrieval.objects import ObjectStore
+from image_retrieval.pipeline.mapping import keep_mapped
 from image_retrieval.settings import Settings
 from image_retrieval.store import trainings
 from image_retrieval.store.connection import connect
@@ -50,10 +51,11 @@ expect.set_options(timeout=120_000)  # a busy machine loads a model slowly
 
 @pytest.fixture(scope="package")
 def full(client: httpx.Client, served: Settings, things: Collection) -> str:
-    """A collection with a copy of a picture, captions, rejected files, a run, and a training that was judged."""
+    """A collection with a copy of a picture, captions, rejected files, a run, a map, and a training that was judged."""
     picture = as_base64(next(iter(SCENES.values())))
     assert client.put("/api/collections/things/images/red-copy/1", json={"base64": picture}).status_code == 200
     find_duplicates(things, served)
+    keep_mapped(things, served)
     folder = f"{served.work_uri}trainings/shoes/"
     begun = Begun("shoes", "things", "continue", "models/a", "models/b", {}, f"{folder}pack/", f"{folder}model/")
     store, drawn = ObjectStore(served), io.BytesIO()

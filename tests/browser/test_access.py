@@ -16,7 +16,8 @@ READY = {
     "rejected": ".reason",
     "runs": ".tag.success",
     "trainings": ".examples[src]",
-    "map": ".map canvas, .empty",
+    "map": ".map canvas",
+    "service": ".chart",
 }
 SERIOUS = """async () => {
     const { violations } = await axe.run(document);
@@ -24,7 +25,7 @@ SERIOUS = """async () => {
     .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary: why }) => `${id}: ${html.slice(0, 150)} ${why}`));
 }"""
 ENGLISH = """() => {
-    const data = ".id, .group, .key, .twin, .name, .examples, [translate=no], option, h2, td[data-title]";
+    const data = ".id, .group, .key, .twin, .name, .examples, [translate=no], option, h2, td[data-title], [lang=en]";
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     const found = [];
     while (walker.nextNode()) {

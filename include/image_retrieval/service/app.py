@@ -78,7 +78,7 @@ def make_app(
     app.include_router(page.router(), dependencies=[] if open_page else reading)
     if documented_by:
         app.include_router(_documentation(app), dependencies=reading)
-    app.add_middleware(Guard, settings=settings, metrics=service.metrics)
+    app.add_middleware(Guard, settings=settings, metrics=service.metrics, history=service.history)
     app.add_middleware(Gate, router=app.router, otherwise=may_read)
     return app
 

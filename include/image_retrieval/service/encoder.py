@@ -45,6 +45,16 @@ class Task:
     answer: "Future[Any]" = field(default_factory=Future)
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model in memory: its process, how many pictures and texts wait for it, and since when it has had no work."""
+
+    model: ModelOptions
+    pid: int
+    waiting: int
+    idle_seconds: float
+
+
 class Memory:
     """A cache of the vectors that were used last. Thread-safe."""
 
@@ -109,9 +119,15 @@ class Encoder:
 
     def pids(self) -> list[int]:
         """The process ids of the loaded models."""
+        return [model.pid for model in self.loaded()]
+
+    def loaded(self) -> list[Loaded]:
+        """The models whose processes run."""
         with self._lock:
             lines = list(self._lines.values())
-        return [pid for line in lines if (pid := line.process.pid) is not None]
+        now = time.monotonic()
+        found = [(line.process.pid, line) for line in lines]
+        return [Loaded(line.model, pid, line.waiting(), now - line.used) for pid, line in found if pid is not None]
 
     def close(self) -> None:
         """End the models' processes, for good."""
@@ -171,7 +187,7 @@ class _Line:
         self._settings, self._metrics = settings, metrics
         self._may_end, self._look_seconds = may_end, look_seconds
         self._waiting: queue.Queue[Task | None] = queue.Queue(settings.service_queue)
-        self._closed = threading.Event()
+        self._closed, self.used = threading.Event(), time.monotonic()
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
         self._thread.start()
 
@@ -186,6 +202,10 @@ class _Line:
         """Whether nobody waits."""
         return self._waiting.empty()
 
+    def waiting(self) -> int:
+        """How many wait."""
+        return self._waiting.qsize()
+
     def close(self) -> None:
         """End the process at once, and what waits for it."""
         self._closed.set()
@@ -196,16 +216,15 @@ class _Line:
         self.process.close()
 
     def _work(self) -> None:
-        used = time.monotonic()
         while not self._closed.is_set():
             try:
                 first = self._waiting.get(timeout=self._look_seconds)
             except queue.Empty:
-                if self._may_end(self, time.monotonic() - used):
+                if self._may_end(self, time.monotonic() - self.used):
                     break
                 continue
             self._answer(self._batch(first))
-            used = time.monotonic()
+            self.used = time.monotonic()
         self.process.close()
         while not self.is_empty():
             _fail(self._batch(self._waiting.get()), Unavailable(ENDING))

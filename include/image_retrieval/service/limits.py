@@ -13,6 +13,7 @@ from image_retrieval.service.backoff import HELD_SECONDS, Backoff, SentAway
 from image_retrieval.service.clients import client_of_request
 from image_retrieval.service.errors import Refused, problem
 from image_retrieval.service.gate import has_body, route_of
+from image_retrieval.service.history import History
 from image_retrieval.service.metrics import Metrics, method_label
 from image_retrieval.settings import Settings
 
@@ -37,8 +38,8 @@ HEADERS = (
 class Guard:
     """An ASGI app around another one: it passes a request on when all of it has arrived."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
-        self._app, self._settings, self._metrics = app, settings, metrics
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, history: History) -> None:
+        self._app, self._settings, self._metrics, self._history = app, settings, metrics, history
         self._rates = Rates(settings.service_rate)
         self._bodies = Bodies(settings)
         self._backoff = Backoff(settings.service_concurrency)
@@ -48,6 +49,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        self._history.begin()
         started, status = time.monotonic(), GONE
         client, route = client_of_request(scope), f"{scope['method']} {route_of(scope)}"
 

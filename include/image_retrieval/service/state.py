@@ -25,6 +25,7 @@ from image_retrieval.service.catalog import Shown, shown_collection
 from image_retrieval.service.decoding import Pictures
 from image_retrieval.service.encoder import Encoder, Memory, Vector
 from image_retrieval.service.errors import Refused
+from image_retrieval.service.history import History
 from image_retrieval.service.metrics import Metrics
 from image_retrieval.service.places import Places
 from image_retrieval.service.probing import Prober
@@ -62,6 +63,7 @@ class Service:
         self.metrics = Metrics()
         self.encoder = Encoder(settings, self.metrics, is_shown=self._is_shown)
         self.metrics.watch_memory(self.encoder.pids)
+        self.history = History(self.metrics, self.encoder.pids)
         self.prober = Prober(settings, self.encoder)
         self._memory = Memory()
         self._shown: dict[str, tuple[Shown, float]] = {}
@@ -171,6 +173,7 @@ class Service:
 
     def close(self) -> None:
         """Close connections, and end decoders and models."""
+        self.history.close()
         self.encoder.close()
         self._ends.close()
 

@@ -12,6 +12,7 @@ from image_retrieval.service import backoff, limits
 from image_retrieval.service.backoff import HEARD_SECONDS, SENT_AWAY_SECONDS, TRIES, Backoff
 from image_retrieval.service.clients import count_for
 from image_retrieval.service.errors import Refused, tell_errors
+from image_retrieval.service.history import History
 from image_retrieval.service.limits import Guard
 from image_retrieval.service.metrics import Metrics
 from image_retrieval.settings import Settings
@@ -133,7 +134,12 @@ def busy(**options):
         await asyncio.sleep(0.3)
         return "done"
 
-    app.add_middleware(Guard, settings=Settings(service_rate=10_000, **options), metrics=Metrics())
+    app.add_middleware(
+        Guard,
+        settings=Settings(service_rate=10_000, **options),
+        metrics=(metrics := Metrics()),
+        history=History(metrics, list),
+    )
 
     async def named(scope, receive, send):
         if scope["type"] == "http":

@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI, Request
 
 from image_retrieval.service.errors import tell_errors
+from image_retrieval.service.history import History
 from image_retrieval.service.limits import Guard, Rates
 from image_retrieval.service.metrics import Metrics
 from image_retrieval.settings import Settings
@@ -25,7 +26,9 @@ def guarded(**options) -> FastAPI:
         await asyncio.sleep(0.5)
         return "done"
 
-    app.add_middleware(Guard, settings=Settings(**options), metrics=Metrics())
+    app.add_middleware(
+        Guard, settings=Settings(**options), metrics=(metrics := Metrics()), history=History(metrics, list)
+    )
     return app
 
 
@@ -89,7 +92,7 @@ def test_rates_fill_up_again_and_are_kept_apart(monkeypatch):
 def test_methods_that_clients_make_up_are_one_series():
     metrics = Metrics()
     app = FastAPI()
-    app.add_middleware(Guard, settings=Settings(service_rate=10_000), metrics=metrics)
+    app.add_middleware(Guard, settings=Settings(service_rate=10_000), metrics=metrics, history=History(metrics, list))
     answers(app, *((f"MADEUP{number}", "/", b"") for number in range(20)))
     told = metrics.text().decode()
     assert "MADEUP" not in told

@@ -13,6 +13,7 @@ import { cutOut } from "./region.js";
 import { countRejected, duplicatesReport, rejectedReport, runsReport } from "./reports.js";
 import { browsed, found } from "./results.js";
 import { chooseIn } from "./selection.js";
+import { serviceReport } from "./service.js";
 import { readState, tellAirflow, writeState } from "./state.js";
 import { givenPicture, listenToSearchBar, showChips } from "./terms.js";
 import { showTimeline } from "./timeline.js";
@@ -82,7 +83,7 @@ function show() {
   showFacets(state, stop.signal, change).catch(failed);
   const images = ways.includes(state.compare) ? showComparison : showImages;
   /** @type {Record<string, (signal: AbortSignal) => Promise<void>>} */
-  const tabs = { images, duplicates: showDuplicates, rejected: showRejected, map: showMap, runs: showRuns, trainings: showTrainings };
+  const tabs = { images, duplicates: showDuplicates, rejected: showRejected, map: showMap, runs: showRuns, trainings: showTrainings, service: showService };
   (tabs[state.tab] ?? showImages)(stop.signal).catch(failed);
 }
 
@@ -233,6 +234,19 @@ async function showTrainings(signal) {
   const { running, element } = await trainingsReport(signal, again);
   if (!byId("results").firstElementChild?.isEqualNode(element)) byId("results").replaceChildren(element);
   if (running) setTimeout(again, WATCHED);
+}
+
+/** @param {AbortSignal} signal */
+async function showService(signal) {
+  const again = () => {
+    if (!signal.aborted && state.tab === "service") showService(signal).catch(failed);
+  };
+  const element = await serviceReport(signal, again);
+  if (signal.aborted) return;
+  const focused = byId("results").contains(document.activeElement) && document.activeElement?.textContent;
+  byId("results").replaceChildren(element);
+  if (focused) [...element.querySelectorAll("button")].find(({ textContent }) => textContent === focused)?.focus();
+  setTimeout(again, WATCHED);
 }
 
 /**

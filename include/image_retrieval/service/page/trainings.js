@@ -74,7 +74,7 @@ async function details(training) {
     "section",
     { class: "training", "aria-label": t("Training {name}", { name: training.name }) },
     make("h2", { text: training.name }),
-    training.reason ? make("p", { text: sentence(training.reason) }) : null,
+    training.reason ? make("p", { lang: "en", text: sentence(training.reason) }) : null,
     figures ? make("p", { class: "hint", text: progress(figures) }) : null,
     losses.length > 1 ? curve(losses) : null,
     training.gate ? await judged(training) : null,

@@ -1,8 +1,10 @@
-"""For operators of the service: health and metrics."""
+"""For operators of the service: health, use and metrics."""
 
 import time
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import psutil
 from fastapi import APIRouter, Query
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
@@ -11,7 +13,9 @@ from image_retrieval.scenes import draw_scenes
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import shown_collection
 from image_retrieval.service.errors import Refused
+from image_retrieval.service.history import resident
 from image_retrieval.service.state import Service
+from image_retrieval.service.usage import Window, usage
 from image_retrieval.store.collections import collection_names
 
 
@@ -42,6 +46,29 @@ def router(service: Service, writing: list[Any]) -> APIRouter:
     @routes.get("/api/rights/write", status_code=204, dependencies=writing)
     def may_write() -> None:
         """Answer 204 if the client may change something; otherwise refuse as a change would be refused."""
+
+    @routes.get("/api/service")
+    def service_usage(window: Window = "hour") -> dict[str, Any]:
+        """Requests, their times, processors, memory and GPUs over the last hour or day, and the models in memory.
+
+        Of the process that answers, since it started.
+        """
+        return {
+            "started": datetime.fromtimestamp(service.history.started, UTC).isoformat(timespec="seconds"),
+            "machine": {"cores": service.settings.cores, "memory": psutil.virtual_memory().total},
+            "models": [
+                {
+                    "name": loaded.model.name,
+                    "source": loaded.model.source,
+                    "device": service.settings.device,
+                    "memory": resident([loaded.pid]),
+                    "waiting": loaded.waiting,
+                    "idle_seconds": round(loaded.idle_seconds, 1),
+                }
+                for loaded in service.encoder.loaded()
+            ],
+            **usage(service.history.minutes(), window),
+        }
 
     @routes.get("/metrics", response_class=Response)
     def metrics() -> Response:
