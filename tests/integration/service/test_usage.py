@@ -3,6 +3,7 @@
 import time
 
 import requests
+
 from integration.service.conftest import TOKEN
 
 

@@ -18,7 +18,7 @@ from image_retrieval.training.objectives.base import Queue, Sizes, follow, queue
 from image_retrieval.training.objectives.diet import Diet, index_loss
 from image_retrieval.training.objectives.moby import MoBY
 from image_retrieval.training.objectives.moco import MoCo2, MoCo3, batch_loss, queue_loss
-from image_retrieval.training.objectives.swav import SwAV, sinkhorn, swapped_loss
+from image_retrieval.training.objectives.swav import SwAV, last_norm, sinkhorn, swapped_loss
 from unit.training.tiny import model
 
 SIZES = Sizes(width=32, side=32, images=64, batch=8, classes=60)
@@ -198,6 +198,42 @@ def test_moco_2s_target_takes_statistics_from_the_online_side_alone():
     assert all(torch.equal(value, statistics[key]) for key, value in objective.target.named_buffers())
     objective.after_step(0.1)
     assert any(not torch.equal(value, statistics[key]) for key, value in objective.target.named_buffers())
+
+
+def test_swav_takes_what_features_share_out_of_a_transformer_and_its_loss_is_blind_to_it():
+    torch.manual_seed(0)
+    encoder = ImageFeatures(model("vit"), use_cls_token=True)
+    swav = SwAV(encoder, SIZES, 10)
+    views = views_for(swav)
+    bias = encoder.get_submodule(swav.last_norm).bias
+    with torch.no_grad():
+        bias += 5
+    first = swav(views, torch.arange(8), 0.0)
+    mean = encoder(views[0]).mean(dim=0)
+    assert mean.mean() > 4
+    with torch.no_grad():
+        bias -= mean
+    swav.queue.keys.zero_(), swav.other_queue.keys.zero_()
+    assert swav(views, torch.arange(8), 0.0).item() == pytest.approx(first.item(), abs=1e-3)
+    with torch.no_grad():
+        bias += mean
+    for _ in range(60):
+        swav(views, torch.arange(8), 0.0)
+        swav.after_step(0.1)
+    assert encoder(views[0]).mean(dim=0).abs().max() < 0.1
+
+
+def test_swav_leaves_features_that_end_in_no_layer_norm_as_they_are():
+    swav = made("swav")
+    assert swav.last_norm is None
+    biases = [norm.bias.clone() for norm in swav.encoder.modules() if isinstance(norm, nn.BatchNorm2d)]
+    swav(views_for(swav), torch.arange(8), 0.0)
+    swav.after_step(0.1)
+    left = [norm.bias for norm in swav.encoder.modules() if isinstance(norm, nn.BatchNorm2d)]
+    assert all(torch.equal(one, other) for one, other in zip(biases, left, strict=True))
+    projected = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 32), nn.LayerNorm(32), nn.Linear(32, 32))
+    assert last_norm(projected, 32) is None
+    assert last_norm(Pooled(model("swin")), 32) == "model.layernorm"
 
 
 def test_moco_3_leaves_patches_and_places_as_they_are():

@@ -18,6 +18,7 @@ PROTOTYPES, QUEUE, QUEUE_FROM = 3_000, 3_840, 15 / 200
 EPSILON, ITERATIONS, TEMPERATURE, OUT = 0.05, 3, 0.1, 128
 LARGE, SMALL, OF_SIDE = 2, 6, 96 / 224
 A_PROTOTYPE = 10  # pictures for each, at least: of few pictures there are fewer prototypes than published
+CENTRING = 0.1  # of a step's mean, as batch normalisation's own average takes it
 
 
 @torch.no_grad()
@@ -60,11 +61,15 @@ class SwAV(Objective):
         self.prototypes = nn.Linear(OUT, prototypes, bias=False)
         self.queue, self.other_queue = (Queue(queue_length(QUEUE, sizes), OUT) for _ in range(LARGE))
         self.seen, self.rest = epochs * sizes.images, 1 / epochs
+        self.last_norm = last_norm(encoder, sizes.side)
+        self.shared = torch.zeros(sizes.width)  # what the last step's features have in common
         self._keep_length()
 
     def forward(self, views: Sequence[torch.Tensor], classes: torch.Tensor, share: float) -> torch.Tensor:  # noqa: ARG002
         sides = [torch.cat(list(views[:LARGE])), torch.cat(list(views[LARGE:]))]  # a pass for each size
-        features = torch.cat([self.encoder(side) for side in sides])
+        found = [self.encoder(side) for side in sides]
+        self.shared = gathered(found[0].detach()).float().mean(dim=0)
+        features = torch.cat(found)
         vectors = normalize(self.projector(features).float(), dim=1)
         scores = self.prototypes(vectors).float().chunk(len(views))
         joins = share >= QUEUE_FROM and share * self.seen >= len(self.queue.keys)
@@ -86,9 +91,38 @@ class SwAV(Objective):
             self.prototypes.weight.grad = None
 
     def after_step(self, share: float) -> None:  # noqa: ARG002
-        """Prototypes keep the length of 1."""
+        """Prototypes keep the length of 1, and features stay around 0."""
         self._keep_length()
+        self._centre()
 
     @torch.no_grad()
     def _keep_length(self) -> None:
         self.prototypes.weight.copy_(normalize(self.prototypes.weight, dim=1))
+
+    @torch.no_grad()
+    def _centre(self) -> None:
+        """Take what all features share out of the last bias.
+
+        The projector's batch normalisation takes it away, so the loss cannot hold it back. In a transformer it grows
+        until all cosines are nearly 1.
+        """
+        if self.last_norm is not None:
+            self.encoder.get_parameter(f"{self.last_norm}.bias").sub_(self.shared, alpha=CENTRING)
+
+
+@torch.no_grad()
+def last_norm(encoder: nn.Module, side: int) -> str | None:
+    """The name of the LayerNorm whose bias is added to features at the very end; None where nothing ends so."""
+    names = [name for name, module in encoder.named_modules() if isinstance(module, nn.LayerNorm)]
+    if not names:
+        return None
+    bias, training = encoder.get_parameter(f"{names[-1]}.bias"), encoder.training
+    encoder.eval()
+    kept, pictures = bias.clone(), torch.zeros(1, 3, side, side)
+    before = encoder(pictures)
+    bias.add_(1)
+    moved: torch.Tensor = encoder(pictures) - before
+    bias.copy_(kept)
+    encoder.train(training)
+    ends_so = moved.shape[1:] == kept.shape and torch.allclose(moved, torch.ones_like(moved), atol=1e-3)
+    return names[-1] if ends_so else None
