@@ -18,6 +18,19 @@ from image_retrieval.store.images import ChosenImage, find_chosen
 PAGE = 500
 VECTOR = "image_embedding"
 KINDS = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "＝",
+    "＋",
+    "－",
+    "＠",
+)  # OWASP, CSV injection; full width ones count too
 BOM = "\ufeff"  # by which spreadsheets know UTF-8
 
 
@@ -52,7 +65,10 @@ def _csv(columns: Sequence[str], pages: Iterator[list[ChosenImage]]) -> Iterator
 
 
 def _cell(value: object) -> object:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+    """A value as a cell. A text that a spreadsheet would run as a formula begins with an apostrophe."""
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _parquet(columns: Sequence[str], pages: Iterator[list[ChosenImage]]) -> Iterator[bytes]:

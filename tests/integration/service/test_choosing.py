@@ -62,6 +62,21 @@ def test_vectors_come_on_request(exported, served):
     assert json.loads(line["image_embedding"]) == pytest.approx(table.column("image_embedding")[0].as_py())
 
 
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "＝1"])
+def test_no_cell_is_a_formula(exported, served, text):
+    update = "UPDATE retrieval.image SET caption = %s WHERE collection = 'things' AND image_id = %s"
+    with psycopg.connect(served.database(), autocommit=True) as connection:
+        connection.execute(update, [text, IDS[0]])
+        try:
+            [line] = csv.DictReader(io.StringIO(exported(format="csv", image_ids=IDS[:1]).decode("utf-8-sig")))
+            assert line["caption"] == f"'{text}"
+            assert line["width"].isdigit()
+            table = pq.read_table(io.BytesIO(exported(format="parquet", image_ids=IDS[:1])))
+            assert table.column("caption").to_pylist() == [text]
+        finally:
+            connection.execute(update, [None, IDS[0]])
+
+
 def test_an_export_of_nothing_known_has_its_columns(exported):
     assert pq.read_table(io.BytesIO(exported(format="parquet", image_ids=["no"]))).num_rows == 0
     assert exported(format="csv", image_ids=["no"]).decode("utf-8-sig").startswith("image_id,image_path,")
@@ -149,6 +164,15 @@ def test_bars_follow_one_another_and_hold_every_time(served, times, most):
     assert sum(bar[3] for bar in bars) == len(times)
     assert bars[0][3]
     assert bars[-1][3]
+
+
+@pytest.mark.parametrize("most", [None, 0, -1, 10_001, 2**31 - 1])
+def test_bars_have_a_bound(served, most):
+    with (
+        psycopg.connect(served.database()) as connection,
+        pytest.raises(psycopg.Error, match="most must be 1 to 10000"),
+    ):
+        connection.execute("SELECT * FROM images.timeline('things', most => %s)", [most])
 
 
 def test_pages_of_what_matches_a_filter_follow_each_other(client, taken):

@@ -6,6 +6,9 @@ DECLARE
     condition text := 'true';
     given     text[] := '{}';
 BEGIN
+    IF most IS NULL OR most < 1 THEN
+        RAISE EXCEPTION 'most must be 1 or more, not %', coalesce(most::text, 'null');
+    END IF;
     IF filter <> '{}' THEN
         SELECT * INTO given, condition FROM retrieval.condition_of(filter, given);
     END IF;

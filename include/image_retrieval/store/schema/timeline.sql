@@ -13,8 +13,8 @@ DECLARE
     width     interval;
     step      record;
 BEGIN
-    IF most IS NULL OR most < 1 THEN
-        RAISE EXCEPTION 'most must be 1 or more, not %', coalesce(most::text, 'null');
+    IF most IS NULL OR most NOT BETWEEN 1 AND 10000 THEN
+        RAISE EXCEPTION 'most must be 1 to 10000, not %', coalesce(most::text, 'null');
     END IF;
     IF filter <> '{}' THEN
         SELECT * INTO given, condition FROM retrieval.condition_of(filter, given);
