@@ -5,12 +5,13 @@ Job would need Kubernetes 1.22, and would replace pods one by one, though all pr
 """
 
 import copy
+import hashlib
 
 from kubernetes.client import models as k8s
 
 from orchestration.training_processes import launcher
 
-PORT = 29400  # on which the first machine listens
+PORTS = range(20_000, 30_000)  # below those of NodePorts and of outgoing connections
 GROUP, MACHINE = "image-retrieval/group", "image-retrieval/machine"  # labels
 
 
@@ -24,10 +25,19 @@ def service_name(training: str) -> str:
     return f"train-{training.replace('_', '-')}"
 
 
+def port_of(group: str) -> int:
+    """The port on which the first machine of a group listens.
+
+    With `hostNetwork`, machines of several trainings may share a node. If its port is taken anyway, the next group has
+    another one.
+    """
+    return PORTS[int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") % len(PORTS)]
+
+
 def as_first(pod: k8s.V1Pod, service: str, machines: int, gpus: int, patience: int) -> k8s.V1Pod:
     """A pod as the first machine of a group, which is named after it."""
     pod.metadata.labels[GROUP] = pod.metadata.name
-    address = f"{_host(0)}.{service}.{pod.metadata.namespace}.svc:{PORT}"
+    address = f"{_host(0)}.{service}.{pod.metadata.namespace}.svc:{port_of(pod.metadata.name)}"
     told = [f"--machines={machines}", f"--address={address}", f"--group={pod.metadata.name}", f"--patience={patience}"]
     return _placed(pod, 0, service, ["python", "-m", *launcher(gpus, *told)])
 
@@ -58,7 +68,7 @@ def service_of(first: k8s.V1Pod, owner: k8s.V1Pod) -> k8s.V1Service:
         cluster_ip="None",
         selector={GROUP: first.metadata.labels[GROUP]},
         publish_not_ready_addresses=True,
-        ports=[k8s.V1ServicePort(name="training", port=PORT)],
+        ports=[k8s.V1ServicePort(name="training", port=port_of(first.metadata.name))],
     )
     return k8s.V1Service(api_version="v1", kind="Service", metadata=metadata, spec=spec)
 

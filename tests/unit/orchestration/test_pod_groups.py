@@ -5,7 +5,17 @@ from hypothesis import strategies as st
 from kubernetes.client import ApiClient, V1Container, V1ObjectMeta, V1Pod, V1PodSpec
 from manifests import assert_valid
 
-from orchestration.pod_groups import GROUP, MACHINE, as_first, others, pod_names, service_name, service_of
+from orchestration.pod_groups import (
+    GROUP,
+    MACHINE,
+    PORTS,
+    as_first,
+    others,
+    pod_names,
+    port_of,
+    service_name,
+    service_of,
+)
 from orchestration.training_pods import TrainingPodOperator
 
 
@@ -30,11 +40,25 @@ def test_each_machine_has_its_number_and_the_same_address(machines):
     commands = [each["spec"]["containers"][0]["command"] for each in pods]
     told = [{option for option in command if not option.startswith("--machine=")} for command in commands]
     assert all(each == told[0] for each in told)
-    assert "--address=machine-0.train-my-own.here.svc:29400" in told[0]
+    port = port_of("train-mine-7")
+    assert f"--address=machine-0.train-my-own.here.svc:{port}" in told[0]
+    assert [each["port"] for each in service["spec"]["ports"]] == [port]
     numbers = [option for command in commands for option in command if option.startswith("--machine=")]
     assert numbers == [f"--machine={machine}" for machine in range(1, machines)]
     assert [each["spec"]["hostname"] for each in pods] == [f"machine-{machine}" for machine in range(machines)]
     assert {each["spec"]["subdomain"] for each in pods} == {service["metadata"]["name"]} == {"train-my-own"}
+
+
+@given(st.text(min_size=1))
+def test_a_group_has_one_port_that_nothing_else_is_given(group):
+    assert port_of(group) == port_of(group)
+    assert port_of(group) in PORTS
+    assert max(PORTS) < 30_000  # where NodePorts begin
+
+
+def test_groups_on_one_node_have_ports_of_their_own():
+    ports = [port_of(f"train-mine-{number}") for number in range(100)]
+    assert len(set(ports)) > 95
 
 
 def test_the_service_finds_this_group_alone_and_all_goes_with_the_first_pod():

@@ -60,6 +60,15 @@ def test_a_machine_that_is_alone_waits_in_vain():
     assert "the machines did not meet at 127.0.0.1:1 within 1 seconds" in done.stderr.splitlines()[-1]
 
 
+def test_a_port_that_is_taken_is_an_outage(monkeypatch, capsys):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # else launch would set it for good
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        status = launching.launch(1, ["training", "list"], launching.Meeting(2, 0, address, patience=1))
+    assert status == 75
+    assert "EADDRINUSE" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
