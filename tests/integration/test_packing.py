@@ -160,7 +160,6 @@ def test_an_index_file_is_packed_without_a_table(project, store, collection, tmp
             "outside what this installation may read",
         ),
         ("s3://images/a.jpg", {}, "work/work/set", "whose files are deleted after runs"),
-        ("s3://images/a.tar#cat.jpg", {}, "set", "line 1 of .* names a picture in a tar"),
     ],
 )
 def test_an_index_file_that_cannot_be_packed_is_told_why(project, tmp_path, line, changes, folder, message):

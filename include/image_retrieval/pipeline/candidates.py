@@ -15,12 +15,12 @@ from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.apart import require_apart_from_all, require_export_apart
+from image_retrieval.pipeline.tar_places import find_places
 from image_retrieval.settings import Settings
 from image_retrieval.sources.members import read_members
 from image_retrieval.store import training
 from image_retrieval.store.connection import connect
 from image_retrieval.store.training import Trainable
-from image_retrieval.tar_uris import split_member
 
 CANDIDATES = pa.schema(
     [
@@ -70,24 +70,21 @@ def of_collection(collection: Collection, folder: str, settings: Settings) -> pa
 def of_index_file(uri: str, folder: str, settings: Settings) -> pa.Table:
     """The candidates of an index file, in order of their ids; lines that cannot be used are left out.
 
-    Raises UserError if the file may not be read, the set's folder lies in a source of collections.yaml or in a part of
-    the work folder, or lines name pictures in tars.
+    Raises UserError if the file may not be read, or the set's folder lies in a source of collections.yaml or in a part
+    of the work folder.
     """
     allowed.require(uri, settings)
     require_apart_from_all(folder, settings)
     entry = Collection(name="training", source=uri, model=ModelOptions(name="none", source="none"))
-    lines: dict[str, Trainable] = {}
-    for members in read_members(entry, ObjectStore(settings), partial(refusal, settings=settings)):
+    store, lines = ObjectStore(settings), dict[str, Trainable]()
+    for members in read_members(entry, store, partial(refusal, settings=settings)):
         for member in members.rows:
-            if split_member(member.uri):
-                raise UserError(
-                    f"line {member.line} of {uri} names a picture in a tar: make the file the source of a collection, "
-                    "which finds its place, and pack that"
-                )
             id = member.id or member.key
             lines.setdefault(
                 member.uri, Trainable(id, member.uri, member.etag or "", 0, member.group_id, member.caption)
             )
+    for name, (version, size) in find_places(lines, store).items():
+        lines[name] = lines[name]._replace(etag=version, size=size)
     return _table([sorted(lines.values())], Groups())
 
 

@@ -10,8 +10,8 @@ from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.apart import require_apart_from_all
 from image_retrieval.pipeline.candidates import CANDIDATES, require_some, shuffled
 from image_retrieval.pipeline.packing import PackOptions, pack
+from image_retrieval.pipeline.tar_places import find_places
 from image_retrieval.settings import Settings
-from image_retrieval.tar_uris import split_member
 from image_retrieval.training.pairs.texts import Pair, read_pairs
 
 LEAST = 2  # pictures of a set
@@ -32,8 +32,6 @@ def pairs_of(source: str, settings: Settings) -> list[Pair]:
     found = read_pairs(source, read_given(source, settings, "a TSV or JSONL file of pictures and texts"))
     for pair in found:
         allowed.require(pair.uri, settings)
-        if split_member(pair.uri):
-            raise UserError(f"{source} names a picture in a tar, {pair.uri[:200]}: write the pictures out first")
     return found
 
 
@@ -43,9 +41,10 @@ def pack_pairs(source: str, pairs: list[Pair], folder: str, options: PackOptions
 
     def candidates() -> pa.Table:
         require_apart_from_all(folder, settings)
-        count = len(uris)
-        nothing = [None] * count
-        columns = (uris, uris, nothing, nothing, nothing, nothing, range(count))
+        nothing = [None] * len(uris)
+        places = find_places(uris, ObjectStore(settings))
+        versions, sizes = zip(*(places.get(uri, (None, None)) for uri in uris), strict=True)
+        columns = (uris, uris, versions, sizes, nothing, nothing, range(len(uris)))
         arrays = [pa.array(column, field.type) for column, field in zip(columns, CANDIDATES, strict=True)]
         found = pa.Table.from_arrays(arrays, schema=CANDIDATES)
         require_some(found, source, LEAST)
