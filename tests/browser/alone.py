@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from playwright.sync_api import expect
 from image_retrieval.collection import Collection
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.mapping import keep_mapped
+from image_retrieval.service.routes.page import FILES
 from image_retrieval.settings import Settings
 from image_retrieval.store import trainings
 from image_retrieval.store.connection import connect
@@ -25,6 +27,16 @@ from image_retrieval.store.trainings import Begun
 CAPTIONED, CAPTIONS = "red-circle/0000", {"en": "four red circles", "zh": "四个红色圆形"}
 SHOTS = Path(__file__).parents[2] / ".local" / "screenshots"
 DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
+TABS = re.findall(r'data-tab="(\w+)"', FILES["index.html"].decode())
+READY = {
+    "images": ".card.there",
+    "duplicates": ".twin",
+    "rejected": ".reason",
+    "runs": ".tag.success",
+    "trainings": ".examples[src]",
+    "map": ".map canvas",
+    "service": ".chart",
+}
 LOSSES = [{"step": step, "epoch": step / 4, "loss": 4 / step + 0.8} for step in range(1, 41)]
 FIGURES = {
     "steps": 40,
@@ -51,7 +63,7 @@ expect.set_options(timeout=120_000)  # a busy machine loads a model slowly
 
 @pytest.fixture(scope="package")
 def full(client: httpx.Client, served: Settings, things: Collection) -> str:
-    """A collection with a copy of a picture, captions, rejected files, a run, a map, and a training that was judged."""
+    """A collection with a copy of a picture, captions, rejected files, a run, a map, and two trainings, one judged."""
     picture = as_base64(next(iter(SCENES.values())))
     assert client.put("/api/collections/things/images/red-copy/1", json={"base64": picture}).status_code == 200
     find_duplicates(things, served)
@@ -65,6 +77,10 @@ def full(client: httpx.Client, served: Settings, things: Collection) -> str:
     store.write(f"{begun.model}gate.png", drawn.getvalue())
     with connect(served) as connection:
         connection.execute(
+            "UPDATE retrieval.image SET captured_at = timestamp '2024-01-01' + id % 40 * interval '7 days' "
+            "WHERE collection = 'things'"
+        )
+        connection.execute(
             "INSERT INTO retrieval.shown_captions VALUES ('things', 'writer', '{en,zh}') ON CONFLICT DO NOTHING"
         )
         for language, text in CAPTIONS.items():
@@ -74,6 +90,9 @@ def full(client: httpx.Client, served: Settings, things: Collection) -> str:
                 "ON CONFLICT DO NOTHING",
                 [language, text, CAPTIONED],
             )
+        before = Begun("boots", "things", "moby", "models/a", "models/b", {}, f"{folder}boots/", f"{folder}boots/")
+        trainings.begin(connection, before, "none")
+        connection.commit()  # the next one begins later
         trainings.begin(connection, begun, "one")
         trainings.write_gate(connection, "shoes", GATE, "passed", str(GATE["reason"]))
     return "things"

@@ -1,24 +1,12 @@
 """Every tab in both languages, light and dark, on a desktop and on a phone: no finding of axe, and no English left."""
 
-import re
 from pathlib import Path
 
 import pytest
 
-from browser.alone import DESKTOP, PHONE, SHOTS, full, open_page  # noqa: F401
-from image_retrieval.service.routes.page import FILES
+from browser.alone import DESKTOP, PHONE, READY, SHOTS, TABS, full, open_page  # noqa: F401
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
-TABS = re.findall(r'data-tab="(\w+)"', FILES["index.html"].decode())
-READY = {
-    "images": ".card.there",
-    "duplicates": ".twin",
-    "rejected": ".reason",
-    "runs": ".tag.success",
-    "trainings": ".examples[src]",
-    "map": ".map canvas",
-    "service": ".chart",
-}
 SERIOUS = """async () => {
     const { violations } = await axe.run(document);
     return violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
@@ -34,6 +22,12 @@ ENGLISH = """() => {
     }
     return found;
 }"""
+
+
+def _axe(page, what):
+    page.wait_for_timeout(400)  # until pictures have faded in
+    assert page.evaluate(SERIOUS) == [], what
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), what
 
 
 def _tab(page, name):
@@ -56,6 +50,9 @@ def test_axe_finds_nothing_serious(open_page, locale, scheme, size):  # noqa: F8
         page.screenshot(path=SHOTS / f"{name}-{locale[:2]}-{scheme}-{size['width']}.png")
         assert page.evaluate(SERIOUS) == [], name
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], name
+        row, tab = (page.locator(each).bounding_box() for each in ("#tabs", f"#tab-{name}"))
+        assert row["x"] <= tab["x"], name
+        assert tab["x"] + tab["width"] <= row["x"] + row["width"], name
     _tab(page, "images")
     page.locator("#filters-button").click()
     page.locator("#facets-button").click()
@@ -70,6 +67,30 @@ def test_axe_finds_nothing_serious(open_page, locale, scheme, size):  # noqa: F8
     page.locator("#viewer .captions button").first.click()
     assert page.evaluate(SERIOUS) == []
     page.screenshot(path=SHOTS / f"viewer-{locale[:2]}-{scheme}-{size['width']}.png")
+    page.locator("#viewer [data-do=part]").click()
+    page.locator(".cut img[src]").evaluate("image => image.decode()")
+    _axe(page, "a part")
+    page.keyboard.press("Escape")
+    page.locator(".picture").first.focus()
+    page.keyboard.press("x")
+    page.locator(".selection").wait_for()
+    _axe(page, "chosen images")
+    page.screenshot(path=SHOTS / f"chosen-{locale[:2]}-{scheme}-{size['width']}.png")
+    page.locator("#text").fill("red circles")
+    page.locator("#text").press("Enter")
+    page.locator("#mode").select_option("hybrid")
+    page.locator(".by").first.wait_for()
+    _axe(page, "both")
+    page.locator("#compare select").select_option("mode:words")
+    page.locator(".compared section").nth(1).wait_for()
+    _axe(page, "compared")
+    page.screenshot(path=SHOTS / f"compared-{locale[:2]}-{scheme}-{size['width']}.png")
+    page.locator("#tab-duplicates").click()
+    page.locator(".twins input[type=checkbox]").first.check()
+    _axe(page, "pairs chosen")
+    page.evaluate("""() => { location.hash = 'collection=things&filter={"nothing":1}'; }""")
+    page.locator("#alert p").first.wait_for()
+    _axe(page, "an error")
 
 
 def test_no_english_is_left_in_chinese(open_page):  # noqa: F811

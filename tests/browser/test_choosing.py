@@ -169,6 +169,27 @@ def test_images_are_chosen_and_exported(open_page):
     expect(page.locator(".selection")).to_have_count(0)
 
 
+def test_more_images_than_a_file_holds_are_saved_in_several(open_page):
+    page, files = open_page(), []
+    page.on("download", lambda file: files.append(file))
+    ids = [IDS[0], *(f"none-{at}" for at in range(9_999)), IDS[1]]
+    page.evaluate(
+        """async (ids) => {
+            const { choose } = await import(new URL("page/selection.js", document.baseURI).href);
+            const images = ids.map((image_id) => ({ image_id }));
+            choose(images, 0, false);
+            choose(images, images.length - 1, true);
+        }""",
+        ids,
+    )
+    page.get_by_role("button", name="CSV").click()
+    page.get_by_role("status").filter(has_text="10,001 images in 2 files").wait_for()
+    assert [file.suggested_filename for file in files] == ["things-1.csv", "things-2.csv"]
+    for file, image_id in zip(files, IDS, strict=False):
+        _, row = Path(file.path()).read_text("utf-8-sig").splitlines()
+        assert image_id in row
+
+
 def test_images_are_chosen_on_a_phone(open_page):
     page = open_page(size=PHONE, has_touch=True, is_mobile=True)
     page.locator("[data-choice]").first.tap()

@@ -34,7 +34,7 @@ export class Problem extends Error {
  * @typedef {{run_id: string, state: string, started_at: string, finished_at: string | null, listed: number | null,
  *   new: number | null, changed: number | null, gone: number | null, embedded: number | null, rejected: number | null,
  *   shards: number, shards_done: number, left_over: number, seconds_left: number | null,
- *   cost: number | null, cost_left: number | null}} Run the costs are in the currency of the setting's price
+ *   cost: number | null, cost_left: number | null, captions: number | null, captions_due: number | null}} Run the costs are in the currency of the setting's price
  * @typedef {{name: string, source: string, method: string, start: string, against: string, state: string,
  *   reason: string | null, gated: string | null, decision: string | null, started_at: string,
  *   figures: Figures | null}} Training

@@ -24,6 +24,7 @@ export const CHINESE = {
   "Copy ids": "复制编号",
   "with vectors": "含向量",
   "Choose none": "取消选择",
+  "{images} in {n} files": "{images}，共 {n} 个文件",
   "{images} copied, one id a line": "已复制 {images} 的编号，每行一个",
   // timeline.js
   "Time of capture": "拍摄时间",
@@ -216,6 +217,8 @@ export const CHINESE = {
   "Gone": "消失",
   "Embedded": "已嵌入",
   "all": "全部",
+  "Captions": "说明文字",
+  "{n} left": "还剩 {n}",
   "{n} shard": "{n} 个分片",
   "{done} of {shards}": "{done} / {shards}",
   "{part}, {time} left": "{part}，还需 {time}",

@@ -73,6 +73,7 @@ function show() {
     tab.setAttribute("aria-selected", String(chosen));
     /** @type {HTMLElement} */ (tab).tabIndex = chosen ? 0 : -1;
     if (chosen) byId("panel").setAttribute("aria-labelledby", tab.id);
+    if (chosen) tab.scrollIntoView({ block: "nearest", inline: "center" }); // a phone shows a part of the row
   }
   chooseIn(state.collection, state.tab === "images");
   showTimeline(state, stop.signal, change).catch(() => {}); // the search tells what is wrong
@@ -232,7 +233,8 @@ async function showTrainings(signal) {
     if (!signal.aborted && state.tab === "trainings") showTrainings(signal).catch(failed);
   };
   const { running, element } = await trainingsReport(signal, again);
-  if (!byId("results").firstElementChild?.isEqualNode(element)) byId("results").replaceChildren(element);
+  if (signal.aborted) return;
+  if (!byId("results").firstElementChild?.isEqualNode(element)) replaceResults(element);
   if (running) setTimeout(again, WATCHED);
 }
 
@@ -243,10 +245,15 @@ async function showService(signal) {
   };
   const element = await serviceReport(signal, again);
   if (signal.aborted) return;
+  replaceResults(element);
+  setTimeout(again, WATCHED);
+}
+
+/** @param {HTMLElement} element shown in place of the results; the button that has the focus keeps it */
+function replaceResults(element) {
   const focused = byId("results").contains(document.activeElement) && document.activeElement?.textContent;
   byId("results").replaceChildren(element);
   if (focused) [...element.querySelectorAll("button")].find(({ textContent }) => textContent === focused)?.focus();
-  setTimeout(again, WATCHED);
 }
 
 /**

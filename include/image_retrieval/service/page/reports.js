@@ -156,6 +156,7 @@ export async function runsReport(collection, signal) {
   const { runs } = await ask(`${collectionPath(collection)}/runs?limit=20`, undefined, signal);
   say(t("The last {runs}.", { runs: counted(runs.length, "run") }));
   const priced = runs.some(({ cost }) => cost !== null);
+  const captioned = runs.some(({ captions }) => captions !== null);
   const rows = runs.map((run) => [
     make("span", { class: "key", text: run.run_id, title: run.run_id }),
     make("span", { class: `tag ${run.state}`, text: named(run.state) }),
@@ -164,9 +165,10 @@ export async function runsReport(collection, signal) {
     make("span", { text: progressOf(run), title: t("{images} left over for the next run", { images: counted(run.left_over, "image") }) }),
     ...(priced ? [costOf(run)] : []),
     ...[run.listed, run.new, run.changed, run.gone, run.embedded, run.rejected].map((value) => make("span", { class: "number", text: count(value ?? 0) })),
+    ...(captioned ? [captionsOf(run)] : []),
   ]);
   const titles = [t("Run"), t("State"), t("Started"), t("Took"), t("Progress"), ...(priced ? [t("Cost")] : [])];
-  titles.push(t("Listed"), t("New"), t("Changed"), t("Gone"), t("Embedded"), t("Rejected"));
+  titles.push(t("Listed"), t("New"), t("Changed"), t("Gone"), t("Embedded"), t("Rejected"), ...(captioned ? [t("Captions")] : []));
   return { running: runs.some(({ state }) => state === "running"), element: make("div", { class: "report" }, table(titles, rows)) };
 }
 
@@ -178,6 +180,12 @@ function progressOf({ state, shards, shards_done: done, left_over: over, seconds
   if (!over && done === shards && state !== "running") return shards ? t("all") : "";
   const part = t("{done} of {shards}", { done: count(done), shards: counted(shards, "shard") });
   return left ? t("{part}, {time} left", { part, time: lasting(left) }) : part;
+}
+
+/** @param {Run} run */
+function captionsOf({ captions, captions_due: due }) {
+  const parts = captions === null ? [] : [count(captions), ...(due ? [t("{n} left", { n: count(due) })] : [])];
+  return make("span", { class: "number", text: parts.join(" · ") });
 }
 
 /** @param {Run} run */

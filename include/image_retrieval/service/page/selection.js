@@ -2,11 +2,11 @@
 
 import { download } from "./api.js";
 import { make, say, showError } from "./dom.js";
-import { counted, t } from "./language.js";
+import { count, counted, t } from "./language.js";
 
 /** @typedef {import("./gallery.js").Image} Image */
 
-const MOST = 10000; // images in one export
+const MOST = 10000; // images in one file
 /** @type {Set<string>} ids, in the order in which they were chosen */
 const chosen = new Set();
 let collection = "";
@@ -71,8 +71,7 @@ function showBar(shown) {
 function bar() {
   const vectors = make("input", { type: "checkbox" });
   const button = (/** @type {string} */ text, /** @type {() => void} */ onclick, kind = "plain") => make("button", { type: "button", class: kind, text, onclick });
-  const save = (/** @type {string} */ format) =>
-    download("api/export", { collection, image_ids: [...chosen].slice(0, MOST), format, vectors: vectors.checked }, `${collection}.${format}`).catch(showError);
+  const save = (/** @type {string} */ format) => saveAs(format, vectors.checked).catch(showError);
   const none = () => {
     chosen.clear();
     showBar(true);
@@ -88,6 +87,22 @@ function bar() {
     make("label", { class: "check" }, vectors, t("with vectors")),
     button(t("Choose none"), none),
   );
+}
+
+/**
+ * Save what is known of the chosen images, in several numbered files if they are too many for one.
+ * @param {string} format
+ * @param {boolean} vectors
+ */
+async function saveAs(format, vectors) {
+  const [ids, name] = [[...chosen], collection];
+  const files = Math.ceil(ids.length / MOST);
+  for (let file = 0; file < files; file += 1) {
+    const image_ids = ids.slice(file * MOST, (file + 1) * MOST);
+    const number = files > 1 ? `-${file + 1}` : "";
+    await download("api/export", { collection: name, image_ids, format, vectors }, `${name}${number}.${format}`);
+  }
+  if (files > 1) say(t("{images} in {n} files", { images: counted(ids.length, "image"), n: count(files) }));
 }
 
 async function copyIds() {

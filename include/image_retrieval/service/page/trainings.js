@@ -16,7 +16,7 @@ const WIDTH = 720, HEIGHT = 180, LEFT = 52, LOWER = 22; // of the curve; the mar
 
 /** @type {string | null} */
 let chosen = null;
-/** @type {HTMLImageElement | null} */
+/** @type {Promise<HTMLImageElement> | null} */
 let examples = null; // the picture of the chosen one, which is fetched once
 
 /**
@@ -117,18 +117,22 @@ async function judged({ name, gate, against }) {
   const rows = Object.entries(trained.recall_at_1).map(([kind, share]) => row(asked(kind), share, before.recall_at_1[kind]));
   rows.push(row(t("mean average precision"), trained.mean_average_precision, before.mean_average_precision));
   if (trained.groups !== null) rows.push(row(t("nearest ten of the same group"), trained.groups, before.groups));
-  if (!examples) {
-    examples = make("img", { class: "examples", alt: t("Queries, and the nearest pictures under the trained model and under the one before") });
-    await showAt(examples, `api/trainings/${encodeURIComponent(name)}/examples`);
-  }
+  examples ??= examplesOf(name);
   const { queries, held_out: pictures } = /** @type {NonNullable<typeof gate>} */ (gate);
   return make(
     "div",
     { class: "judged" },
     make("p", { class: "hint", text: t("On {pictures} that the training has not seen, by {queries} queries.", { pictures: counted(pictures, "picture"), queries: count(queries) }) }),
     table([t("The original"), t("Trained"), last(against)], rows),
-    examples.cloneNode(),
+    (await examples).cloneNode(),
   );
+}
+
+/** @param {string} name of a training */
+async function examplesOf(name) {
+  const image = make("img", { class: "examples", alt: t("Queries, and the nearest pictures under the trained model and under the one before") });
+  await showAt(image, `api/trainings/${encodeURIComponent(name)}/examples`);
+  return image;
 }
 
 /** @param {string} state */
