@@ -202,6 +202,7 @@ def _searches(commands: Any) -> None:
     by_query.add_argument("--mode", choices=search.MODES, default="vector", help=search.MODE_HELP)
     by_query.add_argument("-k", type=number(1, MOST_RESULTS), default=10, metavar="N", help="number of results (10)")
     by_query.add_argument("--region", type=region, metavar="L,T,W,H", help=search.REGION_HELP)
+    by_query.add_argument("--at-place", action="store_true", help=search.AT_PLACE_HELP)
     by_query.add_argument("--filter", type=json_object, metavar="JSON", help=search.FILTER_HELP)
     by_query.add_argument(
         "--min-similarity", type=finite_number, metavar="X", help="only results of at least this similarity"

@@ -245,6 +245,25 @@ def test_a_caption_without_a_vector_hides_nothing(project, collection):
     assert len(found(project, np.ones(16), "ring", 30)) == 20
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("words", [None, "ring"])
+def test_captions_of_images_without_a_vector_take_no_place(project, told, small, words, grouped):
+    """The captions that come first are those of images that no view shows."""
+    order = [number for number in np.argsort(-similarities(told, told[1])) if not np.isnan(told[number, 0])]
+    shown = order[-8:]
+    with connect(project) as connection:
+        connection.execute(
+            "DELETE FROM retrieval.vector_things_random USING retrieval.image AS i "
+            "WHERE i.id = vector_things_random.id AND NOT i.image_id = ANY (%s)",
+            ([str(number) for number in shown],),
+        )
+    groups = {facts(number)["group_id"] or number for number in shown} if grouped else shown
+    for k in (3, 8, 100):
+        results = found(project, None, words, k, told[1], grouped=grouped)
+        assert set(ids(results)) <= set(map(int, shown))
+        assert len(results) == len(set(ids(results))) == min(k, len(groups))
+
+
 def test_chinese_words_count_for_themselves(project, collection):
     captions = ["两个红色的圆", "一个蓝色的圆", "red ring", None]
     fill(project, collection, 4, lambda number: {"caption": captions[number]})

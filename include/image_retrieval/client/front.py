@@ -30,6 +30,7 @@ from image_retrieval.client.vectors import Vectorizer
 from image_retrieval.errors import UserError
 from image_retrieval.models.calibration import IMAGES, Calibration, score_of
 from image_retrieval.pipeline.querying import Vector, direction_of, least_similarity
+from image_retrieval.pipeline.regions import CANDIDATES, ranked_by_place
 from image_retrieval.pipeline.shown import Shown, describe_listed, find_shown, listed_collections
 from image_retrieval.settings import Settings, load_settings
 from image_retrieval.store import search as store
@@ -74,6 +75,7 @@ class Client:
         min_score: float | None = None,
         grouped: bool = False,
         region: Region | None = None,
+        at_place: bool = False,
     ) -> Results:
         """The k images that fit best, best first; always k if that many match.
 
@@ -81,11 +83,11 @@ class Client:
         and its weight (-10 to 10), or a list of these. Several are combined: the search uses the weighted sum of their
         vectors of length 1. A picture is a path, a URL, bytes, a PIL.Image or an array of uint8 (height, width, 3).
         docs/sql.md describes filters. `grouped` keeps the best image of each group_id. `region` (left, top, width,
-        height, as shares) is the part of a single `image` or `image_id` that counts. The mode `caption` compares texts
-        with captions instead of pictures; `hybrid` also looks for their words in captions, and mixes the scores. Raises
-        UserError.
+        height, as shares) is the part of a single `image` or `image_id` that counts; `at_place` ranks the 50 nearest
+        images by the same region of each. The mode `caption` compares texts with captions instead of pictures; `hybrid`
+        also compares their words, and mixes the scores. Raises UserError.
         """
-        terms = terms_of(text, image, image_id, vector, region)
+        terms = terms_of(text, image, image_id, vector, region, at_place)
         wanted = checked_k(k), checked_filter(filter)
         bounds = checked_bound("min_similarity", min_similarity), checked_bound("min_score", min_score)
         shown = self._searched(collection, mode, terms)
@@ -97,6 +99,9 @@ class Client:
         query = self._vectors.of_terms(terms, shown)
         direction = None if terms.vectors else direction_of(terms.texts, images=bool(terms.pictures or terms.image_ids))
         least = _least(*bounds, shown.calibration(direction))
+        if terms.region and terms.at_place:
+            rows = self._at_place(shown, query, terms.region, *wanted, least, bool(grouped))
+            return self._results(shown, rows, direction)
         with self._database.statements() as connection:
             rows = (
                 store.search(connection, shown.name, query, *wanted, least, bool(grouped), model=shown.model.name)
@@ -238,6 +243,19 @@ class Client:
         if name in listed:
             return describe_listed(listed[name], self.settings)
         return self._shown(name)
+
+    def _at_place(
+        self, shown: Shown, query: Vector, region: Region, k: int, filter: store.Filter, least: float | None, grouped: bool
+    ) -> list[store.Found]:
+        """The nearest images to a region, ranked by the same region of each; at most CANDIDATES."""
+        with self._database.statements() as connection:
+            near = store.search(
+                connection, shown.name, query, CANDIDATES, filter, None, grouped, model=shown.model.name
+            )
+        rows = ranked_by_place(
+            near, query, shown.collection.distance, lambda image_id: self._vectors.of_region(image_id, region, shown)
+        )
+        return [row for row in rows if least is None or row["similarity"] >= least][:k]
 
     def _results(self, shown: Shown, rows: Sequence[store.Found], direction: str | None) -> Results:
         calibration, choice = shown.calibration(direction), shown.collection.resample

@@ -44,6 +44,7 @@ class Terms:
     image_ids: list[Term[str]]
     vectors: list[Term[Vector]]
     region: Region | None = None
+    at_place: bool = False
 
 
 def terms_of(
@@ -52,6 +53,7 @@ def terms_of(
     image_id: Texts | None,
     vector: Vectors | None,
     region: Region | None = None,
+    at_place: bool = False,
 ) -> Terms:
     """The terms of a search. Raises UserError if none has a weight above 0, or one cannot be used."""
     found = Terms(
@@ -60,9 +62,12 @@ def terms_of(
         [(checked_id(given), weight) for given, weight in _weighed("image_id", image_id)],
         [(_vector(given), weight) for given, weight in _weighed("vector", vector, _is_vector)],
         None if region is None else _region(region),
+        bool(at_place),
     )
     if found.region and len(found.pictures) + len(found.image_ids) != 1:
         raise UserError("region is a part of one picture: give one image or one image_id")
+    if found.at_place and (found.region is None or found.texts or found.vectors):
+        raise UserError("at_place takes one image or image_id with a region, and no text or vector")
     weights = [weight for _, weight in (*found.texts, *found.pictures, *found.image_ids, *found.vectors)]
     if not any(weight > 0 for weight in weights):
         more = " with a weight above 0" if weights else ""

@@ -70,18 +70,28 @@ class Vectorizer:
         return vector
 
     def _stored_region(self, image_id: str, region: Region, shown: Shown) -> Vector:
+        try:
+            vector = self.of_region(image_id, region, shown)
+        except ImageRejected as rejection:
+            raise unusable(image_id, rejection) from None
+        if vector is None:
+            raise _unknown(shown, image_id)
+        return vector
+
+    def of_region(self, image_id: str, region: Region, shown: Shown) -> Vector | None:
+        """The vector of a region of an image of the collection, or None if there is no such image.
+
+        Raises ImageRejected and UserError.
+        """
         from image_retrieval.pipeline.table_images import stored_original  # which loads pyarrow
 
         with self._database.statements() as connection:
             listed = find_listed(connection, shown.name, image_id)
         if listed is None:
-            raise _unknown(shown, image_id)
+            return None
         read = partial(stored_original, ObjectStore(self._settings), settings=self._settings)
-        try:
-            data = picture_of(listed, shown.collection.resample, lambda uri, version: read(uri, version=version))
-            vector: Vector = self._models.images([data], shown, region)[0]
-        except ImageRejected as rejection:
-            raise unusable(image_id, rejection) from None
+        data = picture_of(listed, shown.collection.resample, lambda uri, version: read(uri, version=version))
+        vector: Vector = self._models.images([data], shown, region)[0]
         return vector
 
     def of_pictures(

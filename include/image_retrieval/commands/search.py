@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FILTER_HELP = 'filter, such as \'{"width": {"gte": 500}}\''
 REGION_HELP = "search by a part of the picture of --image or --id: left,top,width,height as shares, such as 0.5,0,0.5,1"
+AT_PLACE_HELP = "rank the 50 nearest images by the same --region of each"
 MODES = ("vector", "words", "caption", "hybrid")
 MODE_HELP = (
     "vector: by what pictures show (default); words, caption: by the words or the meaning of captions, from --text; "
@@ -31,6 +32,8 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
         raise UserError(f"--mode {options.mode} searches by a text: give --text TEXT")
     if options.region is not None and options.text is not None:
         raise UserError("--region is a part of a picture: give --image or --id, not --text")
+    if options.at_place and options.region is None:
+        raise UserError("--at-place compares a part of pictures: give --region L,T,W,H")
 
     collection = searchable_collection(settings, options.collection)
     more = {"filter": options.filter, "min_similarity": options.min_similarity, "grouped": options.grouped}
@@ -53,7 +56,9 @@ def search(options: argparse.Namespace, settings: Settings) -> None:
             collection = shown(connection, collection)
             digest = known_digest(connection, collection.model.name)
         vector = embed_image(picture, collection, settings, digest=digest, region=options.region)
-    if (options.id is None or options.region) and options.mode not in ("words", "hybrid"):
+    if options.at_place:
+        results = _at_place(collection, options, settings, vector)
+    elif (options.id is None or options.region) and options.mode not in ("words", "hybrid"):
         with connect(settings, keep_limits=True) as connection:
             results = search(connection, collection.name, vector, options.k, **more, model=collection.model.name)
     if options.json:
@@ -97,6 +102,34 @@ def _picture(options: argparse.Namespace, collection: Collection, settings: Sett
         from image_retrieval.image_inputs import named_image
 
         return named_image(options.image, settings)
+    picture = _original(collection, options.id, settings)
+    if picture is None:
+        raise UserError(f"collection {collection.name!r} has no image {options.id!r}")
+    return picture
+
+
+def _at_place(collection: Collection, options: argparse.Namespace, settings: Settings, vector: "Vector") -> Any:
+    """The nearest images to a region, ranked by the same region of each; at most CANDIDATES."""
+    from image_retrieval.pipeline.querying import embed_image
+    from image_retrieval.pipeline.regions import CANDIDATES, ranked_by_place
+    from image_retrieval.store.connection import connect
+    from image_retrieval.store.search import search
+
+    def vector_at(image_id: str) -> "Vector | None":
+        picture = _original(collection, image_id, settings)
+        return None if picture is None else embed_image(picture, collection, settings, region=options.region)
+
+    more = {"filter": options.filter, "grouped": options.grouped, "model": collection.model.name}
+    with connect(settings, keep_limits=True) as connection:
+        near = search(connection, collection.name, vector, CANDIDATES, **more)
+    # one thread: decoders have options that apply to the whole process
+    rows = ranked_by_place(near, vector, collection.distance, vector_at, at_once=1)
+    least = options.min_similarity
+    return [row for row in rows if least is None or row["similarity"] >= least][: options.k]
+
+
+def _original(collection: Collection, image_id: str, settings: Settings) -> bytes | None:
+    """The bytes of the original of an image of the collection; None if there is no such image. Raises ImageRejected."""
     from image_retrieval.objects import ObjectStore
     from image_retrieval.pipeline.regions import picture_of
     from image_retrieval.pipeline.table_images import stored_original
@@ -104,9 +137,9 @@ def _picture(options: argparse.Namespace, collection: Collection, settings: Sett
     from image_retrieval.store.images import find_listed
 
     with connect(settings, keep_limits=True) as connection:
-        listed = find_listed(connection, collection.name, options.id)
+        listed = find_listed(connection, collection.name, image_id)
     if listed is None:
-        raise UserError(f"collection {collection.name!r} has no image {options.id!r}")
+        return None
     store = ObjectStore(settings)
     return picture_of(
         listed,

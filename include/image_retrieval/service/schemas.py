@@ -86,7 +86,7 @@ class SearchForm(Paged):
     mode: Literal["vector", "words", "caption", "hybrid"] = Field(
         "vector",
         description="vector: by what pictures show; words: by the words of captions, from one text; caption: by what "
-        "captions mean, from texts; hybrid: by pictures and words together",
+        "captions mean, from texts; hybrid: by all of these together",
     )
     images: list[WeighedPicture] = Field([], max_length=16)
     texts: list[WeighedText] = Field([], max_length=16)

@@ -7,12 +7,13 @@ import numpy as np
 
 from image_retrieval.models.calibration import CUTOFF, IMAGES, score_of
 from image_retrieval.pipeline.querying import TermsCancel, direction_of, least_similarity, weighted_sum
+from image_retrieval.pipeline.regions import CANDIDATES
 from image_retrieval.pipeline.wording import asked_text, asked_words
 from image_retrieval.service.catalog import Shown
 from image_retrieval.service.choosing_schemas import Bar, Timeline, TimelineForm
 from image_retrieval.service.encoder import Vector
 from image_retrieval.service.errors import Refused
-from image_retrieval.service.regions import CANDIDATES, ranked_by_place, stored_region
+from image_retrieval.service.regions import ranked_by_place, stored_region
 from image_retrieval.service.schemas import (
     Facets,
     FacetsForm,

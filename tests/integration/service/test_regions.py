@@ -3,9 +3,11 @@
 import io
 import json
 import random
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -13,6 +15,7 @@ from image_retrieval import Client, UserError
 from image_retrieval.cli import main
 from image_retrieval.scenes.drawing import draw
 from image_retrieval.scenes.layout import lay_out
+from image_retrieval.store.connection import connect
 from integration.pictures import SCENES
 from integration.service.conftest import as_base64
 
@@ -93,6 +96,62 @@ def test_at_its_place_the_same_thing_comes_first(ask, made, query):
     assert [corner for page in pages for corner in page] == corners(found)[:6]
 
 
+@pytest.mark.parametrize("distance", ["cosine", "l2"])
+def test_every_client_ranks_by_place_in_the_unit_of_the_collection(
+    ask, made, served, query, tmp_path, monkeypatch, capsys, distance
+):
+    """Two equal regions have the similarity 1, and others what `retrieval.similarity` makes of their vectors."""
+    (tmp_path / "query.jpg").write_bytes(query)
+    image = {"base64": as_base64(query), "region": TOP_LEFT}
+    with measured_by(served, made, distance):
+        form = {"collection": made, "images": [image], "at_place": True, "k": 4, "min_score": -1}
+        wanted = [(row["image_id"], pytest.approx(row["similarity"], abs=1e-5)) for row in ask("search", **form)["results"]]
+        with Client(served) as python:
+            found = python.search(made, image=query, region=TOP_LEFT, at_place=True, k=4)
+            of_itself = python.search(made, image_id="top-left/0", region=TOP_LEFT, at_place=True, min_similarity=0.99)
+            for more in ({}, {"region": TOP_LEFT, "text": "a"}):
+                with pytest.raises(UserError, match="at_place takes one image|a part of one picture"):
+                    python.search(made, image_id=None if more else "top-left/0", at_place=True, **more)
+        monkeypatch.setattr("image_retrieval.cli.load_settings", lambda: served)
+        given = ["--image", str(tmp_path / "query.jpg"), "--region", "0,0,0.5,0.5", "--at-place", "-k", "4", "--json"]
+        assert main(["search", made, *given]) == 0
+        told = json.loads(capsys.readouterr().out)["results"]
+        vectors = [quarter(served, made, data) for data in (query, mosaics()[0][found[0].image_id])]
+    assert [(hit.image_id, hit.similarity) for hit in found] == wanted
+    assert [(row["image_id"], row["similarity"]) for row in told] == wanted
+    assert (of_itself[0].image_id, of_itself[0].similarity) == ("top-left/0", pytest.approx(1, abs=2e-3))
+    by_hand = 1 / (1 + np.linalg.norm(vectors[0] - vectors[1])) if distance == "l2" else vectors[0] @ vectors[1]
+    assert found[0].similarity == pytest.approx(by_hand, abs=1e-4)
+
+
+def quarter(served, made, data):
+    """The vector of the top left quarter of a picture."""
+    crop = io.BytesIO()
+    Image.open(io.BytesIO(data)).crop((0, 0, SIDE, SIDE)).save(crop, "PNG")
+    with Client(served) as python:
+        return python.embed([crop.getvalue()], collection=made)[0]
+
+
+@contextmanager
+def measured_by(served, made, distance):
+    """The collection while its vectors are compared by another distance."""
+
+    def change(to):
+        with connect(served) as connection:
+            connection.execute("UPDATE retrieval.collection SET distance = %s WHERE name = %s", (to, made))
+            connection.execute(
+                "UPDATE retrieval.made_collection SET definition = definition || jsonb_build_object('distance', %s::text) "
+                "WHERE name = %s",
+                (to, made),
+            )
+
+    change(distance)
+    try:
+        yield
+    finally:
+        change("cosine")
+
+
 def test_a_region_of_a_stored_image_is_that_of_its_bytes(ask, made, client):
     data = mosaics()[0]["top-left/0"]
     by_id = {"image_id": "top-left/0", "region": TOP_LEFT}
@@ -127,6 +186,7 @@ def test_python_and_the_command_line_cut_the_same(ask, made, served, query, tmp_
         assert main(["search", made, *given, "--region", "0,0,0.5,0.5", "-k", "5", "--json"]) == 0
         assert [row["image_id"] for row in json.loads(capsys.readouterr().out)["results"]] == found
     assert main(["search", made, "--text", "a", "--region", "0,0,1,1"]) == 2
+    assert main(["search", made, "--id", "a", "--at-place"]) == 2
     assert main(["search", made, "--id", "a", "--region", "0,0,1"]) == 2
 
 
