@@ -245,7 +245,14 @@ class Client:
         return self._shown(name)
 
     def _at_place(
-        self, shown: Shown, query: Vector, region: Region, k: int, filter: store.Filter, least: float | None, grouped: bool
+        self,
+        shown: Shown,
+        query: Vector,
+        region: Region,
+        k: int,
+        filter: store.Filter,
+        least: float | None,
+        grouped: bool,
     ) -> list[store.Found]:
         """The nearest images to a region, ranked by the same region of each; at most CANDIDATES."""
         with self._database.statements() as connection:

@@ -105,12 +105,14 @@ def test_every_client_ranks_by_place_in_the_unit_of_the_collection(
     image = {"base64": as_base64(query), "region": TOP_LEFT}
     with measured_by(served, made, distance):
         form = {"collection": made, "images": [image], "at_place": True, "k": 4, "min_score": -1}
-        wanted = [(row["image_id"], pytest.approx(row["similarity"], abs=1e-5)) for row in ask("search", **form)["results"]]
+        wanted = [
+            (row["image_id"], pytest.approx(row["similarity"], abs=1e-5)) for row in ask("search", **form)["results"]
+        ]
         with Client(served) as python:
             found = python.search(made, image=query, region=TOP_LEFT, at_place=True, k=4)
             of_itself = python.search(made, image_id="top-left/0", region=TOP_LEFT, at_place=True, min_similarity=0.99)
             for more in ({}, {"region": TOP_LEFT, "text": "a"}):
-                with pytest.raises(UserError, match="at_place takes one image|a part of one picture"):
+                with pytest.raises(UserError, match=r"at_place takes one image|a part of one picture"):
                     python.search(made, image_id=None if more else "top-left/0", at_place=True, **more)
         monkeypatch.setattr("image_retrieval.cli.load_settings", lambda: served)
         given = ["--image", str(tmp_path / "query.jpg"), "--region", "0,0,0.5,0.5", "--at-place", "-k", "4", "--json"]
@@ -140,8 +142,8 @@ def measured_by(served, made, distance):
         with connect(served) as connection:
             connection.execute("UPDATE retrieval.collection SET distance = %s WHERE name = %s", (to, made))
             connection.execute(
-                "UPDATE retrieval.made_collection SET definition = definition || jsonb_build_object('distance', %s::text) "
-                "WHERE name = %s",
+                "UPDATE retrieval.made_collection "
+                "SET definition = definition || jsonb_build_object('distance', %s::text) WHERE name = %s",
                 (to, made),
             )
 
