@@ -249,8 +249,8 @@ def test_a_caption_without_a_vector_hides_nothing(project, collection):
 @pytest.mark.parametrize("words", [None, "ring"])
 def test_captions_of_images_without_a_vector_take_no_place(project, told, small, words, grouped):
     """The captions that come first are those of images that no view shows."""
-    order = [number for number in np.argsort(-similarities(told, told[1])) if not np.isnan(told[number, 0])]
-    shown = order[-8:]
+    order = np.argsort(-similarities(told, told[1])).tolist()
+    shown = [number for number in order if not np.isnan(told[number, 0])][-8:]
     with connect(project) as connection:
         connection.execute(
             "DELETE FROM retrieval.vector_things_random USING retrieval.image AS i "
@@ -260,7 +260,7 @@ def test_captions_of_images_without_a_vector_take_no_place(project, told, small,
     groups = {facts(number)["group_id"] or number for number in shown} if grouped else shown
     for k in (3, 8, 100):
         results = found(project, None, words, k, told[1], grouped=grouped)
-        assert set(ids(results)) <= set(map(int, shown))
+        assert set(ids(results)) <= set(shown)
         assert len(results) == len(set(ids(results))) == min(k, len(groups))
 
 

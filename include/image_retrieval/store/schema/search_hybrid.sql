@@ -76,6 +76,22 @@ $$;
 COMMENT ON FUNCTION retrieval.written_caption IS 'What a captioner wrote of an image, as views show it; null: nothing.';
 
 
+CREATE OR REPLACE FUNCTION retrieval.have_vectors(collection retrieval.collection, ids text[]) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    counted bigint;
+BEGIN
+    EXECUTE format(
+        'SELECT count(*) FROM retrieval.image AS i JOIN retrieval.%I AS v ON v.id = i.id '
+        'WHERE i.collection = $1 AND i.image_id = ANY ($2) AND i.deleted IS NULL',
+        'vector_' || (collection).name || '_' || (collection).model)
+    INTO counted USING (collection).name, ids;
+    RETURN counted = cardinality(ids);
+END
+$$;
+COMMENT ON FUNCTION retrieval.have_vectors IS 'Whether all of some images have a vector of the collection''s model.';
+
+
 CREATE OR REPLACE FUNCTION retrieval.hybrid(
     collection text, asked jsonb, k integer, filter jsonb, min_similarity double precision, grouped boolean,
     direction text, weight double precision, model text
@@ -91,7 +107,8 @@ AS $$
 DECLARE
     view      constant regclass := retrieval.view_of(hybrid.collection, hybrid.model);
     lowest    constant double precision := retrieval.checked_number('min_similarity', hybrid.min_similarity, '-Infinity', 'Infinity');
-    wanted    constant integer := least(greatest(k, least(2 * k::bigint, 1000), 20), 1000000000);
+    wanted    integer := least(greatest(k, least(2 * k::bigint, 1000), 20), 1000000000);
+    wider     boolean := false;  -- asked again for more, and for all of each group
     settings  retrieval.collection;
     condition text := 'true';
     given     text[] := '{}';
@@ -122,20 +139,29 @@ BEGIN
     IF filter <> '{}' THEN
         SELECT c.given, c.condition INTO given, condition FROM retrieval.condition_of(filter, given) AS c;
     END IF;
-    FOR asking IN SELECT * FROM retrieval.sides(settings, model, asked, direction, condition, filter, grouped, wanted) LOOP
-        EXECUTE asking.best INTO best USING given, wanted, vector, caption_;
-        sides := sides || asking.side;
-        finds := finds || coalesce(best, '{}')::text;
-        ids := ids || coalesce(best, '{}');
-        scored := scored || asking.similarity;
-        parts := parts || format(asking.score, 's' || cardinality(sides));
+    LOOP
+        sides := '{}'; finds := '{}'; ids := '{}'; scored := '{}'; parts := '{}';
+        FOR asking IN SELECT * FROM retrieval.sides(settings, model, asked, direction, condition, filter, grouped AND NOT wider, wanted) LOOP
+            EXECUTE asking.best INTO best USING given, wanted, vector, caption_;
+            sides := sides || asking.side;
+            finds := finds || coalesce(best, '{}')::text;
+            ids := ids || coalesce(best, '{}');
+            scored := scored || asking.similarity;
+            parts := parts || format(asking.score, 's' || cardinality(sides));
+        END LOOP;
+        IF sides = '{}' THEN
+            RAISE EXCEPTION 'there is nothing to search for: give a word that is to occur, or a vector';
+        END IF;
+        EXECUTE retrieval.fusing_in_words(
+            settings.name, settings.name || '_' || settings.model, sides, scored, parts, retrieval.side_weights(sides, weight), grouped)
+        INTO chosen, fused, told USING ids, k, vector, caption_;
+        EXIT WHEN asked ? 'vector' OR 'caption' <> ALL (sides) OR cardinality(chosen) >= k;
+        -- captions of images without a vector may have taken the places of others
+        best := finds[array_position(sides, 'caption')]::text[];
+        EXIT WHEN cardinality(best) < wanted AND (wider OR NOT grouped) OR NOT wider AND retrieval.have_vectors(settings, best);
+        wider := true;
+        wanted := least(10::bigint * wanted, 1000000000);
     END LOOP;
-    IF sides = '{}' THEN
-        RAISE EXCEPTION 'there is nothing to search for: give a word that is to occur, or a vector';
-    END IF;
-    EXECUTE retrieval.fusing_in_words(
-        settings.name, settings.name || '_' || settings.model, sides, scored, parts, retrieval.side_weights(sides, weight), grouped)
-    INTO chosen, fused, told USING ids, k, vector, caption_;
     RETURN QUERY
         SELECT i.image_id, f.similarity, i.uri, i.resampled_uri, i.group_id, i.intra_id,
                coalesce(i.caption, retrieval.written_caption(i)), i.width, i.height, i.attributes,
