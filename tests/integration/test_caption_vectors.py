@@ -186,6 +186,36 @@ def test_another_model_is_searched_once_it_has_all_captions(
     assert {each["model"] for each in list_models(project)} == {"random", "others"}
 
 
+def test_vectors_of_captions_that_an_entry_names_again_stay(entry, project, database_url, change_collection, encoders):
+    embed_captions(entry, project)
+    others = change_collection(text_model={"name": "others", "source": str(encoders["others"])})
+    embed_captions(others, project)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE retrieval.switch SET ended_at = now() - interval '1000 days'")
+    assert drop_expired_vectors(project, dry_run=True) == ["vector_things_texts"]
+    with connect(project) as filling:
+        assert store.try_lock(filling, "things")
+        assert drop_expired_vectors(project) == []
+    change_collection(text_model={"name": "texts", "source": str(encoders["texts"])})
+    assert drop_expired_vectors(project) == []
+    assert len(rows(database_url, "SELECT FROM retrieval.vector_things_texts")) == SPOKEN
+
+
+def test_a_model_of_captions_that_was_given_up_expires(
+    entry, project, database_url, change_collection, encoders, monkeypatch
+):
+    embed_captions(entry, project)
+    monkeypatch.setattr(pipeline, "PART", 10)
+    others = change_collection(text_model={"name": "others", "source": str(encoders["others"])})
+    assert embed_captions(others, project, seconds=0)["shown"] == "texts"
+    aged = "UPDATE retrieval.vector_space SET created_at = now() - interval '1000 days' WHERE model = 'others'"
+    with psycopg.connect(database_url) as connection:
+        connection.execute(aged)
+    assert drop_expired_vectors(project) == []
+    change_collection(text_model={"name": "texts", "source": str(encoders["texts"])})
+    assert drop_expired_vectors(project) == ["vector_things_others"]
+
+
 def test_a_killed_command_ends_in_the_same_state(entry, project, database_url):
     embed_captions(entry, project)
     expected = rows(database_url, STORED)

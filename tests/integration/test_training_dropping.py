@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 from packs import write_pictures
 
+from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.models.shipped import VISION
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.pipeline.training_dropping import drop_training
 from image_retrieval.store import trainings
+from image_retrieval.store.collections import record_made
 from image_retrieval.store.connection import connect
 from image_retrieval.store.trainings import Begun
 from image_retrieval.training.photolike import draw_clouds
@@ -86,7 +88,7 @@ def test_what_is_under_way_stays_unless_forced(begin, store, project):
     assert files(store, training) == 0
 
 
-@pytest.mark.parametrize("use", ["shown", "kept", "coming", "listed", "training"])
+@pytest.mark.parametrize("use", ["shown", "kept", "coming", "listed", "texts", "captions", "made", "training"])
 def test_a_model_that_is_needed_stays(begin, change_collection, project, store, use):
     training = begin()
     told = "collection 'things' needs the model 'mine'"
@@ -97,6 +99,16 @@ def test_a_model_that_is_needed_stays(begin, change_collection, project, store, 
             connection.execute(words)
     if use == "listed":
         change_collection(model={"name": "other", "source": training.model.rstrip("/")})
+    source = training.model.rstrip("/")
+    if use == "texts":
+        change_collection(text_model={"name": "other", "source": source})
+    if use == "captions":
+        change_collection(captions={"model": {"name": "other", "source": source}})
+    if use == "made":
+        made = Collection(name="made", source="s3://images/made/", model=ModelOptions(name="other", source=source))
+        with connect(project) as connection:
+            record_made(connection, made)
+        told = "collection 'made' needs the model 'mine'"
     if use == "training":
         begin("next", state="gating", start=training.model)
         told = "training 'next' is under way and needs the model of 'mine'"

@@ -11,11 +11,14 @@ from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.models.calibration import calibration_of, directions_of, usable_calibrations
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.owning import require_own, work_place
+from image_retrieval.pipeline.shown import listed_collections
 from image_retrieval.settings import Settings
 from image_retrieval.shards import probes_uri
 from image_retrieval.spaces import VectorSpace
 from image_retrieval.store import switches, vector_tables
-from image_retrieval.store.connection import connect
+from image_retrieval.store.caption_vectors import try_lock
+from image_retrieval.store.collections import made_collections
+from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.locks import insist, lock_collection, wait_shortly
 from image_retrieval.store.switches import ModelInUse
 
@@ -75,10 +78,11 @@ def _scores(row: ModelInUse) -> Scores:
 def drop_expired_vectors(settings: Settings, *, dry_run: bool = False) -> list[str]:
     """Drop the vectors that a switch replaced more than `keep_vectors_days` ago. Returns the tables' names.
 
-    Vectors of a collection that is searched without a pause stay until the next time. `dry_run` only lists the tables.
+    Vectors of a collection that is searched without a pause stay until the next time, and those of captions stay under
+    a text_model that the collection's entry names. `dry_run` only lists the tables.
     """
     with connect(settings) as connection:
-        expired = switches.find_expired(connection, settings.keep_vectors_days)
+        expired = _expired(connection, settings)
     if dry_run:
         return [space.vector_table for space in expired]
     dropped = []
@@ -96,8 +100,8 @@ def _drop(space: VectorSpace, settings: Settings) -> bool:
     """Drop the vectors if they are still expired. Returns whether they were."""
     with connect(settings) as connection:
         lock_collection(connection, space.collection)
-        if space not in switches.find_expired(connection, settings.keep_vectors_days):
-            return False
+        if not try_lock(connection, space.collection) or space not in _expired(connection, settings):
+            return False  # captions are being embedded, or its model is wanted again
         wait_shortly(connection)  # its reference to retrieval.image locks that, too
         vector_tables.drop_vectors(connection, space)
     store = ObjectStore(settings)
@@ -106,3 +110,11 @@ def _drop(space: VectorSpace, settings: Settings) -> bool:
             require_own(connection, work_place(settings), store, claim=False)
         store.delete([probes_uri(settings.work_uri, space.collection, space.model)])
     return True
+
+
+def _expired(connection: Connection, settings: Settings) -> list[VectorSpace]:
+    """The spaces that expired, but for those of captions that an entry names: they are filled again."""
+    entries = [*listed_collections(settings).values(), *made_collections(connection).values()]
+    named = {(entry.name, entry.text_model.name) for entry in entries if entry.text_model}
+    found = switches.find_expired(connection, settings.keep_vectors_days)
+    return [space for space in found if (space.collection, space.model) not in named]

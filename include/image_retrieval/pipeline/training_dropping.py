@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from image_retrieval.collection import Collection
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.owning import require_own, work_place
@@ -13,6 +14,7 @@ from image_retrieval.pipeline.pending import empty
 from image_retrieval.pipeline.shown import listed_collections
 from image_retrieval.settings import Settings
 from image_retrieval.store import trainings
+from image_retrieval.store.collections import made_collections
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.trainings import UNDER_WAY, Training
 from image_retrieval.training.records import RECORD
@@ -82,13 +84,19 @@ def _droppable(name: str, settings: Settings, *, folders: bool, force: bool) -> 
 def _require_unused(connection: Connection, training: Training, settings: Settings) -> None:
     """Raise UserError if a collection or another training needs the model."""
     collections = set(trainings.collections_under(connection, training))
-    for entry in listed_collections(settings, missing_ok=True).values():
-        if f"{entry.model.source.rstrip('/')}/" == training.model:
+    for entry in (*listed_collections(settings, missing_ok=True).values(), *made_collections(connection).values()):
+        if training.model in _folders(entry):
             collections.add(entry.name)
     if collections:
         raise UserError(
-            f"collection {min(collections)!r} needs the model {training.name!r}: switch it to another one, and wait "
-            "until its former vectors are dropped; without --with-folders, the training goes and its model stays"
+            f"collection {min(collections)!r} needs the model {training.name!r}: give it another one, and wait until "
+            "its former vectors are dropped; without --with-folders, the training goes and its model stays"
         )
     if others := trainings.trainings_that_need(connection, training.model):
         raise UserError(f"training {others[0]!r} is under way and needs the model of {training.name!r}: let it end")
+
+
+def _folders(entry: Collection) -> set[str]:
+    """Where an entry's models lie: that of its images, and those that embed and write its captions."""
+    models = [entry.model, entry.text_model, entry.captions and entry.captions.model]
+    return {f"{model.source.rstrip('/')}/" for model in models if model}

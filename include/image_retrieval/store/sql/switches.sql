@@ -113,15 +113,16 @@ WHERE to_regclass('retrieval.' || quote_ident(v.vectors)) IS NOT NULL
 ORDER BY c.name, m.name = c.model DESC, m.name;
 
 -- name: find_expired
--- vectors that no view shows, no open switch targets, and no run has written lately
+-- vectors that no view shows, no open switch targets, and no run has written lately; a space that was never switched to
+-- or from is as old as its table
 SELECT c.name AS collection, m.name AS model
 FROM retrieval.collection AS c
 JOIN retrieval.vector_space AS v ON v.collection = c.name
 JOIN retrieval.model AS m ON m.name = v.model
 WHERE m.name <> c.model AND m.name IS DISTINCT FROM c.text_model
   AND to_regclass('retrieval.' || quote_ident(v.vectors)) IS NOT NULL
-  AND (SELECT max(s.ended_at) FROM retrieval.switch AS s
-       WHERE s.collection = c.name AND m.name IN (s.from_model, s.to_model)) < now() - make_interval(secs => %(days)s * 86400)
+  AND coalesce((SELECT max(s.ended_at) FROM retrieval.switch AS s
+                WHERE s.collection = c.name AND m.name IN (s.from_model, s.to_model)), v.created_at) < now() - make_interval(secs => %(days)s * 86400)
   AND NOT EXISTS (SELECT FROM retrieval.switch AS s
                   WHERE s.collection = c.name AND s.to_model = m.name AND s.state = 'open')
   AND NOT EXISTS (SELECT FROM retrieval.run AS r
