@@ -25,6 +25,7 @@ Unreadable = Annotated[
     dict[str, str], Field(description="fields whose value cannot be shown, and why; attributes are then null")
 ]
 Url = Annotated[str, Field(max_length=2000), AfterValidator(plain_text)]
+Mode = Literal["vector", "words", "caption", "hybrid"]
 
 
 class Form(BaseModel):
@@ -83,7 +84,7 @@ class SearchForm(Paged):
     """Pictures and texts that results should be like or, with a negative weight, unlike; or words of captions."""
 
     collection: Word
-    mode: Literal["vector", "words", "caption", "hybrid"] = Field(
+    mode: Mode = Field(
         "vector",
         description="vector: by what pictures show; words: by the words of captions, from one text; caption: by what "
         "captions mean, from texts; hybrid: by all of these together",
@@ -207,6 +208,9 @@ class CollectionInfo(BaseModel):
     models: list[str] = Field(description="the models under which it has vectors, the shown one first")
     dimensions: int
     reads_texts: bool
+    modes: list[Mode] = Field(
+        description="how its texts can be searched; words and hybrid if one of its first 1,000 images has a caption"
+    )
     calibrated: bool = Field(description="whether its scores are calibrated, in at least one direction")
     scores: list[ScoreInfo] = Field(description="the directions whose scores are calibrated")
     made: bool = Field(description="made through the API")

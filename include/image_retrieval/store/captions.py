@@ -102,6 +102,12 @@ def find_shown(connection: Connection, collection: str) -> ShownCaptions | None:
     return fetch_optional(connection, ShownCaptions, statement("captions", "find_shown"), {"collection": collection})
 
 
+def has_captions(connection: Connection, collection: str, *, looked_at: int = 1000) -> bool:
+    """Whether a collection shows captions of a model, or one of so many of its images has a caption."""
+    given = {"collection": collection, "looked_at": looked_at}
+    return bool(fetch_value(connection, statement("captions", "has_captions"), given))
+
+
 def show(connection: Connection, space: CaptionSpace) -> None:
     """Let the views of a collection show these captions."""
     connection.execute(statement("captions", "show"), asdict(space))

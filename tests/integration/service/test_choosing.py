@@ -221,6 +221,20 @@ def test_a_search_under_a_model_that_is_not_shown_uses_its_vectors(ask, client, 
     assert (answer.status_code, answer.json()["code"]) == (422, "no_text_side")
 
 
+def test_a_collection_names_the_modes_of_its_texts(client, served):
+    def modes():
+        return client.get("/api/collections/things").json()["modes"]
+
+    change = "UPDATE retrieval.image SET caption = %s WHERE collection = 'things' AND image_id = %s"
+    with psycopg.connect(served.database(), autocommit=True) as connection:
+        assert modes() == ["vector"]
+        connection.execute(change, ("a sign", IDS[-1]))
+        try:
+            assert modes() == ["vector", "words", "hybrid"]
+        finally:
+            connection.execute(change, (None, IDS[-1]))
+
+
 def test_a_collection_names_the_models_under_which_it_can_be_searched(client, ask):
     assert client.get("/api/collections/things").json()["models"][0] == "dual"
     found = ask("search", texts=[{"text": "a star"}], k=3)

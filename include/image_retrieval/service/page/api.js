@@ -23,7 +23,8 @@ export class Problem extends Error {
 /**
  * The service's answers.
  * @typedef {import("./gallery.js").Image} Image
- * @typedef {{name: string, reads_texts: boolean, models: string[]}} Collection `models`: the shown one first
+ * @typedef {{name: string, models: string[], modes: string[]}} Collection
+ *   `models`: the shown one first; `modes`: those in which its texts can be searched
  * @typedef {{results: Image[], more: boolean, calibration: string | null, min_score: number | null}} Results
  * @typedef {{images: Image[], after: string | null}} Images `after`: where the next page begins
  * @typedef {{reason: string, final: number, not_final: number}} ReasonCount

@@ -3,7 +3,7 @@
 import { ask, showPicture } from "./api.js";
 import { byId, make, say, visible } from "./dom.js";
 import { count, t } from "./language.js";
-import { MODES, modeName, modeOf } from "./modes.js";
+import { modeName, modeOf, modesOf } from "./modes.js";
 import { requestOf } from "./results.js";
 
 /**
@@ -20,11 +20,11 @@ const SHOWN = 20; // images of each side
  * @param {State} state
  * @returns {string[]} what the search can be compared with: `model:…` or `mode:…`
  */
-export function alternatives(collection, { mode, terms }) {
-  if (!collection || !terms.some(({ less }) => !less)) return [];
-  const usual = modeOf(mode, terms);
-  const models = usual === "words" ? [] : collection.models.slice(1);
-  const modes = MODES.filter((other) => other !== usual && modeOf(other, terms) === other);
+export function alternatives(collection, state) {
+  if (!collection || !state.terms.some(({ less }) => !less)) return [];
+  const usual = modeOf(state);
+  const models = usual === "words" || usual === "caption" ? [] : collection.models.slice(1);
+  const modes = modesOf(state.collection).filter((mode) => mode !== usual && modeOf({ ...state, mode }) === mode);
   return [...models.map((model) => `model:${model}`), ...modes.map((other) => `mode:${other}`)];
 }
 
@@ -78,7 +78,7 @@ export async function comparison(collection, state, signal, onSearch) {
   return make(
     "div",
     { class: "compared" },
-    column(kind === "model" ? t("model {name}", { name: collection.models[0] }) : modeName(modeOf(state.mode, state.terms)), usual, other, false),
+    column(kind === "model" ? t("model {name}", { name: collection.models[0] }) : modeName(modeOf(state)), usual, other, false),
     column(nameOf(state.compare), other, usual, true),
   );
 }

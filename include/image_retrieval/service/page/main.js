@@ -8,7 +8,7 @@ import { listenToFilters, showFilters } from "./filters.js";
 import { makeGallery, watchEnd } from "./gallery.js";
 import { count, counted, listenToLanguage, t } from "./language.js";
 import { showMapOf } from "./map.js";
-import { listenToModes, showModes } from "./modes.js";
+import { knowModes, learnModes, listenToModes, modesOf, showModes } from "./modes.js";
 import { cutOut } from "./region.js";
 import { countRejected, duplicatesReport, rejectedReport, runsReport } from "./reports.js";
 import { browsed, found } from "./results.js";
@@ -62,12 +62,9 @@ function show() {
   stop = new AbortController();
   more = null;
   showError(null);
-  const readsTexts = shownCollection()?.reads_texts ?? false;
   byId("collection").value = state.collection;
   byId("search").hidden = state.tab !== "images";
-  byId("text").placeholder = t(readsTexts ? "Describe what you look for, in English or Chinese" : "This collection is searched by pictures: drop or choose one");
-  byId("text").disabled = !readsTexts && state.mode === "vector";
-  showModes(state);
+  showWords();
   for (const tab of document.querySelectorAll("[role=tab]")) {
     const chosen = /** @type {HTMLElement} */ (tab).dataset.tab === state.tab;
     tab.setAttribute("aria-selected", String(chosen));
@@ -86,6 +83,14 @@ function show() {
   /** @type {Record<string, (signal: AbortSignal) => Promise<void>>} */
   const tabs = { images, duplicates: showDuplicates, rejected: showRejected, map: showMap, runs: showRuns, trainings: showTrainings, service: showService };
   (tabs[state.tab] ?? showImages)(stop.signal).catch(failed);
+}
+
+/** Show whether words can be searched for, and how. */
+function showWords() {
+  const possible = modesOf(state.collection).length > 0;
+  byId("text").placeholder = t(possible ? "Describe what you look for, in English or Chinese" : "This collection is searched by pictures: drop or choose one");
+  byId("text").disabled = !possible;
+  showModes(state);
 }
 
 const shownCollection = () => collections.find(({ name }) => name === state.collection);
@@ -133,7 +138,8 @@ async function showImages(signal) {
       return;
     }
     gallery.add(value.images, value.calibrated);
-    showModes(state, value.images);
+    learnModes(state.collection, value.images);
+    showWords();
     tellFound(gallery.images.length, value);
     if (!value.more) more = null;
   };
@@ -334,6 +340,7 @@ async function start() {
     say(t("No collection can be searched yet: run a DAG first."));
     return;
   }
+  knowModes(collections);
   byId("collection").replaceChildren(...collections.map(({ name }) => make("option", { text: name, value: name })));
   take();
   writeState(state, true);

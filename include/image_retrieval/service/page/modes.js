@@ -1,32 +1,50 @@
-/** What a search by words looks at: pictures, captions or both; and why an image is among the results. */
+/** What a search by words looks at: pictures, captions or all of it; and why an image is among the results. */
 
-import { byId } from "./dom.js";
+import { byId, make } from "./dom.js";
 import { t } from "./language.js";
 
 /**
+ * @typedef {import("./api.js").Collection} Collection
  * @typedef {import("./gallery.js").Image} Image
  * @typedef {import("./state.js").State} State
  * @typedef {import("./state.js").Term} Term
  */
 
-export const MODES = ["vector", "words", "hybrid"];
+export const MODES = ["vector", "caption", "words", "hybrid"];
+
+/** @type {Record<string, () => string>} */
+const NAMES = { vector: () => t("By look"), caption: () => t("By caption meaning"), words: () => t("By caption words"), hybrid: () => t("By everything") };
 
 /** @type {Record<string, () => string>} */
 const SIDES = { vector: () => t("the picture itself"), words: () => t("words of the caption"), caption: () => t("meaning of the caption") };
 
+/** @type {Map<string, Set<string>>} by collection: the modes in which its texts can be searched */
+const known = new Map();
+
+/** @param {Collection[]} collections */
+export function knowModes(collections) {
+  for (const { name, modes } of collections) known.set(name, new Set(modes));
+}
+
+/** @param {string} collection @param {Image[]} images of it; a caption among them can be searched for words */
+export function learnModes(collection, images) {
+  if (images.some(({ caption }) => caption !== null)) for (const mode of ["words", "hybrid"]) known.get(collection)?.add(mode);
+}
+
+/** @param {string} collection @returns {string[]} the modes in which its texts can be searched */
+export const modesOf = (collection) => MODES.filter((mode) => known.get(collection)?.has(mode));
+
 /**
- * Show the choice where it makes a difference: once an image with a caption was seen, or another mode was chosen.
+ * Show the choice where there is one.
  * @param {State} state
- * @param {Image[]} [images] that are shown
  */
-export function showModes(state, images = []) {
+export function showModes({ collection, mode }) {
   const select = byId("mode");
-  for (const option of select.options) option.textContent = modeName(option.value);
+  const modes = modesOf(collection);
+  select.replaceChildren(...modes.map((value) => make("option", { value, text: modeName(value) })));
   select.setAttribute("aria-label", t("What words are compared with"));
-  select.value = state.mode;
-  const seen = select.dataset.captioned === state.collection || images.some(({ caption }) => caption !== null);
-  if (seen) select.dataset.captioned = state.collection;
-  /** @type {HTMLElement} */ (select.parentElement).hidden = !seen && state.mode === "vector";
+  select.value = textMode(collection, mode) ?? "";
+  /** @type {HTMLElement} */ (select.parentElement).hidden = modes.length < 2;
 }
 
 /** @param {(changed: Partial<State>) => void} onChange */
@@ -36,17 +54,27 @@ export function listenToModes(onChange) {
 }
 
 /** @param {string} mode @returns {string} */
-export const modeName = (mode) => ({ words: t("By captions"), hybrid: t("By both") })[mode] ?? t("By pictures");
+export const modeName = (mode) => NAMES[mode]?.() ?? mode;
 
 /**
- * @param {string} mode
- * @param {Term[]} terms
+ * @param {string} collection
+ * @param {string} mode that is asked for
+ * @returns {string | undefined} the mode of its texts: this one, or the last one that is possible
+ */
+function textMode(collection, mode) {
+  const modes = modesOf(collection);
+  return modes.includes(mode) ? mode : modes.includes("vector") ? "vector" : modes.at(-1);
+}
+
+/**
+ * @param {Pick<State, "collection" | "mode" | "terms">} state
  * @returns {string} the mode in which these terms can be searched
  */
-export function modeOf(mode, terms) {
-  const hasWords = terms.some(({ kind, less }) => kind === "text" && !less);
-  if (mode === "hybrid" && hasWords) return "hybrid";
-  return mode === "words" && hasWords && terms.every(({ kind }) => kind === "text") ? "words" : "vector";
+export function modeOf({ collection, mode, terms }) {
+  if (!terms.some(({ kind, less }) => kind === "text" && !less)) return "vector";
+  const [modes, usual] = [modesOf(collection), textMode(collection, mode) ?? "vector"];
+  if (usual === "hybrid" || terms.every(({ kind }) => kind === "text")) return usual;
+  return modes.includes("vector") || !modes.includes("hybrid") ? "vector" : "hybrid"; // pictures are among the terms
 }
 
 /** @param {Term[]} terms texts, as one search for words */

@@ -22,7 +22,7 @@ const FURTHEST = 500; // where the service's pages end
  * @param {string} mode
  * @returns {[string, any]} the path and the form of its search, without a page
  */
-export function requestOf(state, mode = modeOf(state.mode, state.terms)) {
+export function requestOf(state, mode = modeOf(state)) {
   const { collection, terms, filter, grouped } = state;
   const common = { collection, filter, grouped, ...(state.all ? { min_score: -1 } : {}) };
   const [first, ...others] = terms;

@@ -10,7 +10,7 @@ import { MODES } from "./modes.js";
  *   picture that counts; `place`: results should show the same there
  * @typedef {{collection: string, tab: string, mode: string, terms: Term[], filter: Record<string, any>, grouped: boolean,
  *   all: boolean, compare: string}} State
- *   `mode`: vector, words or hybrid; `all`: also show results under the cutoff; `compare`: the model or mode to compare
+ *   `mode`: one of MODES; `all`: also show results under the cutoff; `compare`: the model or mode to compare
  *   the search with, or nothing
  */
 

@@ -71,6 +71,14 @@ WHERE u.image = ANY (%(images)s) AND u.model = %(model)s AND u.digest = %(digest
 -- name: find_shown
 SELECT model, languages FROM retrieval.shown_captions WHERE collection = %(collection)s;
 
+-- name: has_captions
+SELECT EXISTS (SELECT FROM retrieval.shown_captions WHERE collection = %(collection)s)
+    OR EXISTS (
+        SELECT FROM (
+            SELECT words FROM retrieval.image WHERE collection = %(collection)s AND deleted IS NULL LIMIT %(looked_at)s
+        ) AS seen WHERE words IS NOT NULL
+    ) AS found;
+
 -- name: show
 INSERT INTO retrieval.shown_captions AS s (collection, model, languages)
 VALUES (%(collection)s, %(model)s, %(languages)s)
