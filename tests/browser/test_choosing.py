@@ -38,6 +38,16 @@ def dated(served, things):  # noqa: F811
 
 
 @pytest.fixture
+def captioned(served):  # noqa: F811
+    """One image has a caption, so that words can be searched for."""
+    change = "UPDATE retrieval.image SET caption = %s WHERE collection = 'things' AND image_id = %s"
+    with psycopg.connect(served.database(), autocommit=True) as connection:
+        connection.execute(change, ["a star", IDS[0]])
+        yield
+        connection.execute(change, [None, IDS[0]])
+
+
+@pytest.fixture
 def open_page(chromium, address, dated):  # noqa: F811
     """Open the page at an address after #; fails where a script of it has failed."""
     failures, contexts = [], []
@@ -279,7 +289,7 @@ def test_two_models_are_compared_side_by_side(open_page, second_model, size):
     page.locator(".gallery .card").first.wait_for()
 
 
-def test_two_modes_are_compared(open_page):
+def test_two_modes_are_compared(open_page, captioned):
     page = open_page("&text=a star")
     found(page)
     page.locator("#compare select").select_option("mode:words")

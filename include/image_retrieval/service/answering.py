@@ -19,6 +19,7 @@ from starlette.responses import Response
 from image_retrieval.service.asking import Asker, asked_by, current
 from image_retrieval.service.clients import client_of_request
 from image_retrieval.service.errors import Refused
+from image_retrieval.service.limits import GONE
 
 GRACE_SECONDS = 1.0  # for late work to end by itself
 REQUEST: ContextVar[Request] = ContextVar("request")
@@ -28,7 +29,8 @@ def in_a_thread(function: Callable[..., Any], status: int, *, changes: bool) -> 
     """A coroutine function that runs this one in a thread, and returns its result as a Response of that status.
 
     When the request's time is over, or its client has gone, the Asker gives up. A function that only reads is then
-    answered with 503. If it `changes` something, the answer waits for it to end, and says what happened.
+    answered with 503, or with 499 if nobody hears it. If it `changes` something, the answer waits for it to end, and
+    says what happened.
     """
     if inspect.iscoroutinefunction(function):
         return function
@@ -54,12 +56,16 @@ async def _in_time(work: Callable[[], Response], asker: Asker, request: Request,
     threads = request.app.state.service.threads
     working = asyncio.ensure_future(to_thread.run_sync(work, limiter=threads, abandon_on_cancel=True))
     gone = asyncio.ensure_future(_gone(request))
-    left = max(0.0, asker.deadline - time.monotonic())
+    seconds = max(0.0, asker.deadline - time.monotonic())
+    unheard = False
     try:
-        await asyncio.wait({working, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
+            unheard = gone.done() and not changes
             asker.give_up()
             await asyncio.wait({working}, timeout=None if changes else GRACE_SECONDS)
+        if unheard and not (working.done() and working.exception() is None):
+            return Response(status_code=GONE)
         if not working.done():
             raise Refused(503, "too_slow", "the request's time is over", "try again in a moment", wait=5)
         return working.result()

@@ -1,7 +1,9 @@
 """What the service tells of its use agrees with what was asked of it."""
 
+import socket
 import time
 
+import psycopg
 import requests
 
 from integration.service.conftest import TOKEN
@@ -42,3 +44,26 @@ def test_requests_are_counted_by_route_with_their_times(address, things):
         assert 0 < own["p50"] < 10
     assert session.get(f"{address}/api/service", params={"window": "week"}, timeout=60).status_code == 422
     assert requests.get(f"{address}/api/service", timeout=60).status_code == 401
+
+
+def test_a_client_that_leaves_is_no_failure(address, served, things):
+    def told():
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        routes = requests.get(f"{address}/api/service", headers=headers, timeout=60).json()["routes"]
+        found = [each for each in routes if each["route"] == "/api/facets"] or [{"refused": 0, "failed": 0}]
+        return found[0]["refused"], found[0]["failed"]
+
+    refused, failed = told()
+    host, port = address.removeprefix("http://").split(":")
+    body = b'{"collection": "things"}'
+    head = f"POST /api/facets HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {TOKEN}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with psycopg.connect(served.database()) as connection:
+        connection.execute("LOCK TABLE retrieval.image")  # until the connection ends
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(head.encode() + body)
+            time.sleep(0.5)
+        until = time.monotonic() + 30
+        while told() == (refused, failed) and time.monotonic() < until:
+            time.sleep(0.1)
+    assert told() == (refused + 1, failed)

@@ -6,7 +6,7 @@
  *   chosen: HTMLElement, compare: HTMLElement, facets: HTMLElement, "facets-button": HTMLButtonElement,
  *   file: HTMLInputElement, filters: HTMLFormElement, "filters-button": HTMLButtonElement, less: HTMLButtonElement,
  *   mode: HTMLSelectElement, more: HTMLButtonElement, panel: HTMLElement, pick: HTMLButtonElement, refine: HTMLElement,
- *   results: HTMLElement, search: HTMLElement, status: HTMLElement, text: HTMLInputElement, timeline: HTMLElement, token: HTMLDialogElement,
+ *   results: HTMLElement, search: HTMLElement, status: HTMLElement, tabs: HTMLElement, text: HTMLInputElement, timeline: HTMLElement, token: HTMLDialogElement,
  *   viewer: HTMLDialogElement, words: HTMLFormElement
  * } & Record<`tab-${string}`, HTMLElement>} Elements those of index.html, by id
  */

@@ -70,8 +70,8 @@ function show() {
     tab.setAttribute("aria-selected", String(chosen));
     /** @type {HTMLElement} */ (tab).tabIndex = chosen ? 0 : -1;
     if (chosen) byId("panel").setAttribute("aria-labelledby", tab.id);
-    if (chosen) tab.scrollIntoView({ block: "nearest", inline: "center" }); // a phone shows a part of the row
   }
+  showTab();
   chooseIn(state.collection, state.tab === "images");
   showTimeline(state, stop.signal, change).catch(() => {}); // the search tells what is wrong
   showChips(state.collection, state.terms, search);
@@ -83,6 +83,12 @@ function show() {
   /** @type {Record<string, (signal: AbortSignal) => Promise<void>>} */
   const tabs = { images, duplicates: showDuplicates, rejected: showRejected, map: showMap, runs: showRuns, trainings: showTrainings, service: showService };
   (tabs[state.tab] ?? showImages)(stop.signal).catch(failed);
+}
+
+/** Bring the chosen tab to where it is seen: a phone shows a part of the row. */
+function showTab() {
+  const [row, tab] = [byId("tabs"), byId(`tab-${state.tab}`).getBoundingClientRect()];
+  row.scrollLeft += tab.left + tab.width / 2 - row.getBoundingClientRect().left - row.clientWidth / 2;
 }
 
 /** Show whether words can be searched for, and how. */
@@ -192,7 +198,7 @@ function tellFound(shown, page) {
       "div",
       { class: "empty" },
       make("p", { class: "big", text: searched ? t("Nothing relevant") : t(narrowed ? "No matching images" : "No images yet") }),
-      make("p", { class: "hint", text: searched ? t("No image is similar enough. Try other words, or change the filters.") : t(narrowed ? "Remove one of the filters." : "The collection's next run adds the images in its bucket.") }),
+      make("p", { class: "hint", text: searched ? t("No image fits well enough. Try another search, or change the filters.") : t(narrowed ? "Remove one of the filters." : "The collection's next run adds the images in its bucket.") }),
       under ? showAll(t("Show the nearest images anyway"), "main") : null,
     ),
   );
@@ -269,6 +275,7 @@ function replaceResults(element) {
 function setCount(tab, number) {
   const badge = /** @type {HTMLElement} */ (byId(`tab-${tab}`).querySelector(".count"));
   badge.textContent = number === null ? "" : count(number);
+  if (number !== null) showTab(); // the row has moved
 }
 
 /** The numbers on the tabs. */

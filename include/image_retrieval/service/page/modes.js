@@ -16,7 +16,7 @@ export const MODES = ["vector", "caption", "words", "hybrid"];
 const NAMES = { vector: () => t("By look"), caption: () => t("By caption meaning"), words: () => t("By caption words"), hybrid: () => t("By everything") };
 
 /** @type {Record<string, () => string>} */
-const SIDES = { vector: () => t("the picture itself"), words: () => t("words of the caption"), caption: () => t("meaning of the caption") };
+const SIDES = { vector: () => t("look"), words: () => t("caption words"), caption: () => t("caption meaning") };
 
 /** @type {Map<string, Set<string>>} by collection: the modes in which its texts can be searched */
 const known = new Map();
@@ -35,16 +35,16 @@ export function learnModes(collection, images) {
 export const modesOf = (collection) => MODES.filter((mode) => known.get(collection)?.has(mode));
 
 /**
- * Show the choice where there is one.
+ * Show the choice where there is one: not where pictures alone are asked for.
  * @param {State} state
  */
-export function showModes({ collection, mode }) {
+export function showModes({ collection, mode, terms }) {
   const select = byId("mode");
   const modes = modesOf(collection);
   select.replaceChildren(...modes.map((value) => make("option", { value, text: modeName(value) })));
   select.setAttribute("aria-label", t("What words are compared with"));
   select.value = textMode(collection, mode) ?? "";
-  /** @type {HTMLElement} */ (select.parentElement).hidden = modes.length < 2;
+  /** @type {HTMLElement} */ (select.parentElement).hidden = modes.length < 2 || (terms.length > 0 && !terms.some(isWanted));
 }
 
 /** @param {(changed: Partial<State>) => void} onChange */
@@ -71,11 +71,14 @@ function textMode(collection, mode) {
  * @returns {string} the mode in which these terms can be searched
  */
 export function modeOf({ collection, mode, terms }) {
-  if (!terms.some(({ kind, less }) => kind === "text" && !less)) return "vector";
+  if (!terms.some(isWanted)) return "vector";
   const [modes, usual] = [modesOf(collection), textMode(collection, mode) ?? "vector"];
   if (usual === "hybrid" || terms.every(({ kind }) => kind === "text")) return usual;
   return modes.includes("vector") || !modes.includes("hybrid") ? "vector" : "hybrid"; // pictures are among the terms
 }
+
+/** @param {Term} term @returns {boolean} whether it is a text that results should fit */
+const isWanted = ({ kind, less }) => kind === "text" && !less;
 
 /** @param {Term[]} terms texts, as one search for words */
 export const wordsOf = (terms) => terms.map(({ value, less }) => (less ? `-"${value.replaceAll('"', " ")}"` : value)).join(" ");

@@ -154,7 +154,11 @@ function likeness({ similarity, bits }) {
 export async function runsReport(collection, signal) {
   /** @type {{runs: Run[]}} */
   const { runs } = await ask(`${collectionPath(collection)}/runs?limit=20`, undefined, signal);
-  say(t("The last {runs}.", { runs: counted(runs.length, "run") }));
+  if (!runs.length) {
+    say(t("Nothing has run yet."));
+    return { running: false, element: make("div", { class: "empty" }, make("p", { class: "big", text: t("No runs yet") })) };
+  }
+  say(runs.length === 1 ? t("The last run.") : t("The last {runs}.", { runs: counted(runs.length, "run") }));
   const priced = runs.some(({ cost }) => cost !== null);
   const captioned = runs.some(({ captions }) => captions !== null);
   const rows = runs.map((run) => [
