@@ -53,3 +53,12 @@ def test_arrow_keys_go_through_the_tabs(open_page):  # noqa: F811
     for name in [*TABS[1:], TABS[0]]:
         page.keyboard.press("ArrowRight")
         page.locator(f"#tab-{name}[aria-selected=true]:focus").wait_for()
+
+
+@pytest.mark.parametrize("name", TABS)
+def test_the_tab_of_an_address_is_in_sight_on_a_phone(open_page, name):  # noqa: F811
+    page = open_page(f"&tab={name}", viewport=PHONE, locale="zh-CN")
+    page.locator("#tab-rejected .count:not(:empty)").wait_for()  # which moves the tabs behind it
+    row, tab = (page.locator(each).bounding_box() for each in ("#tabs", f"#tab-{name}"))
+    assert row["x"] <= tab["x"]
+    assert tab["x"] + tab["width"] <= row["x"] + row["width"]
