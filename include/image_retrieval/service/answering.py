@@ -16,10 +16,9 @@ from fastapi import Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from image_retrieval.service.asking import Asker, asked_by, current
+from image_retrieval.service.asking import GONE, Asker, asked_by, current
 from image_retrieval.service.clients import client_of_request
 from image_retrieval.service.errors import Refused
-from image_retrieval.service.limits import GONE
 
 GRACE_SECONDS = 1.0  # for late work to end by itself
 REQUEST: ContextVar[Request] = ContextVar("request")

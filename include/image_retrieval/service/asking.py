@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from image_retrieval.service.errors import Refused
 from image_retrieval.timeouts import ended_after
 
+GONE = 499  # the status counted for a client that disconnected
+
 
 @dataclass(eq=False)
 class Asker:

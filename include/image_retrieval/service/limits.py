@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from image_retrieval.service.asking import GONE
 from image_retrieval.service.backoff import HELD_SECONDS, Backoff, SentAway
 from image_retrieval.service.clients import client_of_request
 from image_retrieval.service.errors import Refused, problem
@@ -27,7 +28,6 @@ LARGE_AT_WORK = 2  # large bodies processed at once: parsing JSON or base64 bloc
 WORKED_PER_SECOND = 64 * 2**20  # bytes; the size of a large body sets when the next one may begin
 PART_SECONDS = 5  # the longest wait for the next part of a large body
 TURN_SECONDS = 0.001  # pause between parts of large bodies, so that small requests get a turn
-GONE = 499  # the status counted for a client that disconnected
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
