@@ -4,6 +4,7 @@ import os
 from ipaddress import ip_address
 from typing import Any
 
+import structlog
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.security import APIKeyHeader
@@ -18,6 +19,7 @@ from image_retrieval.service.text_listener import Listener
 from image_retrieval.service.tokens import is_token, require_long
 from image_retrieval.settings import Settings
 
+log = structlog.get_logger()
 HEADER = APIKeyHeader(
     name="Authorization", auto_error=False, description="IMAGE_RETRIEVAL_TOKEN, with or without `Bearer ` before it"
 )
@@ -48,6 +50,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
     keep_what_exists()
     listener = Listener(app.state.service)
     listener.start()
+    name = f"[{host}]" if ":" in host else host
+    log.info("serving", page=f"http://{name}:{port}/")
     try:
         uvicorn.run(app, host=host, port=port, **options)
     finally:
