@@ -103,7 +103,7 @@ def find_shown(connection: Connection, collection: str) -> ShownCaptions | None:
 
 
 def has_captions(connection: Connection, collection: str, *, looked_at: int = 1000) -> bool:
-    """Whether a collection shows captions of a model, or one of so many of its images has a caption."""
+    """Whether a collection shows captions of a model, or one of its first images, as many as `looked_at`, has one."""
     given = {"collection": collection, "looked_at": looked_at}
     return bool(fetch_value(connection, statement("captions", "has_captions"), given))
 

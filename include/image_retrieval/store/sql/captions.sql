@@ -75,7 +75,8 @@ SELECT model, languages FROM retrieval.shown_captions WHERE collection = %(colle
 SELECT EXISTS (SELECT FROM retrieval.shown_captions WHERE collection = %(collection)s)
     OR EXISTS (
         SELECT FROM (
-            SELECT words FROM retrieval.image WHERE collection = %(collection)s AND deleted IS NULL LIMIT %(looked_at)s
+            SELECT words FROM retrieval.image WHERE collection = %(collection)s AND deleted IS NULL
+            ORDER BY image_id LIMIT %(looked_at)s
         ) AS seen WHERE words IS NOT NULL
     ) AS found;
 
