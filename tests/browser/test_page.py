@@ -92,6 +92,7 @@ def test_less_of_something_turns_the_results(frame, page, shots):
     frame.locator("#results:not(.waiting) .score").first.wait_for()
     after = _ids(frame, 20)
     assert sum(one.startswith("red-") for one in after) < sum(one.startswith("red-") for one in before)
+    page.wait_for_timeout(400)  # until pictures have faded in
     page.screenshot(path=shots / "page-minus.png")
     frame.get_by_role("button", name="Remove red").click()
     frame.locator(".chip.less").wait_for(state="detached")
