@@ -10,7 +10,7 @@ export const CHINESE = {
   "Compare with": "对比",
   "nothing": "不对比",
   "model {name}": "模型 {name}",
-  "{both} of the first {shown} images are the same": "前 {shown} 张中有 {both} 张相同",
+  "In both: {both} of the first {shown} images": "前 {shown} 张中有 {both} 张相同",
   "only here": "仅此一侧",
   "at the same place": "名次不变",
   "{places} up": "上升 {places} 名",

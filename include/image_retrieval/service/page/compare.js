@@ -65,7 +65,7 @@ export async function comparison(collection, state, signal, onSearch) {
   /** @type {[Results, Results]} */
   const [usual, other] = await Promise.all([ask(path, asked, signal), ask(path, { ...changed, k: SHOWN }, signal)]);
   const both = usual.results.filter(({ image_id: id }) => rankOf(other, id) >= 0).length;
-  say(t("{both} of the first {shown} images are the same", { both: count(both), shown: count(Math.max(usual.results.length, other.results.length)) }));
+  say(t("In both: {both} of the first {shown} images", { both: count(both), shown: count(Math.max(usual.results.length, other.results.length)) }));
   const column = (/** @type {string} */ title, /** @type {Results} */ these, /** @type {Results} */ those, /** @type {boolean} */ second) =>
     make(
       "section",
