@@ -302,6 +302,7 @@ export const CHINESE = {
   // the map
   "Loading the map …": "正在加载地图……",
   "{images} images; those that look alike lie side by side.": "{images} 张图片，相似的图片彼此相邻。",
+  "1 image matches the filter.": "有 1 张图片符合筛选条件。",
   "{images} images match the filter.": "有 {images} 张图片符合筛选条件。",
   "Show all": "显示全部",
   "No map yet": "还没有地图",

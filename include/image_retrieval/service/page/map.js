@@ -43,7 +43,8 @@ export async function showMapOf({ collection, filter }, signal, doing) {
     const points = unpack(data);
     numberClusters(clusters);
     const images = count(points.count);
-    say(filtered ? t("{images} images match the filter.", { images }) : t("{images} images; those that look alike lie side by side.", { images }));
+    if (filtered) say(points.count === 1 ? t("1 image matches the filter.") : t("{images} images match the filter.", { images }));
+    else say(t("{images} images; those that look alike lie side by side.", { images }));
     if (filtered) byId("status").append(" ", make("button", { type: "button", class: "plain", text: t("Show all"), onclick: doing.all }));
     if (points.count) makeMap(collection, points, clusters, signal, doing);
     else byId("results").replaceChildren(empty(t("No image matches the filter"), ""));
