@@ -12,6 +12,7 @@ import json
 import random
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,9 +72,9 @@ def _emoji(chosen: argparse.Namespace, work: Path, settings: Settings) -> dict[s
     (work / "start").mkdir()
     write_model(Fetched(weights.parent, (weights,)), weights.parent, work / "start")
     named = list(_names(chosen.pictures, chosen.names))
-    pairs = _packed(named, work, "emoji", PackOptions(held_out_share=HELD_OUT_EMOJI, seed=chosen.seed), settings)
-    options = PairOptions(f"{work}/emoji/", str(work / "start"), epochs=chosen.epochs, seed=chosen.seed)
-    return train_pairs(options, work / "trained", settings, "cpu", pairs)
+    _pack(named, work, "emoji", PackOptions(held_out_share=HELD_OUT_EMOJI, seed=chosen.seed), settings)
+    options = PairOptions(f"{work}/emoji/", "text", str(work / "start"), epochs=chosen.epochs, seed=chosen.seed)
+    return train_pairs(options, f"{work}/trained/", settings, "cpu").figures
 
 
 def _names(pictures: Path, names: Path) -> Iterator[Pair]:
@@ -87,20 +88,20 @@ def _names(pictures: Path, names: Path) -> Iterator[Pair]:
 
 def _scenes(chosen: argparse.Namespace, work: Path, settings: Settings) -> dict[str, object]:
     small = PackOptions(longest_side=SMALL, held_out_share=HELD_OUT, seed=chosen.seed)
-    pairs = _packed(_drawn(chosen.scenes, NEW, work), work, "new", small, settings)
-    old = _packed(_drawn(chosen.scenes // 3, OLD, work), work, "old", PackOptions(seed=chosen.seed), settings)
+    _pack(_drawn(chosen.scenes, NEW, work), work, "new", small, settings)
+    _pack(_drawn(chosen.scenes // 3, OLD, work), work, "old", PackOptions(seed=chosen.seed), settings)
     options = PairOptions(
-        f"{work}/new/", str(DUAL), general=f"{work}/old/", epochs=chosen.epochs, batch_size=chosen.batch_size,
-        seed=chosen.seed,
+        f"{work}/new/", "pairs", str(DUAL), general=f"{work}/old/", epochs=chosen.epochs,
+        batch_size=chosen.batch_size, seed=chosen.seed, negatives="new" if chosen.negatives else None,
     )  # fmt: skip
-    near = _near(options, pairs, settings) if chosen.negatives else None
-    return train_pairs(options, work / "trained", settings, "cpu", pairs, old, near)
+    near = partial(_near, options, settings) if chosen.negatives else None
+    return train_pairs(options, f"{work}/trained/", settings, "cpu", find_negatives=near).figures
 
 
-def _near(options: PairOptions, pairs: list[Pair], settings: Settings) -> dict[str, list[str]]:
+def _near(options: PairOptions, settings: Settings) -> dict[str, list[str]]:
     """By image id, the pictures at ranks 10 to 100 for it, by the start's vectors."""
     store = ObjectStore(settings)
-    paired = read_paired(store, options.pack, pairs)
+    paired = read_paired(store, options.pack)
     tower = load_image_tower(Path(options.start), dtype="float32", device="cpu", use_cls_token=True)
     vectors = picture_vectors(tower, paired, store)
     names = paired.index["image_id"].to_pylist()
@@ -120,14 +121,12 @@ def _drawn(count: int, seed: int, work: Path) -> list[Pair]:
     return found
 
 
-def _packed(pairs: list[Pair], work: Path, name: str, options: PackOptions, settings: Settings) -> list[Pair]:
-    """Pack the pictures of pairs the way of any others; returns the pairs as they were read."""
+def _pack(pairs: list[Pair], work: Path, name: str, options: PackOptions, settings: Settings) -> None:
+    """Pack the pictures of pairs the way of any others."""
     path = work / f"{name}.jsonl"
     lines = (json.dumps(pair._asdict(), ensure_ascii=False) for pair in pairs)
     path.write_text("\n".join(lines), encoding="utf-8")
-    found = pairs_of(str(path), settings)
-    pack_pairs(str(path), found, f"{work}/{name}/", options, settings)
-    return found
+    pack_pairs(str(path), pairs_of(str(path), settings), f"{work}/{name}/", options, settings)
 
 
 if __name__ == "__main__":

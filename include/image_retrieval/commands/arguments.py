@@ -3,7 +3,6 @@
 import argparse
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from image_retrieval.collection import NAME_PATTERN
@@ -45,13 +44,6 @@ def model_name(given: str) -> str:
 def image(given: str) -> str:
     """A file's path, which may be any bytes, or a URL, which is text."""
     return text(given) if "://" in given and not given.startswith("file://") else given
-
-
-def new_folder(given: str) -> Path:
-    """The path of a new folder of this machine, which may be any bytes."""
-    if "://" in given:
-        raise argparse.ArgumentTypeError(f"{given[:80]!a} is no path: a new folder of this machine is needed")
-    return Path(given)
 
 
 def _checked(check: Callable[[str], str], given: str) -> str:

@@ -2,14 +2,16 @@
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from image_retrieval.commands.arguments import finite_number, new_folder, number
+from image_retrieval.commands.arguments import finite_number, number
 from image_retrieval.commands.printing import print_json
 from image_retrieval.errors import UserError
+from image_retrieval.exit_codes import TERMINATED
 from image_retrieval.settings import Settings
 from image_retrieval.training.pairs.options import BATCH_SIZE, PairOptions
-from image_retrieval.training.pairs.texts import Pair, is_pair_file
+from image_retrieval.training.pairs.texts import is_pair_file
 
 MOST = 1_000_000
 
@@ -21,7 +23,7 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
         "pack", metavar="PACK|FILE", help="a packed training set with captions, or a .tsv or .jsonl of URIs and texts"
     )
     learning.add_argument(
-        "out", type=new_folder, metavar="OUT", help="new folder of this machine, which becomes the model"
+        "out", metavar="OUT", help="new folder, which becomes the model: a prefix of a store, or a path"
     )
     learning.add_argument(
         "--start", required=True, metavar="SOURCE", help="a dual encoder, or the model that gets a text side"
@@ -44,32 +46,49 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
         help="that PACK was packed from: each step holds pictures that its vectors find alike",
     )
     learning.add_argument("--text-only", action="store_true", help="change the text side of a dual encoder alone")
+    learning.add_argument(
+        "--checkpoint-every", type=number(1, MOST), metavar="N", help="epochs (10 for a text side, else 1)"
+    )
     learning.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N")
+    learning.add_argument("--resume", action="store_true", help="go on if it was begun; do nothing if it is finished")
+    learning.add_argument("--exit-zero", action="store_true", help="status 0 even if the model is refused")
     learning.add_argument("--device", help="cpu, cuda, or the rank of a GPU")
+    learning.set_defaults(in_pods=True)
 
 
 def pairs(options: argparse.Namespace, settings: Settings) -> int:
     """Train a model on pictures with texts; exit status 1: it was refused, and not written."""
-    from image_retrieval.training.pairs.running import require_start, train_pairs
+    from image_retrieval.models.description import describe
+    from image_retrieval.models.source import model_folder
+    from image_retrieval.objects import ObjectStore
+    from image_retrieval.training.pairs.running import method_for, require_start, train_pairs
+    from image_retrieval.training.recording import begun
 
     if options.lr is not None and options.lr <= 0:
         raise UserError(f"--lr: {options.lr:g} is not a rate above 0; see `image-retrieval training pairs --help`")
     if not 0 < options.held_out <= 0.5:
         raise UserError(f"--held-out {options.held_out:g}: a share above 0, up to 0.5, is needed")
-    out = options.out.resolve()
+    out = options.out.rstrip("/")
     folder = _folder(options.pack, f"{out}.pack/")
     general = _folder(options.general, f"{out}.general/") if options.general else None
+    method = method_for(describe(model_folder(options.start, options.revision, settings)))
     wanted = PairOptions(
-        folder, options.start, options.revision, general=general, epochs=options.epochs, batch_size=options.batch_size,
-        rate=options.lr, seed=options.seed, text_only=options.text_only, negatives=options.negatives,
+        folder, method, options.start, options.revision, general=general, epochs=options.epochs,
+        batch_size=options.batch_size, rate=options.lr, seed=options.seed, text_only=options.text_only,
+        negatives=options.negatives, checkpoint_every=options.checkpoint_every,
     )  # fmt: skip
-    require_start(wanted, options.out, settings)
-    given = _packed(options.pack, folder, options, settings)
-    apart = _packed(options.general, general, options, settings) if general else None
-    negatives = _negatives(folder, options.negatives, settings) if options.negatives else None
-    figures = train_pairs(wanted, options.out, settings, options.device or settings.device, given, apart, negatives)
-    print_json({"out": str(options.out), **figures})
-    return 1 if figures.get("decision") == "refused" else 0
+    require_start(wanted, settings)
+    begun(ObjectStore(settings), f"{out}/", wanted, resume=options.resume)
+    for source, place in ((options.pack, folder), (options.general, general)):
+        if place and is_pair_file(source):
+            _pack(source, place, options, settings)
+    negatives = partial(_negatives, folder, options.negatives, settings) if options.negatives else None
+    device = options.device or settings.device
+    outcome = train_pairs(wanted, f"{out}/", settings, device, resume=options.resume, find_negatives=negatives)
+    print_json({"out": options.out, "finished": outcome.finished, **outcome.figures})
+    if not outcome.finished:
+        return TERMINATED
+    return 1 if outcome.figures["decision"] == "refused" and not options.exit_zero else 0
 
 
 def _folder(source: str, new: str) -> str:
@@ -77,17 +96,13 @@ def _folder(source: str, new: str) -> str:
     return new if is_pair_file(source) else f"{source.rstrip('/')}/"
 
 
-def _packed(source: str, folder: str, options: argparse.Namespace, settings: Settings) -> list[Pair] | None:
-    """The pairs of a file, whose pictures are packed into the folder; None of a pack."""
+def _pack(source: str, folder: str, options: argparse.Namespace, settings: Settings) -> None:
+    """Pack the pictures and texts of a file."""
     from image_retrieval.pipeline.packing import PackOptions
     from image_retrieval.pipeline.pair_files import pack_pairs, pairs_of
 
-    if not is_pair_file(source):
-        return None
-    found = pairs_of(source, settings)
     chosen = PackOptions(held_out_share=options.held_out, seed=options.seed)
-    pack_pairs(source, found, folder, chosen, settings)
-    return found
+    pack_pairs(source, pairs_of(source, settings), folder, chosen, settings)
 
 
 def _negatives(folder: str, name: str, settings: Settings) -> dict[str, list[str]]:

@@ -72,11 +72,16 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
 def resume(options: argparse.Namespace, settings: Settings) -> int:
     """Go on with a training that was ended, from its checkpoint."""
+    from image_retrieval.objects import ObjectStore
     from image_retrieval.pipeline.dataset import folder_of
+    from image_retrieval.training.pairs.running import resume_pairs
+    from image_retrieval.training.records import find_record, is_of_pairs
     from image_retrieval.training.running import resume_training
 
-    out = folder_of(options.out)
-    return _print_outcome(resume_training(out, settings, options.device or settings.device), options.out)
+    out, device = folder_of(options.out), options.device or settings.device
+    of_pairs = is_of_pairs(find_record(ObjectStore(settings), out) or {})
+    outcome = (resume_pairs if of_pairs else resume_training)(out, settings, device)
+    return _print_outcome(outcome, options.out)
 
 
 def _print_outcome(outcome: Any, out: str) -> int:

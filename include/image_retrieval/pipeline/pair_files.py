@@ -12,6 +12,7 @@ from image_retrieval.pipeline.candidates import CANDIDATES, require_some, shuffl
 from image_retrieval.pipeline.packing import PackOptions, pack
 from image_retrieval.pipeline.tar_places import find_places
 from image_retrieval.settings import Settings
+from image_retrieval.training.pairs.paired import write_texts
 from image_retrieval.training.pairs.texts import Pair, read_pairs
 
 LEAST = 2  # pictures of a set
@@ -36,7 +37,10 @@ def pairs_of(source: str, settings: Settings) -> list[Pair]:
 
 
 def pack_pairs(source: str, pairs: list[Pair], folder: str, options: PackOptions, settings: Settings) -> None:
-    """Pack the pictures of pairs into a folder that ends in `/`; a pack that is there and complete stays as it is."""
+    """Pack the pictures of pairs into a folder that ends in `/`, and write the texts beside them.
+
+    A pack that is there and complete keeps its pictures.
+    """
     uris = list(dict.fromkeys(pair.uri for pair in pairs))
 
     def candidates() -> pa.Table:
@@ -51,3 +55,4 @@ def pack_pairs(source: str, pairs: list[Pair], folder: str, options: PackOptions
         return shuffled(found, options.seed, options.most)
 
     pack(source, folder, options, candidates, settings)
+    write_texts(ObjectStore(settings), folder, pairs)

@@ -9,6 +9,7 @@ from torch import distributed
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.training import ranks
 from image_retrieval.training.options import TrainingOptions
+from image_retrieval.training.records import Options
 
 # of torch's messages: its allocator for CPUs has no error of its own, and gloo has none either
 NO_MEMORY = "can't allocate memory"
@@ -17,7 +18,7 @@ LOST = ("connection closed by peer", "connection reset by peer", "connection was
 
 
 @contextmanager
-def told_in_words(options: TrainingOptions) -> Iterator[None]:
+def told_in_words(options: Options) -> Iterator[None]:
     """Raise an error of the block as a UserError, if it can be told in words."""
     try:
         yield
@@ -28,7 +29,7 @@ def told_in_words(options: TrainingOptions) -> Iterator[None]:
         raise told from None
 
 
-def in_words(error: Exception, options: TrainingOptions) -> UserError | None:
+def in_words(error: Exception, options: Options) -> UserError | None:
     """The error as a UserError, or None if it is a fault of the program's own."""
     if isinstance(error, UserError):
         return error
@@ -41,7 +42,9 @@ def in_words(error: Exception, options: TrainingOptions) -> UserError | None:
     return None
 
 
-def _advice(options: TrainingOptions) -> str:
+def _advice(options: Options) -> str:
+    if not isinstance(options, TrainingOptions):
+        return "use a smaller --batch-size"
     ways = [f"use --accumulate {2 * options.accumulate}", "a smaller --batch-size"]
     if not options.gradient_checkpointing:
         ways.insert(1, "--gradient-checkpointing")

@@ -62,22 +62,18 @@ class Progress:
         self.start, self.now = (Health(**state[name]) if state[name] else None for name in ("start", "now"))
 
     def figures(self) -> dict[str, Any]:
-        """What is told of the training in its record."""
-        return {
+        """What is told of the training in its record; of the features' health only if it is judged."""
+        told: dict[str, Any] = {
             "steps": self.step,
             "steps_in_all": self.steps,
             "epochs": self.step / self.epoch_steps,
             "loss_first": self.points[0][1] if self.points else None,
             "loss_last": self.points[-1][1] if self.points else None,
-            "spread": {
-                "start": self.start.spread if self.start else None,
-                "end": self.now.spread if self.now else None,
-            },
-            "effective_rank": {
-                "start": self.start.rank if self.start else None,
-                "end": self.now.rank if self.now else None,
-            },
         }
+        if self.start and self.now:
+            told["spread"] = {"start": self.start.spread, "end": self.now.spread}
+            told["effective_rank"] = {"start": self.start.rank, "end": self.now.rank}
+        return told
 
 
 class Meter:

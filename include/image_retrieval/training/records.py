@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectStore
 from image_retrieval.training.options import TrainingOptions
+from image_retrieval.training.pairs.options import PAIR_METHODS, PairOptions
 
 RECORD = "training.json"
 CHECKPOINT = "checkpoint.pt"
@@ -16,6 +17,8 @@ REPORT, REPORT_PAGE, REPORT_PICTURE = "gate.json", "gate.md", "gate.png"  # of t
 RUNNING, STOPPED, COLLAPSED, FAILED, FINISHED = "running", "stopped", "collapsed", "failed", "finished"
 TOKEN = "token"  # the fact that tells which process trains: the latest to begin
 MOST_BYTES = 2**24  # of a record
+Options = TrainingOptions | PairOptions
+Kind = TypeVar("Kind", bound=Options)
 FLAGS = {"rate": "lr"}  # where an option of the command has another name than the setting
 
 
@@ -54,16 +57,31 @@ def read_record(store: ObjectStore, out: str) -> dict[str, Any]:
 
 
 def options_of(record: dict[str, Any], out: str) -> TrainingOptions:
-    """The options of a record. Raises UserError if they are not of this version."""
-    stated, known = record.get("settings"), {field.name for field in fields(TrainingOptions)}
+    """The options of a record of `training run`. Raises UserError if they are not of this version."""
+    return _options(record, out, TrainingOptions)
+
+
+def pair_options_of(record: dict[str, Any], out: str) -> PairOptions:
+    """The options of a record of `training pairs`. Raises UserError if they are not of this version."""
+    return _options(record, out, PairOptions)
+
+
+def _options(record: dict[str, Any], out: str, kind: type[Kind]) -> Kind:
+    stated, known = record.get("settings"), {field.name for field in fields(kind)}
     if not isinstance(stated, dict) or set(stated) != known:
         raise UserError(f"{out}{RECORD} holds no settings of this version: train into another folder")
-    return TrainingOptions(**stated)
+    return kind(**stated)
 
 
-def require_same(options: TrainingOptions, record: dict[str, Any], out: str) -> None:
+def is_of_pairs(record: dict[str, Any]) -> bool:
+    """Whether a record is that of a training on pictures with texts."""
+    stated = record.get("settings")
+    return isinstance(stated, dict) and stated.get("method") in PAIR_METHODS
+
+
+def require_same(options: Options, record: dict[str, Any], out: str) -> None:
     """Raise UserError that names a setting in which a training that was begun differs from the options."""
-    begun = options_of(record, out)
+    begun = _options(record, out, type(options))
     for name, value in asdict(options).items():
         if (former := getattr(begun, name)) != value:
             flag = FLAGS.get(name, name).replace("_", "-")
@@ -79,7 +97,7 @@ def require_empty(store: ObjectStore, out: str) -> None:
         raise UserError(f"{out} is not empty: it holds {found[0].key!r}; give a new folder for the trained model")
 
 
-def begin_record(store: ObjectStore, out: str, options: TrainingOptions, **known: Any) -> None:
+def begin_record(store: ObjectStore, out: str, options: Options, **known: Any) -> None:
     """Write the record of a new training. Raises UserError if the folder cannot be written."""
     _write(store, out, {"settings": asdict(options), "state": RUNNING, **known})
 

@@ -1,8 +1,5 @@
 """Runs a training from its options to a folder that the house loads as a model, and goes on with one that was ended."""
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,34 +9,30 @@ import torch
 from transformers import PreTrainedModel
 
 from image_retrieval import __version__
-from image_retrieval.errors import Unavailable, UserError
+from image_retrieval.errors import UserError
 from image_retrieval.models.loading import usable_device
 from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.training import ranks
 from image_retrieval.training.backbones import Backbone, from_checkpoint, from_nothing
-from image_retrieval.training.failures import in_words, told_in_words
+from image_retrieval.training.failures import told_in_words
 from image_retrieval.training.finishing import write_model
 from image_retrieval.training.fitting import require_batches, require_crops, require_different, require_kinds
-from image_retrieval.training.loop import Collapsed, Outcome, Plan, train
+from image_retrieval.training.loop import Outcome, Plan, train
 from image_retrieval.training.methods import BACKBONE, objective_of, require_fit, with_rate
 from image_retrieval.training.options import RANDOM, TrainingOptions
 from image_retrieval.training.ranks import with_shared_norms
+from image_retrieval.training.recording import begun, failures_recorded, require_sound, told_to_stop
 from image_retrieval.training.records import (
     CHECKPOINT,
-    COLLAPSED,
-    FAILED,
     FINISHED,
     RUNNING,
     STOPPED,
     begin_record,
-    find_record,
     options_of,
     read_record,
-    require_empty,
     require_own,
-    require_same,
     update_record,
 )
 from image_retrieval.training.sampled import Sampled, read_sampled
@@ -58,7 +51,7 @@ def run_training(
     folder = f"{str(out).rstrip('/')}/"
     with ranks.joined(device) as own:
         store = ObjectStore(settings)
-        record = ranks.from_first(lambda: _begun(store, folder, options, resume))
+        record = ranks.from_first(lambda: begun(store, folder, options, resume=resume))
         if record and record.get("state") == FINISHED:
             log.info("already finished", out=folder)
             store.delete([folder + CHECKPOINT])  # if it was killed just before
@@ -75,30 +68,10 @@ def resume_training(out: str | Path, settings: Settings, device: str) -> Outcome
         record = ranks.from_first(lambda: read_record(store, folder))
         if record.get("state") == FINISHED:
             raise UserError(f"the training in {folder} is finished: the folder is a model")
-        _require_sound(record, folder)
+        require_sound(record, folder)
         options = options_of(record, folder)
         with told_in_words(options):
             return _train(_plan(options, folder, store, settings, own), record)
-
-
-def _begun(store: ObjectStore, out: str, options: TrainingOptions, resume: bool) -> dict[str, Any] | None:
-    """The record of the training that a folder holds; None if it is to begin. Raises UserError if it may not."""
-    record = find_record(store, out)
-    if record is None:
-        require_empty(store, out)
-        return None
-    if record.get("state") == FAILED and not store.exists(out + CHECKPOINT):
-        return None  # it came to nothing: other settings may do better
-    require_same(options, record, out)
-    if not resume:
-        raise UserError(f"{out} holds this training: `image-retrieval training resume {out}` goes on with it")
-    _require_sound(record, out)
-    return record
-
-
-def _require_sound(record: dict[str, Any], out: str) -> None:
-    if record.get("state") == COLLAPSED:
-        raise UserError(f"the training in {out} would collapse again ({record.get('reason')}): begin another one")
 
 
 def _data(pack: Sampled) -> dict[str, Any]:
@@ -143,7 +116,7 @@ def _lay_out_memory(options: TrainingOptions, backbone: Backbone) -> None:
 def _train(plan: Plan, record: dict[str, Any] | None) -> Outcome:
     """Train; the folder's record, if there is one, tells what it began with. Raises UserError."""
     ranks.from_first(lambda: _begin(plan, record))
-    with _told_to_stop() as stopped, _failures_recorded(plan):
+    with told_to_stop() as stopped, failures_recorded(plan.store, plan.out, plan.token, plan.options):
         outcome = train(plan, stopped)
         if ranks.rank() == 0:
             require_own(plan.store, plan.out, plan.token)
@@ -166,37 +139,3 @@ def _begin(plan: Plan, record: dict[str, Any] | None) -> None:
             f"{plan.options.pack} is not the pack that the training in {plan.out} began with: begin a new one"
         )
     update_record(plan.store, plan.out, state=RUNNING, reason=None, token=plan.token)
-
-
-@contextmanager
-def _failures_recorded(plan: Plan) -> Iterator[None]:
-    """Write an error of the block into the folder's record, in rank 0 alone, and raise it again.
-
-    The record of another process that goes on with the training is left alone.
-    """
-    try:
-        yield
-    except Exception as error:
-        told = in_words(error, plan.options) or error
-        if ranks.rank() == 0:
-            with suppress(UserError):
-                require_own(plan.store, plan.out, plan.token)
-                update_record(plan.store, plan.out, state=_state_after(told), reason=str(told))
-        raise
-
-
-def _state_after(error: Exception) -> str:
-    if isinstance(error, Collapsed):
-        return COLLAPSED
-    return STOPPED if isinstance(error, Unavailable) else FAILED
-
-
-@contextmanager
-def _told_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether SIGTERM has come: the loop then saves a checkpoint and ends."""
-    told: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
-    try:
-        yield lambda: bool(told)
-    finally:
-        signal.signal(signal.SIGTERM, before)

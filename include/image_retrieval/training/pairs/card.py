@@ -12,43 +12,59 @@ from image_retrieval.training.pairs.recall import AT
 WAYS = {"text_to_image": "texts find pictures", "image_to_text": "pictures find texts"}
 
 
-def text_side_card(options: PairOptions, start: Path, figures: dict[str, Any]) -> str:
+def text_side_card(options: PairOptions, start: Path, report: dict[str, Any]) -> str:
     """The card of a model that got a text side."""
-    held_out, learnt = figures["held_out"], figures["learnt"]
     lines = [
-        *_head(start, list(figures["among_all"])),
+        *_head(start, list(report["after"]["all"])),
         "# A text side for a model of pictures",
         "",
         f"The pictures' side is {options.start}, unchanged: vectors of pictures stay as they are. The text side was "
-        f"trained on {learnt:,} pictures and their texts.",
+        f"trained on {report['learnt']:,} pictures and their texts. {_sentence(report)}",
         "",
-        f"Of {held_out:,} pictures that were held out, with their texts, among all {learnt + held_out:,}; in brackets "
-        "what chance would find:",
-        "",
-        *recall_table(figures["among_all"]),
+        *_tables(report),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
-def fine_tuned_card(options: PairOptions, start: Path, figures: dict[str, Any]) -> str:
+def fine_tuned_card(options: PairOptions, start: Path, report: dict[str, Any]) -> str:
     """The card of a dual encoder that was fine-tuned."""
-    after = figures["after"]
     lines = [
-        *_head(start, list(after["held_out"])),
+        *_head(start, list(report["after"]["held_out"])),
         "# A fine-tuned dual encoder",
         "",
-        f"{options.start}, fine-tuned on {figures['learnt']:,} pictures with {figures['texts']:,} distinct texts"
+        f"{options.start}, fine-tuned on {report['learnt']:,} pictures with {report['texts']:,} distinct texts"
         f"{' (its text side alone)' if options.text_only else ''}; the mean of the weights before and after has "
-        f"α = {figures['alpha']:g}. {figures['reason'][0].upper()}{figures['reason'][1:]}.",
+        f"α = {report['alpha']:g}. {_sentence(report)}",
         "",
+        *_tables(report),
     ]
-    titles = {"held_out": f"Of {figures['held_out']:,} pictures that were held out", "general": "Of the general set"}
+    return "\n".join(lines)
+
+
+def report_page(report: dict[str, Any]) -> str:
+    """The report of a training on pairs for a person, in Markdown; its title is the decision."""
+    return "\n".join([f"# {report['decision'].capitalize()}", "", _sentence(report), "", *_tables(report)])
+
+
+def _sentence(report: dict[str, Any]) -> str:
+    return f"{report['reason'][0].upper()}{report['reason'][1:]}."
+
+
+def _tables(report: dict[str, Any]) -> list[str]:
+    """What is found of each set, before and after; a text side has no before."""
+    held_out, learnt, lines = report["held_out"], report["learnt"], []
+    titles = {
+        "held_out": f"Of {held_out:,} pictures that were held out",
+        "all": f"Of the same pictures, among all {learnt + held_out:,}",
+        "general": "Of the general set",
+    }
     for name, title in titles.items():
         for when in ("before", "after"):
-            if name in figures[when]:
-                lines += [f"{title}, {when}; in brackets what chance would find:", ""]
-                lines += [*recall_table(figures[when][name]), ""]
-    return "\n".join(lines)
+            if name in report.get(when, {}):
+                told = f", {when}" if "before" in report else ""
+                lines += [f"{title}{told}; in brackets what chance would find:", ""]
+                lines += [*recall_table(report[when][name]), ""]
+    return lines
 
 
 def _head(start: Path, languages: list[str]) -> list[str]:

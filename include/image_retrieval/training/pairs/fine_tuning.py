@@ -1,12 +1,11 @@
 """Fine-tunes a dual encoder on pictures with texts, by low-rank matrices on the attention of both towers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import structlog
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,27 +17,21 @@ from image_retrieval.models.description import ModelDescription
 from image_retrieval.models.loading import load_model, usable_device
 from image_retrieval.models.tokens import Tokens, load_tokens
 from image_retrieval.models.towers import ImageNetwork, ImageTower, TextNetwork, TextTower
-from image_retrieval.objects import ObjectStore
 from image_retrieval.training.low_rank import add_low_rank, merge_low_rank
 from image_retrieval.training.pairs.caching import cached_backward
-from image_retrieval.training.pairs.drawing import drawn
+from image_retrieval.training.pairs.course import Course, Step
 from image_retrieval.training.pairs.embedding import pixels_of
 from image_retrieval.training.pairs.losses import contrastive_loss
-from image_retrieval.training.pairs.options import PairOptions
-from image_retrieval.training.pairs.paired import Paired
 from image_retrieval.training.pairs.texts import TextSet
 from image_retrieval.training.reading import batches
 from image_retrieval.training.sampled import read_sampled
-from image_retrieval.training.schedule import Recipe, optimizer_of, rate_at, set_rate, weights_of
+from image_retrieval.training.schedule import Recipe
 
-log = structlog.get_logger()
 RANK = 16
-EPOCHS = 10
 RECIPE = Recipe(5e-4, 0.001, 0.1)  # decay and warm-up near those of Chinese-CLIP's recipe
 ATTENTION = ("self_attn", "attention")  # how transformers calls it in each layer
 PART = 64  # pictures and texts that go through a tower at once
 READERS = 2
-STEEPEST = 1.0  # norm to which gradients are cut
 Numbers = NDArray[np.int64]
 
 
@@ -73,28 +66,44 @@ def load_dual_encoder(folder: Path, described: ModelDescription, device: str) ->
     )
 
 
-def fine_tune(encoder: DualEncoder, paired: Paired, store: ObjectStore, options: PairOptions) -> list[float]:
-    """Change the attention of the towers, or of the text tower alone; returns the mean loss of each epoch."""
-    torch.manual_seed(options.seed)
-    _add_matrices(encoder.model, only=dual_encoder.TEXT if options.text_only else None)
-    for side in (encoder.images, encoder.texts):
-        side.network.to(encoder.device)
-    optimizer, losses, summed = optimizer_of(encoder.model, RECIPE.decay), [], 0.0
-    batch, epochs = min(options.batch_size, len(paired.learnt)), options.epochs or EPOCHS
-    epoch_steps = len(paired.learnt) // batch
-    recipe = Recipe(options.rate or RECIPE.rate, RECIPE.decay, RECIPE.warm_up)
-    for step, (pictures, texts, pixels) in enumerate(_batches(encoder, paired, store, options, batch)):
-        summed += _backward(encoder, paired.texts, pictures, texts, pixels)
-        set_rate(optimizer, rate_at(step, epoch_steps * epochs, recipe, batch))
-        nn.utils.clip_grad_norm_(weights_of(optimizer), STEEPEST)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if (step + 1) % epoch_steps == 0:
-            losses.append(summed / epoch_steps)
-            log.info("epoch", epoch=len(losses), epochs=epochs, loss=round(losses[-1], 4))
-            summed = 0.0
-    merge_low_rank(encoder.model)
-    return losses
+class FineTuning:
+    """What learns: matrices on the attention of both towers, or of the text tower alone."""
+
+    recipe = RECIPE
+
+    def __init__(self, encoder: DualEncoder, course: Course) -> None:
+        torch.manual_seed(course.options.seed)
+        _add_matrices(encoder.model, only=dual_encoder.TEXT if course.options.text_only else None)
+        for side in (encoder.images, encoder.texts):
+            side.network.to(encoder.device)
+        self._encoder, self._course = encoder, course
+        self.module, self.device = encoder.model, encoder.device
+
+    def read(self, first: int) -> Generator[Step, None, None]:
+        """Pictures, the number of a text of each, and pixels (n, height, width, 3), of each step from the first on."""
+        course, size = self._course, self._encoder.images.size
+        pack = read_sampled(course.store, course.paired.uri)
+        wanted = (course.paired.positions[pictures] for pictures, _ in course.steps(first))
+        reading = batches(pack, course.store, wanted, readers=READERS)
+        for (pictures, texts), found in zip(course.steps(first), reading, strict=True):
+            whole = [
+                Image.fromarray(own[:height, :width])
+                for own, (height, width) in zip(found.pixels, found.sizes, strict=True)
+            ]
+            yield pictures, texts, pixels_of(whole, size)
+
+    def backward(self, step: Step) -> float:
+        """Add the gradients of one batch; returns its loss."""
+        pictures, chosen, pixels = step
+        assert pixels is not None
+        return _backward(self._encoder, self._course.paired.texts, pictures, chosen, pixels)
+
+    def after_step(self) -> None:
+        """Nothing."""
+
+    def merge(self) -> None:
+        """Make the matrices parts of the weights."""
+        merge_low_rank(self._encoder.model)
 
 
 def attention_weights(model: PreTrainedModel) -> dict[str, nn.Parameter]:
@@ -111,24 +120,6 @@ def _add_matrices(model: PreTrainedModel, only: tuple[str, ...] | None) -> None:
     for name, module in list(model.named_modules()):
         if name.rpartition(".")[2] in ATTENTION and (only is None or name.startswith(only)):
             add_low_rank(module, RANK)
-
-
-def _batches(
-    encoder: DualEncoder, paired: Paired, store: ObjectStore, options: PairOptions, batch: int
-) -> Iterator[tuple[Numbers, Numbers, torch.Tensor]]:
-    """Pictures, the number of a text of each, and pixels (n, height, width, 3), of each step."""
-
-    def plan() -> Iterator[tuple[Numbers, Numbers]]:
-        for epoch in range(options.epochs or EPOCHS):
-            yield from drawn(paired.texts, paired.learnt, batch, options.seed, epoch, paired.near)
-
-    pack = read_sampled(store, paired.uri)
-    wanted = (paired.positions[pictures] for pictures, _ in plan())
-    for (pictures, texts), read in zip(plan(), batches(pack, store, wanted, readers=READERS), strict=True):
-        whole = [
-            Image.fromarray(own[:height, :width]) for own, (height, width) in zip(read.pixels, read.sizes, strict=True)
-        ]
-        yield pictures, texts, pixels_of(whole, encoder.images.size)
 
 
 def _backward(encoder: DualEncoder, texts: TextSet, pictures: Numbers, chosen: Numbers, pixels: torch.Tensor) -> float:

@@ -1,5 +1,7 @@
 """The pictures of a pack that have texts."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,10 +13,11 @@ from PIL import Image
 from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectStore
 from image_retrieval.training.packs import read_index, read_pictures
-from image_retrieval.training.pairs.texts import Pair, TextSet, language_of, text_set
+from image_retrieval.training.pairs.texts import Pair, TextSet, language_of, read_pairs, text_set
 
 COLUMNS = ("shard", "offset", "size", "image_id", "uri", "caption", "held_out")
 FEWEST, FEWEST_HELD_OUT = 64, 10  # pictures
+TEXTS = "texts.jsonl"  # beside the pictures of a pack: their texts, where those are not its captions
 Numbers = NDArray[np.int64]
 
 
@@ -38,16 +41,39 @@ class Paired:
         """The pictures of these numbers, in their order."""
         return read_pictures(store, self.uri, self.index, wanted)
 
+    @property
+    def learnt_texts(self) -> list[int]:
+        """The numbers of the texts that are learnt, ascending."""
+        return sorted({text for at in self.learnt for text in self.texts.of_pictures[at].tolist()})
 
-def read_paired(store: ObjectStore, folder: str, pairs: Sequence[Pair] | None = None) -> Paired:
-    """The pictures of a pack with these texts, or with their captions. Raises UserError if it is not complete."""
+    @property
+    def digest(self) -> str:
+        """Tells pictures, texts and hard negatives apart."""
+        places = [self.index[name].to_pylist() for name in ("shard", "offset", "size", "held_out")]
+        near = None if self.near is None else [own.tolist() for own in self.near]
+        of_pictures = [own.tolist() for own in self.texts.of_pictures]
+        told = [places, self.positions.tolist(), self.texts.texts, self.texts.languages, of_pictures, near]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def write_texts(store: ObjectStore, folder: str, pairs: Sequence[Pair]) -> None:
+    """Write the texts of pictures beside them, into the folder of their pack."""
+    lines = (json.dumps(pair._asdict(), ensure_ascii=False) for pair in pairs)
+    store.write(folder + TEXTS, "\n".join(lines).encode())
+
+
+def read_paired(store: ObjectStore, folder: str) -> Paired:
+    """The pictures of a pack with the texts beside them, or with their captions.
+
+    Raises UserError if it is not complete.
+    """
     index = read_index(store, folder, COLUMNS)
-    if pairs is None:
+    if not store.exists(folder + TEXTS):
         captions = index["caption"].to_pylist()
         texts = [[(own.strip(), language_of(own))] if own and own.strip() else [] for own in captions]
     else:
         of_uris: dict[str, list[tuple[str, str]]] = {}
-        for pair in pairs:
+        for pair in read_pairs(folder + TEXTS, store.read(folder + TEXTS)):
             of_uris.setdefault(pair.uri, []).append((pair.text, pair.language))
         texts = [of_uris.get(uri, []) for uri in index["uri"].to_pylist()]
     kept = [at for at, own in enumerate(texts) if own]

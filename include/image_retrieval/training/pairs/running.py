@@ -1,85 +1,99 @@
-"""Runs a training on pairs, from its options to a folder that the house loads as a model."""
+"""Runs a training on pairs from its options to a folder that the house loads as a model, and goes on with one."""
 
 import json
-import shutil
+import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import structlog
-from safetensors.torch import save_file
 
 from image_retrieval import __version__
 from image_retrieval.errors import UserError
-from image_retrieval.models.description import TEXT_SIDE, TEXT_WEIGHTS, ModelDescription, describe
-from image_retrieval.models.digest import digest_of
+from image_retrieval.models.description import ModelDescription, describe
 from image_retrieval.models.loading import usable_device
 from image_retrieval.models.source import model_folder
-from image_retrieval.models.text_side import stated
-from image_retrieval.models.towers import load_image_tower, load_text_tower
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
-from image_retrieval.training.pairs.card import text_side_card
-from image_retrieval.training.pairs.embedding import picture_vectors, text_vectors
-from image_retrieval.training.pairs.options import PairOptions
-from image_retrieval.training.pairs.paired import Paired, read_paired, require_enough, with_negatives
-from image_retrieval.training.pairs.recall import as_json, both_ways
-from image_retrieval.training.pairs.text_training import MOST_TOKENS, make_side, train_text_side
-from image_retrieval.training.pairs.texts import Pair
+from image_retrieval.training.failures import told_in_words
+from image_retrieval.training.finishing import LAST
+from image_retrieval.training.loop import Outcome
+from image_retrieval.training.pairs.card import report_page
+from image_retrieval.training.pairs.course import Course
+from image_retrieval.training.pairs.options import PairMethod, PairOptions
+from image_retrieval.training.pairs.paired import read_paired, require_enough, with_negatives
+from image_retrieval.training.pairs.text_sides import add_text_side
 from image_retrieval.training.pairs.tuning import tune
-from image_retrieval.training.pairs.vocabulary import make_tokenizer
-from image_retrieval.training.records import RECORD
+from image_retrieval.training.recording import begun, failures_recorded, require_sound, told_to_stop
+from image_retrieval.training.records import (
+    CHECKPOINT,
+    FINISHED,
+    REPORT,
+    REPORT_PAGE,
+    RUNNING,
+    STOPPED,
+    begin_record,
+    pair_options_of,
+    read_record,
+    require_own,
+    update_record,
+)
 
 log = structlog.get_logger()
-KEPT = ("config.json", "preprocessor_config.json", "processor_config.json", "calibration.json", "*.safetensors*")
+NEGATIVES = "negatives.json"  # of a training that takes them, so that it goes on with the same ones
+Negatives = Mapping[str, Sequence[str]]
 
 
 def train_pairs(
     options: PairOptions,
-    out: Path,
+    out: str,
     settings: Settings,
     device: str,
-    pairs: Sequence[Pair] | None = None,
-    general_pairs: Sequence[Pair] | None = None,
-    negatives: Mapping[str, Sequence[str]] | None = None,
-) -> dict[str, Any]:
-    """Train on the pairs; the new folder `out` becomes the model. Where pairs are None, the packs' captions count.
+    *,
+    resume: bool = False,
+    find_negatives: Callable[[], Negatives] | None = None,
+) -> Outcome:
+    """Train on the texts of a pack; the new folder `out`, which ends in `/`, becomes the model.
 
-    `negatives`: by image id, pictures that look alike and are not, of which one comes next to each picture. Returns
-    figures. A fine-tuned model that is refused is not written. Raises UserError before anything expensive starts.
+    `resume`: or go on with the same training, if it was begun; a finished one is left as it is. `find_negatives` gives,
+    by image id, pictures that look alike and are not, of which one comes next to each picture. The figures hold the
+    report, too. A model that is refused is not written. Raises UserError before anything expensive starts.
     """
-    usable_device(device)
     store = ObjectStore(settings)
-    folder, described = require_start(options, out, settings)
-    paired = read_paired(store, options.pack, pairs)
-    require_enough(paired)
-    if negatives is not None:
-        paired = with_negatives(paired, negatives)
-    general = read_paired(store, options.general, general_pairs) if options.general else None
-    if general and not len(general.index):
-        raise UserError(f"{options.general} has no picture with a text: a general set needs them to judge by")
-    with _new_folder(out) as made:
-        if described.image_family == "dual_encoder":
-            figures = tune(options, folder, described, paired, general, store, made, device)
-        else:
-            figures = _add_text_side(options, folder, described, paired, store, made, device)
-        record = {"settings": asdict(options), "state": "finished", "version": __version__, "figures": figures}
-        (made / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return figures
+    record = begun(store, out, options, resume=resume)
+    if record and record.get("state") == FINISHED:
+        log.info("already finished", out=out)
+        store.delete([out + CHECKPOINT])  # if it was killed just before
+        return Outcome(finished=True, figures=record["figures"] | json.loads(store.read(out + REPORT)))
+    return _train(options, out, store, settings, device, record, find_negatives)
 
 
-def require_start(options: PairOptions, out: Path, settings: Settings) -> tuple[Path, ModelDescription]:
-    """The start's folder and what it is. Raises UserError if the options are not for it, or `out` is not new."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is not empty: give a new folder for the trained model")
+def resume_pairs(out: str, settings: Settings, device: str) -> Outcome:
+    """Go on with a folder's training from its checkpoint. Raises UserError if it is finished, or its pack is new."""
+    store = ObjectStore(settings)
+    record = read_record(store, out)
+    if record.get("state") == FINISHED:
+        raise UserError(f"the training in {out} is finished: {record['figures']['decision']}")
+    require_sound(record, out)
+    return _train(pair_options_of(record, out), out, store, settings, device, record, None)
+
+
+def method_for(described: ModelDescription) -> PairMethod:
+    """What a start of this kind is trained by."""
+    return "pairs" if described.image_family == "dual_encoder" else "text"
+
+
+def require_start(options: PairOptions, settings: Settings) -> tuple[Path, ModelDescription]:
+    """The start's folder and what it is. Raises UserError if the options are not for it."""
     folder = model_folder(options.start, options.revision, settings)
     described = describe(folder)
+    if method_for(described) != options.method:
+        raise UserError(
+            f"{options.start} is of type {described.model_type!r}: method {method_for(described)} is for it"
+        )
     wanted = {"--general": options.general, "--text-only": options.text_only, "--negatives": options.negatives}
-    if described.image_family != "dual_encoder" and any(wanted.values()):
+    if options.method == "text" and any(wanted.values()):
         name = next(flag for flag, value in wanted.items() if value)
         raise UserError(
             f"{name} is for dual encoders: {options.start} is of type {described.model_type!r}, gets a text side, and "
@@ -88,56 +102,78 @@ def require_start(options: PairOptions, out: Path, settings: Settings) -> tuple[
     return folder, described
 
 
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder that becomes `out` if it is a model at the end. Raises UserError if it cannot be written."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-", ignore_cleanup_errors=True) as scratch:
-            made = Path(scratch, "model")
-            made.mkdir()
-            yield made
-            if (made / "config.json").is_file():
-                made.replace(out)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror or error}") from None
-
-
-def _add_text_side(
+def _train(
     options: PairOptions,
-    folder: Path,
-    described: ModelDescription,
-    paired: Paired,
+    out: str,
     store: ObjectStore,
-    made: Path,
+    settings: Settings,
     device: str,
-) -> dict[str, Any]:
-    """Write the model with a text side into `made`; returns figures."""
-    tower = load_image_tower(folder, dtype="float32", device=device, use_cls_token=True)
-    vectors = picture_vectors(tower, paired, store)
-    learnt = sorted({text for at in paired.learnt for text in paired.texts.of_pictures[at].tolist()})
-    tokenizer = make_tokenizer([paired.texts.texts[at] for at in learnt], made, MOST_TOKENS)
-    side = make_side(len(tokenizer), described.dimensions)
-    log.info("training", pictures=len(paired.learnt), texts=len(learnt), words=len(tokenizer))
-    network, losses = train_text_side(side, tokenizer, paired.texts, vectors, paired.learnt, options, tower.device)
-    for path in sorted({path for name in KEPT for path in folder.glob(name)} - {folder / TEXT_WEIGHTS}):
-        shutil.copyfile(path, made / path.name)
-    tokenizer.save_pretrained(made)
-    weights = {name: values.contiguous() for name, values in network.state_dict().items()}
-    save_file(weights, made / TEXT_WEIGHTS, metadata={"format": "pt"})
-    (made / TEXT_SIDE).write_text(json.dumps(stated(side), indent=2) + "\n", encoding="utf-8")
-    if digest_of(made) != tower.digest:
-        raise UserError(f"the files of model {options.start!r} changed during the training: begin again")
-    of_texts = text_vectors(load_text_tower(made, dtype="float32", device=device), paired.texts.texts)
-    everything = np.arange(len(paired.index))
-    figures = {
-        "kind": "text_side",
-        "learnt": len(paired.learnt),
-        "held_out": len(paired.held_out),
-        "texts": len(paired.texts.texts),
-        "losses": [round(loss, 4) for loss in losses],
-        "among_held_out": as_json(both_ways(paired.texts, of_texts, vectors, paired.held_out, paired.held_out)),
-        "among_all": as_json(both_ways(paired.texts, of_texts, vectors, paired.held_out, everything)),
-    }
-    (made / "README.md").write_text(text_side_card(options, folder, figures), encoding="utf-8")
-    return figures
+    record: dict[str, Any] | None,
+    find_negatives: Callable[[], Negatives] | None,
+) -> Outcome:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("a training on pairs is one process: run it on one machine, with one GPU")
+    usable_device(device)
+    folder, described = require_start(options, settings)
+    paired, negatives = read_paired(store, options.pack), None
+    require_enough(paired)
+    if options.negatives is not None:
+        negatives = _negatives(store, out, record, find_negatives)
+        paired = with_negatives(paired, negatives)
+    general = read_paired(store, options.general) if options.general else None
+    if general and not len(general.index):
+        raise UserError(f"{options.general} has no picture with a text: a general set needs them to judge by")
+    with told_to_stop() as stopped, told_in_words(options):
+        course = Course(options, paired, store, out, stopped)
+        _begin(course, record, negatives)
+        with failures_recorded(store, out, course.token, options), tempfile.TemporaryDirectory() as work:
+            made = Path(work)
+            if options.method == "pairs":
+                outcome, report = tune(course, folder, described, general, made, device)
+            else:
+                outcome, report = add_text_side(course, folder, described, made, device)
+            return _end(course, outcome, report, made)
+
+
+def _negatives(
+    store: ObjectStore, out: str, record: dict[str, Any] | None, find: Callable[[], Negatives] | None
+) -> Negatives:
+    """Those that the training began with, or else new ones."""
+    if record and store.exists(out + NEGATIVES):
+        kept: Negatives = json.loads(store.read(out + NEGATIVES))
+        return kept
+    if find is None:
+        raise UserError(f"{out} holds no {NEGATIVES}: `training pairs … --negatives … --resume` finds them")
+    return find()
+
+
+def _begin(course: Course, record: dict[str, Any] | None, negatives: Negatives | None) -> None:
+    paired, out = course.paired, course.out
+    counts = {"learnt": len(paired.learnt), "held_out": len(paired.held_out)}
+    data = {"pack": paired.uri, "digest": paired.digest, **counts}
+    if record is None:
+        begin_record(course.store, out, course.options, version=__version__, data=data, token=course.token)
+    elif record.get("data") != data:
+        raise UserError(f"{paired.uri} holds other pictures or texts than the training in {out} began with: begin anew")
+    else:
+        update_record(course.store, out, state=RUNNING, reason=None, token=course.token)
+    if negatives is not None:
+        course.store.write(out + NEGATIVES, json.dumps(negatives).encode())
+
+
+def _end(course: Course, outcome: Outcome, report: dict[str, Any], made: Path) -> Outcome:
+    """Record how a training ended; the files of a model that is not refused come first, config.json as their last."""
+    store, out = course.store, course.out
+    require_own(store, out, course.token)
+    if not outcome.finished:
+        update_record(store, out, state=STOPPED, figures=outcome.figures)
+        return outcome
+    if report["decision"] != "refused":
+        for path in sorted(made.iterdir(), key=lambda path: (path.name == LAST, path.name)):
+            store.upload(path, out + path.name)
+    store.write(out + REPORT, (json.dumps(report, indent=2) + "\n").encode())
+    store.write(out + REPORT_PAGE, report_page(report).encode())
+    told = {name: report[name] for name in ("kind", "decision", "learnt", "held_out", "texts")}
+    update_record(store, out, state=FINISHED, figures=outcome.figures | told)
+    store.delete([out + CHECKPOINT, out + NEGATIVES])
+    return Outcome(finished=True, figures=outcome.figures | report)

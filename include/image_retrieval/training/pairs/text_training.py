@@ -4,12 +4,11 @@ Locked-image tuning (LiT: Zhai et al. 2021, arXiv 2111.07991), with the projecti
 that the vectors of pictures stay those that a collection holds already.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from math import log
 from typing import cast
 
 import numpy as np
-import structlog
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -17,23 +16,16 @@ from torch.nn.functional import normalize
 from transformers import BertTokenizer
 
 from image_retrieval.models.text_side import TextSide, TextSideFeatures
-from image_retrieval.training.pairs.drawing import drawn
+from image_retrieval.training.pairs.course import Course, Step
 from image_retrieval.training.pairs.losses import contrastive_loss
-from image_retrieval.training.pairs.options import PairOptions
-from image_retrieval.training.pairs.texts import TextSet
-from image_retrieval.training.schedule import Recipe, optimizer_of, rate_at, set_rate, weights_of
+from image_retrieval.training.schedule import Recipe
 
-logger = structlog.get_logger()
 WIDTH, LAYERS, HEADS, MOST_TOKENS = 256, 2, 4, 64
-EPOCHS = 60
 RECIPE = Recipe(1e-3, 0.05, 0.1)
 MOST_SCALE = 100.0  # as in CLIP
 FIRST_SCALE = 1 / 0.07
 DROPPED = 0.1  # tokens that a step does not see
-STEEPEST = 1.0  # norm to which gradients are cut
-EVERY = 10  # epochs between log lines
 Vectors = NDArray[np.float32]
-Numbers = NDArray[np.int64]
 
 
 def make_side(words_known: int, dimensions: int) -> TextSide:
@@ -45,50 +37,48 @@ def make_side(words_known: int, dimensions: int) -> TextSide:
     return TextSide(config, MOST_TOKENS, dimensions)
 
 
-def train_text_side(
-    side: TextSide,
-    tokenizer: BertTokenizer,
-    texts: TextSet,
-    vectors: Vectors,
-    learnt: Numbers,
-    options: PairOptions,
-    device: torch.device,
-) -> tuple[TextSideFeatures, list[float]]:
-    """The trained network on the CPU, and the mean loss of each epoch.
+class TextTraining:
+    """What learns: a text side, to the vectors (pictures, dimensions), of length 1, that its model gives pictures."""
 
-    `vectors` (pictures, dimensions) have length 1; those of the numbers `learnt` are learnt from.
-    """
-    torch.manual_seed(options.seed)
-    network = TextSideFeatures(side)
-    begin_projection(network.projection, vectors[learnt])
-    scale = nn.Parameter(torch.tensor(log(FIRST_SCALE)))
-    network.register_parameter("scale", scale)
-    network.to(device).train()
-    optimizer, losses = optimizer_of(network, RECIPE.decay), []
-    batch, epochs = min(options.batch_size, len(learnt)), options.epochs or EPOCHS
-    steps = epochs * (len(learnt) // batch)
-    recipe = Recipe(options.rate or RECIPE.rate, RECIPE.decay, RECIPE.warm_up)
-    done, gallery = 0, torch.from_numpy(vectors).to(device)
-    for epoch in range(epochs):
-        summed = 0.0
-        for pictures, chosen in drawn(texts, learnt, batch, options.seed, epoch):
-            found = _features(network, tokenizer, [texts.texts[at] for at in chosen], device)
-            belongs = torch.from_numpy(texts.hold(chosen, pictures)).to(device)
-            logits = scale.exp() * normalize(found, dim=-1) @ gallery[torch.from_numpy(pictures)].T
-            loss = contrastive_loss(logits, belongs)
-            set_rate(optimizer, rate_at(done, steps, recipe, batch))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(weights_of(optimizer), STEEPEST)
-            optimizer.step()
-            with torch.no_grad():
-                scale.clamp_(max=log(MOST_SCALE))
-            summed, done = summed + loss.item(), done + 1
-        losses.append(summed / (len(learnt) // batch))
-        if (epoch + 1) % EVERY == 0 or epoch + 1 == epochs:
-            logger.info("epoch", epoch=epoch + 1, epochs=epochs, loss=round(losses[-1], 4))
-    del network.scale
-    return network.cpu().eval(), losses
+    recipe = RECIPE
+
+    def __init__(
+        self, side: TextSide, tokenizer: BertTokenizer, vectors: Vectors, course: Course, device: torch.device
+    ) -> None:
+        torch.manual_seed(course.options.seed)
+        network = TextSideFeatures(side)
+        begin_projection(network.projection, vectors[course.paired.learnt])
+        self._scale = nn.Parameter(torch.tensor(log(FIRST_SCALE)))
+        network.register_parameter("scale", self._scale)
+        self.module, self.device = network.to(device).train(), device
+        self._tokenizer, self._course = tokenizer, course
+        self._gallery = torch.from_numpy(vectors).to(device)
+
+    def read(self, first: int) -> Generator[Step, None, None]:
+        """Pictures and the number of a text of each, of each step from the first on."""
+        for pictures, chosen in self._course.steps(first):
+            yield pictures, chosen, None
+
+    def backward(self, step: Step) -> float:
+        """Add the gradients of one batch; returns its loss."""
+        pictures, chosen, _ = step
+        texts, device = self._course.paired.texts, self.device
+        found = _features(self.module, self._tokenizer, [texts.texts[at] for at in chosen], device)
+        belongs = torch.from_numpy(texts.hold(chosen, pictures)).to(device)
+        logits = self._scale.exp() * normalize(found, dim=-1) @ self._gallery[torch.from_numpy(pictures)].T
+        loss = contrastive_loss(logits, belongs)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Keep the scale in its bounds."""
+        self._scale.clamp_(max=log(MOST_SCALE))
+
+    def trained(self) -> TextSideFeatures:
+        """The network, on the CPU, without the scale."""
+        del self.module.scale
+        return self.module.cpu().eval()
 
 
 @torch.no_grad()

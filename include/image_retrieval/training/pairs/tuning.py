@@ -15,14 +15,17 @@ from image_retrieval.errors import UserError
 from image_retrieval.models.description import ModelDescription, read_config
 from image_retrieval.models.fetching import STATED, TOKENIZER
 from image_retrieval.objects import ObjectStore
+from image_retrieval.training.loop import Outcome
 from image_retrieval.training.pairs.card import fine_tuned_card
+from image_retrieval.training.pairs.course import Course, learn
 from image_retrieval.training.pairs.embedding import BATCH, pixels_of, text_vectors
-from image_retrieval.training.pairs.fine_tuning import DualEncoder, attention_weights, fine_tune, load_dual_encoder
+from image_retrieval.training.pairs.fine_tuning import DualEncoder, FineTuning, attention_weights, load_dual_encoder
 from image_retrieval.training.pairs.mean_of_weights import Judged, choose, mix, sweep
-from image_retrieval.training.pairs.options import LEAST_TEXTS, PairOptions
+from image_retrieval.training.pairs.options import LEAST_TEXTS
 from image_retrieval.training.pairs.paired import Paired
 from image_retrieval.training.pairs.recall import as_json, both_ways
 from image_retrieval.training.pairs.texts import TextSet
+from image_retrieval.training.pairs.verdict import on_fine_tuned
 from image_retrieval.training.saving import save_model
 
 log = structlog.get_logger()
@@ -40,39 +43,37 @@ class _Asked:
 
 
 def tune(
-    options: PairOptions,
-    folder: Path,
-    described: ModelDescription,
-    paired: Paired,
-    general: Paired | None,
-    store: ObjectStore,
-    made: Path,
-    device: str,
-) -> dict[str, Any]:
-    """Write the fine-tuned model into `made`, unless it is refused; returns figures."""
+    course: Course, folder: Path, described: ModelDescription, general: Paired | None, made: Path, device: str
+) -> tuple[Outcome, dict[str, Any]]:
+    """Train, and write the model into `made` unless it is refused; returns the report, which is empty if it stopped."""
+    options, paired, store = course.options, course.paired, course.store
     encoder = load_dual_encoder(folder, described, device)
     weights = attention_weights(encoder.model)
     if not weights:
         raise UserError(f"model {options.start!r} has no attention that can be fine-tuned")
     before = {name: weight.detach().clone() for name, weight in weights.items()}
-    distinct = len({text for at in paired.learnt for text in paired.texts.of_pictures[at].tolist()})
-    if distinct < LEAST_TEXTS and not options.text_only:
-        log.warning("few distinct texts: --text-only changes the text side alone", texts=distinct, least=LEAST_TEXTS)
+    texts = paired.learnt_texts
+    if len(texts) < LEAST_TEXTS and not options.text_only:
+        log.warning("few distinct texts: --text-only changes the text side alone", texts=len(texts), least=LEAST_TEXTS)
     held_out = _asked(paired, paired.held_out, store, encoder)
     apart = _asked(general, np.arange(len(general.index)), store, encoder) if general else None
-    log.info("training", pictures=len(paired.learnt), texts=distinct)
-    losses = fine_tune(encoder, paired, store, options)
+    log.info("training", pictures=len(paired.learnt), texts=len(texts))
+    learner = FineTuning(encoder, course)
+    outcome = learn(course, learner)
+    if not outcome.finished:
+        return outcome, {}
+    learner.merge()
     found = sweep(weights, before, lambda: _judged(encoder, held_out, apart))
     chosen = choose(found)
-    figures = {
+    verdict = on_fine_tuned(chosen, len(paired.held_out))
+    report = {
         "kind": "fine_tuned",
-        "decision": "refused" if chosen.alpha is None else "passed",
-        "reason": chosen.reason,
+        "decision": verdict.decision,
+        "reason": verdict.reason,
         "alpha": chosen.alpha,
         "learnt": len(paired.learnt),
         "held_out": len(held_out.numbers),
-        "texts": distinct,
-        "losses": [round(loss, 4) for loss in losses],
+        "texts": len(texts),
         "sweep": {str(alpha): {"held_out": one.held_out, "general": one.general} for alpha, one in found.items()},
         "before": found[0.0].figures,
         "after": found[chosen.alpha or 1.0].figures,
@@ -81,8 +82,8 @@ def tune(
         after = {name: weight.detach().clone() for name, weight in weights.items()}  # the last mean is the whole of it
         mix(weights, before, after, chosen.alpha)
         _save(encoder, folder, made)
-        (made / "README.md").write_text(fine_tuned_card(options, folder, figures), encoding="utf-8")
-    return figures
+        (made / "README.md").write_text(fine_tuned_card(options, folder, report), encoding="utf-8")
+    return outcome, report
 
 
 def _asked(paired: Paired, numbers: Numbers, store: ObjectStore, encoder: DualEncoder) -> _Asked:
