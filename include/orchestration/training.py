@@ -17,10 +17,9 @@ from orchestration.configuration import CPU_POOL, DAG_DEFAULTS, task_id, task_se
 from orchestration.failures import told_in_one_line
 
 NAME = "{{ params.model }}"
-OPTIONS: tuple[str, ...] = (  # params that `training run` has, too
-    *("method", "revision", "backbone", "epochs", "batch_size", "rate", "crop", "checkpoint_every", "precision"),
-    *("seed", "readers", "accumulate", "gradient_checkpointing"),
-)
+BOTH: tuple[str, ...] = ("method", "revision", "rate", "seed")  # params that are options of each training
+OPTIONS: tuple[str, ...] = ("backbone", "crop", "precision", "readers", "accumulate", "gradient_checkpointing")
+PAIRS: tuple[str, ...] = ("general", "text_only", "epochs", "checkpoint_every")  # None is the method's own
 TRAINING_DEFAULTS: dict[str, Any] = DAG_DEFAULTS | {
     "dagrun_timeout": timedelta(days=28),  # for slow approvals
     "max_active_runs": 16,  # one that waits for an approval keeps no other from training
@@ -48,21 +47,37 @@ def _goes_on(run_id: str) -> bool:
     return state in ("queued", "running")
 
 
+def _options(params: Any) -> Any:
+    """What the form asks for, as options of `training run` or `training pairs`."""
+    from image_retrieval.training.options import BATCH_SIZE, CHECKPOINT_EVERY, EPOCHS, TrainingOptions
+    from image_retrieval.training.pairs import options as pairs
+
+    stated = {name: params[name] for name in BOTH} | {"pack": "", "start": params["start"] or ""}
+    if params["method"] in pairs.PAIR_METHODS:
+        own = {name: params[name] for name in PAIRS}
+        return pairs.PairOptions(**stated, **own, batch_size=params["batch_size"] or pairs.BATCH_SIZE)
+    return TrainingOptions(
+        **stated,
+        **{name: params[name] for name in OPTIONS},
+        epochs=params["epochs"] or EPOCHS,
+        batch_size=params["batch_size"] or BATCH_SIZE,
+        checkpoint_every=params["checkpoint_every"] or CHECKPOINT_EVERY,
+    )
+
+
 @task(execution_timeout=timedelta(hours=3))
 def begin() -> dict[str, Any]:
     """Check what the form asks for, and begin the training. Returns the arguments of `train` and `gate`."""
     from image_retrieval.pipeline.training_requests import Wanted, gate_arguments, run_arguments
     from image_retrieval.pipeline.trainings import begin as begin_training
-    from image_retrieval.training.options import TrainingOptions
 
     context = get_current_context()
     params = context["params"]
-    options = TrainingOptions(pack="", start=params["start"] or "", **{name: params[name] for name in OPTIONS})
     with _training() as (name, settings):
         wanted = Wanted(
             name=name,
             source=params["source"],
-            options=options,
+            options=_options(params),
             against=params["against"],
             held_out=params["held_out"],
             images=params["images"],
@@ -70,10 +85,11 @@ def begin() -> dict[str, Any]:
             machines=params["machines"],
         )
         training = begin_training(wanted, str(context["run_id"]), settings, _goes_on)
+    judging = gate_arguments(training)
     device = ["--device=cpu"] if load_settings().runner == "kubernetes" and not load_settings().pod_gpus else []
     return {
         "run": [*run_arguments(training), *device],
-        "gate": [*gate_arguments(training), *device],
+        "gate": [*judging, *device] if judging else [],
         "gpus": params["gpus"],
         "machines": params["machines"],
         "source": training.model,
@@ -101,7 +117,7 @@ def take_in() -> dict[str, Any]:
     return found
 
 
-@task(execution_timeout=timedelta(minutes=30))
+@task(execution_timeout=timedelta(minutes=30), trigger_rule="none_failed")  # the gate may be skipped
 def register() -> str:
     """Record what the gate said; a model that passed is known by its name from now on. Returns the gate's report."""
     from image_retrieval.objects import ObjectStore

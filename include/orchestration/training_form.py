@@ -13,6 +13,7 @@ from image_retrieval.training.options import (
     PRECISIONS,
     READERS,
 )
+from image_retrieval.training.pairs import options as pairs
 from orchestration.configuration import declared_collections
 
 
@@ -25,10 +26,17 @@ def training_params() -> dict[str, Param]:
             type="string",
             examples=names,
             title="Learn from",
-            description="A collection, or the URI of an index file.",
+            description="A collection, or the URI of an index file. Methods `pairs` and `text` learn from captions, or "
+            "from a .tsv or .jsonl of pictures and texts.",
         ),
         "model": Param(type="string", pattern="^[a-z][a-z0-9_]{0,23}$", title="Model", description="Its new name."),
-        "method": Param("continue", type="string", enum=list(METHODS), title="Method"),
+        "method": Param(
+            "continue",
+            type="string",
+            enum=[*METHODS, *pairs.PAIR_METHODS],
+            title="Method",
+            description="With texts: `pairs` changes a dual encoder, `text` teaches a model of pictures to read.",
+        ),
         "start": _text("Start", "A model to go on from, or `random`; empty: the one that the collection shows."),
         "revision": _text("Revision", "Commit of a hub id."),
         "backbone": Param(
@@ -46,8 +54,14 @@ def training_params() -> dict[str, Param]:
         "held_out": Param(
             0.1, type="number", exclusiveMinimum=0, maximum=0.5, title="Held out", description="Share to judge by."
         ),
-        "epochs": _number(EPOCHS, 1, 1_000_000, "Epochs"),
-        "batch_size": _number(BATCH_SIZE, 2, 1_000_000, "Batch", "Pictures a step, of all GPUs together."),
+        "epochs": _number(None, 1, 1_000_000, "Epochs", f"Empty: {EPOCHS}; {_own(pairs.PAIR_EPOCHS)}."),
+        "batch_size": _number(
+            None,
+            2,
+            1_000_000,
+            "Batch",
+            f"Pictures a step, of all GPUs together. Empty: {BATCH_SIZE}; with texts {pairs.BATCH_SIZE}.",
+        ),
         "rate": Param(
             None,
             type=["null", "number"],
@@ -56,7 +70,13 @@ def training_params() -> dict[str, Param]:
             description="Learning rate for batches of 256; empty: the method's own.",
         ),
         "crop": _number(None, 16, 1024, "Crop", "Side of the views; empty: the start's."),
-        "checkpoint_every": _number(CHECKPOINT_EVERY, 1, 1_000_000, "Checkpoint every", "Epochs."),
+        "checkpoint_every": _number(
+            None,
+            1,
+            1_000_000,
+            "Checkpoint every",
+            f"Epochs. Empty: {CHECKPOINT_EVERY}; {_own(pairs.PAIR_CHECKPOINTS)}.",
+        ),
         "readers": _number(READERS, 1, 256, "Readers", "Threads that read and decode."),
         "precision": Param("float32", type="string", enum=list(PRECISIONS), title="Precision"),
         "machines": _number(1, 1, 64, "Machines", "Each with a pod; more than one where embedding runs in pods."),
@@ -65,8 +85,23 @@ def training_params() -> dict[str, Param]:
         "gradient_checkpointing": Param(
             False, type="boolean", title="Save memory", description="Compute activations twice."
         ),
+        "general": _text(
+            "Keep",
+            "Method `pairs`: a file of pairs, or a training set with captions, of which at most a point may be lost.",
+        ),
+        "text_only": Param(
+            False,
+            type="boolean",
+            title="Texts alone",
+            description="Method `pairs`: leave the side of pictures as it is.",
+        ),
         "seed": _number(0, 0, 2**31 - 1, "Seed"),
     }
+
+
+def _own(numbers: dict[pairs.PairMethod, int]) -> str:
+    """The numbers of the methods for texts, in words."""
+    return ", ".join(f"{number} with method {method}" for method, number in numbers.items())
 
 
 def _text(title: str, description: str) -> Param:

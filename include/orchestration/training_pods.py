@@ -11,7 +11,7 @@ from orchestration.pod_groups import GROUP, MACHINE, as_first, others, pod_names
 from orchestration.pod_spec import pod_defaults, pod_resources
 from orchestration.pods import CommandPodOperator, asked, refused
 from orchestration.processes import LocalProcess
-from orchestration.training_processes import STEP_DEFAULTS, launcher
+from orchestration.training_processes import STEP_DEFAULTS, launcher, require_work
 
 
 class TrainingPodOperator(CommandPodOperator):
@@ -32,6 +32,11 @@ class TrainingPodOperator(CommandPodOperator):
         super().__init__(process=LocalProcess(), **(STEP_DEFAULTS | defaults | options))
         self.gpus = gpus
         self.machines = machines
+
+    def execute(self, context: Any) -> None:
+        """Run the command; skip the task if there is none."""
+        require_work(self.arguments)
+        super().execute(context)
 
     def build_pod_request_obj(self, context: Any = None, *, dry_run: bool = False) -> V1Pod:
         """The pod of the first machine, with the GPUs that the run asks for."""

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
 
 from orchestration.configuration import GPU_POOL
 from orchestration.processes import LocalProcess
@@ -17,10 +18,16 @@ def launcher(gpus: int, *options: str) -> list[str]:
     return ["image_retrieval.training.launching", *options, str(gpus)]
 
 
+def require_work(arguments: Sequence[str]) -> None:
+    """Skip the task if there is no command."""
+    if not arguments:
+        raise AirflowSkipException("a training on texts judges its model itself")
+
+
 class TrainingProcessOperator(BaseOperator):
     """Runs `image-retrieval training` on this machine. A try of the task goes on where the last one ended.
 
-    :param arguments: the arguments of `image-retrieval`.
+    :param arguments: the arguments of `image-retrieval`; where there are none, the task is skipped.
     :param gpus: processes.
     """
 
@@ -34,6 +41,7 @@ class TrainingProcessOperator(BaseOperator):
 
     def execute(self, context: Any) -> None:  # noqa: ARG002
         """Run the command; a failure names its last line."""
+        require_work(self.arguments)
         if int(self.gpus) > 1:
             self._command.module = launcher(int(self.gpus))
         self._command.run(self.arguments, self.log)

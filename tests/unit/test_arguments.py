@@ -17,7 +17,6 @@ from image_retrieval.settings import Settings
 PARSER = _parser()
 NOT_UTF_8 = os.fsdecode(b"caf\xe9")
 NAMES_OF_FILES = {("search", "image"), ("match", "a"), ("match", "b"), ("demo", "images"), ("export", "folder")}
-NAMES_OF_FILES |= {("pairs", "out")}
 
 
 def leaves(parser, path=()):

@@ -12,6 +12,7 @@ from image_retrieval.pipeline.candidates import CANDIDATES, require_some, shuffl
 from image_retrieval.pipeline.packing import PackOptions, pack
 from image_retrieval.pipeline.tar_places import find_places
 from image_retrieval.settings import Settings
+from image_retrieval.training.packs import PackManifest
 from image_retrieval.training.pairs.paired import write_texts
 from image_retrieval.training.pairs.texts import Pair, read_pairs
 
@@ -36,10 +37,10 @@ def pairs_of(source: str, settings: Settings) -> list[Pair]:
     return found
 
 
-def pack_pairs(source: str, pairs: list[Pair], folder: str, options: PackOptions, settings: Settings) -> None:
+def pack_pairs(source: str, pairs: list[Pair], folder: str, options: PackOptions, settings: Settings) -> PackManifest:
     """Pack the pictures of pairs into a folder that ends in `/`, and write the texts beside them.
 
-    A pack that is there and complete keeps its pictures.
+    A pack that is there and complete keeps its pictures. Returns its manifest.
     """
     uris = list(dict.fromkeys(pair.uri for pair in pairs))
 
@@ -54,5 +55,6 @@ def pack_pairs(source: str, pairs: list[Pair], folder: str, options: PackOptions
         require_some(found, source, LEAST)
         return shuffled(found, options.seed, options.most)
 
-    pack(source, folder, options, candidates, settings)
+    manifest = pack(source, folder, options, candidates, settings)
     write_texts(ObjectStore(settings), folder, pairs)
+    return manifest

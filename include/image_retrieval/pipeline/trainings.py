@@ -17,6 +17,7 @@ from image_retrieval.models.source import model_folder
 from image_retrieval.objects import ObjectMissing, ObjectStore
 from image_retrieval.pipeline.packing import PackOptions
 from image_retrieval.pipeline.packing import pack as pack_images
+from image_retrieval.pipeline.pair_requests import is_of_pairs, pack_texts
 from image_retrieval.pipeline.training_requests import Wanted, candidates_of, planned, require_same
 from image_retrieval.settings import Settings
 from image_retrieval.store import models, trainings
@@ -96,6 +97,8 @@ def advance(name: str, state: State, settings: Settings) -> None:
 def pack(name: str, settings: Settings) -> PackManifest:
     """Pack the pictures that a training learns from. Raises UserError if too few could be packed."""
     training = read_training(name, settings)
+    if is_of_pairs(training):
+        return pack_texts(training, lambda: candidates_of(training, settings), settings)
     chosen = training.settings
     options = PackOptions(
         longest_side=max(LONGEST_SIDE, chosen["crop"] or 0),

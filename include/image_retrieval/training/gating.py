@@ -4,6 +4,7 @@ import io
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,9 +14,18 @@ from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 from image_retrieval.training.gate import BEFORE, START, TRAINED, GateReport, Reader, example_pictures, judge
 from image_retrieval.training.model_card import CARD, with_gate
-from image_retrieval.training.options import RANDOM, TrainingOptions
+from image_retrieval.training.options import RANDOM
 from image_retrieval.training.packs import read_index, read_pictures
-from image_retrieval.training.records import RECORD, REPORT, REPORT_PAGE, REPORT_PICTURE, options_of, read_record
+from image_retrieval.training.records import (
+    RECORD,
+    REPORT,
+    REPORT_PAGE,
+    REPORT_PICTURE,
+    is_of_pairs,
+    options_of,
+    pair_options_of,
+    read_record,
+)
 from image_retrieval.training.report_card import card, draw_examples
 
 COLUMNS = ("shard", "offset", "size", "held_out", "group_id", "phash", "thumbnail")
@@ -42,7 +52,7 @@ def run_gate(
     read = partial(read_pictures, store, pack, index)
     folder = trained_folder(model.source, store, settings)
     models = {TRAINED: model, BEFORE: before}
-    if folder and (start := _start(options_of(read_record(store, folder), folder), before)):
+    if folder and (start := _start(read_record(store, folder), folder, before)):
         models[START] = start
     towers = {name: image_tower(one, settings, device) for name, one in models.items()}
     report = judge(towers, index, read, seed=seed)
@@ -65,15 +75,20 @@ def trained_folder(model: str, store: ObjectStore, settings: Settings) -> str | 
 
 
 def report_folder(model: str, settings: Settings) -> str | None:
-    """Where a model's report goes unless told: its own folder, if that is on this machine or a training's."""
-    folder = Path(settings.home, model)
-    if "://" not in model and folder.is_dir():
-        return f"{folder}/"
-    return trained_folder(model, ObjectStore(settings), settings)
+    """Where a model's report goes unless told: its own folder, if that is on this machine or a training's.
+
+    None if the folder has the report of a training on texts.
+    """
+    store, folder = ObjectStore(settings), Path(settings.home, model)
+    trained = trained_folder(model, store, settings)
+    if trained and is_of_pairs(read_record(store, trained)):
+        return None
+    return f"{folder}/" if "://" not in model and folder.is_dir() else trained
 
 
-def _start(options: TrainingOptions, before: ModelOptions) -> ModelOptions | None:
+def _start(record: dict[str, Any], folder: str, before: ModelOptions) -> ModelOptions | None:
     """The model that a training started from; None if it has started from nothing, or from `before`."""
+    options = (pair_options_of if is_of_pairs(record) else options_of)(record, folder)
     if options.start == RANDOM or (options.start, options.revision) == (before.source, before.revision):
         return None
     return ModelOptions(name=START, source=options.start, revision=options.revision)
