@@ -44,8 +44,12 @@ export class Problem extends Error {
  * @typedef {{recall_at_1: Record<string, number>, mean_average_precision: number, groups: number | null}} Judged
  * @typedef {Training & {
  *   folder: {state: string | null, figures: Figures | null, losses: {step: number, epoch: number, loss: number}[]},
- *   gate: {decision: string, reason: string, held_out: number, queries: number, figures: Record<string, Judged>} | null
+ *   gate: PictureGate | RecallGate | null
  * }} TrainingInFull
+ * @typedef {{decision: string, reason: string, held_out: number, queries: number, figures: Record<string, Judged>}} PictureGate
+ * @typedef {{found: Record<string, number>, chance: Record<string, number>}} Recall
+ * @typedef {Record<string, Record<string, Record<string, Recall>>>} Recalls by set of pictures, language and direction
+ * @typedef {{decision: string, reason: string, held_out: number, before?: Recalls, after: Recalls}} RecallGate of a training on texts
  */
 
 /**

@@ -3,6 +3,7 @@
 import { ask, showAt } from "./api.js";
 import { draw, make, say, visible } from "./dom.js";
 import { count, counted, formatted, moment, named, t } from "./language.js";
+import { recalls } from "./recalls.js";
 import { table } from "./reports.js";
 
 /**
@@ -77,7 +78,7 @@ async function details(training) {
     training.reason ? make("p", { lang: "en", text: sentence(training.reason) }) : null,
     figures ? make("p", { class: "hint", text: progress(figures) }) : null,
     losses.length > 1 ? curve(losses) : null,
-    training.gate ? await judged(training) : null,
+    training.gate ? ("after" in training.gate ? recalls(training.gate) : await judged(training.name, training.gate, training.against)) : null,
   );
 }
 
@@ -109,16 +110,18 @@ function curve(losses) {
   );
 }
 
-/** @param {TrainingInFull} training */
-async function judged({ name, gate, against }) {
-  const { trained, before } = /** @type {NonNullable<typeof gate>} */ (gate).figures;
+/**
+ * @param {string} name
+ * @param {import("./api.js").PictureGate} gate
+ * @param {string} against
+ */
+async function judged(name, { figures: { trained, before }, queries, held_out: pictures }, against) {
   const row = (/** @type {string} */ what, /** @type {number | null} */ own, /** @type {number | null} */ other) =>
     [what, ...[own, other].map((value) => make("span", { class: "number", text: value === null ? "" : percent(value) }))];
   const rows = Object.entries(trained.recall_at_1).map(([kind, share]) => row(asked(kind), share, before.recall_at_1[kind]));
   rows.push(row(t("mean average precision"), trained.mean_average_precision, before.mean_average_precision));
   if (trained.groups !== null) rows.push(row(t("nearest ten of the same group"), trained.groups, before.groups));
   examples ??= examplesOf(name);
-  const { queries, held_out: pictures } = /** @type {NonNullable<typeof gate>} */ (gate);
   return make(
     "div",
     { class: "judged" },
