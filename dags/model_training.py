@@ -1,13 +1,14 @@
 """### model_training
 
-Trains a model on one's own images, without labels, and judges it.
+Trains a model on one's own images, without labels or with texts (methods `pairs` and `text`), and judges it.
 
 1. **begin** checks the form and writes the row in `retrieval.training`.
 2. **pack** writes small pictures under `<work_uri>/trainings/<model>/pack/`, and holds some of them out.
 3. **train** learns from the others, in pods or a local process, under `<work_uri>/trainings/<model>/model/`. If it is
    ended, its next try goes on from the latest checkpoint. **take_in** records its figures.
-4. **gate** judges the model on the held-out pictures, against the one that the collection shows. **register** records
-   the decision: *passed*, *undecided* or *refused*. A model that passed is known by its name from then on.
+4. **gate** judges the model on the held-out pictures, against the one that the collection shows; after a training on
+   texts, which judges its model itself, it is skipped. **register** records the decision: *passed*, *undecided* or
+   *refused*. A model that passed is known by its name from then on.
 5. **approve** waits for a person, who sees the gate's report, if *Then switch* names a collection and the model passed.
    After an approval, **switch** triggers the DAG `model_switch`.
 6. **report** closes the row, and fails if the training came to no model.

@@ -1,7 +1,9 @@
 """The DAG holds to the house's policy, needs nothing to be read, and carries a bucket to the table under Airflow."""
 
+import io
 import json
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +20,9 @@ from random_weights import save_random_dinov2
 from image_retrieval.models.shipped import CAPTIONER, VISION
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.running import run_collection
+from image_retrieval.scenes.captions import describe as describe_scene
+from image_retrieval.scenes.drawing import draw
+from image_retrieval.scenes.layout import lay_out
 from image_retrieval.settings import load_settings
 from integration.pictures import BAD, SCENES, put, spots
 from integration.tables import rows
@@ -404,6 +409,39 @@ def test_a_training_that_is_killed_comes_to_the_same_end(dags_test, trainable, a
     assert done.returncode == 0, done.stdout[-3000:]
     assert rows(database_url, TRAINED) == [("passed", None, "passed")]
     assert rows(database_url, SHOWN) == [("random",)]
+
+
+@pytest.fixture
+def described_scenes(collection, store):
+    """A file of drawn scenes with a caption in both languages."""
+    lines, folder = [], f"{collection.source.rstrip('/')}-scenes/"
+    for number in range(280):
+        layout, rng, file = lay_out(number, 5), random.Random(number), io.BytesIO()
+        draw(layout, rng, 0.3).save(file, "PNG")
+        store.write(f"{folder}{number}.png", file.getvalue())
+        caption = describe_scene(layout, "full", rng)
+        lines += [f"{folder}{number}.png\t{text}" for text in (caption.english, caption.chinese)]
+    store.write(f"{folder}pairs.tsv", "\n".join(lines).encode())
+    return f"{folder}pairs.tsv"
+
+
+@pytest.mark.slow
+def test_airflow_teaches_a_model_to_read_and_asks(
+    dags_test, collection, project, store, described_scenes, airflow_environment, database_url
+):
+    put(store, collection.source, SCENES)
+    run_collection(collection, "first", project)
+    airflow(airflow_environment | own_variables(), "dags", "reserialize", check=True)
+    form = {"source": described_scenes, "model": "mine", "method": "text", "start": str(VISION), "held_out": 0.45}
+    done = dags_test("model_training", "Approve", **form, batch_size=64, switch="things")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert rows(database_url, TRAINED) == [("passed", "approved", "passed")]
+    _, _, _, tasks = last_run(airflow_environment, "model_training")
+    assert (tasks["gate"], tasks["register"], tasks["switch"]) == ("skipped", "success", "success")
+    assert last_run(airflow_environment, "model_switch")[2]["model"] == "mine"
+    [(settings, model)] = rows(database_url, "SELECT settings, model FROM retrieval.training WHERE name = 'mine'")
+    assert (settings["epochs"], settings["batch_size"], settings["general"]) == (None, 64, None)
+    assert store.exists(f"{model}text_side.safetensors")
 
 
 def test_a_mistake_fails_the_task_in_one_line(dags_test, change_collection):
