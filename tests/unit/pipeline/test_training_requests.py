@@ -22,6 +22,7 @@ from image_retrieval.pipeline.training_requests import (
 from image_retrieval.settings import Settings
 from image_retrieval.store.trainings import Begun
 from image_retrieval.training.options import BACKBONES, METHODS, PRECISIONS, TrainingOptions
+from image_retrieval.training.pairs.options import PAIR_METHODS, PairOptions
 
 NUMBERS = st.integers(1, 1000)
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
@@ -59,6 +60,35 @@ def test_the_arguments_are_read_as_the_options_that_they_were_made_of(options, a
     assert (read.pack, read.model, read.against, read.seed) == (options.pack, model, against, options.seed)
     assert read.exit_zero
     assert (read.against_revision, read.no_against_use_cls_token) == (None, False)
+
+
+PAIR_OPTIONS = st.builds(
+    PairOptions,
+    pack=st.just("s3://image-retrieval/trainings/mine/pack/"),
+    method=st.sampled_from(PAIR_METHODS),
+    start=WORDS,
+    revision=st.none() | WORDS,
+    general=st.none() | st.sampled_from(["s3://a/general", "s3://a/general/", "s3://a/general.tsv"]),
+    epochs=st.none() | NUMBERS,
+    batch_size=st.integers(2, 1000),
+    rate=st.none() | st.floats(1e-9, 10),
+    seed=st.integers(0, 2**31 - 1),
+    text_only=st.booleans(),
+    checkpoint_every=st.none() | NUMBERS,
+)
+
+
+@given(PAIR_OPTIONS)
+def test_the_arguments_of_a_training_on_texts_are_read_as_its_options(options):
+    stated = {name: value for name, value in asdict(options).items() if name not in ("pack", "method", "start")}
+    model = "s3://image-retrieval/trainings/mine/model/"
+    begun = Begun("mine", "things", options.method, options.start, options.start, stated, options.pack, model)
+    read = _parser().parse_args(run_arguments(begun))
+    given_ = vars(read) | {"rate": read.lr, "method": options.method, "general": options.general}
+    assert PairOptions(**{name: given_[name] for name in asdict(options)}) == options
+    kept = {None: None, "s3://a/general.tsv": f"{options.pack}general/"}.get(options.general, "s3://a/general/")
+    assert (read.general, read.out, read.resume, read.exit_zero) == (kept, model, True, True)
+    assert gate_arguments(begun) == []
 
 
 @given(WORDS, st.booleans())
