@@ -16,6 +16,8 @@ from image_retrieval.training.options import (
 from image_retrieval.training.pairs import options as pairs
 from orchestration.configuration import declared_collections
 
+MOST = 1_000_000
+
 
 def training_params() -> dict[str, Param]:
     """The form of the DAG."""
@@ -50,18 +52,23 @@ def training_params() -> dict[str, Param]:
             title="Then switch",
             description="Collection that is switched to the model if it passes and a person approves.",
         ),
+        **_course(),
+        **_means(),
+        **_of_texts(),
+        "seed": _number(0, 0, 2**31 - 1, "Seed"),
+    }
+
+
+def _course() -> dict[str, Param]:
+    """How long it learns from how many pictures, and how fast."""
+    batch = f"Pictures a step, of all GPUs together. Empty: {BATCH_SIZE}; with texts {pairs.BATCH_SIZE}."
+    return {
         "images": _number(None, 2, 10**9, "Images", "Take so many; empty: all."),
         "held_out": Param(
             0.1, type="number", exclusiveMinimum=0, maximum=0.5, title="Held out", description="Share to judge by."
         ),
-        "epochs": _number(None, 1, 1_000_000, "Epochs", f"Empty: {EPOCHS}; {_own(pairs.PAIR_EPOCHS)}."),
-        "batch_size": _number(
-            None,
-            2,
-            1_000_000,
-            "Batch",
-            f"Pictures a step, of all GPUs together. Empty: {BATCH_SIZE}; with texts {pairs.BATCH_SIZE}.",
-        ),
+        "epochs": _number(None, 1, MOST, "Epochs", f"Empty: {EPOCHS}; {_own(pairs.PAIR_EPOCHS)}."),
+        "batch_size": _number(None, 2, MOST, "Batch", batch),
         "rate": Param(
             None,
             type=["null", "number"],
@@ -71,12 +78,14 @@ def training_params() -> dict[str, Param]:
         ),
         "crop": _number(None, 16, 1024, "Crop", "Side of the views; empty: the start's."),
         "checkpoint_every": _number(
-            None,
-            1,
-            1_000_000,
-            "Checkpoint every",
-            f"Epochs. Empty: {CHECKPOINT_EVERY}; {_own(pairs.PAIR_CHECKPOINTS)}.",
+            None, 1, MOST, "Checkpoint every", f"Epochs. Empty: {CHECKPOINT_EVERY}; {_own(pairs.PAIR_CHECKPOINTS)}."
         ),
+    }
+
+
+def _means() -> dict[str, Param]:
+    """What it runs on, and how much memory it takes."""
+    return {
         "readers": _number(READERS, 1, 256, "Readers", "Threads that read and decode."),
         "precision": Param("float32", type="string", enum=list(PRECISIONS), title="Precision"),
         "machines": _number(1, 1, 64, "Machines", "Each with a pod; more than one where embedding runs in pods."),
@@ -85,17 +94,16 @@ def training_params() -> dict[str, Param]:
         "gradient_checkpointing": Param(
             False, type="boolean", title="Save memory", description="Compute activations twice."
         ),
-        "general": _text(
-            "Keep",
-            "Method `pairs`: a file of pairs, or a training set with captions, of which at most a point may be lost.",
-        ),
-        "text_only": Param(
-            False,
-            type="boolean",
-            title="Texts alone",
-            description="Method `pairs`: leave the side of pictures as it is.",
-        ),
-        "seed": _number(0, 0, 2**31 - 1, "Seed"),
+    }
+
+
+def _of_texts() -> dict[str, Param]:
+    """What only method `pairs` takes."""
+    keep = "Method `pairs`: a file of pairs, or a training set with captions, of which at most a point may be lost."
+    alone = "Method `pairs`: leave the side of pictures as it is."
+    return {
+        "general": _text("Keep", keep),
+        "text_only": Param(False, type="boolean", title="Texts alone", description=alone),
     }
 
 

@@ -26,7 +26,9 @@ def of_texts(full, served):  # noqa: F811
     gates = {"words": texts_gate(after=0.5), "names": texts_gate(before=0.25, after=0.75)}
     with connect(served) as connection:
         for name, gate in gates.items():
-            trainings.begin(connection, Begun(name, "things", "pairs", "m", "m", {}, "s3://b/p/", "s3://b/m/"), "one")
+            trainings.begin(
+                connection, Begun(name, "things", "pairs", "m", "m", {}, served.work_uri, served.work_uri), "one"
+            )
             trainings.write_gate(connection, name, gate, "passed", gate["reason"])
     yield
     with connect(served) as connection:

@@ -11,6 +11,7 @@ from image_retrieval.imaging.looks import COLOURS
 from image_retrieval.service.routes.page import FILES
 from image_retrieval.store.trainings import Decision, State
 from image_retrieval.training.options import Method
+from image_retrieval.training.pairs.options import PAIR_METHODS
 
 SCRIPTS = {name: data.decode() for name, data in FILES.items() if name.endswith(".js")}
 LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|`(?:[^`\\]|\\.)*`')
@@ -116,6 +117,6 @@ def _letters(literal: re.Match[str] | None) -> str | None:
 
 
 def test_fixed_words_of_the_service_have_their_chinese():
-    words = {*Reason, *get_args(State), *get_args(Decision), *get_args(Method)}
+    words = {*Reason, *get_args(State), *get_args(Decision), *get_args(Method), *PAIR_METHODS}
     drawn = {"landscape", "portrait", "square", *COLOURS}
     assert words | drawn | {"running", "success", "failed", "duplicate", "different"} == set(TERMS)
