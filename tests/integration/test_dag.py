@@ -415,7 +415,7 @@ def test_a_training_that_is_killed_comes_to_the_same_end(dags_test, trainable, a
 def described_scenes(collection, store):
     """A file of drawn scenes with a caption in both languages."""
     lines, folder = [], f"{collection.source.rstrip('/')}-scenes/"
-    for number in range(280):
+    for number in range(230):
         layout, rng, file = lay_out(number, 5), random.Random(number), io.BytesIO()
         draw(layout, rng, 0.3).save(file, "PNG")
         store.write(f"{folder}{number}.png", file.getvalue())
@@ -427,20 +427,19 @@ def described_scenes(collection, store):
 
 @pytest.mark.slow
 def test_airflow_teaches_a_model_to_read_and_asks(
-    dags_test, collection, project, store, described_scenes, airflow_environment, database_url
+    dags_test, store, described_scenes, airflow_environment, database_url
 ):
-    put(store, collection.source, SCENES)
-    run_collection(collection, "first", project)
     airflow(airflow_environment | own_variables(), "dags", "reserialize", check=True)
-    form = {"source": described_scenes, "model": "mine", "method": "text", "start": str(VISION), "held_out": 0.45}
-    done = dags_test("model_training", "Approve", **form, batch_size=64, switch="things")
+    form = {"source": described_scenes, "model": "mine", "method": "text", "start": str(VISION), "held_out": 0.48}
+    form |= {"epochs": 24, "batch_size": 32, "rate": 0.004, "switch": "things"}
+    done = dags_test("model_training", "Approve", **form)
     assert done.returncode == 0, done.stdout[-3000:]
     assert rows(database_url, TRAINED) == [("passed", "approved", "passed")]
     _, _, _, tasks = last_run(airflow_environment, "model_training")
     assert (tasks["gate"], tasks["register"], tasks["switch"]) == ("skipped", "success", "success")
     assert last_run(airflow_environment, "model_switch")[2]["model"] == "mine"
     [(settings, model)] = rows(database_url, "SELECT settings, model FROM retrieval.training WHERE name = 'mine'")
-    assert (settings["epochs"], settings["batch_size"], settings["general"]) == (None, 64, None)
+    assert (settings["epochs"], settings["checkpoint_every"], settings["general"]) == (24, None, None)
     assert store.exists(f"{model}text_side.safetensors")
 
 
