@@ -1,5 +1,7 @@
 """The machines of a training are as many pods, told apart by their commands alone, and belong to the first."""
 
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.client import ApiClient, V1Container, V1ObjectMeta, V1Pod, V1PodSpec
@@ -17,6 +19,7 @@ from orchestration.pod_groups import (
     service_of,
 )
 from orchestration.training_pods import TrainingPodOperator
+from orchestration.training_processes import TrainingProcessOperator
 
 
 def pod() -> V1Pod:
@@ -72,6 +75,13 @@ def test_the_service_finds_this_group_alone_and_all_goes_with_the_first_pod():
         ]
     assert "ownerReferences" not in pods[0]["metadata"]
     assert_valid(*pods, service)
+
+
+@pytest.mark.parametrize("kind", [TrainingPodOperator, TrainingProcessOperator])
+def test_a_task_without_a_command_is_skipped(kind):
+    more = {"training": "mine"} if kind is TrainingPodOperator else {}
+    with pytest.raises(AirflowSkipException, match="a training on texts judges its model itself"):
+        kind(task_id="gate", gpus=1, arguments=[], **more).execute({})
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2)), unique=True))
