@@ -64,13 +64,12 @@ def require_general(options: PairOptions, settings: Settings) -> None:
 
 def require_pictures(training: Begun, count: int) -> None:
     """Raise UserError if so many pictures with texts are too few to learn from and to judge by."""
-    images, share = training.settings["images"] or count, training.settings["held_out"]
-    taken = min(images, count)
-    held_out = round(taken * share)
+    taken = min(training.settings["images"] or count, count)
+    held_out = round(taken * training.settings["held_out"])
     if taken - held_out < FEWEST or held_out < FEWEST_HELD_OUT:
         raise UserError(
-            f"{training.source} has {count} pictures with texts: of {taken}, about {taken - held_out} are to learn "
-            f"from and {held_out} to judge by; at least {FEWEST} and {FEWEST_HELD_OUT} are needed"
+            f"of {taken} pictures of {training.source} with texts, about {taken - held_out} are to learn from and "
+            f"{held_out} to judge by: at least {FEWEST} and {FEWEST_HELD_OUT} are needed"
         )
 
 

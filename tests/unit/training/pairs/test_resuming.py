@@ -76,7 +76,7 @@ def checkpoints_kept(monkeypatch):
     monkeypatch.setattr(running, "CHECKPOINT", "none")
 
 
-@pytest.mark.parametrize(("method", "error"), [("text", None), ("text", KeyboardInterrupt), ("pairs", None)])
+@pytest.mark.parametrize(("method", "error"), [("text", KeyboardInterrupt), ("pairs", None)])
 @pytest.mark.usefixtures("checkpoints_kept")
 def test_one_that_was_ended_goes_on_to_the_same_weights(pack, tmp_path, monkeypatch, method, error):
     chosen = options(pack, method, checkpoint_every=1, negatives="things" if method == "pairs" else None)
