@@ -39,9 +39,9 @@ class VectorSpace:
         return f"{self.vector_table}_hnsw"
 
     @property
-    def function(self) -> str:
-        """Name, in schema `retrieval`, of the function that searches its view without a filter."""
-        return f"nearest_{self._joined}"
+    def functions(self) -> tuple[str, str]:
+        """Names, in schema `retrieval`, of the functions that search it without a filter: by a vector, and also by words."""
+        return f"nearest_{self._joined}", f"hybrid_{self._joined}"
 
     @property
     def relations(self) -> tuple[str, ...]:

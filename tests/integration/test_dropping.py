@@ -124,7 +124,7 @@ def named_after(url, name):
         "UNION SELECT proname FROM pg_proc WHERE pronamespace IN ('retrieval'::regnamespace, 'images'::regnamespace)"
     )
     every = {found for (found,) in rows(url, query)}
-    parts = ("vector_", "images_", "nearest_", "matching_", "vectors_")
+    parts = ("vector_", "images_", "nearest_", "hybrid_", "matching_", "vectors_")
     return {found for found in every if found == name or found.startswith(tuple(f"{part}{name}_" for part in parts))}
 
 

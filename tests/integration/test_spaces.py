@@ -127,7 +127,7 @@ def test_the_database_and_the_library_agree_on_who_has_which_name(project, pairs
     kept = [VectorSpace(row["collection"], row["model"]) for row in found]
     assert [(row["vectors"], row["stem"]) for row in found] == [(entry.vector_table, entry.stem) for entry in kept]
     assert {entry.stem for entry in kept} == {entry.stem for entry in spaces}
-    names = [name for entry in kept for name in (*entry.relations, entry.function)]
+    names = [name for entry in kept for name in (*entry.relations, *entry.functions)]
     assert len(set(names)) == len(names)
 
 

@@ -38,8 +38,8 @@ class Asked:
     text_model: str | None = None
 
     def texts(self) -> dict[str, str]:
-        """By side, as the SQL functions take them, and the model of captions."""
-        texts = {"vector": _as_text(self.vector), "words": self.words, "caption": _as_text(self.caption)}
+        """By side, as the SQL functions take them, and the model of captions; without the vector of images."""
+        texts = {"words": self.words, "caption": None if self.caption is None else HalfVector(self.caption).to_text()}
         texts["text_model"] = None if self.caption is None else self.text_model
         return {side: text for side, text in texts.items() if text is not None}
 
@@ -60,6 +60,7 @@ def search_hybrid(
     """
     parameters: Mapping[str, object] = {
         "collection": collection,
+        "query": None if asked.vector is None else HalfVector(asked.vector),
         "asked": Jsonb(asked.texts()),
         "k": k,
         "filter": Jsonb(filter or {}),
@@ -70,10 +71,6 @@ def search_hybrid(
         "model": asked.model,
     }
     return noted(connection, "search_hybrid", parameters, filter)  # type: ignore[return-value]
-
-
-def _as_text(vector: Any | None) -> str | None:
-    return None if vector is None else str(HalfVector(vector).to_text())
 
 
 def find_weight(connection: Connection, collection: str) -> float:

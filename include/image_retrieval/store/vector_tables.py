@@ -66,7 +66,7 @@ def _claim(connection: Connection, space: VectorSpace) -> None:
     if owner != space:
         found = f"collection {owner.collection!r} under model {owner.model!r}" if owner else "another space"
         raise SpaceTaken(f"{message}, which has the name of a table or index of {found}: give the model another name")
-    wanted = {"relations": list(space.relations), "function": space.function}
+    wanted = {"relations": list(space.relations), "functions": list(space.functions)}
     strays = fetch_column(connection, statement("vector_tables", "find_strays"), wanted) if new else []
     if strays:
         found = ", ".join(strays)

@@ -93,7 +93,7 @@ COMMENT ON FUNCTION retrieval.have_vectors IS 'Whether all of some images have a
 
 
 CREATE OR REPLACE FUNCTION retrieval.hybrid(
-    collection text, asked jsonb, k integer, filter jsonb, min_similarity double precision, grouped boolean,
+    collection text, query halfvec, asked jsonb, k integer, filter jsonb, min_similarity double precision, grouped boolean,
     direction text, weight double precision, model text
 ) RETURNS TABLE (
     image_id text, similarity double precision, image_path text, resampled_image_path text, group_id text, intra_id text,
@@ -114,7 +114,6 @@ DECLARE
     given     text[] := '{}';
     sides     text[] := '{}';
     finds     text[] := '{}';  -- of each side, as the text of an array
-    vector    constant halfvec := asked ->> 'vector';
     caption_  constant halfvec := asked ->> 'caption';
     chosen    bigint[];
     fused     double precision[];
@@ -138,11 +137,16 @@ BEGIN
     END IF;
     IF filter <> '{}' THEN
         SELECT c.given, c.condition INTO given, condition FROM retrieval.condition_of(filter, given) AS c;
+    ELSIF NOT grouped AND model IS NULL AND query IS NOT NULL AND asked ? 'words' AND NOT asked ? 'caption' THEN  -- asked most often
+        RETURN QUERY SELECT * FROM retrieval.vector_and_words(settings, query, asked ->> 'words', direction, weight, k, wanted, lowest);
+        IF FOUND THEN
+            RETURN;
+        END IF;
     END IF;
     LOOP
         sides := '{}'; finds := '{}'; ids := '{}'; scored := '{}'; parts := '{}';
-        FOR asking IN SELECT * FROM retrieval.sides(settings, model, asked, direction, condition, filter, grouped AND NOT wider, wanted) LOOP
-            EXECUTE asking.best INTO best USING given, wanted, vector, caption_;
+        FOR asking IN SELECT * FROM retrieval.sides(settings, model, query IS NOT NULL, asked, direction, condition, filter, grouped AND NOT wider, wanted) LOOP
+            EXECUTE asking.best INTO best USING given, wanted, query, caption_;
             sides := sides || asking.side;
             finds := finds || coalesce(best, '{}')::text;
             ids := ids || coalesce(best, '{}');
@@ -154,8 +158,8 @@ BEGIN
         END IF;
         EXECUTE retrieval.fusing_in_words(
             settings.name, settings.name || '_' || settings.model, sides, scored, parts, retrieval.side_weights(sides, weight), grouped)
-        INTO chosen, fused, told USING ids, k, vector, caption_;
-        EXIT WHEN asked ? 'vector' OR 'caption' <> ALL (sides) OR cardinality(chosen) >= k;
+        INTO chosen, fused, told USING ids, k, query, caption_;
+        EXIT WHEN query IS NOT NULL OR 'caption' <> ALL (sides) OR cardinality(chosen) >= k;
         -- captions of images without a vector may have taken the places of others
         best := finds[array_position(sides, 'caption')]::text[];
         EXIT WHEN cardinality(best) < wanted AND (wider OR NOT grouped) OR NOT wider AND retrieval.have_vectors(settings, best);
@@ -175,7 +179,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retrieval.hybrid IS
-    'The function behind images.search_hybrid. asked: what each side is asked for, as text; direction: that of the vector''s '
+    'The function behind images.search_hybrid. query: a vector of images, or null; asked: what the other sides are asked for, as text; direction: that of the vector''s '
     'calibration; model: that of the vectors, null: the one that is shown.';
 
 
@@ -233,7 +237,7 @@ BEGIN
     FROM retrieval.collection AS c JOIN retrieval.query AS q ON q.model = c.text_model
     WHERE c.name = search_hybrid.collection AND md5(q.text) = md5(asked) AND q.text = asked;
     RETURN QUERY SELECT * FROM retrieval.hybrid(
-        search_hybrid.collection, jsonb_strip_nulls(jsonb_build_object('vector', query::text, 'words', search_hybrid.text)) || coalesce(told, '{}'),
+        search_hybrid.collection, query, jsonb_build_object('words', search_hybrid.text) || coalesce(told, '{}'),
         search_hybrid.k, search_hybrid.filter, search_hybrid.min_similarity, search_hybrid.grouped,
         retrieval.text_direction(asked), search_hybrid.weight, NULL);
 END

@@ -6,23 +6,30 @@
 -- finds are scored by every side. One more side is one more row of retrieval.sides.
 
 
+CREATE OR REPLACE FUNCTION retrieval.score(cosine double precision, slope double precision, middle double precision)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN cosine >= 0.999999 THEN 1
+    WHEN cosine <= middle THEN 1 / (1 + exp(least(700, slope * (middle - cosine))))
+    ELSE least(1, 0.5 + 0.5 * (1 / (1 + exp(least(700, slope * (middle - cosine)))) - 0.5)
+                        / CASE WHEN middle < 1 THEN 1 / (1 + exp(least(700, slope * (middle - 1)))) - 0.5 ELSE 1 END)
+END;
+COMMENT ON FUNCTION retrieval.score IS
+    'The score, 0 to 1, of a cosine under a calibration, as models/calibration.py defines it.';
+
+
 CREATE OR REPLACE FUNCTION retrieval.score_in_words(slope double precision, middle double precision) RETURNS text
 LANGUAGE sql IMMUTABLE
-BEGIN ATOMIC
-    SELECT format(
-        'CASE WHEN %%1$s >= 0.999999 THEN 1 WHEN %%1$s <= %2$s THEN %3$s ELSE least(1, 0.5 + 0.5 * (%3$s - 0.5) / %4$s) END',
-        slope, middle, format('(1 / (1 + exp(least(700, %s * (%s - %%1$s)))))', slope, middle),
-        CASE WHEN middle < 1 THEN 1 / (1 + exp(least(700, slope * (middle - 1)))) - 0.5 ELSE 1 END)
-    FROM (SELECT CASE WHEN abs(middle) < 1e-300 THEN 0 ELSE middle END AS middle) AS rounded  -- products may not underflow
-    WHERE slope IS NOT NULL;
-END;
-COMMENT ON FUNCTION retrieval.score_in_words IS
-    'The expression for the score, 0 to 1, of a cosine %1$s under a calibration, as models/calibration.py defines it.';
+RETURN CASE WHEN slope IS NOT NULL THEN format('retrieval.score(%%1$s, %s, %s)', slope, middle) END;
+COMMENT ON FUNCTION retrieval.score_in_words IS 'The expression for the score, 0 to 1, of a cosine %1$s under a calibration; null: there is none.';
 
 
-CREATE OR REPLACE FUNCTION retrieval.calibration_of(collection retrieval.collection, direction text) RETURNS text
+CREATE OR REPLACE FUNCTION retrieval.calibration_of(
+    collection retrieval.collection, direction text, OUT slope double precision, OUT middle double precision
+)
 LANGUAGE sql STABLE AS $$
-    SELECT retrieval.score_in_words(slope, middle)
+    SELECT found.slope, CASE WHEN abs(found.middle) < 1e-300 THEN 0 ELSE found.middle END  -- products may not underflow
     FROM (
         SELECT (m.calibration -> calibration_of.direction ->> 'slope')::double precision AS slope,
                (m.calibration -> calibration_of.direction ->> 'middle')::double precision AS middle, 1 AS number
@@ -40,7 +47,7 @@ LANGUAGE sql STABLE AS $$
     LIMIT 1
 $$;
 COMMENT ON FUNCTION retrieval.calibration_of IS
-    'The score of a direction as an expression: by the calibration of the model, else by that of the collection; null if there is none.';
+    'The calibration of a direction: that of the model, else that of the collection; nulls if there is none.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.fused_in_words(parts text[], weights double precision[]) RETURNS text
@@ -72,25 +79,21 @@ COMMENT ON FUNCTION retrieval.word_terms IS
 
 -- One plan for all terms is quicker than counting. PostgreSQL does not count EXPLAIN as a query, so this function is volatile.
 CREATE OR REPLACE FUNCTION retrieval.expected_weights(terms text[]) RETURNS double precision[]
-LANGUAGE plpgsql STRICT AS $$
+LANGUAGE plpgsql STRICT
+SET max_parallel_workers_per_gather = 0
+AS $$
 DECLARE
-    plan    json;
-    all_of  double precision;
-    weights double precision[];
+    told constant double precision := (SELECT c.reltuples FROM pg_class AS c WHERE c.oid = 'retrieval.image_words'::regclass);
+    plan json;
 BEGIN
-    IF cardinality(terms) = 1 THEN
-        RETURN '{1}';
-    END IF;
-    EXECUTE 'EXPLAIN (FORMAT JSON) SELECT 1 FROM retrieval.image WHERE words IS NOT NULL'
+    EXECUTE 'EXPLAIN (FORMAT JSON) SELECT 1'
             || (SELECT string_agg(format(' UNION ALL SELECT 1 FROM retrieval.image WHERE words @@ %L::tsquery', t.term), '' ORDER BY t.number)
                 FROM unnest(terms) WITH ORDINALITY AS t (term, number))
     INTO plan;
-    all_of := (plan #>> '{0,Plan,Plans,0,Plan Rows}')::double precision;
-    SELECT array_agg(ln(1 + (greatest(all_of - f.rows, 0) + 0.5) / (f.rows + 0.5)) ORDER BY f.number) INTO weights
-    FROM (SELECT (p.plan ->> 'Plan Rows')::double precision AS rows, p.number
-          FROM json_array_elements(plan #> '{0,Plan,Plans}') WITH ORDINALITY AS p (plan, number)
-          WHERE p.number > 1) AS f;
-    RETURN weights;
+    RETURN (SELECT array_agg(ln(1 + (greatest(told - f.rows, 0) + 0.5) / (f.rows + 0.5)) ORDER BY f.number)
+            FROM (SELECT (p.plan ->> 'Plan Rows')::double precision AS rows, p.number
+                  FROM json_array_elements(plan #> '{0,Plan,Plans}') WITH ORDINALITY AS p (plan, number)
+                  WHERE p.number > 1) AS f);
 END
 $$;
 COMMENT ON FUNCTION retrieval.expected_weights IS 'What each term weighs, as BM25 says of the number of captions that the planner expects to hold it.';
@@ -160,14 +163,14 @@ COMMENT ON FUNCTION retrieval.best_by_words IS
 
 
 CREATE OR REPLACE FUNCTION retrieval.sides(
-    settings retrieval.collection, model text, asked jsonb, direction text, condition text, filter jsonb, grouped boolean, wanted integer
+    settings retrieval.collection, model text, by_vector boolean, asked jsonb, direction text, condition text, filter jsonb,
+    grouped boolean, wanted integer
 ) RETURNS TABLE (side text, best text, similarity text, score text)
 LANGUAGE plpgsql AS $$
 DECLARE
     space   constant text := settings.name || '_' || settings.model;
     terms   constant text[] := retrieval.word_terms(asked ->> 'words');
     weights constant double precision[] := retrieval.expected_weights(terms);
-    alone   constant boolean := NOT asked ? 'vector';
     texts   constant text := coalesce(asked ->> 'text_model', settings.text_model);
 BEGIN
     RETURN QUERY
@@ -176,11 +179,11 @@ BEGIN
                       settings.name, filter, grouped, sides.model),
                replace(retrieval.similarity_in_words(settings.distance), 'distance', format(
                    '(embedding %s $3)', retrieval.operator(settings.distance))),
-               retrieval.calibration_of(settings, direction)
-        WHERE asked ? 'vector'
+               (SELECT retrieval.score_in_words(c.slope, c.middle) FROM retrieval.calibration_of(settings, direction) AS c)
+        WHERE by_vector
         UNION ALL
         SELECT 'words',
-               retrieval.best_by_words(CASE WHEN alone THEN 'images_' ELSE 'matching_' END || space, condition, terms, weights, alone, grouped, wanted),
+               retrieval.best_by_words(CASE WHEN by_vector THEN 'matching_' ELSE 'images_' END || space, condition, terms, weights, NOT by_vector, grouped, wanted),
                retrieval.term_fit_in_words(terms, weights),
                '%1$s'
         WHERE terms IS NOT NULL

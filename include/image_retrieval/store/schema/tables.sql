@@ -694,7 +694,7 @@ CREATE INDEX training_latest ON retrieval.training (started_at DESC);
 COMMENT ON TABLE retrieval.training IS 'Trainings of models on one''s own images: what each learns from, its state, and what came of it.';
 COMMENT ON COLUMN retrieval.training.name IS 'Name of the model that it makes.';
 COMMENT ON COLUMN retrieval.training.source IS 'What it learns from: a collection, or the URI of an index file.';
-COMMENT ON COLUMN retrieval.training.method IS 'What it learns by: continue, moco, moby or swav.';
+COMMENT ON COLUMN retrieval.training.method IS 'What it learns by: continue, moco, moby, swav, pairs or text.';
 COMMENT ON COLUMN retrieval.training.start IS 'Model that it goes on from, or random.';
 COMMENT ON COLUMN retrieval.training.against IS 'Model that it is judged against.';
 COMMENT ON COLUMN retrieval.training.settings IS 'What else a person chose.';

@@ -170,7 +170,7 @@ COMMENT ON FUNCTION retrieval.make_face IS 'Creates retrieval.images_<collection
 
 
 -- Planning a search takes half as long as the search, and PL/pgSQL keeps only plans of fixed texts. So each vector
--- table has its own function, with a fixed text, for the most frequent search. A generic plan would avoid the index
+-- table has its own function, with a fixed text, for the most frequent search, and one for the most frequent hybrid search. A generic plan would avoid the index
 -- because of large k; with sorts disabled, the index is the only way to the requested order.
 CREATE OR REPLACE FUNCTION retrieval.face_vectors(collection text, model text, distance text) RETURNS void
 LANGUAGE plpgsql AS $face$
@@ -203,17 +203,18 @@ BEGIN
         COMMENT ON FUNCTION retrieval.%1$I IS 'The nearest k images of this collection under this model by its index, which may find fewer.';
         $function$,
         'nearest_' || name, retrieval.nearest_in_words(view, face_vectors.distance));
+    PERFORM retrieval.face_hybrid(name, face_vectors.distance);
 END
 $face$;
 COMMENT ON FUNCTION retrieval.face_vectors IS
-    'Creates the views retrieval.images_, matching_ and vectors_<collection>_<model>, and retrieval.nearest_<collection>_<model>, the search without filter.';
+    'Creates the views retrieval.images_, matching_ and vectors_<collection>_<model>, and the searches without filter, retrieval.nearest_ and hybrid_<collection>_<model>.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.write_nearest() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        EXECUTE format('DROP FUNCTION IF EXISTS retrieval.%I', 'nearest_' || old.name || '_' || old.model);
+        EXECUTE format('DROP FUNCTION IF EXISTS retrieval.%1$I, retrieval.%2$I', 'nearest_' || old.name || '_' || old.model, 'hybrid_' || old.name || '_' || old.model);
     ELSE
         PERFORM retrieval.face_vectors(new.name, new.model, new.distance);
         IF new.text_model IS NOT NULL THEN
@@ -223,7 +224,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION retrieval.write_nearest IS 'Keeps retrieval.nearest_<collection>_<model> in step with the collections.';
+COMMENT ON FUNCTION retrieval.write_nearest IS 'Keeps retrieval.nearest_ and hybrid_<collection>_<model> in step with the collections.';
 
 CREATE OR REPLACE TRIGGER write_nearest AFTER INSERT OR DELETE OR UPDATE OF model, distance ON retrieval.collection
 FOR EACH ROW EXECUTE FUNCTION retrieval.write_nearest();
@@ -238,7 +239,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    EXECUTE format('DROP FUNCTION IF EXISTS retrieval.%I', 'nearest_' || name);
+    EXECUTE format('DROP FUNCTION IF EXISTS retrieval.%1$I, retrieval.%2$I', 'nearest_' || name, 'hybrid_' || name);
     EXECUTE format('DROP VIEW IF EXISTS retrieval.%1$I, retrieval.%2$I, retrieval.%3$I', 'images_' || name, 'matching_' || name, 'vectors_' || name);
     EXECUTE format('DROP TABLE IF EXISTS retrieval.%I', 'vector_' || name);
     DELETE FROM retrieval.vector_index WHERE vectors = 'vector_' || name;
@@ -256,5 +257,10 @@ LANGUAGE sql AS $$
     SELECT retrieval.make_face(s.collection, s.model), retrieval.make_sides(s.collection, s.collection || '_' || s.model)
     FROM retrieval.vector_space AS s
     WHERE to_regclass(format('retrieval.%I', 'images_' || s.collection || '_' || s.model)) IS NOT NULL;
+
+    SELECT retrieval.face_vectors(s.collection, s.model, c.distance)
+    FROM retrieval.vector_space AS s JOIN retrieval.collection AS c ON c.name = s.collection
+    WHERE to_regclass(format('retrieval.%I', 'images_' || s.collection || '_' || s.model)) IS NOT NULL;
 $$;
-COMMENT ON FUNCTION retrieval.renew_views IS 'Gives the views of a former version of the schema the columns of this one; dropped ones stay dropped.';
+COMMENT ON FUNCTION retrieval.renew_views IS
+    'Gives the views of a former version of the schema the columns of this one, and makes its functions; dropped views stay dropped.';

@@ -25,11 +25,11 @@ SELECT image_id, similarity, image_path, resampled_image_path, group_id, intra_i
 FROM images.search_words(%(collection)s, %(words)s, %(k)s, %(filter)s, %(min_similarity)s, %(grouped)s);
 
 -- name: search_hybrid
--- asked: what each side is asked for, as text; model: the model of the vector
+-- asked: what the other sides are asked for, as text; model: the model of the vector
 SELECT image_id, similarity, image_path, resampled_image_path, group_id, intra_id, left(caption, 100001) AS caption, width,
        height, left(attributes::text, 1048577) AS attributes, found_by, scores
 FROM retrieval.hybrid(
-    %(collection)s, %(asked)s, %(k)s, %(filter)s, %(min_similarity)s, %(grouped)s, %(direction)s, %(weight)s, %(model)s);
+    %(collection)s, %(query)s, %(asked)s, %(k)s, %(filter)s, %(min_similarity)s, %(grouped)s, %(direction)s, %(weight)s, %(model)s);
 
 -- name: find_weight
 SELECT weight FROM retrieval.collection WHERE name = %(collection)s;

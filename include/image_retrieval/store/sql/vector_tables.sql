@@ -27,7 +27,7 @@ SELECT collection, model FROM retrieval.vector_space WHERE stem = %(stem)s;
 -- an object that has a name that a new space needs, and belongs to no space
 SELECT relname AS name FROM pg_class WHERE relnamespace = 'retrieval'::regnamespace AND relname = ANY (%(relations)s)
 UNION
-SELECT proname FROM pg_proc WHERE pronamespace = 'retrieval'::regnamespace AND proname = %(function)s
+SELECT proname FROM pg_proc WHERE pronamespace = 'retrieval'::regnamespace AND proname = ANY (%(functions)s)
 ORDER BY name;
 
 -- name: vector_table
