@@ -90,7 +90,7 @@ def test_a_space_whose_table_was_dropped_by_hand_keeps_no_name(project, collecti
     make(project, collection, ("shop", "eu_v2"))
     with psycopg.connect(database_url) as connection:
         connection.execute("DROP TABLE retrieval.vector_shop_eu_v2 CASCADE")
-        connection.execute("DROP FUNCTION retrieval.nearest_shop_eu_v2")
+        connection.execute("DROP FUNCTION retrieval.nearest_shop_eu_v2, retrieval.hybrid_shop_eu_v2")
     make(project, collection, ("shop_eu", "v2"))
     with pytest.raises(SpaceTaken, match=TAKEN):
         make(project, collection, ("shop", "eu_v2"))
