@@ -24,9 +24,9 @@ OPTIONS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "max_connections": "200",  # Airflow's processes hold many
-    "shared_buffers": "256MB",
     "max_wal_size": "2GB",
 }
+LEAST_BUFFERS, MOST_BUFFERS, OF_MEMORY = 256, 8192, 8  # MiB, and one in so many of the machine's
 
 
 def programs() -> Path:
@@ -49,11 +49,12 @@ def start_postgres(folder: Path, port: int, password: str) -> int:
     stop_postgres(folder)  # one left by a start that was killed: it holds the data
     if not (data / "PG_VERSION").exists():
         _make_data(data, password)
-    settings = " ".join(f"-c {name}='{value}'" for name, value in OPTIONS.items())
+    options = OPTIONS | {"shared_buffers": f"{buffers(psutil.virtual_memory().total)}MB"}
+    settings = " ".join(f"-c {name}='{value}'" for name, value in options.items())
     logged = log.stat().st_size if log.is_file() else 0
-    options = ["-l", str(log), "-w", "-t", "60", "-o", f"-p {port} {settings}"]
+    started = ["-l", str(log), "-w", "-t", "60", "-o", f"-p {port} {settings}"]
     try:
-        failed = _execute("pg_ctl", "-D", str(data), *options, "start")
+        failed = _execute("pg_ctl", "-D", str(data), *started, "start")
         if failed is None:
             return int((data / "postmaster.pid").read_text().splitlines()[0])
     except BaseException:
@@ -62,6 +63,14 @@ def start_postgres(folder: Path, port: int, password: str) -> int:
     stop_postgres(folder)
     line = last_line(log, "FATAL", "PANIC", since=logged) or failed
     raise UserError(f"the embedded PostgreSQL does not start: {line}; see {log}")
+
+
+def buffers(memory: int) -> int:
+    """MiB of shared_buffers on a machine of so many bytes: a search that compares 10,000 vectors reads as many pages.
+
+    PostgreSQL fills them only as far as its data goes.
+    """
+    return min(max(memory // OF_MEMORY // 2**20, LEAST_BUFFERS), MOST_BUFFERS)
 
 
 def _make_data(data: Path, password: str) -> None:
