@@ -119,7 +119,7 @@ def _add(
     """Add a command to others, with the arguments that several have."""
     sub = to.add_parser(name, help=command.__doc__, description=command.__doc__)
     sub.register("type", None, text)  # the type of arguments without another one
-    sub.set_defaults(command=command, in_pods=name in ("embed", "healthcheck", captioning.SHARDS))
+    sub.set_defaults(command=command, in_pods=name in ("embed", "healthcheck", captioning.SHARDS, captioning.TEXTS))
     if collection:
         sub.add_argument("collection", metavar="COLLECTION", help="an entry of include/collections.yaml")
     if run:

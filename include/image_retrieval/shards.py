@@ -103,6 +103,11 @@ def captions_run(run_id: str) -> str:
     return f"{run_id}__captions"
 
 
+def caption_vectors_run(run_id: str) -> str:
+    """The name under which a run has the files of its captions' vectors."""
+    return f"{run_id}__caption_vectors"
+
+
 def probes_folder(work_uri: str, collection: str) -> str:
     """The folder of the probes of a collection's models, ending in `/`."""
     return folder_in(work_uri, PROBES_FOLDER, collection)
@@ -189,6 +194,17 @@ CAPTIONS = pa.schema(
         pa.field("text", pa.string()),
         pa.field("reason", pa.string()),
         pa.field("detail", pa.string()),
+    ]
+)
+
+
+# captions to embed; `digest` is the MD5 of the caption that the view shows. The file's metadata has the `digest` of the
+# text_model, and where its `probes` lie.
+TEXTS = pa.schema(
+    [
+        pa.field("id", pa.int64(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("digest", pa.string(), nullable=False),
     ]
 )
 

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from image_retrieval.caption_options import CaptionOptions
-from image_retrieval.collection import Collection
+from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.settings import load_settings
 
 BATCH_SIZE = "--batch-size="
 CAPTION = "caption-shards"
-HALVED = ("embed", CAPTION)  # commands that may run with smaller batches when memory is short
+TEXTS = "embed-texts"
+HALVED = ("embed", CAPTION, TEXTS)  # commands that may run with smaller batches when memory is short
 MAX_MAPPED = 200  # with more mapped task groups, Airflow's scheduler slows down: its issues 29959 and 45991
 
 
@@ -67,6 +68,22 @@ def caption_arguments(options: CaptionOptions, files: Sequence[tuple[str, str]])
     ]
 
 
+def text_arguments(model: ModelOptions, files: Sequence[tuple[str, str]]) -> list[str]:
+    """The arguments that embed shards of captions with the setting `runner`.
+
+    `files` are the URIs of each shard's texts and of its vectors.
+    """
+    return [
+        TEXTS,
+        *(uri for pair in files for uri in pair),
+        f"--model={model.source}",
+        *([f"--revision={model.revision}"] if model.revision else []),
+        f"--dtype={model.dtype}",
+        f"{BATCH_SIZE}{model.batch_size}",
+        *_device(),
+    ]
+
+
 def _device() -> list[str]:
     """The option of a pod without a GPU; else the device is as the image says."""
     settings = load_settings()
@@ -79,7 +96,7 @@ def what_of(arguments: Sequence[str]) -> list[str]:
 
 
 def batch_size_of(arguments: Sequence[str]) -> int:
-    """The batch size of `embed` and `caption-shards`, in images; 1 for commands whose result depends on it."""
+    """The batch size of `embed`, `caption-shards` and `embed-texts`; 1 for commands whose result depends on it."""
     if arguments[0] not in HALVED:
         return 1
     return next((int(given.removeprefix(BATCH_SIZE)) for given in arguments if given.startswith(BATCH_SIZE)), 1)

@@ -3,21 +3,22 @@
 import argparse
 import signal
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import structlog
 from pydantic import ValidationError
 
 from image_retrieval import __version__
+from image_retrieval.collection import Dtype
 from image_retrieval.commands.arguments import number
 from image_retrieval.commands.collections import listed_collection
-from image_retrieval.commands.embedding import ended, pairs_of
+from image_retrieval.commands.embedding import ended, given_options, pairs_of
 from image_retrieval.commands.printing import print_json
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
 
 log = structlog.get_logger()
-SHARDS = "caption-shards"
+SHARDS, TEXTS = "caption-shards", "embed-texts"
 DEVICE = "cpu, cuda, or the rank of a GPU"
 
 
@@ -31,6 +32,15 @@ def add_to(add: Any) -> None:
     shards.add_argument("--captions", required=True, metavar="JSON", help="the key `captions` of the collection")
     shards.add_argument("--batch-size", type=number(1, 1024), metavar="N", help="images per batch, of a model here")
     shards.add_argument("--device", help=DEVICE)
+    texts = add(TEXTS, embed_texts)
+    texts.add_argument("texts", metavar="TEXTS", help="URI or path of a file of captions")
+    texts.add_argument("embeddings", metavar="EMBEDDINGS", help="URI or path to write the vectors to (Parquet)")
+    texts.add_argument("more", nargs="*", metavar="…", help="the two files of each further shard, for the same model")
+    texts.add_argument("--model", required=True, metavar="SOURCE", help="a folder, a hub id, or a prefix of a store")
+    texts.add_argument("--revision", metavar="COMMIT", help="commit of a hub id")
+    texts.add_argument("--dtype", choices=get_args(Dtype), help="precision in which the model runs")
+    texts.add_argument("--batch-size", type=number(1, 4096), metavar="N", help="captions per batch (64)")
+    texts.add_argument("--device", help=DEVICE)
 
 
 def caption(options: argparse.Namespace, settings: Settings) -> None:
@@ -73,3 +83,27 @@ def caption_shards(options: argparse.Namespace, settings: Settings) -> None:
     with stage_progress(("caption",)) as show:
         for resampled, captions in pairs:
             captioner.run(resampled, captions, lambda done: show("caption", done))
+
+
+def embed_texts(options: argparse.Namespace, settings: Settings) -> None:
+    """Turn files of captions into vectors. The pods of captions' vectors run this command."""
+    signal.signal(signal.SIGTERM, ended)  # process 1 of a container has no default handler
+    pairs = pairs_of([options.texts, options.embeddings, *options.more])
+    log.info("embedding", input=options.texts, shards=len(pairs), version=__version__)  # as a sign of life
+    from image_retrieval.collection import ModelOptions
+    from image_retrieval.embedding.texts import embed_texts
+    from image_retrieval.models.towers import text_tower
+    from image_retrieval.progress import stage_progress
+
+    model = ModelOptions(name="given", source=options.model, **given_options(options))
+    device = options.device or settings.device
+    with stage_progress(("embed",)) as show:
+        for texts, embeddings in pairs:
+            embed_texts(
+                texts,
+                embeddings,
+                model,
+                lambda: text_tower(model, settings, device),
+                settings,
+                progress=lambda done: show("embed", done),
+            )

@@ -28,7 +28,7 @@ def embed(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.embedding.embed_shard import embed_shard
     from image_retrieval.progress import stage_progress
 
-    model = ModelOptions(name="given", source=options.model, **_given(options))
+    model = ModelOptions(name="given", source=options.model, **given_options(options))
     with stage_progress(("embed",)) as show:
         for resampled, embeddings in pairs:
             embed_shard(
@@ -53,7 +53,7 @@ def ended(*received: object) -> NoReturn:
     raise SystemExit(TERMINATED)
 
 
-def _given(options: argparse.Namespace) -> dict[str, Any]:
+def given_options(options: argparse.Namespace) -> dict[str, Any]:
     """The model options of the command line that are set."""
     names = ("revision", "dtype", "batch_size", "use_cls_token")
     return {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
@@ -65,8 +65,8 @@ def healthcheck(options: argparse.Namespace, settings: Settings) -> None:
     from image_retrieval.embedding.health import check_model
 
     if options.collection is None:
-        model, size = ModelOptions(name="given", source=options.model, **_given(options)), None
+        model, size = ModelOptions(name="given", source=options.model, **given_options(options)), None
     else:
         collection = listed_collection(settings, options.collection)
-        model, size = collection.model.model_copy(update=_given(options)), collection.resample.target_size
+        model, size = collection.model.model_copy(update=given_options(options)), collection.resample.target_size
     print_json(check_model(model, size, settings, options.device or settings.device))

@@ -5,31 +5,28 @@ What is due is read from the tables and written in parts, so a killed process re
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from image_retrieval.collection import Collection
-from image_retrieval.errors import OutOfMemory, UserError
+from image_retrieval.errors import UserError
 from image_retrieval.logs import reason
 from image_retrieval.models.digest import digest_of, require_digest
 from image_retrieval.models.source import model_folder
 from image_retrieval.settings import Settings
 from image_retrieval.store import caption_vectors, models
-from image_retrieval.store.caption_vectors import CaptionSpaces
+from image_retrieval.store.caption_vectors import CaptionSpaces, DueCaption
 from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index
 from image_retrieval.store.recall import ensure_recall
 from image_retrieval.store.vacuum import ensure_vacuumed
 from image_retrieval.store.vector_tables import ensure_vector_table, is_there
-
-if TYPE_CHECKING:
-    from image_retrieval.models.towers import TextTower
 
 log = structlog.get_logger()
 PART = 1000  # captions; a killed process repeats at most so many
@@ -46,7 +43,7 @@ class CaptionVectors(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class Work:
     """A collection under its text_model, the digest of the model's files, and the tables."""
 
     entry: Collection
@@ -70,17 +67,14 @@ def embed_captions(
     vectors, if the model cannot be used, or if another process embeds these captions.
     """
     end = time.monotonic() + seconds
-    with _alone(collection.name, settings):
-        work = _prepare(collection, settings)
+    with alone(collection.name, settings):
+        work = prepare(collection, settings)
         with connect(settings) as connection:
             removed = caption_vectors.remove_outdated(connection, work.spaces)
             due = caption_vectors.count_due(connection, work.spaces)
         planned(due)
         embedded = _embed_due(work, settings, device, end, progress) if due else 0
-    ensure_index(work.entry, settings)  # which waits for the ends of open transactions, as that of the lock
-    shown = _show(work, settings)
-    ensure_recall(work.entry, settings)
-    ensure_vacuumed(work.entry.vector_table, settings)
+    shown = index_captions(work.entry, work.spaces, settings)
     log.info("caption vectors", collection=collection.name, due=due, embedded=embedded, removed=removed, shown=shown)
     return {"due": due, "embedded": embedded, "removed": removed, "shown": shown}
 
@@ -100,7 +94,7 @@ def keep_captions_embedded(collection: Collection, settings: Settings) -> Captio
 
 
 @contextmanager
-def _alone(collection: str, settings: Settings) -> Iterator[None]:
+def alone(collection: str, settings: Settings) -> Iterator[None]:
     """Keep other processes from embedding the same collection's captions during the block."""
     with connect(settings) as connection:
         if not caption_vectors.try_lock(connection, collection):
@@ -108,7 +102,7 @@ def _alone(collection: str, settings: Settings) -> Iterator[None]:
         yield
 
 
-def _prepare(collection: Collection, settings: Settings) -> _Work:
+def prepare(collection: Collection, settings: Settings) -> Work:
     """Check the model, and make the table of its vectors if it is missing."""
     model = collection.text_model
     if model is None:
@@ -140,60 +134,60 @@ def _prepare(collection: Collection, settings: Settings) -> _Work:
         if models.has_moved(connection, entry):
             models.record_source(connection, entry)
         images = models.under(connection, collection, shown.model)
-    return _Work(entry, digest, CaptionSpaces(entry.space, images.space))
+    return Work(entry, digest, CaptionSpaces(entry.space, images.space))
 
 
-def _embed_due(work: _Work, settings: Settings, device: str, end: float, progress: Callable[[int], None]) -> int:
+def _embed_due(work: Work, settings: Settings, device: str, end: float, progress: Callable[[int], None]) -> int:
     """Embed what has no vector, until a monotonic time. Returns the number of vectors that were written."""
+    from image_retrieval.embedding.texts import TextEngine
     from image_retrieval.models.towers import text_tower
 
-    tower = text_tower(work.entry.model, settings, device)
-    require_digest(tower.digest, work.digest, work.entry.model.source)
-    written, after, size = 0, 0, work.entry.model.batch_size
+    engine = TextEngine(text_tower(work.entry.model, settings, device), work.entry.model.batch_size)
+    require_digest(engine.tower.digest, work.digest, work.entry.model.source)
+    written = after = 0
     while True:
         with connect(settings) as connection:
             captions = caption_vectors.read_due(connection, work.spaces, after, PART)
         if not captions:
             return written
-        vectors, size = _vectors([caption.text for caption in captions], tower, size)
-        if not np.isfinite(vectors).all():
-            raise UserError(
-                f"text_model {work.entry.model.name!r} makes vectors that are not finite: set its dtype to float32"
-            )
-        with connect(settings) as connection:
-            models.record_digest(connection, work.entry, tower.digest)
-            written += caption_vectors.write_vectors(connection, work.spaces, captions, vectors)
+        vectors = engine.embed([caption.text for caption in captions])
+        written += write_vectors(work.entry, work.spaces, engine.tower.digest, captions, vectors, settings)
         after = captions[-1].id
         progress(len(captions))
         if time.monotonic() > end:
             return written
 
 
-def _vectors(texts: list[str], tower: "TextTower", size: int) -> tuple[NDArray[np.float32], int]:
-    """The vectors (texts, dimensions) of captions, and the batch that fits into memory: halved where one does not."""
-    from image_retrieval.embedding.engine import first_line, is_memory
-
-    parts: list[NDArray[np.float32]] = []
-    place = 0
-    while place < len(texts):
-        try:
-            parts.append(tower.embed_passages(texts[place : place + size]).numpy())
-            place += size
-        except (RuntimeError, MemoryError) as error:
-            if not is_memory(error):
-                raise
-            if size == 1:
-                raise OutOfMemory(f"out of memory with a single caption ({first_line(error)})") from None
-            log.warning("out of memory", batch_size=size, continuing_with=size // 2, error=first_line(error))
-            size //= 2
-    return np.concatenate(parts), size
-
-
-def _show(work: _Work, settings: Settings) -> str | None:
-    """Let searches compare these vectors if they are complete, or no others are. Returns whose they compare."""
+def write_vectors(
+    entry: Collection,
+    spaces: CaptionSpaces,
+    digest: str,
+    captions: Sequence[DueCaption],
+    vectors: NDArray[np.float32],
+    settings: Settings,
+) -> int:
+    """Store vectors (captions, dimensions) that the text_model with this digest made. Returns how many are new."""
     with connect(settings) as connection:
-        former = caption_vectors.find_text_model(connection, work.entry.name)
-        if former is not None and caption_vectors.count_due(connection, work.spaces):
+        models.record_digest(connection, entry, digest)
+        return caption_vectors.write_vectors(connection, spaces, captions, vectors)
+
+
+def index_captions(entry: Collection, spaces: CaptionSpaces, settings: Settings) -> str | None:
+    """Index these vectors, and let searches compare them if they are complete, or no others are.
+
+    `entry`: the collection under its text_model. Returns whose vectors searches compare.
+    """
+    ensure_index(entry, settings)  # which waits for the ends of open transactions, as that of the lock
+    shown = _show(spaces, settings)
+    ensure_recall(entry, settings)
+    ensure_vacuumed(entry.vector_table, settings)
+    return shown
+
+
+def _show(spaces: CaptionSpaces, settings: Settings) -> str | None:
+    with connect(settings) as connection:
+        former = caption_vectors.find_text_model(connection, spaces.captions.collection)
+        if former is not None and caption_vectors.count_due(connection, spaces):
             return former
-        caption_vectors.show(connection, work.entry.space, former)
-        return work.entry.model.name
+        caption_vectors.show(connection, spaces.captions, former)
+        return spaces.captions.model

@@ -15,7 +15,7 @@ from image_retrieval.pipeline.caption_runs import finish_captions
 from image_retrieval.pipeline.caption_vectors import keep_captions_embedded
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
-from image_retrieval.shards import captions_run, captions_work, collection_folder, run_folder
+from image_retrieval.shards import caption_vectors_run, captions_run, captions_work, collection_folder, run_folder
 from image_retrieval.store import models, runs, vector_tables
 from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index
@@ -104,7 +104,7 @@ def fail_run(collection: Collection, run_id: str, settings: Settings) -> None:
 def _clear_work(collection: Collection, kept_runs: list[str], settings: Settings) -> None:
     store = ObjectStore(settings)
     captioning = captions_work(settings.work_uri, collection.name)  # may be under way, and clears up after itself
-    names = [name for run in kept_runs for name in (run, captions_run(run))]
+    names = [name for run in kept_runs for name in (run, captions_run(run), caption_vectors_run(run))]
     kept = (captioning, *(run_folder(settings.work_uri, collection.name, name) for name in names))
     for page in store.pages(collection_folder(settings.work_uri, collection.name), missing_ok=True):
         try:
