@@ -9,9 +9,7 @@ Keeps the view `images.{name}` up to date with `{source}` ({glob}). Images are e
 3. **index** updates the view and its HNSW index; **recall** measures the recall of searches, raises `ef_search` if it
    is too low (`retrieval.recall`), and fits scores if needed (`retrieval.calibration`); **run_again** triggers the next
    run if images are left over.
-4. If the collection names a `text_model`, its captions get vectors: in pods by **plan_caption_vectors** and the shards
-   of **caption_vectors**, which **index_captions** indexes, or by **report** where models run here (`RUNNER=local`).
-5. **report** closes the run in `retrieval.run` and updates the asset `images.{name}`.
+4. **report** closes the run in `retrieval.run` and updates the asset `images.{name}`.
 
 {captions}
 Images that cannot be used are in `images.rejected('{name}')`, with the reason. One image never fails a shard, and one
@@ -27,13 +25,7 @@ SELECT image_id, similarity FROM images.similar_to('{name}', '<image_id>', k => 
 from airflow.sdk import DAG, task_group
 
 from orchestration.backfilling import run_again
-from orchestration.caption_vectors import (
-    embed_texts,
-    embeds_captions_in_pods,
-    index_captions,
-    plan_caption_vectors,
-    write_caption_vectors,
-)
+from orchestration.caption_vectors import caption_vectors, embeds_captions_in_pods
 from orchestration.captioning import caption, captions_in_runs, plan_captions, resample_for_captions, write_captions
 from orchestration.configuration import DAG_DEFAULTS, declared_collections
 from orchestration.documentation import collection_page
@@ -71,10 +63,6 @@ def image_embedding(collection):
                 >> write_captions(collection.name, shards)
             )
 
-        @task_group
-        def caption_vectors(shards, arguments):
-            embed_texts(collection.name, shards, arguments) >> write_caption_vectors(collection.name, shards)
-
         shards = shard.expand_kwargs(list_images(collection.name))
         measured, last = recall(collection.name), report_task(collection.name)
         shards >> index(collection.name) >> measured >> run_again(collection) >> last
@@ -83,10 +71,7 @@ def image_embedding(collection):
             shards = captions.expand_kwargs(planned)
             measured >> planned >> shards >> last
         if embeds_captions_in_pods(collection):
-            planned = plan_caption_vectors(collection.name)
-            [measured, shards] >> planned
-            shards = caption_vectors.expand_kwargs(planned)
-            shards >> index_captions(collection.name) >> last
+            shards = caption_vectors(collection.name, [measured, shards], last)
         if embeds_in_pods():
             shards >> remove_orphans(collection.name, last)
 

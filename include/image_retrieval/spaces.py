@@ -40,7 +40,7 @@ class VectorSpace:
 
     @property
     def functions(self) -> tuple[str, str]:
-        """Names, in schema `retrieval`, of the functions that search it without a filter: by a vector, and also by words."""
+        """Names, in schema `retrieval`, of the functions that search without a filter: by a vector, and with words."""
         return f"nearest_{self._joined}", f"hybrid_{self._joined}"
 
     @property

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperator, get_current_context, task
+from airflow.sdk import BaseOperator, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from image_retrieval.collection import Collection
@@ -16,6 +16,20 @@ from orchestration.tasks import each, stage
 def embeds_captions_in_pods(collection: Collection) -> bool:
     """Whether the runs of a collection embed its captions in pods; else the stage `report` does so here."""
     return collection.text_model is not None and embeds_in_pods()
+
+
+def caption_vectors(collection: str, after: list[Any], last: Any) -> Any:
+    """The whole stage, between tasks of the DAG. Returns its mapped shards."""
+
+    @task_group(group_id="caption_vectors")
+    def shard(shards: list[int], arguments: list[str]) -> None:
+        embed_texts(collection, shards, arguments) >> write_caption_vectors(collection, shards)
+
+    planned = plan_caption_vectors(collection)
+    after >> planned
+    shards = shard.expand_kwargs(planned)
+    shards >> index_captions(collection) >> last
+    return shards
 
 
 @task(execution_timeout=timedelta(hours=3), trigger_rule="all_done")

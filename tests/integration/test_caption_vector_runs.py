@@ -38,8 +38,8 @@ def entry(project, collection, change_collection, encoder):
     entry = change_collection(text_model={"name": "texts", "source": str(encoder), "batch_size": 4}, shard_size=15)
     with connect(project) as connection:
         connection.execute(
-            "INSERT INTO retrieval.run (collection, run_id, state, model, listed, new, changed, restored, gone, shards, "
-            "left_over, list_seconds) VALUES ('things', 'run', 'running', 'random', 0, 0, 0, 0, 0, 0, 0, 0)"
+            "INSERT INTO retrieval.run (collection, run_id, state, model, listed, new, changed, restored, gone, "
+            "shards, left_over, list_seconds) VALUES ('things', 'run', 'running', 'random', 0, 0, 0, 0, 0, 0, 0, 0)"
         )
     return entry
 

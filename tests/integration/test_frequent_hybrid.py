@@ -43,10 +43,13 @@ def found(url, *asked):
     """The rows, rounded, and how often the collection's own function was called for them."""
     with psycopg.connect(url, options="-c track_functions=pl") as connection:
         answer = connection.execute(SEARCH.encode(), asked).fetchall()
-        calls = "SELECT pg_stat_get_xact_function_calls(p.oid) FROM pg_proc AS p WHERE p.proname = 'hybrid_things_random'"
+        calls = "SELECT pg_stat_get_xact_function_calls(oid) FROM pg_proc WHERE proname = 'hybrid_things_random'"
         [(called,)] = connection.execute(calls).fetchall()
-    shown = [(row[0], round(row[1], 9), *row[2:4], {side: round(score, 9) for side, score in row[4].items()}) for row in answer]
-    return shown, called
+    return [(row[0], round(row[1], 9), *row[2:4], rounded(row[4])) for row in answer], called
+
+
+def rounded(scores):
+    return {side: round(score, 9) for side, score in scores.items()}
 
 
 @settings(
@@ -82,7 +85,8 @@ def test_frequent_words_are_searched_in_the_general_way(vectors, database_url):
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO retrieval.image (collection, image_id, uri, etag, size, last_modified, caption) "
-            "SELECT 'things', 'more' || n, 's3://images/more/' || n, 'e', 1, now(), 'red' FROM generate_series(1, 6000) AS n"
+            "SELECT 'things', 'more' || n, 's3://images/more/' || n, 'e', 1, now(), 'red' "
+            "FROM generate_series(1, 6000) AS n"
         )
         connection.execute("VACUUM ANALYZE retrieval.image")
     assert found(database_url, "red", 10, "{}", None, query, None)[1] is None

@@ -6,10 +6,10 @@ from torch import nn
 
 from image_retrieval.errors import UserError
 from image_retrieval.training.backbones import Backbone
-from image_retrieval.training.objectives.base import Objective, Sizes
+from image_retrieval.training.objectives.base import LONG, Objective, Sizes
 from image_retrieval.training.objectives.diet import MOST_CLASSES, Diet
 from image_retrieval.training.objectives.moby import MoBY
-from image_retrieval.training.objectives.moco import LONG, MoCo2, MoCo3
+from image_retrieval.training.objectives.moco import MoCo2, MoCo3
 from image_retrieval.training.objectives.swav import SwAV
 from image_retrieval.training.options import RANDOM, TrainingOptions
 from image_retrieval.training.schedule import Recipe
@@ -48,7 +48,7 @@ def objective_of(
                 raise UserError(f"--method moby is for vision transformers and Swin, not for {backbone.model_type}")
             return MoBY(backbone.encoder, sizes), _for_steps(MOBY, options, steps)
         case "swav":
-            swav = SwAV(backbone.encoder, sizes, options.epochs)
+            swav = SwAV(backbone.encoder, sizes, options.epochs, steps)
             return swav, SWAV if normed else SWAV_TRANSFORMER
         case "continue":
             if classes > MOST_CLASSES:

@@ -16,7 +16,7 @@ from image_retrieval.training.options import TrainingOptions
 def test_views_smaller_than_a_patch_are_refused(side):
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
     vit = ViTModel(ViTConfig(**sizes, image_size=side, patch_size=16), add_pooling_layer=False)
-    objective = SwAV(ImageFeatures(vit, use_cls_token=True), Sizes(8, side, 200, 16, 200), 2)
+    objective = SwAV(ImageFeatures(vit, use_cls_token=True), Sizes(8, side, 200, 16, 200), 2, steps=24)
     small = min(view.side for view in objective.views)
     if small >= 16:
         require_crops(objective, torch.device("cpu"))

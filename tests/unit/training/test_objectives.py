@@ -14,7 +14,7 @@ from image_retrieval.models.pooled_backbone import ImageFeatures as Pooled
 from image_retrieval.models.vision_transformer import ImageFeatures
 from image_retrieval.training.drop_path import add_drop_path, dropped
 from image_retrieval.training.low_rank import LowRank, add_low_rank, merge_low_rank
-from image_retrieval.training.objectives.base import Queue, Sizes, follow, queue_length, rising
+from image_retrieval.training.objectives.base import LONG, Queue, Sizes, follow, queue_length, rising
 from image_retrieval.training.objectives.diet import Diet, index_loss
 from image_retrieval.training.objectives.moby import MoBY
 from image_retrieval.training.objectives.moco import MoCo2, MoCo3, batch_loss, queue_loss
@@ -162,7 +162,7 @@ def made(name: str):
         case "moby":
             return MoBY(Pooled(model("swin")), SIZES)
         case "swav":
-            return SwAV(Pooled(model("resnet")), SIZES, 10)
+            return SwAV(Pooled(model("resnet")), SIZES, 10, steps=100)
         case _:
             return Diet(vit, SIZES)
 
@@ -203,7 +203,7 @@ def test_moco_2s_target_takes_statistics_from_the_online_side_alone():
 def test_swav_takes_what_features_share_out_of_a_transformer_and_its_loss_is_blind_to_it():
     torch.manual_seed(0)
     encoder = ImageFeatures(model("vit"), use_cls_token=True)
-    swav = SwAV(encoder, SIZES, 10)
+    swav = SwAV(encoder, SIZES, 10, steps=100)
     views = views_for(swav)
     bias = encoder.get_submodule(swav.last_norm).bias
     with torch.no_grad():
@@ -221,6 +221,17 @@ def test_swav_takes_what_features_share_out_of_a_transformer_and_its_loss_is_bli
         swav(views, torch.arange(8), 0.0)
         swav.after_step(0.1)
     assert encoder(views[0]).mean(dim=0).abs().max() < 0.1
+
+
+@pytest.mark.parametrize(("steps", "share", "moved"), [(100, 0.99, False), (LONG, 0.05, False), (LONG, 0.2, True)])
+def test_swavs_prototypes_rest_at_first_and_in_a_short_training_to_its_end(steps, share, moved):
+    torch.manual_seed(0)
+    swav = SwAV(Pooled(model("resnet")), SIZES, 10, steps)
+    before = swav.prototypes.weight.clone()
+    swav(views_for(swav), torch.arange(8), share).backward()
+    swav.before_step(share)
+    torch.optim.SGD(swav.parameters(), lr=0.1).step()
+    assert torch.equal(swav.prototypes.weight, before) is not moved
 
 
 def test_swav_leaves_features_that_end_in_no_layer_norm_as_they_are():

@@ -12,6 +12,8 @@ from torch.nn.functional import normalize
 from image_retrieval.training.batched_augmentations import View
 from image_retrieval.training.ranks import gathered
 
+LONG = 10_000  # steps from which on a training has time for the published momentum, rate and prototypes
+
 
 class Sizes(NamedTuple):
     """What an objective is made for: length of features, side of crops, pictures, pictures a step, their clusters."""

@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from image_retrieval.training.batched_augmentations import View
 from image_retrieval.training.objectives.base import (
+    LONG,
     Objective,
     Queue,
     Sizes,
@@ -30,7 +31,6 @@ from image_retrieval.training.ranks import gathered, rank
 
 QUEUE, MOMENTUM_2, MOMENTUM_3, TEMPERATURE = 65_536, 0.999, 0.99, 0.2
 SHORT = 0.99  # momentum of version 2 where a training is too short for the published one
-LONG = 10_000  # steps from which on it is not
 
 
 def queue_loss(queries: torch.Tensor, keys: torch.Tensor, queue: torch.Tensor, temperature: float) -> torch.Tensor:

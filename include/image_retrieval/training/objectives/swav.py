@@ -1,7 +1,8 @@
 """SwAV (Caron et al. 2020, arXiv 2006.09882): views of a picture shall be assigned to the same prototypes.
 
 Two crops and six small ones, 3,000 prototypes, assignments by three iterations of Sinkhorn and Knopp with ε of 0.05,
-temperature 0.1; a queue of 3,840 features joins from 15/200 of the training on; prototypes rest in the first epoch.
+temperature 0.1; a queue of 3,840 features joins from 15/200 of the training on; prototypes rest in the first epoch. In
+a short training they rest to its end, since features do not follow moving ones in a few hundred steps.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from torch import nn
 from torch.nn.functional import log_softmax, normalize
 
 from image_retrieval.training.batched_augmentations import View
-from image_retrieval.training.objectives.base import Objective, Queue, Sizes, queue_length
+from image_retrieval.training.objectives.base import LONG, Objective, Queue, Sizes, queue_length
 from image_retrieval.training.ranks import gathered, own_rows
 
 PROTOTYPES, QUEUE, QUEUE_FROM = 3_000, 3_840, 15 / 200
@@ -47,9 +48,9 @@ def swapped_loss(scores: Sequence[torch.Tensor], assigned: Sequence[torch.Tensor
 
 
 class SwAV(Objective):
-    """`epochs`: of the whole training."""
+    """`epochs` and `steps` are those of the whole training."""
 
-    def __init__(self, encoder: nn.Module, sizes: Sizes, epochs: int) -> None:
+    def __init__(self, encoder: nn.Module, sizes: Sizes, epochs: int, steps: int) -> None:
         super().__init__(encoder)
         large = View(sizes.side, (0.14, 1.0), (0.8, 0.8, 0.8, 0.2))
         small = large._replace(side=max(8, round(sizes.side * OF_SIDE)), area=(0.05, 0.14))
@@ -60,7 +61,7 @@ class SwAV(Objective):
         prototypes = min(PROTOTYPES, max(A_PROTOTYPE, sizes.images // A_PROTOTYPE))
         self.prototypes = nn.Linear(OUT, prototypes, bias=False)
         self.queue, self.other_queue = (Queue(queue_length(QUEUE, sizes), OUT) for _ in range(LARGE))
-        self.seen, self.rest = epochs * sizes.images, 1 / epochs
+        self.seen, self.rest = epochs * sizes.images, 1 / epochs if steps >= LONG else 1.0
         self.last_norm = last_norm(encoder, sizes.side)
         self.shared = torch.zeros(sizes.width)  # what the last step's features have in common
         self._keep_length()
