@@ -20,7 +20,6 @@ from image_retrieval.shards import (
     Shard,
     caption_vectors_run,
     facts_of,
-    probes_uri,
     reading,
     run_folder,
     table_of,
@@ -84,7 +83,6 @@ def plan_caption_vectors(
 def _write_texts(work: Work, run_id: str, size: int, settings: Settings) -> int:
     """Write the texts that are due, at most `max_shards` files of so many. Returns the number of files."""
     store, collection = ObjectStore(settings), work.entry
-    probes = probes_uri(settings.work_uri, collection.name, collection.model.name)
     after = 0
     for shard in range(collection.max_shards):
         with connect(settings) as connection:
@@ -95,7 +93,7 @@ def _write_texts(work: Work, run_id: str, size: int, settings: Settings) -> int:
         files = Shard(collection.name, caption_vectors_run(run_id), shard).files(settings.work_uri)
         with writing(store, files.manifest, TEXTS, compression="zstd") as file:
             file.write_table(table_of(due, TEXTS))
-            file.add_key_value_metadata({"digest": work.digest, "probes": probes})
+            file.add_key_value_metadata({"digest": work.digest})
     return collection.max_shards
 
 

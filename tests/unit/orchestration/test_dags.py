@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from image_retrieval.caption_options import CaptionOptions
 from image_retrieval.cli import _parser
-from image_retrieval.collection import find_collection
+from image_retrieval.collection import ModelOptions, find_collection
 from image_retrieval.local.airflow import POOLS
 from orchestration import connections
 from orchestration.arguments import (
@@ -28,6 +28,7 @@ from orchestration.arguments import (
     map_label,
     share_out,
     span,
+    text_arguments,
     what_of,
     with_batch_size,
 )
@@ -159,6 +160,17 @@ def test_what_a_task_captions_is_read_from_its_arguments(home):
     assert (parsed.batch_size, parsed.in_pods) == (3, True)
     endpoint = CaptionOptions(endpoint={"name": "far", "url": "http://far/v1", "model": "m"})
     assert batch_size_of(caption_arguments(endpoint, files)) == 1
+
+
+def test_which_captions_a_task_embeds_is_read_from_its_arguments(home):
+    model = ModelOptions(name="texts", source="s3://models/texts/", revision="abc", dtype="float32", batch_size=48)
+    files = [(f"s3://in/0000{shard}.parquet", f"s3://out/0000{shard}.parquet") for shard in (7, 8)]
+    arguments = text_arguments(model, files)
+    assert what_of(arguments) == ["embed-texts", *files[0], *files[1]]
+    assert (batch_size_of(arguments), batch_size_of(with_batch_size(arguments, 3))) == (48, 3)
+    parsed = _parser().parse_args(with_batch_size(arguments, 3))
+    assert (parsed.model, parsed.revision, parsed.dtype) == (model.source, "abc", "float32")
+    assert (parsed.batch_size, parsed.in_pods) == (3, True)
 
 
 @pytest.mark.parametrize(
