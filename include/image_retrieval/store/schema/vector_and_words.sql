@@ -121,7 +121,7 @@ DECLARE
     slope    double precision;
     middle   double precision;
     ef       integer;
-    rarest   double precision;  -- weight of the most frequent term that finds images by itself
+    lightest double precision;  -- weight of the most frequent term that finds images by itself
 BEGIN
     SELECT c.slope, c.middle, least(1000, greatest(settings.ef_search, 2 * wanted)) INTO slope, middle, ef
     FROM retrieval.calibration_of(settings, direction) AS c, pg_index AS i JOIN pg_opclass AS o ON o.oid = i.indclass[0]
@@ -133,9 +133,9 @@ BEGIN
     END IF;
     terms := retrieval.word_terms(vector_and_words.words);
     weights := retrieval.expected_weights(terms);
-    rarest := (SELECT min(w) FROM unnest(weights) AS w WHERE w >= (SELECT max(v) / 2 FROM unnest(weights) AS v));
+    lightest := (SELECT min(w) FROM unnest(weights) AS w WHERE w >= (SELECT max(v) / 2 FROM unnest(weights) AS v));
     IF terms IS NULL OR cardinality(terms) > 4
-       OR (SELECT c.reltuples * exp(-rarest) > frequent FROM pg_class AS c WHERE c.oid = 'retrieval.image'::regclass) THEN
+       OR (SELECT c.reltuples * exp(-lightest) > frequent FROM pg_class AS c WHERE c.oid = 'retrieval.image'::regclass) THEN
         RETURN;
     END IF;
     PERFORM set_config('hnsw.ef_search', ef::text, true);
