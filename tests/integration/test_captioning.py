@@ -64,6 +64,8 @@ def test_every_image_has_captions_or_reasons_and_the_view_shows_them(filled, pro
         image: by_image.get(image, {}).get("en") for image, *_ in view
     }
     assert not parts(store, project, "shards")
+    words = rows(database_url, "SELECT DISTINCT unnest(tsvector_to_array(words)) FROM retrieval.image")
+    assert {*words, ("",)} == set(rows(database_url, "SELECT word FROM retrieval.caption_word"))
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE retrieval.image SET caption = 'by hand'")
     search = "SELECT DISTINCT caption FROM images.similar_to('things', (SELECT min(image_id) FROM images.things))"

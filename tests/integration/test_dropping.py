@@ -54,6 +54,7 @@ VALUES ('things', 'random', 200, 1, 1, 1.0, 0.99);
 INSERT INTO retrieval.calibration (collection, model, direction, slope, middle, rate, vectors, sampled, probes)
 VALUES ('things', 'random', 'image_image', 20, 0.6, 0.05, 1, 1, 1);
 INSERT INTO retrieval.shown_captions (collection, model, languages) VALUES ('things', 'writer', '{en}');
+INSERT INTO retrieval.caption_word (collection, word, share) VALUES ('things', 'red', 0.5);
 INSERT INTO retrieval.caption (image, model, language, etag, digest, text)
 SELECT min(id), 'writer', 'en', 'e', 'd', 'A red shoe.' FROM retrieval.image WHERE collection = 'things';
 INSERT INTO retrieval.uncaptioned (image, model, language, etag, digest, reason, final)

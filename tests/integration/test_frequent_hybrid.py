@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from image_retrieval.store import captions
 from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index
 from integration.random_vectors import DIMENSIONS, fill
@@ -13,6 +14,7 @@ from integration.tables import rows
 
 ROWS = 400
 WORDS = ["red", "ring", "two", "circles", "field", "红色", "红色圆环", "两个圆", "环", "unheard"]
+OTHERS = [f"other{number}" for number in range(80)]  # so that few enough captions hold a word for all to be compared
 ALWAYS = '{"and": []}'  # a filter that all images match, with which a search goes the general way
 SEARCH = (
     "SELECT image_id, similarity, caption, found_by, scores "
@@ -22,12 +24,12 @@ SEARCH = (
 
 @pytest.fixture
 def vectors(project, collection):
-    """Images of which half have a caption, indexed; the model has a calibration."""
+    """Images of which a third have a caption, indexed; the model has a calibration, and words are counted."""
     rng = np.random.default_rng(3)
 
     def told(number):
-        caption = " ".join(rng.choice(WORDS[:-1], rng.integers(1, 6)).tolist())
-        return {"caption": caption if number % 2 else None}
+        caption = " ".join(rng.choice(WORDS[:-1] + OTHERS, rng.integers(1, 6)).tolist())
+        return {"caption": None if number % 3 else caption}
 
     vectors = fill(project, collection, ROWS, told)
     ensure_index(collection, project.model_copy(update={"index_from_rows": 1}))
@@ -36,6 +38,7 @@ def vectors(project, collection):
         calibration = f'{{"text_image_en": {entry}, "text_image_zh": {entry}}}'
         connection.execute("UPDATE retrieval.model SET calibration = %s::jsonb", (calibration,))
         connection.execute("ANALYZE retrieval.image")
+        captions.count_words(connection, "things")
     return vectors
 
 
@@ -80,17 +83,29 @@ def test_a_vector_and_words_are_searched_by_the_collections_own_function(vectors
     assert found(database_url, "red ring", 10, "{}", None, query, None)[1] is None
 
 
-def test_frequent_words_are_searched_in_the_general_way(vectors, database_url):
+@pytest.mark.parametrize("named", ["first", "last"])
+def test_a_frequent_word_finds_as_many_images_wherever_they_are(vectors, database_url, project, named):
     query = str(vectors[0].tolist())
     with psycopg.connect(database_url, autocommit=True) as connection:
+        for name, caption in {"first": "0", "last": "z"}.items():
+            connection.execute(
+                "INSERT INTO retrieval.image (collection, image_id, uri, etag, size, last_modified, caption) "
+                "SELECT 'things', %(name)s || n, 's3://images/' || %(name)s || n, 'e', 1, now(), %(caption)s "
+                "FROM generate_series(1, 6000) AS n",
+                {"name": caption, "caption": "red" if name == named else "pale"},
+            )
         connection.execute(
-            "INSERT INTO retrieval.image (collection, image_id, uri, etag, size, last_modified, caption) "
-            "SELECT 'things', 'more' || n, 's3://images/more/' || n, 'e', 1, now(), 'red' "
-            "FROM generate_series(1, 6000) AS n"
+            "INSERT INTO retrieval.vector_things_random (id, etag, embedding) "
+            "SELECT id, etag, %s::halfvec FROM retrieval.image WHERE etag = 'e'",
+            (str((-vectors[0]).tolist()),),
         )
-        connection.execute("VACUUM ANALYZE retrieval.image")
-    assert found(database_url, "red", 10, "{}", None, query, None)[1] is None
-    assert found(database_url, "ring", 10, "{}", None, query, None)[1] == 1
+        connection.execute("VACUUM ANALYZE retrieval.image, retrieval.vector_things_random")
+    with connect(project) as connection:
+        captions.count_words(connection, "things")
+    answer, called = found(database_url, "red", 10, "{}", None, query, 0.1)
+    assert called == 1
+    assert [sorted(row[3]) for row in answer].count(["words"]) >= 9
+    assert {row[2] for row in answer if "words" in row[3]} == {"red"}
 
 
 def test_its_vectors_have_the_length_of_the_collections(vectors, database_url):

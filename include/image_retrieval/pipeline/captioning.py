@@ -90,6 +90,7 @@ def caption_collection(
         with connect(settings) as connection:
             left = captions.count_due(connection, space)
             shown = show_captions(connection, space, complete=not left)
+            captions.count_words(connection, collection.name)
         _clear_work(collection.name, settings)
     log.info("captions", collection=collection.name, due=due, captions=written, missing=missing.total(), left=left)
     return {"due": due, "captions": written, "missing": dict(missing), "left": left, "shown": shown}

@@ -16,7 +16,7 @@ from image_retrieval.pipeline.caption_vectors import keep_captions_embedded
 from image_retrieval.pipeline.owning import require_own, work_place
 from image_retrieval.settings import Settings
 from image_retrieval.shards import caption_vectors_run, captions_run, captions_work, collection_folder, run_folder
-from image_retrieval.store import models, runs, vector_tables
+from image_retrieval.store import captions, models, runs, vector_tables
 from image_retrieval.store.connection import connect
 from image_retrieval.store.indexing import ensure_index
 from image_retrieval.store.recall import ensure_recall
@@ -75,7 +75,7 @@ def measure_recall(collection: Collection, settings: Settings) -> None:
 
 
 def finish_run(collection: Collection, run_id: str, settings: Settings) -> FinishedRun:
-    """Count captions and embed them, close the run in `retrieval.run`, and return its report.
+    """Count captions and their words, embed them, close the run in `retrieval.run`, and return its report.
 
     Its state is `failed` if a shard is missing. The work files of this run, of runs under way, and of captioning stay;
     those of other runs are deleted.
@@ -84,6 +84,7 @@ def finish_run(collection: Collection, run_id: str, settings: Settings) -> Finis
     keep_captions_embedded(collection, settings)
     with connect(settings) as connection:
         missing = runs.missing_shards(connection, collection.name, run_id)
+        captions.count_words(connection, collection.name)
         runs.finish_run(connection, collection.name, run_id, failed=bool(missing))
         running = runs.running_runs(connection, collection.name)
         report = runs.read_run(connection, collection.name, run_id)

@@ -13,7 +13,7 @@ from image_retrieval.pipeline.mapping import MapUpkeep, keep_mapped
 from image_retrieval.pipeline.pending import settle_all
 from image_retrieval.pipeline.removing import count_expired, find_orphans, remove_expired
 from image_retrieval.settings import Settings
-from image_retrieval.store import models
+from image_retrieval.store import captions, models
 from image_retrieval.store.collections import made_collections, stored_collections
 from image_retrieval.store.connection import connect
 from image_retrieval.store.costs import measure_costs
@@ -85,7 +85,8 @@ def remove_deleted(kept: Kept, settings: Settings, *, dry_run: bool = False) -> 
 
 def keep_index(kept: Kept, settings: Settings) -> IndexUpkeep:
     """Build or rebuild the index and those for filters if needed, then vacuum if needed: a rebuilt index has no dead
-    entries. Then measure what searches with filters cost, and do the same for the vectors of captions.
+    entries. Then measure what searches with filters cost, count the words of captions, and keep their
+    vectors and index.
     """
     index, filters = "left alone: the collection is no longer in collections.yaml", list[str]()
     if kept.listed:
@@ -95,9 +96,11 @@ def keep_index(kept: Kept, settings: Settings) -> IndexUpkeep:
     vacuumed = [table for table in tables if ensure_vacuumed(table, settings)]
     if kept.listed:
         measure_costs(kept.collection, settings)
+        with connect(settings) as connection:
+            captions.count_words(connection, kept.collection.name)
     done: IndexUpkeep = {"index": index, "filters": filters, "vacuumed": vacuumed}
-    if kept.listed and (captions := keep_captions_embedded(kept.collection, settings)):
-        done["captions"] = captions
+    if kept.listed and (embedded := keep_captions_embedded(kept.collection, settings)):
+        done["captions"] = embedded
     return done
 
 

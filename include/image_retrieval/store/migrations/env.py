@@ -17,7 +17,7 @@ OLDEST = "0011"
 FIRST = ["simplified", "words"]  # before the tables: a column is computed by them
 FUNCTIONS = [
     *("distances", "arguments", "filters", "views", "ways", "search", "texts", "captions", "search_words", "facets"),
-    *("timeline", "caption_vectors", "sides", "vector_and_words", "search_hybrid"),
+    *("timeline", "caption_vectors", "caption_words", "sides", "vector_and_words", "search_hybrid"),
     *("duplicates", "rejections", "filter_indexes", "explain", "maps", "search_path"),
 ]
 

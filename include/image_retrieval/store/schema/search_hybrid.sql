@@ -224,14 +224,16 @@ DECLARE
     asked constant text := retrieval.asked_text(search_hybrid.text);
     told  jsonb;  -- what captions are compared with
 BEGIN
-    PERFORM retrieval.view_of(search_hybrid.collection, NULL);
     IF search_hybrid.text IS NULL OR retrieval.is_blank(search_hybrid.text) THEN
         RAISE EXCEPTION 'text is %', CASE WHEN search_hybrid.text IS NULL THEN 'null' ELSE 'blank' END;
     ELSIF length(search_hybrid.text) > 1000 THEN
         RAISE EXCEPTION 'text has % characters: at most 1000 are allowed', length(search_hybrid.text);
     END IF;
-    IF query IS NULL AND NOT retrieval.is_blank(asked) AND retrieval.reads_texts(search_hybrid.collection) THEN
-        query := retrieval.embedded_text(search_hybrid.collection, asked);
+    IF query IS NULL THEN
+        PERFORM retrieval.view_of(search_hybrid.collection, NULL);
+        IF NOT retrieval.is_blank(asked) AND retrieval.reads_texts(search_hybrid.collection) THEN
+            query := retrieval.embedded_text(search_hybrid.collection, asked);
+        END IF;
     END IF;
     SELECT jsonb_build_object('caption', q.embedding::text, 'text_model', q.model) INTO told
     FROM retrieval.collection AS c JOIN retrieval.query AS q ON q.model = c.text_model

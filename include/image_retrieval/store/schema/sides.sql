@@ -77,28 +77,6 @@ COMMENT ON FUNCTION retrieval.word_terms IS
     'The words of a text, each for itself: also those of a phrase, unless the text has quotation marks; null if it has none.';
 
 
--- One plan for all terms is quicker than counting. PostgreSQL does not count EXPLAIN as a query, so this function is volatile.
-CREATE OR REPLACE FUNCTION retrieval.expected_weights(terms text[]) RETURNS double precision[]
-LANGUAGE plpgsql STRICT
-SET max_parallel_workers_per_gather = 0
-AS $$
-DECLARE
-    told constant double precision := (SELECT c.reltuples FROM pg_class AS c WHERE c.oid = 'retrieval.image_words'::regclass);
-    plan json;
-BEGIN
-    EXECUTE 'EXPLAIN (FORMAT JSON) SELECT 1'
-            || (SELECT string_agg(format(' UNION ALL SELECT 1 FROM retrieval.image WHERE words @@ %L::tsquery', t.term), '' ORDER BY t.number)
-                FROM unnest(terms) WITH ORDINALITY AS t (term, number))
-    INTO plan;
-    RETURN (SELECT array_agg(ln(1 + (greatest(told - f.rows, 0) + 0.5) / (f.rows + 0.5)) ORDER BY f.number)
-            FROM (SELECT (p.plan ->> 'Plan Rows')::double precision AS rows, p.number
-                  FROM json_array_elements(plan #> '{0,Plan,Plans}') WITH ORDINALITY AS p (plan, number)
-                  WHERE p.number > 1) AS f);
-END
-$$;
-COMMENT ON FUNCTION retrieval.expected_weights IS 'What each term weighs, as BM25 says of the number of captions that the planner expects to hold it.';
-
-
 CREATE OR REPLACE FUNCTION retrieval.term_fit_in_words(terms text[], weights double precision[]) RETURNS text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
@@ -153,9 +131,9 @@ LANGUAGE sql STABLE AS $$
         retrieval.term_fit_in_words(terms, weights),
         string_agg(format(
             '(SELECT image_id, group_id, words FROM retrieval.%I WHERE %s AND words @@ %L::tsquery LIMIT %s)',
-            view, condition, tier, CASE WHEN complete AND grouped THEN 1000000000 ELSE greatest(100, wanted) END),
+            view, condition, tier, CASE WHEN complete AND grouped THEN 1000000000 ELSE greatest(50, wanted) END),
             ' UNION ALL ' ORDER BY number),
-        CASE WHEN complete THEN 'ALL' ELSE greatest(100, wanted)::text END)
+        CASE WHEN complete THEN 'ALL' ELSE greatest(50, wanted)::text END)
     FROM unnest(retrieval.term_tiers(terms, weights, complete)) WITH ORDINALITY AS t (tier, number)
 $$;
 COMMENT ON FUNCTION retrieval.best_by_words IS
@@ -170,7 +148,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     space   constant text := settings.name || '_' || settings.model;
     terms   constant text[] := retrieval.word_terms(asked ->> 'words');
-    weights constant double precision[] := retrieval.expected_weights(terms);
+    weights constant double precision[] := retrieval.term_weights(settings.name, terms);
     texts   constant text := coalesce(asked ->> 'text_model', settings.text_model);
 BEGIN
     RETURN QUERY

@@ -402,6 +402,19 @@ COMMENT ON COLUMN retrieval.calibration.phrases IS 'Version of the list of phras
 COMMENT ON COLUMN retrieval.calibration.fitted_at IS 'When it was fitted.';
 
 
+CREATE TABLE retrieval.caption_word (
+    collection text NOT NULL REFERENCES retrieval.collection ON DELETE CASCADE,
+    word       text COLLATE "C" NOT NULL,
+    share      double precision NOT NULL CHECK (share > 0 AND share <= 1),
+    PRIMARY KEY (collection, word)
+);
+COMMENT ON TABLE retrieval.caption_word IS
+    'The most frequent words of a collection''s captions, as the upkeep counts them in a sample: a rare word weighs more in hybrid searches.';
+COMMENT ON COLUMN retrieval.caption_word.collection IS 'Name of the collection.';
+COMMENT ON COLUMN retrieval.caption_word.word IS 'A lexeme of retrieval.image.words; the empty one stands for each word that is not listed.';
+COMMENT ON COLUMN retrieval.caption_word.share IS 'Share of the captions that hold it.';
+
+
 CREATE TABLE retrieval.query (
     model      text NOT NULL REFERENCES retrieval.model ON DELETE CASCADE,
     text       text NOT NULL,

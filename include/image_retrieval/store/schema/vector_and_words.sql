@@ -1,6 +1,6 @@
--- The most frequent hybrid search: a vector and a few words that are not frequent, without a filter. It answers as
--- retrieval.hybrid does, but by one fixed text for each vector table, of which PL/pgSQL keeps the plan: to plan and to
--- run the parts of a hybrid search one by one takes as long again.
+-- The most frequent hybrid search: a vector and a few words, without a filter. It answers as retrieval.hybrid does, but by
+-- one fixed text for each vector table, of which PL/pgSQL keeps the plan: to plan and to run the parts of a hybrid search
+-- one by one takes as long again.
 
 
 CREATE OR REPLACE FUNCTION retrieval.one_term_fit(words tsvector, term tsquery, parts tsquery, weight double precision)
@@ -20,15 +20,27 @@ RETURN nullif(retrieval.one_term_fit(words, terms[1], parts[1], weights[1]) + re
 COMMENT ON FUNCTION retrieval.four_terms_fit IS 'As the expression of retrieval.term_fit_in_words, of up to four terms whose weights add up to 1.';
 
 
-CREATE OR REPLACE FUNCTION retrieval.candidates_in_words(matching text, tiers integer) RETURNS text
+-- Images with a frequent term are found soonest by reading images one after another, unless it occurs in none of them.
+CREATE OR REPLACE FUNCTION retrieval.candidates_in_words(matching text) RETURNS text
 LANGUAGE sql IMMUTABLE
-BEGIN ATOMIC
-    SELECT format('SELECT * FROM (%s) AS t LIMIT greatest(100, wanted)', string_agg(format(
-        '(SELECT id, image_id, words FROM retrieval.%I WHERE words @@ tiers[%s] LIMIT greatest(100, wanted))', matching, tier),
-        ' UNION ALL ' ORDER BY tier))
-    FROM generate_series(1, tiers) AS tier;
-END;
-COMMENT ON FUNCTION retrieval.candidates_in_words IS 'The query for the candidates of so many tiers, as retrieval.best_by_words takes them.';
+RETURN format(
+    $query$
+    SELECT *
+    FROM (
+        (SELECT id, image_id, words FROM retrieval.%1$I WHERE words @@ tiers[1] LIMIT greatest(50, wanted))
+        UNION ALL
+        (SELECT id, image_id, words FROM retrieval.%1$I WHERE words @@ tiers[2] LIMIT greatest(50, wanted))
+        UNION ALL
+        (SELECT *
+         FROM (SELECT id, image_id, words FROM retrieval.%1$I WHERE frequent LIMIT 5000) AS first
+         WHERE ts_match_vq(words, tiers[3])
+         LIMIT greatest(50, wanted))
+        UNION ALL
+        (SELECT id, image_id, words FROM retrieval.%1$I WHERE words @@ tiers[3] LIMIT greatest(50, wanted))
+    ) AS t
+    LIMIT greatest(50, wanted)
+    $query$, matching);
+COMMENT ON FUNCTION retrieval.candidates_in_words IS 'The query for the candidates of three tiers, as retrieval.best_by_words takes them.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.vector_and_words_in_words(name text, distance text) RETURNS text
@@ -67,7 +79,7 @@ RETURN format(
     ORDER BY b.similarity DESC, b.distance, coalesce(b.fit, '-Infinity') DESC, i.image_id
     $query$,
     'matching_' || name, 'vectors_' || name, retrieval.operator(distance), retrieval.similarity_in_words(distance),
-    retrieval.candidates_in_words('matching_' || name, 3));
+    retrieval.candidates_in_words('matching_' || name));
 COMMENT ON FUNCTION retrieval.vector_and_words_in_words IS 'The query behind retrieval.hybrid_<collection>_<model>; no rows where the index finds too few.';
 
 
@@ -77,8 +89,8 @@ BEGIN
     EXECUTE format(
         $function$
         CREATE OR REPLACE FUNCTION retrieval.%1$I(
-            query halfvec, terms tsquery[], parts tsquery[], weights double precision[], tiers tsquery[], slope double precision,
-            middle double precision, share double precision, wanted integer, k integer, lowest double precision
+            query halfvec, terms tsquery[], parts tsquery[], weights double precision[], tiers tsquery[], frequent boolean,
+            slope double precision, middle double precision, share double precision, wanted integer, k integer, lowest double precision
         ) RETURNS TABLE (
             image_id text, similarity double precision, image_path text, resampled_image_path text, group_id text, intra_id text,
             caption text, width integer, height integer, attributes jsonb, found_by text[], scores jsonb
@@ -115,35 +127,34 @@ SET hnsw.max_scan_tuples = 20000
 SET hnsw.scan_mem_multiplier = 8
 AS $$
 DECLARE
-    frequent constant integer := 5000;  -- captions with a word; an index had better not read so many
-    terms    text[];
-    weights  double precision[];
+    terms    constant text[] := retrieval.word_terms(vector_and_words.words);
+    weights  constant double precision[] := retrieval.term_weights(settings.name, terms);
     slope    double precision;
     middle   double precision;
     ef       integer;
-    lightest double precision;  -- weight of the most frequent term that finds images by itself
+    tiers    text[];
+    heaviest double precision;
+    frequent boolean;  -- reading a posting of the index takes a twentieth of reading an image
 BEGIN
     SELECT c.slope, c.middle, least(1000, greatest(settings.ef_search, 2 * wanted)) INTO slope, middle, ef
     FROM retrieval.calibration_of(settings, direction) AS c, pg_index AS i JOIN pg_opclass AS o ON o.oid = i.indclass[0]
-    WHERE c.slope IS NOT NULL AND vector_dims(query) = settings.dimensions AND wanted <= 1000
+    WHERE c.slope IS NOT NULL AND vector_dims(query) = settings.dimensions AND wanted <= 1000 AND cardinality(terms) <= 4
       AND i.indrelid = to_regclass(format('retrieval.%I', 'vector_' || settings.name || '_' || settings.model)) AND i.indisvalid
       AND o.opcname = retrieval.operator_class(settings.distance);
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    terms := retrieval.word_terms(vector_and_words.words);
-    weights := retrieval.expected_weights(terms);
-    lightest := (SELECT min(w) FROM unnest(weights) AS w WHERE w >= (SELECT max(v) / 2 FROM unnest(weights) AS v));
-    IF terms IS NULL OR cardinality(terms) > 4
-       OR (SELECT c.reltuples * exp(-lightest) > frequent FROM pg_class AS c WHERE c.oid = 'retrieval.image'::regclass) THEN
-        RETURN;
-    END IF;
+    tiers := retrieval.term_tiers(terms, weights, false);
+    heaviest := (SELECT max(w) FROM unnest(weights) AS w);
+    frequent := (SELECT 20.0 * greatest(50, wanted) < c.reltuples * (SELECT sum(exp(-w)) FROM unnest(weights) AS w WHERE w >= heaviest / 2) ^ 2
+                 FROM pg_class AS c WHERE c.oid = 'retrieval.image_words'::regclass);
     PERFORM set_config('hnsw.ef_search', ef::text, true);
-    RETURN QUERY EXECUTE format('SELECT * FROM retrieval.%I($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)', 'hybrid_' || settings.name || '_' || settings.model)
+    RETURN QUERY EXECUTE format('SELECT * FROM retrieval.%I($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)', 'hybrid_' || settings.name || '_' || settings.model)
     USING query, terms::tsquery[], ARRAY(SELECT regexp_replace(t, ' <\d+> ', ' | ', 'g')::tsquery FROM unnest(terms) AS t),
-          ARRAY(SELECT w / sum(w) OVER () FROM unnest(weights) AS w), retrieval.term_tiers(terms, weights, false)::tsquery[],
+          ARRAY(SELECT w / sum(w) OVER () FROM unnest(weights) AS w),
+          (array_fill(NULL::text, ARRAY[3 - cardinality(tiers)]) || tiers)::tsquery[], frequent,
           slope, middle, round(weight::numeric, 6)::double precision, wanted, k, lowest;
 END
 $$;
 COMMENT ON FUNCTION retrieval.vector_and_words IS
-    'As retrieval.hybrid, for a vector and up to four words that are not frequent, where vectors have a calibration and an index; else no rows.';
+    'As retrieval.hybrid, for a vector and up to four words, where vectors have a calibration and an index; else no rows.';

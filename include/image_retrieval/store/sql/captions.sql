@@ -86,3 +86,6 @@ VALUES (%(collection)s, %(model)s, %(languages)s)
 ON CONFLICT (collection) DO UPDATE
 SET model = excluded.model, languages = excluded.languages, updated_at = now()
 WHERE (s.model, s.languages) IS DISTINCT FROM (excluded.model, excluded.languages);
+
+-- name: count_words
+SELECT retrieval.count_caption_words(%(collection)s, %(sampled)s);
