@@ -6,19 +6,22 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pyvips
 from kornia_rs.io import decode_image_png_u8
 from PIL import Image, ImageFile
 
-from image_retrieval.collection import RAW, ResampleOptions
 from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging import effort, jpeg, jxl, png, psd, raw
 from image_retrieval.imaging.colour import to_8_bits
 from image_retrieval.imaging.exif import SIDEWAYS, captured_at, exif_of_tiff, orientation, read_exif
 from image_retrieval.imaging.formats import open_image, rejection
 from image_retrieval.imaging.profiles import Profile, profile_of
-from image_retrieval.settings import Settings
+from image_retrieval.picture_options import RAW, ResampleOptions
+
+if TYPE_CHECKING:  # the decoding processes start without it
+    from image_retrieval.settings import Settings
 
 pyvips.cache_set_max(0)  # no picture is decoded twice
 logging.getLogger("pyvips").setLevel(logging.ERROR)  # the rejection reports what it finds in a file
@@ -38,7 +41,7 @@ class Limits:
     frames: int
 
     @classmethod
-    def of(cls, settings: Settings) -> "Limits":
+    def of(cls, settings: "Settings") -> "Limits":
         """The limits of the settings."""
         return cls(settings.max_image_pixels, settings.max_image_frames)
 

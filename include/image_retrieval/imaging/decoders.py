@@ -12,10 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging.resample import Resampled
 from image_retrieval.messages import read_message, write_message
+from image_retrieval.picture_options import ResampleOptions
 from image_retrieval.settings import Settings
 from image_retrieval.timeouts import ended_after
 

@@ -5,10 +5,10 @@ import io
 import pi_heif
 from PIL import Image
 
-from image_retrieval.collection import FORMATS
 from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.imaging import jxl
 from image_retrieval.imaging.signatures import description_of
+from image_retrieval.picture_options import FORMATS
 
 # Pillow's names, in the order in which they are tried; its JPEG includes MPO. None of them starts another program
 ACCEPTED = tuple(name for name in FORMATS if name != "MPO")

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pylibjxl
 from PIL import Image, ImageFile
 
 from image_retrieval.errors import ImageRejected, Reason
@@ -21,6 +20,8 @@ class JxlImageFile(ImageFile.ImageFile):
     format_description = "JPEG XL"
 
     def _open(self) -> None:
+        import pylibjxl  # here, so that decoding processes start sooner
+
         assert self.fp is not None
         self._data: bytes | None = self.fp.read()
         found = pylibjxl.probe(self._data)
@@ -32,6 +33,8 @@ class JxlImageFile(ImageFile.ImageFile):
 
     def load(self) -> Any:
         """Decode the picture, and read its EXIF and colour information."""
+        import pylibjxl
+
         if self._data is not None:
             pixels, metadata = pylibjxl.decode(self._data, metadata=True)
             self._data = None

@@ -8,7 +8,6 @@ from typing import TypeVar
 import pyvips
 from PIL import Image
 
-from image_retrieval.collection import ResampleChoice, ResampleOptions
 from image_retrieval.imaging import simd
 from image_retrieval.imaging.colour import to_srgb
 from image_retrieval.imaging.decode import Limits, Picture, decode
@@ -16,6 +15,7 @@ from image_retrieval.imaging.exif import SIDEWAYS, upright
 from image_retrieval.imaging.fingerprints import HASHED_SIDE, perceptual_hash, sha256
 from image_retrieval.imaging.looks import Looks, looks_of
 from image_retrieval.imaging.region import cut, size_of_part
+from image_retrieval.picture_options import ResampleChoice, ResampleOptions
 
 METHODS = {
     "nearest": Image.Resampling.NEAREST,

@@ -12,11 +12,11 @@ import resource
 import sys
 from dataclasses import fields
 
-from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import ImageRejected
 from image_retrieval.imaging.decode import Limits
 from image_retrieval.imaging.resample import Resampled, encode, resample
 from image_retrieval.messages import read_message, write_message
+from image_retrieval.picture_options import ResampleOptions
 
 
 def answer(data: bytes, options: ResampleOptions, limits: Limits) -> tuple[bytes, bytes, bytes]:
