@@ -52,9 +52,10 @@ def plan_captions(collection: str) -> list[dict[str, Any]]:
 @task(task_id="resample", execution_timeout=timedelta(hours=6), pool=CPU_POOL, map_index_template=MAP_LABEL)
 def resample_for_captions(collection: str, shards: list[int]) -> None:
     """Turn images into the packed pixels that the captioner reads, on all cores of the worker."""
+    from image_retrieval.imaging.kept_decoders import keeping_decoders
     from image_retrieval.pipeline import caption_runs
 
-    with stage(collection) as (entry, run_id, settings):
+    with keeping_decoders(), stage(collection) as (entry, run_id, settings):
         each(shards, lambda shard: caption_runs.resample_for_captions(entry, run_id, shard, settings))
 
 

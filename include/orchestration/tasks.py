@@ -97,9 +97,10 @@ def each(shards: list[int], process: Callable[[int], None]) -> None:
 @task(execution_timeout=timedelta(hours=6), pool=CPU_POOL, map_index_template=MAP_LABEL)
 def resample(collection: str, shards: list[int], part: str = "") -> None:
     """Turn the images of shards into packed pixels, on all cores of the worker."""
+    from image_retrieval.imaging.kept_decoders import keeping_decoders
     from image_retrieval.pipeline.resampling import resample_shard
 
-    with stage(collection, part) as (entry, run_id, settings):
+    with keeping_decoders(), stage(collection, part) as (entry, run_id, settings):
         each(shards, lambda shard: resample_shard(entry, run_id, shard, settings))
 
 

@@ -54,11 +54,12 @@ def _shards(options: argparse.Namespace, settings: Settings) -> list[int]:
 
 def resample(options: argparse.Namespace, settings: Settings) -> None:
     """Resample the images of a run's shards into packed pixels."""
+    from image_retrieval.imaging.kept_decoders import keeping_decoders
     from image_retrieval.pipeline.resampling import resample_shard
     from image_retrieval.progress import stage_progress
 
     collection = listed_collection(settings, options.collection)
-    with stage_progress(("resample",)) as show:
+    with keeping_decoders(), stage_progress(("resample",)) as show:
         for shard in _shards(options, settings):
             resample_shard(collection, options.run, shard, settings, progress=lambda done: show("resample", done))
 

@@ -17,6 +17,7 @@ import structlog
 from image_retrieval.captioning.answers import Fault
 from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason, UserError
+from image_retrieval.imaging.kept_decoders import keeping_decoders
 from image_retrieval.objects import NotDeleted, ObjectStore
 from image_retrieval.pipeline.captioners import Captioning, captioning_of, drawn_for, options_of
 from image_retrieval.pipeline.listing import write_manifests
@@ -75,7 +76,7 @@ def caption_collection(
 
     captioner, space = shard_captioner(options_of(collection), settings, device), captioning.space
     written, missing = 0, Counter[str]()
-    with _alone(collection.name, settings):
+    with _alone(collection.name, settings), keeping_decoders():
         with connect(settings) as connection:
             due = captions.count_due(connection, space)
         planned(due)

@@ -17,7 +17,7 @@ from image_retrieval.collection import ResampleOptions
 from image_retrieval.errors import ImageRejected, UserError
 from image_retrieval.http_members import ask_url
 from image_retrieval.image_inputs import is_url, listed_image, stored_object
-from image_retrieval.imaging.decoders import Decoders
+from image_retrieval.imaging.kept_decoders import decoders_of
 from image_retrieval.imaging.resample import Resampled, place
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.candidates import CANDIDATES, Candidate
@@ -199,12 +199,12 @@ def _packed(
     resample = ResampleOptions(target_size=(options.longest_side,) * 2, fit="pad", keep=False)
     batches = candidates.to_batches(max_chunksize=PER_FILE)
     rows = (Candidate(**row) for batch in batches for row in batch.to_pylist())
-    with Decoders(resample, settings) as decoders:
+    with decoders_of(settings) as decoders:
 
         def work(row: Candidate) -> tuple[Packed, bytes] | ImageRejected:
             try:
                 etag, data = _read(row, store, settings)
-                found, _ = decoders.resample(data)
+                found, _ = decoders.resample(data, resample)
                 if (longest := max(found.width, found.height)) < options.longest_side:  # it is not enlarged
                     resample_less = resample.model_copy(update={"target_size": (longest, longest)})
                     found, _ = decoders.resample(data, resample_less)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 
 import structlog
 
@@ -12,7 +13,8 @@ from image_retrieval.batches import in_batches, in_order
 from image_retrieval.collection import Collection
 from image_retrieval.errors import ImageRejected, Reason
 from image_retrieval.image_inputs import is_url, listed_image, rejection_of, stored_object
-from image_retrieval.imaging.decoders import Decoders
+from image_retrieval.imaging.kept_decoders import decoders_of
+from image_retrieval.imaging.resample import Resampled
 from image_retrieval.objects import NameUnsupported, ObjectFault, ObjectStore
 from image_retrieval.pipeline.evidence import DOUBTFUL, Evidence
 from image_retrieval.pipeline.names import resampled_uri
@@ -32,6 +34,7 @@ from image_retrieval.shards import (
 from image_retrieval.tar_uris import place_of
 
 log = structlog.get_logger()
+Draw = Callable[[bytes], tuple[Resampled, bytes]]  # an image's bytes at the target size, and its resampled file
 UNKNOWN_SIZE = 32 * 2**20  # bytes that are reserved for an image whose size is not known
 READERS_PER_CORE = 4  # threads that fetch, wait for a decoder, and store, so that no decoder waits for the network
 
@@ -61,19 +64,20 @@ def resample_shard(
     layout = resampled_schema(width, height)
     done = rejected = 0
     with (
-        Decoders(collection.resample.of_size((width, height)), settings) as decoders,
+        decoders_of(settings) as decoders,
         writing(store, files.resampled, layout, compression="lz4", use_dictionary=False) as out,
     ):
         waiting = Budget(settings.read_ahead_mb * 2**20)
         evidence = Evidence()
+        draw = partial(decoders.resample, options=collection.resample.of_size((width, height)))
 
         def work(given: Given) -> PackedRow:
             row, image = given
             with waiting.taken(row.size or UNKNOWN_SIZE):
-                kept = _kept_row(row, (width, height), store, decoders)
+                kept = _kept_row(row, (width, height), store, draw)
                 if kept is not None:
                     return kept
-                found = _resampled_row(row, image, collection, settings, store, decoders)
+                found = _resampled_row(row, image, collection, settings, store, draw)
                 if not is_url(row.uri):  # a host that is down is no store's fault: the attempts of its URLs end
                     evidence.take(found)
                 return found
@@ -118,12 +122,12 @@ class Budget:
                 self._changed.notify_all()
 
 
-def _kept_row(row: ManifestRow, size: tuple[int, int], store: ObjectStore, decoders: Decoders) -> PackedRow | None:
+def _kept_row(row: ManifestRow, size: tuple[int, int], store: ObjectStore, draw: Draw) -> PackedRow | None:
     """A switch's row with the pixels of the kept picture, or None if there is none of this size."""
     if row.resampled_uri is None:
         return None
     try:
-        found, _ = decoders.resample(store.read(row.resampled_uri))
+        found, _ = draw(store.read(row.resampled_uri))
     except (ImageRejected, ObjectFault) as error:
         log.info("resampled again: its kept picture cannot be used", uri=row.uri, reason=str(error))
         return None
@@ -134,7 +138,7 @@ def _kept_row(row: ManifestRow, size: tuple[int, int], store: ObjectStore, decod
 
 
 def _resampled_row(
-    row: ManifestRow, image: Image, collection: Collection, settings: Settings, store: ObjectStore, decoders: Decoders
+    row: ManifestRow, image: Image, collection: Collection, settings: Settings, store: ObjectStore, draw: Draw
 ) -> PackedRow:
     """The manifest's row with pixels and facts, or with the reason for its rejection; `image` is what a table holds."""
     packed = PackedRow(**asdict(row))
@@ -151,7 +155,7 @@ def _resampled_row(
             raise ImageRejected(Reason.TOO_LARGE, detail)
         if image is None:
             image = listed_image(store, row.uri, row.etag, packed.size, settings)
-        found, file = decoders.resample(image)
+        found, file = draw(image)
         uri = None
         if collection.resample.keep:
             uri = resampled_uri(collection, row.image_id, settings)

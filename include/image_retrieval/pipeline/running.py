@@ -7,6 +7,7 @@ import structlog
 
 from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
+from image_retrieval.imaging.kept_decoders import keeping_decoders
 from image_retrieval.pipeline.caption_runs import caption_run
 from image_retrieval.pipeline.finishing import FinishedRun, fail_run, finish_run, index_vectors, measure_recall
 from image_retrieval.pipeline.listing import list_images
@@ -45,6 +46,7 @@ def run_collection(
     with (
         structlog.contextvars.bound_contextvars(collection=collection.name, run=run_id),
         _closed_if_it_fails(collection, run_id, settings),
+        keeping_decoders(),
     ):
         plan = list_images(
             collection, run_id, settings, full=full, requeue=requeue, shard_size=shard_size, hinted=hinted
@@ -96,10 +98,11 @@ def run_shards(
     """Resample, embed and upsert each shard of a planned run."""
     with connect(settings) as connection:
         entries = models.models_of(connection, collection, run_id)
-    for shard, entry in enumerate(entries):
-        resample_shard(entry, run_id, shard, settings, progress=lambda done: progress("resample", done))
-        embed(entry, run_id, shard, settings, device, lambda done: progress("embed", done))
-        upsert_shard(entry, run_id, shard, settings)
+    with keeping_decoders():
+        for shard, entry in enumerate(entries):
+            resample_shard(entry, run_id, shard, settings, progress=lambda done: progress("resample", done))
+            embed(entry, run_id, shard, settings, device, lambda done: progress("embed", done))
+            upsert_shard(entry, run_id, shard, settings)
 
 
 def embed(
