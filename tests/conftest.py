@@ -22,6 +22,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from image_retrieval.cli import main
 from image_retrieval.collection import Collection, find_collection
+from image_retrieval.imaging.kept_decoders import keeping_decoders
 from image_retrieval.local import services
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings, load_settings
@@ -55,6 +56,13 @@ def services_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+def kept_decoders() -> Iterator[None]:
+    """The runs of a session share decoding processes, as the shards of one run do."""
+    with keeping_decoders():
+        yield
+
+
+@pytest.fixture(scope="session")
 def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     save_random_dinov2(folder)
@@ -71,7 +79,12 @@ def database_url(services_folder: Path, request: pytest.FixtureRequest) -> Itera
 
 @pytest.fixture
 def project(
-    services_folder: Path, database_url: str, random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    services_folder: Path,
+    database_url: str,
+    random_model: Path,
+    kept_decoders: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Settings:
     """Settings of a project of its own: one collection, `things`, in a prefix of its own."""
     for line in (services_folder / "services.env").read_text().splitlines():

@@ -1,10 +1,11 @@
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from image_retrieval.errors import ImageRejected
+from image_retrieval.imaging import kept_decoders
 from image_retrieval.imaging.kept_decoders import decoders_of, keeping_decoders
 from image_retrieval.picture_options import ResampleOptions
 from image_retrieval.settings import Settings
@@ -14,6 +15,14 @@ from unit.service.left_over import children, nothing_left
 ONE = Settings(processes=1, max_image_seconds=30)
 FEWER_PIXELS = Settings(processes=1, max_image_seconds=30, max_image_pixels=100)
 GOOD = encoded(photo(96, 64), "JPEG")
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept() -> Iterator[None]:
+    """Neither by the suite."""
+    outside = kept_decoders._kept.set(None)
+    yield
+    kept_decoders._kept.reset(outside)
 
 
 def size_of(settings: Settings, target_size: tuple[int, int] = (32, 24)) -> int:
