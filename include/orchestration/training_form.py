@@ -88,8 +88,8 @@ def _means() -> dict[str, Param]:
     return {
         "readers": _number(READERS, 1, 256, "Readers", "Threads that read and decode."),
         "precision": Param("float32", type="string", enum=list(PRECISIONS), title="Precision"),
-        "machines": _number(1, 1, 64, "Machines", "Each with a pod; more than one where embedding runs in pods."),
-        "gpus": _number(1, 1, 64, "GPUs", "Of each machine, each with a process."),
+        "machines": _number(1, 1, 64, "Machines", "A pod on each. More than one only where pods embed."),
+        "gpus": _number(1, 1, 64, "GPUs", "On each machine. Each has a process."),
         "accumulate": _number(1, 1, 1024, "Accumulate", "Parts of a batch that go through the model one by one."),
         "gradient_checkpointing": Param(
             False, type="boolean", title="Save memory", description="Compute activations twice."
@@ -99,7 +99,7 @@ def _means() -> dict[str, Param]:
 
 def _of_texts() -> dict[str, Param]:
     """What only method `pairs` takes."""
-    keep = "Method `pairs`: a file of pairs, or a training set with captions, of which at most a point may be lost."
+    keep = "Method `pairs`: other pairs (a file, or a training set with captions) of which at most a point may be lost."
     alone = "Method `pairs`: leave the side of pictures as it is."
     return {
         "general": _text("Keep", keep),

@@ -86,7 +86,7 @@ def caption_shards(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def embed_texts(options: argparse.Namespace, settings: Settings) -> None:
-    """Turn files of captions into vectors. The pods of captions' vectors run this command."""
+    """Turn files of captions into vectors. The pods that embed captions run this command."""
     signal.signal(signal.SIGTERM, ended)  # process 1 of a container has no default handler
     pairs = pairs_of([options.texts, options.embeddings, *options.more])
     log.info("embedding", input=options.texts, shards=len(pairs), version=__version__)  # as a sign of life

@@ -39,7 +39,7 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
         "--held-out", type=finite_number, default=0.1, metavar="SHARE", help="share of the images to judge by (0.1)"
     )
     packing.add_argument("--images", type=number(1, 10**9), metavar="N", help="pack N of the images, drawn by the seed")
-    packing.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N", help="decides order and share (0)")
+    packing.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N", help="decides what is taken (0)")
     packing.add_argument("--tfrecord", action="store_true", help="also write TFRecord files of the same pictures")
 
     judging = add("gate", gate, to=group)

@@ -29,7 +29,7 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
         "--start", required=True, metavar="SOURCE", help="a dual encoder, or the model that gets a text side"
     )
     learning.add_argument("--revision", metavar="COMMIT", help="commit of a hub id")
-    learning.add_argument("--epochs", type=number(1, MOST), metavar="N", help="(60 for a text side, else 10)")
+    learning.add_argument("--epochs", type=number(1, MOST), metavar="N", help="60 for a text side, else 10")
     learning.add_argument(
         "--batch-size", type=number(2, MOST), default=BATCH_SIZE, metavar="N", help="pictures a step (%(default)s)"
     )
@@ -38,18 +38,23 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
         "--held-out", type=finite_number, default=0.1, metavar="SHARE", help="of FILE's pictures, to judge by (0.1)"
     )
     learning.add_argument(
-        "--general", metavar="PACK|FILE", help="pairs that are kept apart: at most a point may be lost"
+        "--general", metavar="PACK|FILE", help="other pairs, of which at most a point of R@1 may be lost"
     )
     learning.add_argument(
         "--negatives",
         metavar="COLLECTION",
-        help="that PACK was packed from: each step holds pictures that its vectors find alike",
+        help="what PACK was packed from: each step holds pictures that its vectors find alike",
     )
-    learning.add_argument("--text-only", action="store_true", help="change the text side of a dual encoder alone")
+    learning.add_argument("--text-only", action="store_true", help="change only the text side of a dual encoder")
     learning.add_argument(
-        "--checkpoint-every", type=number(1, MOST), metavar="N", help="epochs (10 for a text side, else 1)"
+        "--checkpoint-every",
+        type=number(1, MOST),
+        metavar="N",
+        help="epochs between checkpoints (10 for a text side, else 1)",
     )
-    learning.add_argument("--seed", type=number(0, 2**31), default=0, metavar="N")
+    learning.add_argument(
+        "--seed", type=number(0, 2**31), default=0, metavar="N", help="decides order, texts and first weights (0)"
+    )
     learning.add_argument("--resume", action="store_true", help="go on if it was begun; do nothing if it is finished")
     learning.add_argument("--exit-zero", action="store_true", help="status 0 even if the model is refused")
     learning.add_argument("--device", help="cpu, cuda, or the rank of a GPU")

@@ -31,9 +31,13 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     begin.add_argument("--method", choices=METHODS, default="continue", help="what it learns by (continue)")
     begin.add_argument("--start", required=True, metavar="SOURCE", help="model to go on from, or `random`")
     begin.add_argument("--revision", metavar="COMMIT", help="commit of a hub id")
-    begin.add_argument("--backbone", choices=BACKBONES, help="of a random start")
-    whole = ("--epochs", 1, EPOCHS, "(%(default)s)"), ("--batch-size", 2, BATCH_SIZE, "pictures a step (%(default)s)")
-    for name, least, default, told in (*whole, ("--checkpoint-every", 1, CHECKPOINT_EVERY, "epochs (%(default)s)")):
+    begin.add_argument("--backbone", choices=BACKBONES, help="the network of a random start")
+    whole = (
+        ("--epochs", 1, EPOCHS, "how often each picture is taken (%(default)s)"),
+        ("--batch-size", 2, BATCH_SIZE, "pictures a step (%(default)s)"),
+        ("--checkpoint-every", 1, CHECKPOINT_EVERY, "epochs between checkpoints (%(default)s)"),
+    )
+    for name, least, default, told in whole:
         begin.add_argument(name, type=number(least, MOST), default=default, metavar="N", help=told)
     begin.add_argument(
         "--lr", type=finite_number, metavar="X", help="rate for batches of 256; default: the method's own"
@@ -41,10 +45,20 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     begin.add_argument(
         "--crop", type=number(16, 1024), metavar="N", help="side of the views; default: the start's, or 224"
     )
-    begin.add_argument("--precision", choices=PRECISIONS, default="float32")
-    begin.add_argument("--seed", type=number(0, 2**32 - 1), default=0, metavar="N")
-    begin.add_argument("--readers", type=number(1, 256), default=READERS, metavar="N", help="threads that read")
-    begin.add_argument("--accumulate", type=number(1, 1024), default=1, metavar="N", help="parts of a step's batch (1)")
+    begin.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the computation (float32)")
+    begin.add_argument(
+        "--seed", type=number(0, 2**32 - 1), default=0, metavar="N", help="decides order, views and first weights (0)"
+    )
+    begin.add_argument(
+        "--readers", type=number(1, 256), default=READERS, metavar="N", help="threads that read (%(default)s)"
+    )
+    begin.add_argument(
+        "--accumulate",
+        type=number(1, 1024),
+        default=1,
+        metavar="N",
+        help="parts of a batch that go through the model one by one (1)",
+    )
     begin.add_argument("--gradient-checkpointing", action="store_true", help="less memory, more time")
     begin.add_argument("--resume", action="store_true", help="go on if it was begun; do nothing if it is finished")
     begin.add_argument("--half", action="store_true", help="save the model in half precision")

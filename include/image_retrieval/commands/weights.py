@@ -18,7 +18,7 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
     """Add these commands to the group `weights`, with the function that adds one command."""
     add("show", show, to=group, collection=True, json_too=True)
     setting = add("set", set_weight, to=group, collection=True)
-    setting.add_argument("weight", type=finite_number, metavar="WEIGHT", help="0: words alone, to 1: vectors alone")
+    setting.add_argument("weight", type=finite_number, metavar="WEIGHT", help="0: captions alone, to 1: vectors alone")
     fitting = add("fit", fit, to=group, collection=True, json_too=True)
     fitting.add_argument(
         "queries", metavar="FILE", help='lines such as {"text": "two red rings", "images": ["red-ring/0004"]}'
