@@ -304,6 +304,6 @@ def test_chinese_has_the_new_controls_too(open_page):
     page = open_page(locale="zh-CN")
     page.locator(".card").first.hover()
     page.locator("[data-choice]").first.click()
-    page.get_by_role("button", name="复制编号").wait_for()
+    page.get_by_role("button", name="复制 ID").wait_for()
     page.get_by_role("group", name="拍摄时间").wait_for()
     shot(page, "page-chosen-zh")

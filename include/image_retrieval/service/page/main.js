@@ -94,7 +94,7 @@ function showTab() {
 /** Show whether words can be searched for, and how. */
 function showWords() {
   const possible = modesOf(state.collection).length > 0;
-  byId("text").placeholder = t(possible ? "Describe what you look for, in English or Chinese" : "This collection is searched by pictures: drop or choose one");
+  byId("text").placeholder = t(possible ? "Describe what you are looking for, in English or Chinese" : "This collection is searched by pictures: drop or choose one");
   byId("text").disabled = !possible;
   showModes(state);
 }

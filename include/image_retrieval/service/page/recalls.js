@@ -27,7 +27,7 @@ export function recalls({ before, after, held_out: pictures }) {
     "div",
     { class: "judged" },
     make("p", { class: "hint", text: `${t("Pictures that the training has not seen: {n}.", { n: count(pictures) })} ${how}` }),
-    table([t("Among"), t("Who finds whom"), ...AT], rows),
+    table([t("Searched among"), t("Direction"), ...AT], rows),
   );
 }
 

@@ -76,7 +76,7 @@ function charts({ steps, machine }) {
   const line = (/** @type {string} */ name, /** @type {(step: Step) => number | null} */ value) => ({ name, values: steps.map(value) });
   const all = [
     chart(t("Requests a second"), times, [line("", (step) => step.per_second)], short),
-    chart(t("Time to the answer"), times, [
+    chart(t("Response time"), times, [
       line("50 %", ({ p50 }) => p50),
       line("95 %", ({ p95 }) => p95),
       line("99 %", ({ p99 }) => p99),
@@ -117,7 +117,7 @@ function routes(routes) {
     ...[count(requests), count(refused), count(failed), p50 === null ? "" : seconds(p50), p95 === null ? "" : seconds(p95)].map((text) =>
       make("span", { class: "number", text })),
   ]);
-  return table([t("Route"), t("Requests"), t("Refused"), t("Failed"), t("Half within"), t("95 % within")], rows);
+  return table([t("Route"), t("Requests"), t("Refused"), t("Failed"), t("50 % within"), t("95 % within")], rows);
 }
 
 /** @param {number} value */
