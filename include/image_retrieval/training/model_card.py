@@ -53,7 +53,7 @@ image-retrieval models switch COLLECTION NAME --source {made.out}
 image-retrieval match A.jpg B.jpg --collection COLLECTION
 ```
 
-The first one lets a collection be searched with it, under a NAME of one's choice; the second one compares two pictures.
+The first command switches a collection to this model, under a NAME of your choice. The second compares two pictures.
 """
 
 

@@ -29,7 +29,7 @@ def card(report: GateReport, names: Mapping[str, str]) -> str:
         *(_row([title, *cells]) for title, cells in _figures(list(shown.values()))),
         "",
         f"Difference of originals found: {_told(report.originals)}; of the same group: {_told(report.groups)}.",
-        "The last three rows are shown for orientation and decide nothing.",
+        "RankMe, α-ReQ and LiDAR decide nothing.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -71,7 +71,7 @@ def _figures(models: Sequence[Figures]) -> Iterator[tuple[str, list[str]]]:
     yield "mean average precision", [f"{found.mean_average_precision:.3f}" for found in models]
     groups = [found.groups for found in models if found.groups is not None]
     if groups:
-        yield "of the nearest, of the same group", [f"{share:.1%}" for share in groups]
+        yield "nearest ten of the same group", [f"{share:.1%}" for share in groups]
     yield "RankMe", [f"{found.rank_me:.2f}" for found in models]
     yield "α-ReQ", [f"{found.alpha_req:.2f}" for found in models]
     yield "LiDAR", [f"{found.lidar:.2f}" for found in models]

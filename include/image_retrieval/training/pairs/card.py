@@ -18,7 +18,7 @@ def text_side_card(options: PairOptions, start: Path, report: dict[str, Any]) ->
         *_head(start, list(report["after"]["all"])),
         "# A text side for a model of pictures",
         "",
-        f"The pictures' side is {options.start}, unchanged: vectors of pictures stay as they are. The text side was "
+        f"The picture side is {options.start}, unchanged: vectors of pictures stay as they are. The text side was "
         f"trained on {report['learnt']:,} pictures and their texts. {_sentence(report)}",
         "",
         *_tables(report),
