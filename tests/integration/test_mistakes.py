@@ -74,7 +74,7 @@ def test_a_work_folder_inside_the_source_of_another_collection(is_told, project,
     is_told("run", "things", says=[f"{WORK} {project.work_uri} of collection 'others'"])
 
 
-@pytest.mark.parametrize("part", ["work/", "work/things/", "resampled//things/old/"])
+@pytest.mark.parametrize("part", ["work/", "work/things/", "resampled//things/old/", "trainings/mine/pack/"])
 def test_a_source_inside_the_work_folder_where_files_are_deleted(is_told, change_collection, project, part):
     change_collection(source=project.work_uri + part)
     is_told("run", "things", says=["lies inside", f"{project.work_uri}{part.partition('/')[0]}/, where"])

@@ -4,7 +4,14 @@ from image_retrieval.collection import Collection, load_collections
 from image_retrieval.containment import lies_inside
 from image_retrieval.errors import UserError
 from image_retrieval.settings import Settings
-from image_retrieval.shards import FORMER_FOLDER, KEPT_FOLDER, PROBES_FOLDER, RUNS_FOLDER, folder_in
+from image_retrieval.shards import (
+    FORMER_FOLDER,
+    KEPT_FOLDER,
+    PROBES_FOLDER,
+    RUNS_FOLDER,
+    TRAININGS_FOLDER,
+    folder_in,
+)
 from image_retrieval.store.collections import made_collections
 from image_retrieval.store.connection import Connection
 from image_retrieval.tar_uris import is_pattern, lists_tars, tars_folder
@@ -16,6 +23,7 @@ PARTS = {
     FORMER_FOLDER: "copies of overwritten objects are deleted",
     PROBES_FOLDER: "probes of models are kept",
 }
+NO_SOURCES = {**PARTS, TRAININGS_FOLDER: "trainings that are dropped delete their pictures and models"}
 
 
 def require_apart(connection: Connection, collection: Collection, settings: Settings) -> None:
@@ -26,7 +34,7 @@ def require_apart(connection: Connection, collection: Collection, settings: Sett
             raise UserError(
                 f"IMAGE_RETRIEVAL_WORK_URI {work} lies inside the source {source} of collection {name!r}: {WHY}"
             )
-        for part, held in PARTS.items():
+        for part, held in NO_SOURCES.items():
             folder = folder_in(work, part)
             if lies_inside(source, folder):
                 raise UserError(
