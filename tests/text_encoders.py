@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
+from image_retrieval.models.probes import Probes, make_text_probes
 from image_retrieval.models.text_encoder import KEY
 
 SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
@@ -28,3 +30,12 @@ def save_text_encoder(folder: Path, words: Sequence[str], *, seed: int = 0, widt
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {KEY: HOW}))
     return folder
+
+
+@cache
+def probes_of(folder: Path) -> Probes:
+    """What an encoder makes of phrases."""
+    from image_retrieval.models.towers import load_text_tower
+
+    tower = load_text_tower(folder, dtype="float32", device="cpu")
+    return make_text_probes(tower.digest, lambda texts: tower.embed(texts).numpy())

@@ -199,7 +199,7 @@ CAPTIONS = pa.schema(
 
 
 # captions to embed; `digest` is the MD5 of the caption that the view shows. The file's metadata has the `digest` of the
-# text_model.
+# text_model, and where its `probes` lie.
 TEXTS = pa.schema(
     [
         pa.field("id", pa.int64(), nullable=False),

@@ -9,11 +9,15 @@ from image_retrieval.cli import main
 from image_retrieval.embedding import texts as embedding
 from image_retrieval.errors import UserError
 from image_retrieval.exit_codes import MISTAKE, OUT_OF_MEMORY
+from image_retrieval.models.calibration import TEXTS
+from image_retrieval.models.digest import digest_of
+from image_retrieval.models.probes import read_probes
 from image_retrieval.models.towers import TextTower, load_text_tower
+from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline import caption_vector_runs
 from image_retrieval.pipeline.caption_vectors import embed_captions
 from image_retrieval.pipeline.finishing import finish_run
-from image_retrieval.shards import Shard, caption_vectors_run
+from image_retrieval.shards import Shard, caption_vectors_run, probes_uri
 from image_retrieval.store import caption_vectors as store
 from image_retrieval.store.connection import connect
 from integration.random_vectors import fill
@@ -23,6 +27,7 @@ WORDS = ["two", "red", "blue", "circles", "ring", "star", "one", "a", *"两个�
 CAPTIONS = [None, "two red circles", "a red ring", "两个红色的圆", "one blue star", " "]
 IMAGES, SPOKEN = 60, 40
 STORED = "SELECT id, etag, embedding::text FROM retrieval.vector_things_texts ORDER BY id"
+FITS = "SELECT direction, vectors, slope, middle FROM retrieval.calibration ORDER BY direction"
 SHOWN = "SELECT text_model FROM retrieval.collection"
 
 
@@ -64,9 +69,12 @@ def test_a_run_embeds_captions_in_shards_as_the_command_does_it_here(
     entry, project, database_url, encoder, on_a_cluster
 ):
     embed_captions(entry, project)
-    expected = rows(database_url, STORED)
+    expected, fitted = rows(database_url, STORED), rows(database_url, FITS)
+    assert [(direction, vectors) for direction, vectors, *_ in fitted] == [(each, SPOKEN) for each in TEXTS]
+    objects, probes = ObjectStore(project), probes_uri(project.work_uri, "things", "texts")
+    objects.delete([probes])
     with psycopg.connect(database_url) as connection:
-        connection.execute("DELETE FROM retrieval.vector_things_texts")
+        connection.execute("DELETE FROM retrieval.vector_things_texts; DELETE FROM retrieval.calibration")
         connection.execute("UPDATE retrieval.collection SET text_model = NULL")
     assert caption_vector_runs.plan_caption_vectors(entry, "run", on_a_cluster) == 3
     assert caption_vector_runs.plan_caption_vectors(entry, "run", on_a_cluster, shard_size=1) == 3  # keeps its plan
@@ -77,6 +85,8 @@ def test_a_run_embeds_captions_in_shards_as_the_command_does_it_here(
     assert rows(database_url, SHOWN) == [(None,)]
     assert caption_vector_runs.finish_caption_vectors(entry, "run", on_a_cluster) == "texts"
     assert rows(database_url, SHOWN) == [("texts",)]
+    assert rows(database_url, FITS) == fitted
+    assert read_probes(objects, probes).digest == digest_of(encoder)
     finish_run(entry, "run", on_a_cluster)
     assert caption_vector_runs.plan_caption_vectors(entry, "unknown", on_a_cluster) == 0
     assert caption_vector_runs.finish_caption_vectors(entry, "unknown", on_a_cluster) is None

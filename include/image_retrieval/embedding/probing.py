@@ -15,9 +15,18 @@ from image_retrieval.logs import reason
 from image_retrieval.models.calibration import calibration_of, directions_of
 from image_retrieval.models.description import describe
 from image_retrieval.models.digest import require_digest
-from image_retrieval.models.probes import COPIES, SAMPLE, EmbedTexts, Pixels, are_due, make_probes, write_probes
+from image_retrieval.models.probes import (
+    COPIES,
+    SAMPLE,
+    EmbedTexts,
+    Pixels,
+    are_due,
+    make_probes,
+    make_text_probes,
+    write_probes,
+)
 from image_retrieval.models.source import model_folder
-from image_retrieval.models.towers import load_text_tower
+from image_retrieval.models.towers import TextTower, load_text_tower
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
 
@@ -89,6 +98,16 @@ def leave_probes(
         write_probes(store, uri, probes)
         phrases = sum(len(found.about_nothing) + len(found.named) for found in probes.texts.values())
         log.info("probed the model", output=uri, copies=len(probes.copies), phrases=phrases)
+    except Exception as error:
+        log.warning("the model was not probed", output=uri, reason=reason(error))
+
+
+def leave_text_probes(uri: str, tower: TextTower, store: ObjectStore) -> None:
+    """Write the probes of a text encoder, if they are due. An Exception is one line in the log."""
+    try:
+        if are_due(store, uri, tower.digest, 0, in_hand=True):
+            write_probes(store, uri, make_text_probes(tower.digest, lambda texts: tower.embed(texts).numpy()))
+            log.info("probed the model", output=uri)
     except Exception as error:
         log.warning("the model was not probed", output=uri, reason=reason(error))
 

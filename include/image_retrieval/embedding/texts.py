@@ -16,6 +16,7 @@ from image_retrieval.collection import ModelOptions
 from image_retrieval.embedding.checkpoint import Parts
 from image_retrieval.embedding.embed_shard import RowGroups, behind, saved_at_the_end
 from image_retrieval.embedding.engine import first_line, is_memory
+from image_retrieval.embedding.probing import leave_text_probes
 from image_retrieval.errors import OutOfMemory, UserError
 from image_retrieval.models.digest import require_digest
 from image_retrieval.models.towers import TextTower
@@ -74,8 +75,9 @@ def embed_texts(
     """Write a vector of length 1 for each text of a file, in its order.
 
     Does nothing if the file of vectors exists; `load` is called only if there is work. Continues from what a former
-    process saved. Saves finished work every few seconds, and when an error or a signal ends it. Raises UserError if the
-    texts are missing, or of another model than they were planned for, OutOfMemory if not even one text fits.
+    process saved. Saves finished work every few seconds, and when an error or a signal ends it. Also leaves the probes
+    of the model, if the file of texts names a place for them and they are due there. Raises UserError if the texts are
+    missing, or of another model than they were planned for, OutOfMemory if not even one text fits.
     """
     store = ObjectStore(settings)
     if store.exists(embeddings):
@@ -106,6 +108,8 @@ def embed_texts(
             rows.end()
             out.add_key_value_metadata({"digest": digest})
     parts.remove()
+    if "probes" in facts:
+        leave_text_probes(facts["probes"], engine.tower, store)
     log.info("embedded", texts=done, seconds=round(time.monotonic() - started, 2))
 
 

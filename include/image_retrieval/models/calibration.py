@@ -16,7 +16,8 @@ from image_retrieval.models.json_file import require_size
 
 FILE = "calibration.json"
 IMAGES = "image_image"
-DIRECTIONS = (IMAGES, "text_image_en", "text_image_zh")
+TEXTS = ("text_image_en", "text_image_zh")
+DIRECTIONS = (IMAGES, *TEXTS)
 SAME = 1 - 1e-6  # least cosine that counts as 1: half precision moves a vector by less than that
 CUTOFF = 0.5  # results under this score are hidden by default
 CJK = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -89,8 +90,8 @@ def read_calibration(folder: Path) -> dict[str, Any] | None:
 
 
 def directions_of(family: str) -> tuple[str, ...]:
-    """The directions that a model of a family can be searched in."""
-    return DIRECTIONS if family == "dual_encoder" else (IMAGES,)
+    """The directions that a model of a family can be searched in: a text encoder has captions stand for images."""
+    return {"dual_encoder": DIRECTIONS, "text_encoder": TEXTS}.get(family, (IMAGES,))
 
 
 def usable_calibrations(found: Any) -> dict[str, Any] | None:

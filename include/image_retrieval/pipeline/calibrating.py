@@ -43,13 +43,15 @@ log = structlog.get_logger()
 class _State:
     """The directions that the model brings no calibration for, what is known of them, and the collection's vectors.
 
-    `digest`: of the model files that made them, if known. `replaced`: many were changed or embedded anew since.
+    `family`: of the model. `digest`: of the model files that made them, if known. `replaced`: many were changed or
+    embedded anew since.
     """
 
     directions: tuple[str, ...]
     known: dict[str, KnownFit]
     total: int
     replaced: bool
+    family: str
     digest: str | None
 
     def due(self, copies: int, languages: Iterable[str]) -> list[str]:
@@ -115,8 +117,9 @@ def _find_state(collection: Collection, settings: Settings) -> _State | None:
             calibrations.remove_fits(connection, collection.space)
             log.info("the scores are not fitted: too few images", images=count.vectors, needed=LEAST_VECTORS)
             return None
-        replaced = count.changed > REPLACED * count.vectors
-        return _State(directions, known, count.vectors, replaced, model.digest)
+        told = calibrations.count_told(connection, collection.name, since) if model.family == "text_encoder" else 0
+        replaced = max(count.changed, told) > REPLACED * count.vectors
+        return _State(directions, known, count.vectors, replaced, model.family, model.digest)
 
 
 def _find_due(
@@ -126,7 +129,7 @@ def _find_due(
     none = np.empty((0, 1), np.float32)
     if not state.due(LEAST_COPIES, LANGUAGES):
         return [], None, none
-    probes = find_probes(collection, state.digest, settings)
+    probes = find_probes(collection, state.family, state.digest, settings)
     due = state.due(len(probes.copies) if probes else 0, probes.texts if probes else ())
     waiting = {direction for direction in state.directions if direction not in state.known} - {*due}
     if waiting:

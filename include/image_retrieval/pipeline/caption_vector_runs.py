@@ -14,6 +14,7 @@ from image_retrieval.collection import Collection
 from image_retrieval.errors import UserError
 from image_retrieval.objects import ObjectStore
 from image_retrieval.pipeline.caption_vectors import PART, Work, alone, index_captions, prepare, write_vectors
+from image_retrieval.pipeline.probing import uri_of
 from image_retrieval.settings import Settings
 from image_retrieval.shards import (
     TEXTS,
@@ -93,7 +94,7 @@ def _write_texts(work: Work, run_id: str, size: int, settings: Settings) -> int:
         files = Shard(collection.name, caption_vectors_run(run_id), shard).files(settings.work_uri)
         with writing(store, files.manifest, TEXTS, compression="zstd") as file:
             file.write_table(table_of(due, TEXTS))
-            file.add_key_value_metadata({"digest": work.digest})
+            file.add_key_value_metadata({"digest": work.digest, "probes": uri_of(collection, settings)})
     return collection.max_shards
 
 

@@ -19,6 +19,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.logs import reason
 from image_retrieval.models.digest import digest_of, require_digest
 from image_retrieval.models.source import model_folder
+from image_retrieval.pipeline.calibrating import keep_calibrated
 from image_retrieval.settings import Settings
 from image_retrieval.store import caption_vectors, models
 from image_retrieval.store.caption_vectors import CaptionSpaces, DueCaption
@@ -173,11 +174,12 @@ def write_vectors(
 
 
 def index_captions(entry: Collection, spaces: CaptionSpaces, settings: Settings) -> str | None:
-    """Index these vectors, and let searches compare them if they are complete, or no others are.
+    """Index these vectors, fit their scores, and let searches compare them if they are complete, or no others are.
 
     `entry`: the collection under its text_model. Returns whose vectors searches compare.
     """
     ensure_index(entry, settings)  # which waits for the ends of open transactions, as that of the lock
+    keep_calibrated(entry, settings)
     shown = _show(spaces, settings)
     ensure_recall(entry, settings)
     ensure_vacuumed(entry.vector_table, settings)

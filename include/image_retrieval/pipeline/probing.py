@@ -27,6 +27,7 @@ from image_retrieval.models.probes import (
     Pixels,
     Probes,
     make_probes,
+    make_text_probes,
     read_probes,
     write_probes,
 )
@@ -42,7 +43,7 @@ log = structlog.get_logger()
 Vectors = NDArray[np.float32]
 
 
-def find_probes(collection: Collection, digest: str | None, settings: Settings) -> Probes | None:
+def find_probes(collection: Collection, family: str, digest: str | None, settings: Settings) -> Probes | None:
     """The probes of the collection's model, or None if there are none of these model files and phrases.
 
     Where the model runs in the same place as this process (RUNNER=local), it is asked if there are none. What goes
@@ -52,7 +53,8 @@ def find_probes(collection: Collection, digest: str | None, settings: Settings) 
     probes = _usable(read_probes(store, uri), digest)
     if probes is None and settings.runner == "local":
         try:
-            _probe_here(collection, digest, settings)
+            probe_here = _probe_texts_here if family == "text_encoder" else _probe_here
+            probe_here(collection, digest, settings)
         except Exception as error:  # no torch, a model that does not load
             log.warning("the model was not probed", output=uri, reason=reason(error))
         probes = _usable(read_probes(store, uri), digest)
@@ -86,6 +88,19 @@ def _probe_here(collection: Collection, digest: str | None, settings: Settings) 
         return vectors
 
     probe(collection, tower.digest, tower.size, embed, _texts_here(model, settings), settings)
+
+
+def _probe_texts_here(collection: Collection, digest: str | None, settings: Settings) -> None:
+    """Write the probes of a model that reads texts only."""
+    from image_retrieval.models.towers import text_tower
+
+    tower = text_tower(collection.model, settings, settings.device)
+    require_digest(tower.digest, digest, collection.model.source)
+    store, uri = ObjectStore(settings), uri_of(collection, settings)
+    with connect(settings) as connection:
+        require_own(connection, work_place(settings), store)
+    write_probes(store, uri, make_text_probes(tower.digest, lambda texts: tower.embed(texts).numpy()))
+    log.info("probed the model", output=uri)
 
 
 def _texts_here(model: ModelOptions, settings: Settings) -> EmbedTexts | None:

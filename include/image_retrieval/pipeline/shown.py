@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from image_retrieval.collection import Collection, ModelOptions, load_collections
+from image_retrieval.collection import Collection, Dtype, ModelOptions, load_collections
 from image_retrieval.models.calibration import (
     DIRECTIONS,
     Calibration,
@@ -19,8 +19,8 @@ from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.settings import Settings
 from image_retrieval.store import collections
+from image_retrieval.store.collections import ShownRow
 from image_retrieval.store.connection import Connection
-from image_retrieval.store.models import ModelRow, find_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Shown:
     listed: bool
     unread: tuple[str, ...] = ()  # keys of its definition that this version does not know
     scores: tuple[ScoreOrigin, ...] = ()
-    text_model: ModelRow | None = None  # of the vectors of its captions
+    text_model: ShownRow | None = None  # of the vectors of its captions
 
     @property
     def name(self) -> str:
@@ -75,7 +75,8 @@ class Shown:
         if found is None:
             return None
         listed = self.collection.text_model
-        model = listed if listed and listed.name == found.name else _options(found)
+        model = listed if listed and listed.name == found.model else _options(found, found.dtype or "float32")
+        calibrations, scores = _calibrations(usable_calibrations(found.calibration), usable_calibrations(found.fitted))
         return replace(
             self,
             collection=self.collection.model_copy(update={"model": model}),
@@ -83,8 +84,8 @@ class Shown:
             family=found.family,
             dimensions=found.dimensions,
             digest=found.digest,
-            calibrations=None,
-            scores=(),
+            calibrations=calibrations,
+            scores=scores,
         )
 
     @property
@@ -127,13 +128,7 @@ def find_shown(
         return None
     made = collections.made_collection(connection, name)  # before the file: a later entry takes nothing over
     listed = None if made else listed_collections(settings, missing_ok=missing_ok).get(name)
-    options = ModelOptions.model_construct(  # whatever the table holds is shown
-        name=row.model,
-        source=row.model_source,
-        revision=row.revision,
-        dtype=row.dtype or (listed.model.dtype if listed else "float32"),
-        use_cls_token=row.use_cls_token,
-    )
+    options = _options(row, row.dtype or (listed.model.dtype if listed else "float32"))
     if listed and listed.model.name == options.name:  # the process that loads it compares its digest
         moved = {"source": listed.model.source, "revision": listed.model.revision}
         options = options.model_copy(update=moved)
@@ -150,17 +145,17 @@ def find_shown(
         listed=listed is not None,
         unread=collections.unread_keys(connection, name) if made else (),
         scores=scores,
-        text_model=find_model(connection, row.text_model) if row.text_model else None,
+        text_model=collections.find_shown(connection, name, row.text_model) if row.text_model else None,
     )
 
 
-def _options(row: ModelRow) -> ModelOptions:
-    """A model of the database as an entry of collections.yaml names it."""
+def _options(row: ShownRow, dtype: Dtype) -> ModelOptions:
+    """A model of the database as an entry of collections.yaml names it: whatever the table holds."""
     return ModelOptions.model_construct(
-        name=row.name,
-        source=row.source,
+        name=row.model,
+        source=row.model_source,
         revision=row.revision,
-        dtype=row.dtype or "float32",
+        dtype=dtype,
         use_cls_token=row.use_cls_token,
     )
 

@@ -105,14 +105,15 @@ def _by_all_sides(service: Service, shown: Shown, form: SearchForm) -> Results:
 
 def _sides_of_captions(
     service: Service, shown: Shown, texts: Sequence[tuple[str, float]]
-) -> tuple[Vector | None, str | None]:
-    """The vector of texts with weights under the model of captions, and its name; None where there is none."""
+) -> tuple[Vector | None, str | None, str | None]:
+    """The vector of texts with weights under the model of captions, its name, and the direction; None for none."""
     captions = shown.by_captions()
     if captions is None:
-        return None, None
+        return None, None, None
     read = [(asked_text(text), weight) for text, weight in texts]
     terms = [(service.text_vector(text, captions), weight) for text, weight in read if text]
-    return (_sum(terms) if any(weight > 0 for _, weight in terms) else None), captions.model.name
+    vector = _sum(terms) if any(weight > 0 for _, weight in terms) else None
+    return vector, captions.model.name, direction_of(read, images=False)
 
 
 def similar(service: Service, form: SimilarForm) -> Results:

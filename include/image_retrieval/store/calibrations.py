@@ -87,6 +87,12 @@ def count_vectors(connection: Connection, space: VectorSpace, since: datetime | 
     return Count(found.vectors, max(found.changed, embedded))
 
 
+def count_told(connection: Connection, collection: str, since: datetime | None) -> int:
+    """How many captions of a collection a model wrote since, or another captioner was shown since."""
+    given = {"collection": collection, "since": since or NEVER}
+    return int(fetch_value(connection, statement("calibrations", "count_told"), given))
+
+
 def sample_vectors(connection: Connection, space: VectorSpace, total: int, sample: int) -> list[Sampled]:
     """So many of a space's `total` vectors, or all of them, in an order that is random and always the same."""
     connection.execute(statement("calibrations", "prepare_session"))

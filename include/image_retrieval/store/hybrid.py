@@ -27,7 +27,8 @@ class Asked:
 
     `vector`: of shape (dimensions,), `words`: in the language of web searches; either may be None. `direction` is that
     of the vector's calibration, `model` the one that made the vector. `caption`: what captions are compared with, of
-    shape (dimensions of text_model,), or None; `text_model` made it.
+    shape (dimensions of text_model,), or None; `text_model` made it. `text_direction` is that of its calibration; None:
+    as of the vector.
     """
 
     vector: Any | None
@@ -36,11 +37,14 @@ class Asked:
     model: str
     caption: Any | None = None
     text_model: str | None = None
+    text_direction: str | None = None
 
     def texts(self) -> dict[str, str]:
-        """By side, as the SQL functions take them, and the model of captions; without the vector of images."""
-        texts = {"words": self.words, "caption": None if self.caption is None else HalfVector(self.caption).to_text()}
-        texts["text_model"] = None if self.caption is None else self.text_model
+        """By side, as the SQL functions take them, and what captions are searched by; without the vector of images."""
+        texts = {"words": self.words}
+        if self.caption is not None:
+            caption = HalfVector(self.caption).to_text()
+            texts |= {"caption": caption, "text_model": self.text_model, "text_direction": self.text_direction}
         return {side: text for side, text in texts.items() if text is not None}
 
 

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from image_retrieval.errors import UserError
 from image_retrieval.models.calibration import (
+    DIRECTIONS,
     SAME,
+    TEXTS,
     Calibration,
     calibration_of,
+    directions_of,
     read_calibration,
     score_of,
     text_direction,
@@ -78,6 +81,12 @@ def test_a_similarity_without_calibration_is_its_own_score():
 )
 def test_a_text_tells_its_language(text, direction):
     assert text_direction(text) == direction
+
+
+def test_a_family_is_searched_by_what_it_reads():
+    assert directions_of("text_encoder") == TEXTS == ("text_image_en", "text_image_zh")
+    assert directions_of("dual_encoder") == DIRECTIONS == ("image_image", *TEXTS)
+    assert directions_of("vision_transformer") == directions_of("pooled_backbone") == ("image_image",)
 
 
 def test_a_model_without_a_calibration_has_none(tmp_path):

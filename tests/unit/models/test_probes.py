@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from image_retrieval.models.calibration import CUTOFF
+from image_retrieval.models.chance import NAMED, RATE
 from image_retrieval.models.phrases import naming, phrases_of, phrases_version
 from image_retrieval.models.probes import (
     COPIES,
@@ -18,15 +20,18 @@ from image_retrieval.models.probes import (
     Texts,
     are_due,
     make_probes,
+    make_text_probes,
     read_probes,
     texts_of,
     write_probes,
 )
 from image_retrieval.objects import ObjectStore
+from image_retrieval.pipeline.calibrating import fit_phrases
 from image_retrieval.settings import Settings
 
 STORE = ObjectStore(Settings(database_url=""))
 RNG = np.random.default_rng(0)
+DIMENSIONS = 24
 PIXELS = RNG.integers(0, 256, (5, 8, 8, 3), np.uint8)
 
 
@@ -96,6 +101,40 @@ def test_phrases_describe_only_what_pictures_show(language):
     many = texts_of(language, by_text, by_text(naming(language)))
     assert len(many.named) == len(phrases.things) + DESCRIBED * looks
     assert len(texts_of(language, by_text, np.empty((0, 3), np.float32)).named) == len(phrases.things)
+
+
+def test_a_model_that_reads_texts_only_is_probed_with_names_of_single_things(tmp_path):
+    uri = str(tmp_path / "model.parquet")
+    write_probes(STORE, uri, make_text_probes("digest", by_text))
+    assert not are_due(STORE, uri, "digest", 0, in_hand=True)
+    found = read_probes(STORE, uri)
+    assert (found.digest, found.phrases, len(found.copies)) == ("digest", phrases_version(), 0)
+    for language in ("en", "zh"):
+        np.testing.assert_array_equal(found.texts[language].named, by_text(naming(language)))
+        np.testing.assert_array_equal(found.texts[language].about_nothing, by_text(phrases_of(language).about_nothing))
+
+
+@pytest.fixture(scope="module")
+def probes():
+    """Of a model of texts that takes each for something else."""
+
+    def embed(texts):
+        return np.concatenate([unit(1, DIMENSIONS, seed=list(text.encode())) for text in texts])
+
+    return make_text_probes("digest", embed)
+
+
+@given(
+    seed=st.integers(0, 1000),
+    captions=st.integers(30, 200),
+    language=st.sampled_from(["en", "zh"]),
+    times=st.integers(1, 1000),
+)
+def test_a_fit_on_captions_hides_them_from_what_is_about_nothing(probes, seed, captions, language, times):
+    texts, vectors = probes.texts[language], unit(captions, DIMENSIONS, seed)
+    cutoff = fit_phrases(texts, vectors, captions * times).cosine(CUTOFF)
+    assert ((texts.about_nothing @ vectors.T).max(axis=1) >= cutoff).mean() <= RATE
+    assert ((texts.named @ vectors.T).max(axis=0) >= cutoff).mean() <= 1 - NAMED + 1 / captions
 
 
 @pytest.mark.parametrize("in_hand", [True, False])

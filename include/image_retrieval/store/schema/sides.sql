@@ -172,7 +172,9 @@ BEGIN
                replace(retrieval.similarity_in_words(settings.distance), 'distance', format(
                    '(SELECT c.embedding %s $4 FROM retrieval.%I AS c WHERE c.id = i.id)',
                    retrieval.operator(settings.distance), 'vector_' || settings.name || '_' || texts)),
-               NULL
+               (SELECT 'CASE WHEN %1$s IS NOT NULL THEN ' || retrieval.score_in_words(c.slope, c.middle) || ' END'
+                FROM retrieval.calibration_of(jsonb_populate_record(settings, jsonb_build_object('model', texts)),
+                                              coalesce(asked ->> 'text_direction', direction)) AS c)
         WHERE asked ? 'caption' AND texts IS NOT NULL;
 END
 $$;

@@ -15,6 +15,13 @@ FROM retrieval.run AS r JOIN retrieval.shard AS s USING (collection, run_id)
 WHERE r.collection = %(collection)s AND s.finished_at > %(since)s
   AND %(model)s = CASE WHEN r.also IS NULL OR s.shard < r.shards / 2 THEN r.model ELSE r.also END;
 
+-- name: count_told
+SELECT count(*) AS told
+FROM retrieval.shown_captions AS s
+JOIN retrieval.caption AS c ON c.model = s.model AND c.language = s.languages[1]
+JOIN retrieval.image AS i ON i.id = c.image AND i.collection = s.collection
+WHERE s.collection = %(collection)s AND greatest(c.created_at, s.updated_at) > %(since)s;
+
 -- name: sample
 -- blocks all over the table, with more rows than wanted, since neighbours may be of one kind; the same rows each time
 SELECT v.embedding, i.resampled_uri
