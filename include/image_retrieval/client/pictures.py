@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from image_retrieval.client.errors import unusable
-from image_retrieval.collection import ResampleChoice
 from image_retrieval.errors import ImageRejected, Reason, UserError
 from image_retrieval.image_inputs import image_bytes, named_image
 from image_retrieval.objects import ObjectStore
+from image_retrieval.picture_options import ResampleChoice
 from image_retrieval.redaction import shown_url
 from image_retrieval.settings import Settings
 

@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
 from image_retrieval.client import showing
-from image_retrieval.collection import ResampleChoice
 from image_retrieval.errors import ImageRejected, Unavailable, UserError
+from image_retrieval.picture_options import ResampleChoice
 from image_retrieval.pipeline.shown import ScoreOrigin
 from image_retrieval.settings import Settings, load_settings
 

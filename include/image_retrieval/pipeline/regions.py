@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from image_retrieval.collection import ResampleChoice
 from image_retrieval.errors import ImageRejected
+from image_retrieval.picture_options import ResampleChoice
 from image_retrieval.pipeline.querying import Vector
 from image_retrieval.store.images import ListedObject
 from image_retrieval.store.search import Found

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from image_retrieval.collection import Name, ResampleChoice
+from image_retrieval.option_types import Name
+from image_retrieval.picture_options import ResampleChoice
 from image_retrieval.values import (
     Filter,
     KnownId,
