@@ -12,6 +12,7 @@ from image_retrieval.collection import Collection, ModelOptions
 from image_retrieval.models.calibration import read_calibration, text_direction
 from image_retrieval.models.shipped import DUAL
 from image_retrieval.pipeline.wording import asked_text
+from image_retrieval.store.captions import count_words
 from image_retrieval.store.connection import Connection, connect
 from image_retrieval.store.hybrid import Asked, search_hybrid
 from image_retrieval.store.vector_tables import ensure_vector_table
@@ -43,6 +44,7 @@ def filled(vectors: NDArray[np.float32], captions: list[str]) -> Iterator[Connec
                 {"n": str(number), "caption": caption, "vector": str(vectors[number].tolist())},
             )
         connection.execute("SELECT retrieval.show_vectors('scenes', 'vector_scenes_dual'); ANALYZE retrieval.image")
+        count_words(connection, collection.name)
         yield connection
 
 

@@ -18,6 +18,8 @@ from benchmarks.filters import K, fill, is_filled, queries_of, services_of
 from benchmarks.needs import reported, run, whole
 from benchmarks.words import captions, milliseconds, on_cpu
 from image_retrieval.settings import Settings
+from image_retrieval.store.captions import count_words
+from image_retrieval.store.connection import connect
 
 WAYS = {
     "vector": f"SELECT image_id FROM images.search('benchmark', %(query)s, {K}, %(filter)s)",
@@ -45,7 +47,7 @@ def main() -> None:
 
 
 def caption(settings: Settings, rows: int) -> None:
-    """Give every image a caption, and the model a calibration."""
+    """Give every image a caption, count their words, and give the model a calibration."""
     with psycopg.connect(settings.database(), autocommit=True) as connection:
         connection.execute("CREATE TEMPORARY TABLE told (id bigint PRIMARY KEY, caption text)")
         with connection.cursor().copy("COPY told FROM STDIN") as copy:
@@ -54,6 +56,8 @@ def caption(settings: Settings, rows: int) -> None:
         connection.execute("UPDATE retrieval.image AS i SET caption = t.caption FROM told AS t WHERE t.id = i.id")
         connection.execute("UPDATE retrieval.model SET calibration = %s", (Jsonb(CALIBRATION),))
         connection.execute("VACUUM ANALYZE retrieval.image")
+    with connect(settings) as counting:
+        count_words(counting, "benchmark")
 
 
 def measure(settings: Settings, options: argparse.Namespace, result: dict[str, Any]) -> None:
