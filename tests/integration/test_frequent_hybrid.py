@@ -24,12 +24,12 @@ SEARCH = (
 
 @pytest.fixture
 def vectors(project, collection):
-    """Images of which a third have a caption, indexed; the model has a calibration, and words are counted."""
+    """Images of which a quarter have a caption, indexed; the model has a calibration, and words are counted."""
     rng = np.random.default_rng(3)
 
     def told(number):
         caption = " ".join(rng.choice(WORDS[:-1] + OTHERS, rng.integers(1, 6)).tolist())
-        return {"caption": None if number % 3 else caption}
+        return {"caption": None if number % 4 else caption}
 
     vectors = fill(project, collection, ROWS, told)
     ensure_index(collection, project.model_copy(update={"index_from_rows": 1}))

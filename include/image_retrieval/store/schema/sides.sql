@@ -91,7 +91,8 @@ COMMENT ON FUNCTION retrieval.term_fit_in_words IS
     'The expression for how well words fit terms, by the formula of search_words.sql; null if none of them occurs.';
 
 
--- All terms first, then two of the heaviest, then one: a candidate of a later query holds less of what is asked for.
+-- All terms first, then two of the heaviest, then the heaviest, then another one: a candidate of a later query holds less
+-- of what is asked for.
 CREATE OR REPLACE FUNCTION retrieval.term_tiers(terms text[], weights double precision[], complete boolean) RETURNS text[]
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
@@ -99,14 +100,15 @@ BEGIN ATOMIC
         SELECT t.term, t.weight, row_number() OVER (ORDER BY t.weight DESC, t.term) AS number, max(t.weight) OVER () AS heaviest
         FROM unnest(terms, weights) AS t (term, weight)
     )
-    SELECT array_remove(ARRAY[
+    SELECT ARRAY[
         (SELECT string_agg(format('(%s)', t.term), ' & ') FROM term AS t HAVING count(*) > 1),
         (SELECT string_agg(format('(%s) & (%s)', a.term, b.term), ' | ')
          FROM term AS a JOIN term AS b ON a.number < b.number AND b.number <= 5 HAVING count(*) > 1),
-        (SELECT string_agg(format('(%s)', t.term), ' | ') FROM term AS t WHERE complete OR t.weight >= t.heaviest / 2)], NULL);
+        (SELECT t.term FROM term AS t WHERE t.number = 1),
+        (SELECT string_agg(format('(%s)', t.term), ' | ') FROM term AS t WHERE complete OR t.weight >= t.heaviest / 2 HAVING count(*) > 1)];
 END;
 COMMENT ON FUNCTION retrieval.term_tiers IS
-    'Queries by which candidates for terms are taken, in this order; complete: the last one finds all images that hold a term.';
+    'Queries by which candidates for terms are taken, in this order, or nulls; complete: one of them finds all images that hold a term.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.best_by_words(
@@ -131,10 +133,11 @@ LANGUAGE sql STABLE AS $$
         retrieval.term_fit_in_words(terms, weights),
         string_agg(format(
             '(SELECT image_id, group_id, words FROM retrieval.%I WHERE %s AND words @@ %L::tsquery LIMIT %s)',
-            view, condition, tier, CASE WHEN complete AND grouped THEN 1000000000 ELSE greatest(50, wanted) END),
+            view, condition, tier, CASE WHEN complete AND grouped THEN 1000000000 ELSE greatest(30, wanted) END),
             ' UNION ALL ' ORDER BY number),
-        CASE WHEN complete THEN 'ALL' ELSE greatest(50, wanted)::text END)
+        CASE WHEN complete THEN 'ALL' ELSE greatest(30, wanted)::text END)
     FROM unnest(retrieval.term_tiers(terms, weights, complete)) WITH ORDINALITY AS t (tier, number)
+    WHERE tier IS NOT NULL
 $$;
 COMMENT ON FUNCTION retrieval.best_by_words IS
     'The query for the images whose captions fit terms best; complete: it finds as many as are wanted, if so many match.';

@@ -27,20 +27,22 @@ RETURN format(
     $query$
     SELECT *
     FROM (
-        (SELECT id, image_id, words FROM retrieval.%1$I WHERE words @@ tiers[1] LIMIT greatest(50, wanted))
+        (SELECT id, image_id, words FROM retrieval.%1$I WHERE words @@ tiers[1] LIMIT greatest(30, wanted))
         UNION ALL
-        (SELECT id, image_id, words FROM retrieval.%1$I WHERE words @@ tiers[2] LIMIT greatest(50, wanted))
+        (SELECT id, image_id, words FROM retrieval.%1$I WHERE words @@ tiers[2] LIMIT greatest(30, wanted))
         UNION ALL
         (SELECT *
          FROM (SELECT id, image_id, words FROM retrieval.%1$I WHERE frequent LIMIT 5000) AS first
          WHERE ts_match_vq(words, tiers[3])
-         LIMIT greatest(50, wanted))
+         LIMIT greatest(30, wanted))
         UNION ALL
-        (SELECT id, image_id, words FROM retrieval.%1$I WHERE words @@ tiers[3] LIMIT greatest(50, wanted))
+        (SELECT id, image_id, words FROM retrieval.%1$I WHERE words @@ tiers[3] LIMIT greatest(30, wanted))
+        UNION ALL
+        (SELECT id, image_id, words FROM retrieval.%1$I WHERE words @@ tiers[4] LIMIT greatest(30, wanted))
     ) AS t
-    LIMIT greatest(50, wanted)
+    LIMIT greatest(30, wanted)
     $query$, matching);
-COMMENT ON FUNCTION retrieval.candidates_in_words IS 'The query for the candidates of three tiers, as retrieval.best_by_words takes them.';
+COMMENT ON FUNCTION retrieval.candidates_in_words IS 'The query for the candidates of four tiers, as retrieval.best_by_words takes them.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.vector_and_words_in_words(name text, distance text) RETURNS text
@@ -132,8 +134,6 @@ DECLARE
     slope    double precision;
     middle   double precision;
     ef       integer;
-    tiers    text[];
-    heaviest double precision;
     frequent boolean;  -- reading a posting of the index takes a twentieth of reading an image
 BEGIN
     SELECT c.slope, c.middle, least(1000, greatest(settings.ef_search, 2 * wanted)) INTO slope, middle, ef
@@ -144,15 +144,13 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    tiers := retrieval.term_tiers(terms, weights, false);
-    heaviest := (SELECT max(w) FROM unnest(weights) AS w);
-    frequent := (SELECT 20.0 * greatest(50, wanted) < c.reltuples * (SELECT sum(exp(-w)) FROM unnest(weights) AS w WHERE w >= heaviest / 2) ^ 2
+    frequent := (SELECT 20.0 * greatest(30, wanted) < c.reltuples * exp(-2 * (SELECT max(w) FROM unnest(weights) AS w))
                  FROM pg_class AS c WHERE c.oid = 'retrieval.image_words'::regclass);
     PERFORM set_config('hnsw.ef_search', ef::text, true);
     RETURN QUERY EXECUTE format('SELECT * FROM retrieval.%I($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)', 'hybrid_' || settings.name || '_' || settings.model)
     USING query, terms::tsquery[], ARRAY(SELECT regexp_replace(t, ' <\d+> ', ' | ', 'g')::tsquery FROM unnest(terms) AS t),
           ARRAY(SELECT w / sum(w) OVER () FROM unnest(weights) AS w),
-          (array_fill(NULL::text, ARRAY[3 - cardinality(tiers)]) || tiers)::tsquery[], frequent,
+          retrieval.term_tiers(terms, weights, false)::tsquery[], frequent,
           slope, middle, round(weight::numeric, 6)::double precision, wanted, k, lowest;
 END
 $$;
