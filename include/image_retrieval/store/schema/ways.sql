@@ -38,7 +38,7 @@ CREATE OR REPLACE FUNCTION retrieval.is_exact_cheaper(
 ) RETURNS boolean
 LANGUAGE sql IMMUTABLE
 RETURN finding * retrieval.cost(costs, 'unit') + expected * retrieval.cost(costs, 'vector')
-       < asked * retrieval.cost(costs, 'candidate') * CASE WHEN asked > 1000 THEN 2.5 ELSE 1 END;  -- a scan that is resumed takes longer, and misses some
+       < asked * retrieval.cost(costs, 'candidate') * CASE WHEN asked > 1000 THEN 5 ELSE 1 END;  -- a scan that is resumed takes longer, and misses some
 COMMENT ON FUNCTION retrieval.is_exact_cheaper IS
     'Whether comparing the expected matching rows, whose finding has a planner''s cost, is faster than asking the index for candidates.';
 
