@@ -340,3 +340,11 @@ def named(filter):
         elif key != "not":
             found.add(key)
     return found
+
+
+def test_an_attribute_that_is_taken_for_twice_as_frequent_is_compared_exactly(project, database_url):
+    """A resumed scan misses some. The figures are those of a million images on two cores."""
+    cheaper = 'SELECT retrieval.is_exact_cheaper(\'{"candidate": 9.9, "vector": 2.4, "unit": 2.7}\', %s, %s, %s)'
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute(cheaper.encode(), (2956, 20_297, 21_140)).fetchone() == (True,)
+        assert connection.execute(cheaper.encode(), (984, 30_472, 31_329)).fetchone() == (False,)
