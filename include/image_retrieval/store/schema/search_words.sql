@@ -68,8 +68,8 @@ COMMENT ON FUNCTION retrieval.fit_in_words IS
     'The expression for how well words fit a number of phrases, each given as its words joined by | in $4, of the weights $5.';
 
 
--- Of words that many captions hold, only so many captions are compared as a search can read at once. Those with all words,
--- and those with the rarest one, come before others.
+-- Of words that many captions hold, only so many captions are compared as a search can read at once: fewer under a filter,
+-- since many are read for each that matches. Those with all words, and those with the rarest one, come before others.
 CREATE OR REPLACE FUNCTION images.search_words(
     collection     text,
     words          text,
@@ -94,7 +94,7 @@ DECLARE
     alternatives boolean;
     weights   double precision[];
     tiers     tsquery[];                  -- what candidates are taken by, in this order
-    bound     integer := greatest(1000, least(search_words.k, 1000000000));
+    bound     integer := greatest(CASE WHEN filter = '{}' THEN 1000 ELSE 300 END, least(search_words.k, 1000000000));
     results   retrieval.result[];
     compared  bigint;
 BEGIN
