@@ -10,6 +10,7 @@ JSON.
 import argparse
 import json
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -85,19 +86,21 @@ def _asked(kind: str, claim: Claim, rng: random.Random) -> Query:
 
 
 def make_queries(layouts: list[Layout], count: int, seed: int) -> list[Query]:
-    """Queries that differ, of each of KINDS in turn, each true of a scene; fewer than `count` where no more are found.
+    """Queries that differ, each true of a scene, of each of KINDS in turn until it has no more.
 
     A query of absence is also such that a scene has both: what is asked for, and what shall be missing.
     """
-    rng = random.Random(seed)
+    rng, kinds = random.Random(seed), deque(KINDS)
     found: dict[tuple[Claim, str | None], Query] = {}
-    for number in range(count):
+    while kinds and len(found) < count:
+        kind = kinds.popleft()
         for _ in range(TRIES):
-            query = KINDS[number % len(KINDS)](rng.choice(layouts), rng)
+            query = kind(rng.choice(layouts), rng)
             if query is None or (query.claim, query.missing) in found:
                 continue
             if query.missing is None or any(query.claim.holds(one) and not query.holds(one) for one in layouts):
                 found[query.claim, query.missing] = query
+                kinds.append(kind)
                 break
     return list(found.values())
 
