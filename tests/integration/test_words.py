@@ -209,6 +209,9 @@ def test_of_a_word_that_many_captions_hold_as_many_are_found_as_asked_for(projec
     assert len(set(found(project, "红色 or ring", 2699))) == 2699
     assert len(set(found(project, "ring", 3000))) == 2700
     assert len(found(project, "ring", 3, grouped=True)) == 3
+    few = {"group_id": {"any": ["g1", "g2"]}}
+    assert len(set(found(project, "ring", 2000, filter=few))) == 1800
+    assert len(found(project, "红色 or ring", 3, filter=few, grouped=True)) == 2
 
 
 def test_a_search_that_cannot_be_is_told_in_one_line(project, collection):
