@@ -85,12 +85,13 @@ class Cluster:
         except ApiException:
             return ""
 
-    def at_work(self, collection: str, word: str = "first batch") -> V1Pod:
-        """A pod of a collection whose program has written a word to its log."""
+    def at_work(self, collection: str, word: str = "first batch", kind: str = "embed") -> V1Pod:
+        """A pod of a collection, whose name begins with its kind, and whose program has written a word to its log."""
         found: list[V1Pod] = []
 
         def there() -> bool:
-            found[:] = [pod for pod in self.pods(collection=collection) if word in self.log(pod.metadata.name)]
+            pods = [pod for pod in self.pods(collection=collection) if is_of(pod, kind)]
+            found[:] = [pod for pod in pods if word in self.log(pod.metadata.name)]
             return bool(found)
 
         wait(there, f"a pod of {collection} to say {word!r}", HANGS)
@@ -188,13 +189,20 @@ class History:
         """Every pod of a collection, as it was last seen."""
         return list(self._seen[collection].values())
 
-    def pods_of(self, collection: str) -> dict[str, int]:
-        """How many pods each shard of a collection has had."""
-        return dict(Counter(pod.metadata.labels["image-retrieval/shard"] for pod in self.specs(collection)))
+    def pods_of(self, collection: str, kind: str = "embed") -> dict[str, int]:
+        """How many pods of a kind each shard of a collection has had."""
+        pods = [pod for pod in self.specs(collection) if is_of(pod, kind)]
+        return dict(Counter(pod.metadata.labels["image-retrieval/shard"] for pod in pods))
 
     def most_at_once(self, collection: str) -> int:
         """How many pods of a collection ran at the same time."""
         return self._at_once[collection]
+
+
+def is_of(pod: V1Pod, kind: str) -> bool:
+    """Whether a pod's name is made of a kind, such as `embed` or `caption`, and that of its collection."""
+    collection = pod.metadata.labels["image-retrieval/collection"].replace("_", "-")
+    return str(pod.metadata.name).startswith(f"{kind}-{collection}")
 
 
 def host_template(path: Path, names: Sequence[str] = ()) -> Path:

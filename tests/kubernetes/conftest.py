@@ -23,8 +23,10 @@ from cluster import (
     is_left_over,
     wait,
 )
+from text_encoders import save_text_encoder
 
 from image_retrieval.local import airflow, services
+from image_retrieval.local.filling import ensure_model
 from image_retrieval.objects import ObjectStore
 from image_retrieval.scenes import draw_scenes
 from image_retrieval.settings import load_settings
@@ -50,7 +52,11 @@ COLLECTIONS_OF_LONG_TESTS = (
     "failed",
     "marked",
     "twice",
+    "captioned",
+    "captioned_here",
 )
+CAPTIONER, TEXTS = (f"s3://image-retrieval/models/{name}/" for name in ("scenes_captioner", "texts"))
+LANGUAGES = ("en", "zh")
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +102,12 @@ def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps({"size": {"height": 224, "width": 224}}))
     return folder
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder of texts of random weights."""
+    return save_text_encoder(tmp_path_factory.mktemp("encoder"), ["two", "red", "blue", "circles", "a", *"红色的圆蓝"])
 
 
 class House:
@@ -159,7 +171,7 @@ class House:
 
 
 @pytest.fixture(scope="module")  # so that Airflow ends with the tests that use it
-def house(cluster: Cluster, slow_model: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+def house(cluster: Cluster, slow_model: Path, encoder: Path, request: pytest.FixtureRequest) -> Iterator[House]:
     """Embedded services and an Airflow that starts pods; each test has a collection of its own."""
     long = any(item.get_closest_marker("slow") for item in request.session.items)
     names = COLLECTIONS + (COLLECTIONS_OF_LONG_TESTS if long else ())  # Airflow reads each of them all the time
@@ -189,7 +201,8 @@ def house(cluster: Cluster, slow_model: Path, request: pytest.FixtureRequest) ->
                 )
             settings = load_settings()
             change(folder)
-            fill(ObjectStore(settings), slow_model, names)
+            fill(ObjectStore(settings), slow_model, encoder, names)
+            ensure_model(CAPTIONER, settings)
             cluster.secret("image-retrieval", pod_environment(settings))
             pid, _ = airflow.launch(settings)
             airflow.wait_until_ready(settings, pid)
@@ -209,20 +222,30 @@ def collection(name: str) -> dict[str, Any]:
     model = {"name": weights.replace("-", "_"), "source": source, "batch_size": batch_size}
     shard_size = IMAGES if name == "memory" else SHARD_SIZE
     side = 448 if name == "memory" else 224
+    captions = {
+        "captions": {
+            "model": {"name": "scenes", "source": CAPTIONER, "batch_size": BATCH_SIZE},
+            "languages": [*LANGUAGES],
+        },
+        "text_model": {"name": "texts", "source": TEXTS, "batch_size": BATCH_SIZE},
+    }
     return {
         "source": f"s3://images/{name}/",
         "model": model,
         "resample": {"target_size": [side, side]},
         "shard_size": shard_size,
         "schedule": None,
+        **(captions if name.startswith("captioned") else {}),
     }
 
 
-def fill(store: ObjectStore, model: Path, names: tuple[str, ...]) -> None:
+def fill(store: ObjectStore, model: Path, encoder: Path, names: tuple[str, ...]) -> None:
     for path in model.iterdir():
         store.write(f"s3://image-retrieval/models/slow/{path.name}", path.read_bytes())
         if path.suffix == ".json":
             store.write(f"s3://image-retrieval/models/no-weights/{path.name}", path.read_bytes())
+    for path in encoder.iterdir():
+        store.write(f"{TEXTS}{path.name}", path.read_bytes())
     for scene in draw_scenes(IMAGES, seed=3):
         for name in names:
             store.write(f"s3://images/{name}/{scene.key}", scene.data)
