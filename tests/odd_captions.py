@@ -1,4 +1,4 @@
-"""A server with the API of OpenAI on loopback that captions pictures by their colour, and misbehaves as it is told."""
+"""An OpenAI-compatible server on loopback that captions pictures by their colour, and misbehaves as it is told."""
 
 import base64
 import io

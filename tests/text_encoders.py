@@ -1,4 +1,4 @@
-"""Encoders of texts of random weights, a few kilobytes each, as `models add` leaves them."""
+"""Text embedding models of random weights, a few kilobytes each, as `models add` leaves them."""
 
 import json
 from collections.abc import Sequence

@@ -41,7 +41,7 @@ def _address(url: str) -> str:
 
 
 class Captioner(_Strict):
-    """A model that writes captions here."""
+    """A model that writes captions in a process or pod of this project."""
 
     name: Name = Field(description="names its captions in the table")
     source: str = Field(description="a folder, a hub id, or s3://bucket/prefix/ with config.json and weights")
@@ -51,17 +51,17 @@ class Captioner(_Strict):
 
 
 class CaptionEndpoint(_Strict):
-    """A server that writes captions, with the API of OpenAI: vLLM, Ollama and many others."""
+    """An OpenAI-compatible server that writes captions, such as vLLM or Ollama."""
 
     name: Name = Field(description="names its captions in the table")
     url: Annotated[str, AfterValidator(_address)] = Field(description="base address, such as http://host:8000/v1")
     model: Annotated[str, Field(min_length=1, max_length=200)] = Field(description="the model's name there")
-    side: int = Field(448, ge=32, le=2048, description="pictures are sent as squares of so many pixels, padded")
+    side: int = Field(448, ge=32, le=2048, description="pixels per side of the square that is sent, with padding")
     concurrency: int = Field(4, ge=1, le=64, description="requests at once")
-    seconds: float = Field(60, gt=0, le=3600, description="a request is answered within this time")
-    tries: int = Field(3, ge=1, le=10, description="tries of a request that fails")
-    budget_images: int = Field(10_000, ge=1, description="images that one run sends at most")
-    budget_tokens: int = Field(5_000_000, ge=1, description="tokens that one run may use, as the server counts them")
+    seconds: float = Field(60, gt=0, le=3600, description="a request must be answered within this time")
+    tries: int = Field(3, ge=1, le=10, description="how often a request is tried before it fails")
+    budget_images: int = Field(10_000, ge=1, description="most images that one run sends")
+    budget_tokens: int = Field(5_000_000, ge=1, description="most tokens that one run uses, as the server counts them")
 
 
 class CaptionOptions(_Strict):
@@ -73,11 +73,11 @@ class CaptionOptions(_Strict):
         tuple[str, ...], BeforeValidator(_one_is_a_list), AfterValidator(_languages), Field(min_length=1, max_length=8)
     ] = Field(("en",), description="languages of the captions; views show the first")
     prompt: Annotated[str, Field(min_length=1, max_length=4000, pattern=r"\S")] | None = Field(
-        None, description="what the model is asked, or how its captions begin; null: as its family is used"
+        None, description="the question to the model, or the beginning of its captions; null: as usual for its family"
     )
     max_new_tokens: int = Field(50, ge=4, le=512, description="longest caption, in tokens of the model")
     when: Literal["run", "command"] = Field(
-        "run", description="in runs, after the vectors; or by `image-retrieval caption` alone"
+        "run", description="run: in runs, after the vectors; command: only by `image-retrieval caption`"
     )
 
     @model_validator(mode="after")
@@ -88,7 +88,7 @@ class CaptionOptions(_Strict):
 
     @property
     def writer(self) -> Captioner | CaptionEndpoint:
-        """The model or the endpoint."""
+        """The captioner: the model or the endpoint."""
         found = self.model or self.endpoint
         assert found is not None
         return found

@@ -19,7 +19,7 @@ def embeds_captions_in_pods(collection: Collection) -> bool:
 
 
 def caption_vectors(collection: str, after: list[Any], last: Any) -> Any:
-    """The whole stage, between tasks of the DAG. Returns its mapped shards."""
+    """All tasks of the stage, between the tasks `after` and `last` of the DAG. Returns the mapped group."""
 
     @task_group(group_id="caption_vectors")
     def shard(shards: list[int], arguments: list[str]) -> None:
@@ -34,7 +34,7 @@ def caption_vectors(collection: str, after: list[Any], last: Any) -> Any:
 
 @task(execution_timeout=timedelta(hours=3), trigger_rule="all_done")
 def plan_caption_vectors(collection: str) -> list[dict[str, Any]]:
-    """Plan the captions without a vector. Returns the shards and the arguments of each mapped task."""
+    """Plan shards of the captions without a vector. Returns the shards and the arguments of each mapped task."""
     from image_retrieval.pipeline import caption_vector_runs
     from image_retrieval.shards import Shard, caption_vectors_run
 
@@ -78,7 +78,7 @@ def write_caption_vectors(collection: str, shards: list[int]) -> None:
 
 @task(execution_timeout=timedelta(hours=12), trigger_rule="all_done")
 def index_captions(collection: str) -> None:
-    """Update the index of the captions' vectors, and let searches compare them once all captions have one."""
+    """Update the index of the caption vectors; searches compare them once all captions have one."""
     from image_retrieval.pipeline import caption_vector_runs
 
     with stage(collection) as (entry, run_id, settings):

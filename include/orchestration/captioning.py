@@ -23,7 +23,7 @@ def captions_in_runs(collection: Collection) -> bool:
 
 @task(execution_timeout=timedelta(hours=3), trigger_rule="all_done")
 def plan_captions(collection: str) -> list[dict[str, Any]]:
-    """Plan the images without a caption. Returns the shards and the arguments of each mapped task."""
+    """Plan shards of the images without a caption. Returns the shards and the arguments of each mapped task."""
     from image_retrieval.pipeline import caption_runs
     from image_retrieval.shards import Shard, captions_run
 
@@ -36,7 +36,7 @@ def plan_captions(collection: str) -> list[dict[str, Any]]:
         options = entry.captions
         if options is None or not files:
             return []
-        # an endpoint's budget is that of one process
+        # one process, since it counts the endpoint's budget
         tasks = share_out([options.writer.name] * count) if options.model else [list(range(count))]
         return [
             {

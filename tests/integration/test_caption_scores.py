@@ -34,7 +34,7 @@ def encoder(tmp_path_factory):
 
 @pytest.fixture
 def entry(project, collection, change_collection, encoder):
-    """A collection of images with captions, of which an encoder of texts has made vectors."""
+    """A collection of images with captions, of which a text embedding model has made vectors."""
     fill(project, collection, IMAGES, lambda number: {"caption": CAPTIONS[number % len(CAPTIONS)]})
     entry = change_collection(text_model={"name": "texts", "source": str(encoder)})
     embed_captions(entry, project)

@@ -43,7 +43,7 @@ def facts(number):
 
 @pytest.fixture(scope="session")
 def encoders(tmp_path_factory):
-    """Two encoders of texts, by the names that collections give them."""
+    """Two text embedding models, by the names that collections give them."""
     folder = tmp_path_factory.mktemp("encoders")
     sizes = {"texts": 16, "others": 24}
     return {name: save_text_encoder(folder / name, WORDS, seed=size, width=size) for name, size in sizes.items()}
@@ -51,7 +51,7 @@ def encoders(tmp_path_factory):
 
 @pytest.fixture
 def entry(project, collection, change_collection, encoders, store):
-    """A collection of images with captions, under an encoder of texts that has been probed."""
+    """A collection of images with captions, under a text embedding model that has been probed."""
     fill(project, collection, IMAGES, facts)
     for name, folder in encoders.items():
         write_probes(store, probes_uri(project.work_uri, "things", name), probes_of(folder))
@@ -309,7 +309,7 @@ def test_a_mistake_is_told_in_a_line(entry, project, change_collection, random_m
     with pytest.raises(psycopg.errors.RaiseException, match="captions of collection 'things' have no vectors"):
         rows(database_url, FOUND, as_text(np.zeros(16)), 1)
     change_collection(text_model={"name": "texts", "source": str(random_model)})
-    assert "is no encoder of texts alone" in told("caption", "things")
+    assert "is no text embedding model" in told("caption", "things")
     change_collection(text_model={"name": "random", "source": str(encoders["texts"])})
     assert "has the name of its model" in told("caption", "things")
     assert rows(database_url, "SELECT to_regclass('retrieval.vector_things_texts')") == [(None,)]

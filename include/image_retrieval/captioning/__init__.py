@@ -1,1 +1,1 @@
-"""The program that describes pictures: packed pixels in, captions out, by a model here or an endpoint."""
+"""The program that captions pictures: packed pixels in, captions out, by a model in this process or by an endpoint."""

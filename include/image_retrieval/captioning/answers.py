@@ -17,7 +17,7 @@ UNWANTED = {"Cc", "Cs", "Co", "Cn"}  # Unicode's control characters, surrogates,
 
 
 class Fault(StrEnum):
-    """Why an image has no caption: the closed list behind `retrieval.uncaptioned.reason`, beside those of reading."""
+    """Why an image has no caption: with `errors.Reason`, the closed list behind `retrieval.uncaptioned.reason`."""
 
     EMPTY = "empty"
     NO_END = "no_end"
@@ -44,7 +44,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Captioned:
-    """A batch's ids, and of each image an answer per language."""
+    """The ids of a batch of images, and for each image an answer per language."""
 
     ids: pa.Array
     answers: list[list[Answer]]
@@ -67,13 +67,13 @@ class Writer(Protocol):
 
 
 def cleaned(text: str) -> str:
-    """A text in one line, without characters that no caption has and a database may refuse."""
+    """A text in one line, without characters that no caption needs and a database may refuse."""
     spaced = "".join(" " if letter.isspace() else letter for letter in text)
     return " ".join("".join(letter for letter in spaced if unicodedata.category(letter) not in UNWANTED).split())
 
 
 def answer_of(text: str, *, ended: bool, tokens: int) -> Answer:
-    """The answer that a text is: a caption unless it is empty, or was cut off after so many tokens."""
+    """A text as a caption, or why it is none: empty, too long, or cut off (not `ended`) after so many `tokens`."""
     text = cleaned(text)
     if not ended:
         return Answer(reason=Fault.NO_END, detail=f"no end within {tokens} tokens: {text[:SHOWN]}")

@@ -1,4 +1,4 @@
-"""Describes one shard: reads packed pixels, asks a model or an endpoint, writes captions."""
+"""Captions one shard: reads packed pixels, asks a model or an endpoint, writes captions."""
 
 import hashlib
 import time
@@ -28,7 +28,7 @@ def caption_shard(
     *,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Write a caption per language, or the reason why there is none, for each picture of a packed shard, in its order.
+    """Write a caption per language, or why there is none, for each picture of a packed shard, in the shard's order.
 
     Does nothing if the file exists; `load` is called only if there is work. Continues from what a former process saved.
     Saves finished work every few seconds, and when an error or a signal ends it. Raises UserError if the packed shard
@@ -65,7 +65,7 @@ def caption_shard(
 
 
 def _made_of(digest: str, languages: Sequence[str], facts: dict[str, str]) -> str:
-    """An identifier of this input and captioner, so that parts of others are not used."""
+    """Identifies this input and captioner, so that parts of others are not used."""
     return hashlib.sha256(f"{digest} {list(languages)} {sorted(facts.items())}".encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""Asks a server with the API of OpenAI for captions: a bounded number of requests, tries, seconds and bytes."""
+"""Asks an OpenAI-compatible server for captions, within bounds of requests at once, tries, seconds and bytes."""
 
 import base64
 import io
@@ -25,7 +25,7 @@ from image_retrieval.settings import Settings
 
 log = structlog.get_logger()
 MOST_BYTES = 2**20  # of an answer
-PAUSES = (1.0, 4.0, 15.0)  # seconds before another try; the last one from then on
+PAUSES = (1.0, 4.0, 15.0)  # seconds before the second, third, fourth and each later try
 MOST_WAIT = 60.0  # seconds that a server may ask for
 IN_A_ROW = 5  # images that fail one after another, before the endpoint itself counts as failing
 GREY = 128  # of the picture that no server has a reason to refuse
@@ -106,7 +106,7 @@ class EndpointWriter:
     def _count_refusal(self, picture: torch.Tensor, detail: str) -> None:
         """Raise UserError if the server has refused all pictures so far, and refuses a grey one of this size as well.
 
-        A server that takes others may refuse any number of pictures in a row: their refusals are stored as final.
+        A server that has answered about others may refuse any number of pictures in a row: their refusals are final.
         """
         with self._lock:
             self._failed += not self._has_answered

@@ -1,4 +1,4 @@
-"""What an endpoint is asked, and how an answer in the stated form is read."""
+"""The JSON form of answers that have captions in several languages: how it is asked for, and how it is read."""
 
 import hashlib
 import json
@@ -19,14 +19,14 @@ def endpoint_digest(endpoint: CaptionEndpoint, options: CaptionOptions) -> str:
 
 
 def form(languages: Sequence[str]) -> dict[str, Any]:
-    """The form to which a server holds its model, where it can."""
+    """The form as `response_format`, for servers that can hold a model to one."""
     wanted = {language: {"type": "string"} for language in languages}
     schema = {"type": "object", "properties": wanted, "required": list(languages), "additionalProperties": False}
     return {"type": "json_schema", "json_schema": {"name": "captions", "strict": True, "schema": schema}}
 
 
 def read_answer(answer: Any, languages: Sequence[str], most: int) -> list[Answer]:
-    """An answer per language, from what a server returned for one picture; `most`: the tokens that it could take."""
+    """An answer per language, from what a server returned for one picture; `most`: its limit of tokens."""
     try:
         choice = answer["choices"][0]
         content = choice["message"]["content"]

@@ -1,4 +1,4 @@
-"""Describes pictures by a model here, in batches, and isolates failures."""
+"""Captions pictures by a model in this process, in batches, and isolates failures."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -18,7 +18,7 @@ ERRORS = (RuntimeError, MemoryError, ValueError, IndexError)
 
 
 class ModelWriter:
-    """Runs a captioner on batches of `size` images, each once per language, or once for all where it answers so.
+    """Runs a model on batches of `size` images: once per language, or once if it answers in all languages together.
 
     A smaller batch is padded, so that shapes stay the same. If memory is short, batches are halved permanently. An
     image on which the model fails, although it works on another, is rejected alone.
@@ -37,7 +37,7 @@ class ModelWriter:
             yield Captioned(batch.ids, [list(chain(*of_image)) for of_image in zip(*found, strict=True)])
 
     def _answers(self, pixels: torch.Tensor, language: str | None) -> list[list[Answer]]:
-        """Of each image the answer in a language, or in all (None)."""
+        """For each image, its answers: one in this language, or one in each (None)."""
         if len(pixels) > self.size:
             parts = [self._answers(part, language) for part in torch.split(pixels, self.size)]
             return [answer for part in parts for answer in part]

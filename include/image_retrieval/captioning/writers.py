@@ -1,4 +1,4 @@
-"""Describes packed shards by the model or the endpoint that options name."""
+"""Captions packed shards by the model or the endpoint that options name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +14,10 @@ from image_retrieval.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ShardCaptioner:
-    """`run` describes a shard; `spent` tells whether the budget of an endpoint is used up.
+    """`run` captions a shard; `spent` tells whether the budget of an endpoint is used up.
 
-    `run` takes the packed pixels, the file to write, and what is called with the number of further images.
+    `run` takes the URIs of the packed pixels and of the captions, and a function that is called with the number of
+    further images done.
     """
 
     run: Callable[[str, str, Callable[[int], None]], None]
@@ -24,7 +25,7 @@ class ShardCaptioner:
 
 
 def shard_captioner(options: CaptionOptions, settings: Settings, device: str) -> ShardCaptioner:
-    """What describes shards: a model, loaded once there is work, or an endpoint, with one budget for all of them."""
+    """What captions shards: a model, loaded when there is work, or an endpoint, with one budget for all shards."""
     endpoint = EndpointWriter(options.endpoint, options, settings) if options.endpoint else None
 
     def load() -> Writer:

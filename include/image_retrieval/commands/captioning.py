@@ -1,4 +1,4 @@
-"""Commands that describe images in words: all of a collection here, or packed shards in a pod."""
+"""Commands that caption images and embed captions: of a whole collection here, or of shards in a pod."""
 
 import argparse
 import signal
@@ -64,7 +64,7 @@ def caption(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def caption_shards(options: argparse.Namespace, settings: Settings) -> None:
-    """Describe packed shards in words. The captioning pods run this command."""
+    """Caption packed shards. The captioning pods run this command."""
     signal.signal(signal.SIGTERM, ended)  # process 1 of a container has no default handler
     pairs = pairs_of([options.resampled, options.output, *options.more])
     log.info("captioning", input=options.resampled, shards=len(pairs), version=__version__)  # as a sign of life

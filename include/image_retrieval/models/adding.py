@@ -132,7 +132,7 @@ def put_weights(weights: Path, target: str, settings: Settings) -> bool:
 def write_model(fetched: Fetched, tokenizer: Path, target: Path, source: str = "") -> tuple[str, tuple[str, ...]]:
     """Write a checkpoint as a folder that the towers load. Returns its layout and what no file of it states.
 
-    `source`: the checkpoint's name, which tells what the files of some encoders of texts leave out.
+    `source`: the checkpoint's name, which tells what the files of some text embedding models leave out.
     """
     beside = {name: read_mapping(fetched.folder / name) for name in STATED if (fetched.folder / name).is_file()}
     for name in (*BESIDE, GENERATION):

@@ -73,7 +73,7 @@ FAMILIES: dict[str, tuple[Family, Callable[[Config], Any], tuple[Channels, Chann
     "efficientnet_lite": ("efficientnet_lite", _before_the_classes, CENTRED),
 }
 
-# encoders of texts without an image side: `models add` takes them, for the captions of collections
+# text embedding models: `models add` takes them, for the captions of collections
 TEXT_ENCODERS = ("bert", "xlm-roberta", "qwen3")
 
 

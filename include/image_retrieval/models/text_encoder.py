@@ -1,8 +1,8 @@
-"""Encoders of texts as sentence-transformers uses them: texts to vectors, without an image side.
+"""Text embedding models in the format of sentence-transformers: texts to vectors, without an image side.
 
-A family is a type of network, how its tokens become a vector, and what its training put before texts: E5 (Wang et al.,
-arXiv 2402.05672) and MiniLM take the mean, BGE-M3 (Chen et al., arXiv 2402.03216) the first token, and Qwen3-Embedding
-(Zhang et al., arXiv 2506.05176) the last one, with an instruction before queries alone.
+Families differ in their network, in how tokens become a vector (pooling), and in the prompt before a text. E5 (Wang et
+al., arXiv 2402.05672) and MiniLM take the mean of the tokens, BGE-M3 (Chen et al., arXiv 2402.03216) the first one, and
+Qwen3-Embedding (Zhang et al., arXiv 2506.05176) the last one, with an instruction before queries alone.
 """
 
 import re
@@ -22,7 +22,7 @@ PROMPTS = "config_sentence_transformers.json"
 SUPPORTED = {"Transformer", "Pooling", "Normalize"}
 RESERVED = {"bert": 0, "xlm-roberta": 2, "qwen3": 0}  # positions that no token has
 MODES = {"cls_token": "cls", "mean_tokens": "mean", "lasttoken": "last"}
-PASSAGES = ("document", "passage", "corpus")  # names that models give the prompt of what is searched
+PASSAGES = ("document", "passage", "corpus")  # names of the prompt before texts that are searched
 E5 = re.compile(r"(?:^|[/_-])e5(?:[/_.-]|$)", re.IGNORECASE)  # in the name of a model, whose files do not state prompts
 E5_PROMPTS = {"query": "query: ", "passage": "passage: "}
 MOST_LETTERS = 1000  # of a prompt
@@ -30,10 +30,10 @@ MOST_LETTERS = 1000  # of a prompt
 
 @dataclass(frozen=True, slots=True)
 class TextEncoder:
-    """The length of the vectors, whose features they are, and how texts are read.
+    """The type of network, the length of its vectors, and how texts are read.
 
-    `pooling`: the `mean` of all tokens, the first one (`cls`), or the `last`. `query` and `passage` come before texts
-    that are searched by, and before those that are searched.
+    `pooling`: the `mean` of all tokens, the first one (`cls`), or the `last`. `query` is put before texts that are
+    searched by, `passage` before those that are searched.
     """
 
     model_type: str
@@ -46,21 +46,21 @@ class TextEncoder:
 
     @property
     def family(self) -> str:
-        """As `retrieval.model` calls it."""
+        """Its name in `retrieval.model`."""
         return KEY
 
     @property
     def image_family(self) -> str:
-        """The same, since it has no image side."""
+        """The same name, since there is no image side."""
         return KEY
 
     @property
     def calibration(self) -> None:
-        """No such model brings one."""
+        """None: no such model brings one."""
 
 
 def describe_text_encoder(folder: Path) -> TextEncoder | None:
-    """Read a model's config; None if its type is no text encoder. Raises UserError if it lacks what is needed."""
+    """Read a model's config; None if its type is no text encoder. Raises UserError if something needed is missing."""
     config = read_config(folder)
     model_type, stated = config.get("model_type"), config.get(KEY)
     if model_type not in TEXT_ENCODERS:
@@ -83,10 +83,10 @@ def describe_text_encoder(folder: Path) -> TextEncoder | None:
 
 
 def described_by(modules: Any, pooling: Any, limits: Any, prompts: Any, *, source: str) -> dict[str, Any]:
-    """What KEY holds, from the files of sentence-transformers; None is a file that is not there.
+    """What KEY holds, from the contents of the files of sentence-transformers; None: there is no such file.
 
-    Prompts are those of PROMPTS, else those of E5 where `source`, the model's place or name, says that it is one; then
-    `assumed` is true. Raises UserError where the files state something else.
+    Prompts are those of the file PROMPTS. If it states none, and `source`, the model's place or name, says E5, they are
+    E5's, and `assumed` is true. Raises UserError if the files state what is not supported.
     """
     limits, prompts = limits or {}, prompts or {}
     files = (pooling, limits, prompts)
@@ -107,7 +107,7 @@ def described_by(modules: Any, pooling: Any, limits: Any, prompts: Any, *, sourc
 
 
 def _prompts(stated: dict[str, Any], source: str) -> dict[str, Any]:
-    """The prompts that PROMPTS states under `prompts`, else those of E5; nothing where there are none."""
+    """The prompts that PROMPTS states under `prompts`, else those of E5 for such a model, else nothing."""
     named = stated.get("prompts")
     named = named if isinstance(named, dict) else {}
     given = {"query": named.get("query"), "passage": next((named[name] for name in PASSAGES if named.get(name)), None)}
@@ -119,7 +119,7 @@ def _prompts(stated: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def _prompt(text: Any) -> str:
-    """A prompt, which is checked. Raises ValueError."""
+    """The prompt, if it is a text of usual length. Raises ValueError."""
     if not isinstance(text, str) or len(text) > MOST_LETTERS:
         raise ValueError(f"states a prompt that is no text of at most {MOST_LETTERS} characters")
     return text

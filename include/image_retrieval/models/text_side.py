@@ -1,4 +1,4 @@
-"""A text side beside a model of pictures alone: texts to vectors of the space that its pictures have already.
+"""A text side beside a model of pictures alone: it maps texts into the vector space of the model's pictures.
 
 `text_side.json` states the encoder, `text_side.safetensors` holds its weights and those of a projection. The model's
 own files stay as they are, and so do the vectors of pictures.

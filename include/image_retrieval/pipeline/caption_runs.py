@@ -1,4 +1,4 @@
-"""Captions in runs: plans the images that are due once the vectors are there, and takes their shards on.
+"""Captions in runs: once the vectors are there, plans shards of the images that are due, and stores their captions.
 
 A run plans once. Its plan is a file beside its shards, so that later tasks know the captioner without its weights, and
 a repeated task does the same again.
@@ -88,10 +88,10 @@ def resample_for_captions(
 
 
 def write_shard_captions(collection: Collection, run_id: str, shard: int, settings: Settings) -> None:
-    """Store a shard's captions, and the reasons for those that are missing, all or nothing; again changes nothing.
+    """Store a shard's captions and the reasons for those that are missing, in one transaction; again changes nothing.
 
-    Raises UserError if an earlier stage's file is missing, or if other files of the captioner made the captions than
-    those that the run planned with.
+    Raises UserError if an earlier stage's file is missing, or if the captioner's files have changed since the run was
+    planned.
     """
     plan = _planned(collection, run_id, settings)
     files = Shard(collection.name, captions_run(run_id), shard).files(settings.work_uri)
@@ -132,7 +132,7 @@ def caption_run(
 def finish_captions(collection: Collection, run_id: str, settings: Settings) -> None:
     """Note in the run's row how many captions it wrote, and how many images still lack one.
 
-    The views show another captioner's captions from now on if none is missing.
+    If none does, the views show these captions from now on.
     """
     plan = _read_plan(collection, run_id, settings)
     if plan is None:

@@ -1,4 +1,4 @@
-"""Vectors of captions in runs whose models run elsewhere, as in pods: plans texts, and takes their shards' vectors.
+"""Caption vectors in runs whose models run in pods: plans shards of captions, and stores their vectors.
 
 A run plans once. Its plan is a file beside its shards, so that later tasks know the model without its weights, and a
 repeated task does the same again.
@@ -48,7 +48,7 @@ class _Plan:
     began: str
 
     def spaces(self, collection: str) -> CaptionSpaces:
-        """The tables of the captions' vectors and of those of the images."""
+        """The vector spaces of the captions and of the images."""
         return CaptionSpaces(VectorSpace(collection, self.text_model), VectorSpace(collection, self.images))
 
 
@@ -82,7 +82,7 @@ def plan_caption_vectors(
 
 
 def _write_texts(work: Work, run_id: str, size: int, settings: Settings) -> int:
-    """Write the texts that are due, at most `max_shards` files of so many. Returns the number of files."""
+    """Write the captions that are due, in at most `max_shards` files of `size`. Returns the number of files."""
     store, collection = ObjectStore(settings), work.entry
     after = 0
     for shard in range(collection.max_shards):
@@ -130,7 +130,7 @@ def _read_shard(texts: str, embeddings: str, store: ObjectStore) -> tuple[pa.Tab
 
 
 def finish_caption_vectors(collection: Collection, run_id: str, settings: Settings) -> str | None:
-    """Index the vectors, and let searches compare them once all captions have one. Returns whose they compare.
+    """Index the vectors; searches compare them once all captions have one. Returns the model that searches use.
 
     Does nothing if the run has not planned.
     """

@@ -1,4 +1,4 @@
-"""Caption vectors: brings the vectors of a collection's captions in step with the captions that its view shows.
+"""Caption vectors: keeps the vectors of a collection's captions in step with the captions that its view shows.
 
 What is due is read from the tables and written in parts, so a killed process repeats at most one part.
 """
@@ -35,7 +35,7 @@ SECONDS_BESIDE = 600.0  # that a run or the upkeep gives to captions; the next o
 
 
 class CaptionVectors(TypedDict):
-    """How many captions had no vector, how many vectors were written and removed, and whose searches compare now."""
+    """How many captions lacked a vector, how many vectors were written and removed, and the model that searches use."""
 
     due: int
     embedded: int
@@ -61,9 +61,9 @@ def embed_captions(
     planned: Callable[[int], None] = lambda captions: None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> CaptionVectors:
-    """Embed new and changed captions under the collection's text_model, and let searches compare them once all are.
+    """Embed new and changed captions under the collection's text_model; once all are embedded, searches use it.
 
-    After about so many `seconds`, the rest is left for the next time. `planned` is called with the number of captions,
+    After about `seconds`, the rest is left for the next call. `planned` is called with the number of captions,
     and `progress` with the number of further ones done. Raises UserError if the collection has no text_model or no
     vectors, if the model cannot be used, or if another process embeds these captions.
     """
@@ -117,7 +117,7 @@ def prepare(collection: Collection, settings: Settings) -> Work:
     described = describe_text_encoder(folder)
     if described is None:
         raise UserError(
-            f"text_model {model.source!r} is no encoder of texts alone, such as E5, BGE-M3, MiniLM or Qwen3-Embedding"
+            f"text_model {model.source!r} is no text embedding model, such as E5, BGE-M3, MiniLM or Qwen3-Embedding"
         )
     entry, digest = models.for_captions(collection), digest_of(folder)
     with connect(settings) as connection:
@@ -174,9 +174,9 @@ def write_vectors(
 
 
 def index_captions(entry: Collection, spaces: CaptionSpaces, settings: Settings) -> str | None:
-    """Index these vectors, fit their scores, and let searches compare them if they are complete, or no others are.
+    """Index these vectors and fit their scores; searches compare them if they are complete, or there are no others.
 
-    `entry`: the collection under its text_model. Returns whose vectors searches compare.
+    `entry`: the collection under its text_model. Returns the model whose vectors searches compare.
     """
     ensure_index(entry, settings)  # which waits for the ends of open transactions, as that of the lock
     keep_calibrated(entry, settings)

@@ -1,4 +1,4 @@
-"""The captioner that a collection names, and how its pictures are made, known without loading it."""
+"""The captioner that a collection names, and how pictures are resampled for it, without loading it."""
 
 from dataclasses import dataclass, replace
 
@@ -18,9 +18,9 @@ UNBOUNDED = 2**62  # images
 
 @dataclass(frozen=True, slots=True)
 class Captioning:
-    """A collection's captioner: its space, and the metadata of manifests for it.
+    """What identifies a captioner's captions, and `facts` for the metadata of its manifests.
 
-    `kept`: the collection's kept pictures are such as it reads. `most`: images that one run may give it.
+    `kept`: whether it reads pictures of the size of the kept ones. `most`: images that one run may give it.
     """
 
     space: CaptionSpace
@@ -29,7 +29,7 @@ class Captioning:
     most: int
 
     def pictures(self, images: list[ManifestRow]) -> list[ManifestRow]:
-        """Rows of a manifest: with the kept pictures, where the captioner can read them."""
+        """Rows of a manifest, with the kept pictures only if the captioner can read them."""
         return images if self.kept else [replace(image, resampled_uri=None) for image in images]
 
 
@@ -43,7 +43,7 @@ def options_of(collection: Collection) -> CaptionOptions:
 
 
 def drawn_for(collection: Collection) -> Collection:
-    """The collection with its resampling as its captioner needs it: an endpoint's pictures keep their shape."""
+    """The collection, resampled for its captioner: an endpoint's pictures are padded, so that they keep their shape."""
     options, resample = options_of(collection), collection.resample
     fit: dict[str, str] = {"fit": "pad"} if options.endpoint else {}
     return collection.model_copy(update={"resample": resample.model_copy(update={"keep": False, **fit})})

@@ -1,7 +1,7 @@
-"""Caption: describes the images of a collection that have no caption of their present version.
+"""Captioning: describes the images of a collection whose present version has no caption.
 
 What is due is read from the tables, in the order of the images' ids, and done in parts. A part's folder is named after
-its images and the captioner, so a killed process' work is found by the next one, and ends in the same state.
+its images and the captioner, so the next process continues what a killed one has left.
 """
 
 import hashlib
@@ -45,9 +45,9 @@ Progress = Callable[[str, int], None]
 
 
 class CaptionReport(TypedDict):
-    """What was done: images that were due, captions written, captions that are missing by reason, images left over.
+    """Images that were due, captions written, missing captions by reason, and images that are left.
 
-    `shown`: the captioner whose captions the views now show; None: nobody's.
+    `shown`: the captioner whose captions the views now show; None: there is none.
     """
 
     due: int
@@ -65,7 +65,7 @@ def caption_collection(
     planned: Callable[[int], None] = lambda images: None,
     progress: Progress = lambda stage, done: None,
 ) -> CaptionReport:
-    """Caption new and changed images, and those that another captioner described under the same name.
+    """Caption new and changed images, and those whose captions have another digest.
 
     `planned` is called with the number of images, and `progress` with each stage and the number of further images done.
     Raises UserError if the collection names no captioner, or another process captions it.
@@ -107,7 +107,7 @@ def _alone(collection: str, settings: Settings) -> Iterator[None]:
 
 
 def _clear_work(collection: str, settings: Settings) -> None:
-    """Delete the work files of parts that were broken off, and whose images have meanwhile changed."""
+    """Delete the work files of parts that were broken off, and that no later process continues."""
     store = ObjectStore(settings)
     stale = captions_work(settings.work_uri, collection)
     for page in store.pages(collection_folder(settings.work_uri, collection), missing_ok=True):
@@ -134,7 +134,7 @@ def _caption_part(
     settings: Settings,
     progress: Progress,
 ) -> tuple[int, Counter[str]]:
-    """Caption some images by `run`. Returns the number of captions, and of missing ones by reason."""
+    """Caption some images by `run`. Returns the number of captions written, and of missing ones by reason."""
     space, store = captioning.space, ObjectStore(settings)
     run_id = f"{CAPTIONS_RUN}{_name(captioning, images)}"
     shard = Shard(collection.name, run_id, 0)
@@ -168,7 +168,7 @@ class Made:
 
 
 def read_captions(resampled: str, captioned: str, languages: list[str], store: ObjectStore) -> Made:
-    """What was made of a shard; images that were not asked are in neither list.
+    """What was made of a shard; images that the endpoint was not asked about are in neither list.
 
     Raises UserError if a file is missing, ValueError if the two do not belong together.
     """

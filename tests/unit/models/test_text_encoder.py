@@ -1,4 +1,4 @@
-"""Encoders of texts alone are taken by `models add`, equal what transformers computes, and serve no collection."""
+"""Text embedding models are taken by `models add`, equal what transformers computes, and serve no collection."""
 
 import json
 import math

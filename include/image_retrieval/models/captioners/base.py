@@ -16,9 +16,10 @@ Generate = Callable[[torch.Tensor, int | None], torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How a family writes: `generate`, and how many ids in front are no answer and are `hidden`, or part of a `prefix`.
+    """How a family writes: `generate`, and how the ids that it returns are read.
 
-    `ends` are the ids that end a caption. `together`: one answer has the captions in all languages, in a stated form.
+    `hidden`: how many ids in front are no part of the answer, for a language's token. `prefix`: how many after them
+    were given, and begin the answer. `ends`: the ids that end it. `together`: it is JSON with all languages.
     """
 
     generate: Generate
@@ -29,14 +30,14 @@ class Family:
 
 
 def greedy(model: Any, most: int, **ids: int | None) -> GenerationConfig:
-    """The model's own settings of generation, without sampling and beams, for up to `most` new tokens.
+    """The model's own generation config for greedy decoding of up to `most` new tokens.
 
-    `ids`: special tokens where the model's generation config has none.
+    `ids`: special tokens that are used if the config has none.
     """
     found: GenerationConfig = deepcopy(model.generation_config)
     found.max_length, found.min_length, found.min_new_tokens = None, None, None
     found.max_new_tokens, found.do_sample, found.num_beams, found.early_stopping = most, False, 1, None
-    found.forced_eos_token_id = None  # what does not end by itself is to be told
+    found.forced_eos_token_id = None  # else a caption that is cut off would seem to end
     found.temperature = found.top_k = found.top_p = found.length_penalty = None
     for name, value in ids.items():
         if getattr(found, name) is None:

@@ -24,11 +24,11 @@ FAMILIES: dict[str, tuple[str, tuple[Channels, Channels]]] = {
     "qwen2_5_vl": ("vision_config", CLIP),
     "qwen3_vl": ("vision_config", HALF),
 }
-FOLLOWS = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")  # instructions: any language, and all of them in one answer
+FOLLOWS = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")  # instructions: they write any language, and all in one answer
 PROMPTED = ("blip", "git", "florence2", *FOLLOWS)
 SIDE = 448  # of pictures for models that read any size: 16 × 28 and 14 × 32
 GENERATION = "generation_config.json"
-LANGUAGES = "lang_to_id"  # of that file, as Whisper names it: the token that each language begins with
+LANGUAGES = "lang_to_id"  # in that file, as Whisper names it: the token that captions in each language begin with
 # what determines a caption beside weights and config
 WORDS = (GENERATION, "tokenizer*", "vocab*", "merges.txt", "added_tokens.json", "special_tokens_map.json", "*.model")
 DIGITS = 32  # of a digest that are kept
