@@ -14,7 +14,7 @@ def _number(button):
 def test_a_value_narrows_the_images_and_is_undone(open_page, size):  # noqa: F811
     page = open_page(viewport=size)
     page.get_by_role("button", name="Facets").click()
-    values = page.get_by_role("list", name="Shape").get_by_role("button")
+    values = page.get_by_role("list", name="Orientation").get_by_role("button")
     values.first.wait_for()
     images = _number(values.first)
     page.screenshot(path=SHOTS / f"facets-{size['width']}.png")

@@ -114,6 +114,6 @@ def test_without_captions_there_is_no_choice(open_page):
 def test_the_choice_is_there_in_chinese_on_a_phone(open_page, tmp_path):
     page = open_page(locale="zh-CN", viewport={"width": 390, "height": 844})
     search(page, "木牌", "综合搜索")
-    expect(page.locator(".by").first).to_contain_text("说明用词")
+    expect(page.locator(".by").first).to_contain_text("说明关键词")
     page.screenshot(path=tmp_path / "phone.png")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

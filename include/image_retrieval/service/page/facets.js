@@ -17,7 +17,7 @@ const OPEN = "open";
 /** @param {string} facet */
 function titleOf(facet) {
   if (facet === "colour") return t("Colour");
-  if (facet === "orientation") return t("Shape");
+  if (facet === "orientation") return t("Orientation");
   return facet === "format" ? t("Format") : t("Group");
 }
 
