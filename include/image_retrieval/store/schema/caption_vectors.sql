@@ -1,8 +1,8 @@
--- Vectors of captions: in a space of the collection and its text_model, as vectors of images are in one of their model. Its
--- vectors are of the caption that the view shows, and their etag is the MD5 of that caption.
+-- Vectors of captions: a vector space of the collection and its text_model, like that of the images and their model. Each
+-- vector is of the caption that the view shows, and its etag is the MD5 of that caption.
 --
--- A trigger removes the vector of a caption that is no longer shown, so that no search finds an image by what it was called
--- before. Whoever embeds the captions finds those without a vector.
+-- A trigger removes the vector of a caption that is no longer shown, so that no search finds an image by its former
+-- caption. Whoever embeds captions looks for those without a vector.
 
 
 CREATE OR REPLACE FUNCTION retrieval.forget_caption_vector() RETURNS trigger
@@ -42,7 +42,7 @@ BEGIN
     RETURN model;
 END
 $$;
-COMMENT ON FUNCTION retrieval.text_model_of IS 'The model of the vectors of a collection''s captions, or an error if there are none.';
+COMMENT ON FUNCTION retrieval.text_model_of IS 'The model whose vectors of a collection''s captions searches compare, or an error if there are none.';
 
 
 CREATE OR REPLACE FUNCTION images.search_captions(
@@ -61,5 +61,5 @@ BEGIN ATOMIC
         grouped, NULL, retrieval.text_model_of(collection));
 END;
 COMMENT ON FUNCTION images.search_captions IS
-    'The k images of a collection whose captions are most similar to a vector of the collection''s text_model, best first; always k if '
-    'that many with a caption match; else as images.search.';
+    'The k images of a collection whose captions are most similar to a vector of its text_model, best first; always k if that '
+    'many with a caption match; else as images.search.';

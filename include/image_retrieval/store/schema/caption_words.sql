@@ -1,4 +1,4 @@
--- How frequent the words of captions are: searches weigh them by that.
+-- How frequent words are in captions: hybrid searches weigh them by that.
 
 
 CREATE OR REPLACE FUNCTION retrieval.count_caption_words(collection text, sampled integer) RETURNS integer
@@ -42,10 +42,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retrieval.count_caption_words IS
-    'Writes the shares of a collection''s most frequent words, by a sample of so many captions, and returns their number.';
+    'Counts in a sample of captions which share of them holds each of a collection''s most frequent words; returns the number of words.';
 
 
--- A prefix stands for all words that begin with it. Words of a phrase are taken for independent of each other.
+-- A prefix stands for all words that begin with it. The words of a phrase are assumed to be independent of each other.
 CREATE OR REPLACE FUNCTION retrieval.term_weights(collection text, terms text[]) RETURNS double precision[]
 LANGUAGE plpgsql STABLE STRICT AS $$
 DECLARE
@@ -54,7 +54,7 @@ DECLARE
     weights double precision[];
     part    text[];
     share   double precision;
-    holding   double precision;
+    holding double precision;
 BEGIN
     FOR number IN 1 .. cardinality(terms) LOOP
         share := 1;
@@ -63,7 +63,7 @@ BEGIN
                 holding := (SELECT w.share FROM retrieval.caption_word AS w WHERE w.collection = term_weights.collection AND w.word = part[1]);
             ELSE
                 holding := (SELECT least(1, sum(w.share)) FROM retrieval.caption_word AS w
-                          WHERE w.collection = term_weights.collection AND w.word ^@ part[1]);
+                            WHERE w.collection = term_weights.collection AND w.word ^@ part[1]);
             END IF;
             share := share * coalesce(holding, unknown);
         END LOOP;
@@ -73,4 +73,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retrieval.term_weights IS
-    'What each term weighs, as BM25 says of the share of captions that hold it, if there were a million.';
+    'The weight of each term: BM25''s, for the share of captions that hold it, as if there were a million captions.';

@@ -1,6 +1,7 @@
--- What models wrote of an image is copied to its row, so that one index finds the words of all captions that are shown.
+-- The captions that models wrote are copied to the rows of their images, so that one index finds the words of all captions
+-- that are shown.
 --
--- Triggers do it, so that no way of writing captions can forget it: by the house, by hand, or by a cascade.
+-- Triggers copy them, so that it is never forgotten, whether a run, a person or a cascade writes or removes captions.
 
 
 CREATE OR REPLACE FUNCTION retrieval.told_of(image bigint, collection text, etag text) RETURNS text
@@ -10,7 +11,7 @@ LANGUAGE sql STABLE AS $$
     JOIN retrieval.caption AS c ON c.model = s.model AND c.language = ANY (s.languages)
     WHERE s.collection = told_of.collection AND c.image = told_of.image AND c.etag = told_of.etag
 $$;
-COMMENT ON FUNCTION retrieval.told_of IS 'The captions of an image''s present version that the views show, one a line.';
+COMMENT ON FUNCTION retrieval.told_of IS 'What models wrote of an image''s present version, as far as views show it: a line per language.';
 
 
 -- rows are locked in the order of their ids, as loads do, against deadlocks
@@ -24,7 +25,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION retrieval.copy_told IS 'Copies captions that were written or removed to the rows of their images.';
+COMMENT ON FUNCTION retrieval.copy_told IS 'Updates told of the images whose captions were written or removed.';
 
 CREATE OR REPLACE TRIGGER told_by_insert AFTER INSERT ON retrieval.caption
 REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION retrieval.copy_told();
@@ -46,7 +47,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION retrieval.copy_all_told IS 'Copies the captions of a collection to the rows of its images when others are shown.';
+COMMENT ON FUNCTION retrieval.copy_all_told IS 'Updates told of all images of a collection when views show other captions.';
 
 CREATE OR REPLACE TRIGGER told_by_choice AFTER INSERT OR UPDATE OF model, languages OR DELETE ON retrieval.shown_captions
 FOR EACH ROW EXECUTE FUNCTION retrieval.copy_all_told();
@@ -59,7 +60,7 @@ BEGIN
     RETURN new;
 END
 $$;
-COMMENT ON FUNCTION retrieval.forget_told IS 'Removes what models told of an image''s former version.';
+COMMENT ON FUNCTION retrieval.forget_told IS 'Empties told of an image that has another version.';
 
 CREATE OR REPLACE TRIGGER told_of_former BEFORE UPDATE OF etag ON retrieval.image
 FOR EACH ROW WHEN (old.told IS NOT NULL AND new.etag IS DISTINCT FROM old.etag) EXECUTE FUNCTION retrieval.forget_told();

@@ -54,4 +54,4 @@ BEGIN
     USING given, after, most;
 END
 $$;
-COMMENT ON FUNCTION retrieval.matching_ids IS 'The first ids after one, in their order, of the images of a collection that match a filter.';
+COMMENT ON FUNCTION retrieval.matching_ids IS 'The ids of a collection''s images that match a filter, in order, beginning after a given one.';

@@ -32,7 +32,7 @@ LANGUAGE sql STABLE SECURITY DEFINER AS $$
            coalesce(string_agg(float4send(p.y), '' ORDER BY p.image), ''), coalesce(string_agg(int4send(p.cluster), '' ORDER BY p.image), '')
     FROM retrieval.places(map_points.collection, map_points.filter) AS p
 $$;
-COMMENT ON FUNCTION retrieval.map_points IS 'The same places, in the order of their images, as arrays of numbers in network order.';
+COMMENT ON FUNCTION retrieval.map_points IS 'The places that retrieval.places returns, ordered by image, as arrays of numbers in network byte order.';
 
 
 CREATE OR REPLACE FUNCTION images.map(collection text, filter jsonb DEFAULT '{}')
@@ -58,5 +58,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION images.map_clusters IS
-    'The clusters of a collection''s map: level 1 has the largest, of which those with that parent are parts; image_id is the most '
-    'typical image, words are those of captions that are more frequent there than elsewhere.';
+    'The clusters of a collection''s map: level 1 has the largest; parent is the cluster that one is a part of; image_id is the '
+    'typical image, and words are those that are more frequent in its captions than elsewhere.';

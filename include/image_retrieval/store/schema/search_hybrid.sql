@@ -22,11 +22,11 @@ BEGIN ATOMIC
     FROM regexp_matches(retrieval.folded(words), retrieval.word_pattern(), 'g') AS part
     WHERE part[1] = '-' AND retrieval.phrase(coalesce(part[2], part[3])) IS NOT NULL;
 END;
-COMMENT ON FUNCTION retrieval.without_of IS 'Filters that the minus terms of a search for words make.';
+COMMENT ON FUNCTION retrieval.without_of IS 'The filters that the minus terms of a search for words stand for.';
 
 
--- Of equal scores, the similarities decide, the first side's first. Ranks are by Cormack et al. 2009, with k = 60. The text
--- is planned at each search, so it reads what it compares, and no view.
+-- If scores are equal, the similarities decide, that of the first side first. Ranks are fused as by Cormack et al. 2009,
+-- with k = 60. Each search plans this text, so it reads only the columns that it compares, and no view.
 CREATE OR REPLACE FUNCTION retrieval.fusing_in_words(
     collection text, space text, sides text[], scored text[], parts text[], weights double precision[], grouped boolean
 ) RETURNS text
@@ -62,7 +62,8 @@ BEGIN ATOMIC
     FROM side;
 END;
 COMMENT ON FUNCTION retrieval.fusing_in_words IS
-    'The query for the best of the images $1, which the sides found: by the scores of the sides, by its rank where a side has no calibration, and by ranks alone where that of vectors has none.';
+    'The query for the best of the images $1, which the sides found: by the score of each side, or by its rank if it has no '
+    'calibration; by ranks alone if the side of vectors has none.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.written_caption(image retrieval.image) RETURNS text
@@ -179,8 +180,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retrieval.hybrid IS
-    'The function behind images.search_hybrid. query: a vector of images, or null; asked: what the other sides are asked for, as text; direction: that of the vector''s '
-    'calibration; model: that of the vectors, null: the one that is shown.';
+    'The function behind images.search_hybrid. query: a vector to compare images with, or null; asked: what the other sides are '
+    'asked for; direction: of the calibration; model: of the vectors of images, null: the one that is shown.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.asked_text(text text) RETURNS text
@@ -189,7 +190,7 @@ RETURN btrim(regexp_replace(
     text,
     '(?:^|[\u0009-\u0020\u3000]+)(?:-(?:"[^"]*(?:"|\Z)|[^\u0009-\u0020\u3000"]+(?![^\u0009-\u0020\u3000"]))[\u0009-\u0020\u3000]*)+',
     ' ', 'g'), E'\t\n\r \u3000');
-COMMENT ON FUNCTION retrieval.asked_text IS 'A text without its minus terms, which a model would read as if they were wanted.';
+COMMENT ON FUNCTION retrieval.asked_text IS 'A text without its minus terms, since a model would read them as wanted.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.text_direction(text text) RETURNS text
@@ -245,6 +246,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION images.search_hybrid IS
-    'The k images of a collection that fit a text best by their vectors, and by the words and the vectors of their captions; with a vector, k if that many '
-    'match the filter. query: a vector in place of the text''s own; weight: that of vectors, 0 to 1, null: the collection''s; '
-    'else as images.search.';
+    'The k images of a collection that fit a text best by their vectors, and by the words and the vectors of their captions; with a '
+    'vector, always k if that many match the filter and the minus terms. query: a vector instead of the text''s own; weight: that of '
+    'vectors, 0 to 1, null: the collection''s; else as images.search.';

@@ -19,8 +19,8 @@ $$;
 COMMENT ON FUNCTION retrieval.expected_rows IS 'The number of rows that the planner expects to match a condition.';
 
 
--- From ANALYZE, the planner knows the frequencies of frequent words. It takes the others for equally rare, so they are
--- counted, as far as a few.
+-- From ANALYZE, the planner knows how frequent the most frequent words are. It assumes that all others are equally rare, so
+-- their captions are counted, up to a few.
 CREATE OR REPLACE FUNCTION retrieval.captions_with(view regclass, phrase text) RETURNS double precision
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -65,11 +65,11 @@ BEGIN ATOMIC
     FROM generate_series(1, phrases) AS number;
 END;
 COMMENT ON FUNCTION retrieval.fit_in_words IS
-    'The expression for how well words fit a number of phrases, each given as its words joined by | in $4, of the weights $5.';
+    'The expression for how well words fit so many phrases: $4 holds the words of each, joined by |, and $5 their weights.';
 
 
--- Of words that many captions hold, only so many captions are compared as a search can read at once: fewer under a filter,
--- since many are read for each that matches. Those with all words, and those with the rarest one, come before others.
+-- If very many captions match, a search ranks only as many as it can read in a moment, fewer under a filter, which makes it
+-- read many for each that matches: first those that hold all words, then those that hold the rarest one, then others.
 CREATE OR REPLACE FUNCTION images.search_words(
     collection     text,
     words          text,

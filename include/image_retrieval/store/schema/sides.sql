@@ -1,9 +1,9 @@
 -- Searches that combine several sides: the vectors of images, and the words and the vectors of captions.
 --
--- A side is one way to search, as data: the query for the image_ids that it finds best, in which $1 holds the values of the
--- filter and $2 is how many are wanted, and expressions for its own similarity of any image and for the score of that, 0 to
--- 1. In both, $3 is the vector of images that is asked for, and $4 that of captions. All images that one side or another
--- finds are scored by every side. One more side is one more row of retrieval.sides.
+-- A side is one way to search. It is a row of retrieval.sides: the query for the image_ids that it finds best, in which $1
+-- holds the values of the filter and $2 is how many are wanted; the expression for its similarity of any image; and the one
+-- for the score of that, 0 to 1. In all of them, $3 is the vector that images are compared with, and $4 the one for captions.
+-- Every side scores all images that any side finds.
 
 
 CREATE OR REPLACE FUNCTION retrieval.score(cosine double precision, slope double precision, middle double precision)
@@ -47,7 +47,7 @@ LANGUAGE sql STABLE AS $$
     LIMIT 1
 $$;
 COMMENT ON FUNCTION retrieval.calibration_of IS
-    'The calibration of a direction: that of the model, else that of the collection; nulls if there is none.';
+    'The calibration of a direction: the model''s own, else the one fitted on the collection; nulls if there is none.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.fused_in_words(parts text[], weights double precision[]) RETURNS text
@@ -74,7 +74,7 @@ LANGUAGE sql STABLE AS $$
     ) AS found
 $$;
 COMMENT ON FUNCTION retrieval.word_terms IS
-    'The words of a text, each for itself: also those of a phrase, unless the text has quotation marks; null if it has none.';
+    'The words of a text one by one, also those of phrases such as wool-hat, unless it has quotation marks; null if it has no word.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.term_fit_in_words(terms text[], weights double precision[]) RETURNS text
@@ -91,8 +91,8 @@ COMMENT ON FUNCTION retrieval.term_fit_in_words IS
     'The expression for how well words fit terms, by the formula of search_words.sql; null if none of them occurs.';
 
 
--- All terms first, then two of the heaviest, then the heaviest, then another one: a candidate of a later query holds less
--- of what is asked for.
+-- First all terms, then two of the heaviest, then the heaviest, then any: candidates of a later query hold less of what is
+-- asked for.
 CREATE OR REPLACE FUNCTION retrieval.term_tiers(terms text[], weights double precision[], complete boolean) RETURNS text[]
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
@@ -108,7 +108,7 @@ BEGIN ATOMIC
         (SELECT string_agg(format('(%s)', t.term), ' | ') FROM term AS t WHERE complete OR t.weight >= t.heaviest / 2 HAVING count(*) > 1)];
 END;
 COMMENT ON FUNCTION retrieval.term_tiers IS
-    'Queries by which candidates for terms are taken, in this order, or nulls; complete: one of them finds all images that hold a term.';
+    'The tsqueries that find candidates, in this order; null: not needed. complete: together they find all images that hold a term.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.best_by_words(

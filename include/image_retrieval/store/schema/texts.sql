@@ -1,4 +1,4 @@
--- Texts as queries: the service or the command line embeds each text once per model; then searches find its vector.
+-- Texts as queries: the service or the command line embeds each text once per model, and searches use its vector.
 
 
 CREATE OR REPLACE FUNCTION retrieval.query_vector(collection text, text text) RETURNS halfvec

@@ -1,4 +1,4 @@
--- When the images of a collection were taken: bars of one unit, the smallest of which there are few enough.
+-- When the images of a collection were taken: bars of the smallest unit that needs few enough of them.
 CREATE OR REPLACE FUNCTION images.timeline(collection text, filter jsonb DEFAULT '{}', most integer DEFAULT 60)
 RETURNS TABLE (unit text, since timestamp, until timestamp, images bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
@@ -48,5 +48,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION images.timeline IS
-    'How many images of a collection, or of those that match a filter, were taken when: bars of one unit (hour to millennium) from '
-    'the first to the last, at most `most`, if that is 10 or more, by the cameras'' clocks; images that do not tell their time are left out.';
+    'How many images of a collection, or of those that match a filter, were taken when, by the cameras'' clocks: bars of one unit '
+    '(hour to millennium) from the first image to the last, at most `most`, if that is 10 or more. Images without a time are left out.';

@@ -1,6 +1,6 @@
 -- The most frequent hybrid search: a vector and a few words, without a filter. It answers as retrieval.hybrid does, but by
--- one fixed text for each vector table, of which PL/pgSQL keeps the plan: to plan and to run the parts of a hybrid search
--- one by one takes as long again.
+-- one fixed text for each vector table, whose plan PL/pgSQL keeps. To plan and run the parts of a hybrid search one by one
+-- takes twice as long.
 
 
 CREATE OR REPLACE FUNCTION retrieval.one_term_fit(words tsvector, term tsquery, parts tsquery, weight double precision)
@@ -20,7 +20,7 @@ RETURN nullif(retrieval.one_term_fit(words, terms[1], parts[1], weights[1]) + re
 COMMENT ON FUNCTION retrieval.four_terms_fit IS 'As the expression of retrieval.term_fit_in_words, of up to four terms whose weights add up to 1.';
 
 
--- Images with a frequent term are found soonest by reading images one after another, unless it occurs in none of them.
+-- The fastest way to images with a frequent term is to read images one after another, unless the first ones do not hold it.
 CREATE OR REPLACE FUNCTION retrieval.candidates_in_words(matching text) RETURNS text
 LANGUAGE sql IMMUTABLE
 RETURN format(

@@ -169,9 +169,9 @@ $$;
 COMMENT ON FUNCTION retrieval.make_face IS 'Creates retrieval.images_<collection>_<model>, or replaces its query; its grants stay.';
 
 
--- Planning a search takes half as long as the search, and PL/pgSQL keeps only plans of fixed texts. So each vector
--- table has its own function, with a fixed text, for the most frequent search, and one for the most frequent hybrid search. A generic plan would avoid the index
--- because of large k; with sorts disabled, the index is the only way to the requested order.
+-- Planning a search takes half as long as the search, and PL/pgSQL keeps only plans of fixed texts. So each vector table has
+-- functions of its own, with fixed texts, for the most frequent search and the most frequent hybrid search. A generic plan
+-- would avoid the index because of large k; with sorts disabled, the index is the only way to the requested order.
 CREATE OR REPLACE FUNCTION retrieval.face_vectors(collection text, model text, distance text) RETURNS void
 LANGUAGE plpgsql AS $face$
 DECLARE

@@ -102,7 +102,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retrieval.phrase IS
-    'The units of a folded text, each directly behind the one before, in the words of a tsquery; null if it has none.';
+    'The tsquery, as text, for the units of a folded text that follow each other directly; null if there are none.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.word_pattern() RETURNS text
@@ -152,7 +152,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION retrieval.words_query IS
-    'A search for words in the language of web searches: all words, "a phrase", or, -without; null if it has no word.';
+    'The tsquery for words as in a web search: all of them, "a phrase", or, -without; null if there is no word.';
 
 
 CREATE OR REPLACE FUNCTION retrieval.words_of_both(caption text, told text) RETURNS tsvector
