@@ -33,6 +33,13 @@ def test_every_page_is_in_the_navigation():
     assert {"changelog.md", "contributing.md", "security.md"} <= named
 
 
+def test_every_table_is_described():
+    schema = (ROOT / "include" / "image_retrieval" / "store" / "schema" / "tables.sql").read_text()
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs" / "sql.md").read_text(), re.MULTILINE)
+    described = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert set(re.findall(r"^CREATE TABLE retrieval\.(\w+)", schema, re.MULTILINE)) <= described
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_each_line_of_a_shell_block_is_one_command(page):
     for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
