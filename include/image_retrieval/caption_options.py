@@ -40,7 +40,7 @@ def _address(url: str) -> str:
     return url.rstrip("/")
 
 
-class Captioner(_Strict):
+class CaptionModel(_Strict):
     """A model that writes captions in a process or pod of this project."""
 
     name: Name = Field(description="names its captions in the table")
@@ -67,7 +67,7 @@ class CaptionEndpoint(_Strict):
 class CaptionOptions(_Strict):
     """Who describes a collection's images."""
 
-    model: Captioner | None = None
+    model: CaptionModel | None = None
     endpoint: CaptionEndpoint | None = None
     languages: Annotated[
         tuple[str, ...], BeforeValidator(_one_is_a_list), AfterValidator(_languages), Field(min_length=1, max_length=8)
@@ -81,13 +81,13 @@ class CaptionOptions(_Strict):
     )
 
     @model_validator(mode="after")
-    def _one_writes(self) -> "CaptionOptions":
+    def _one_captioner(self) -> "CaptionOptions":
         if (self.model is None) == (self.endpoint is None):
             raise ValueError("needs either `model` or `endpoint`")
         return self
 
     @property
-    def writer(self) -> Captioner | CaptionEndpoint:
+    def captioner(self) -> CaptionModel | CaptionEndpoint:
         """The captioner: the model or the endpoint."""
         found = self.model or self.endpoint
         assert found is not None

@@ -37,7 +37,7 @@ def plan_captions(collection: str) -> list[dict[str, Any]]:
         if options is None or not files:
             return []
         # one process, since it counts the endpoint's budget
-        tasks = share_out([options.writer.name] * count) if options.model else [list(range(count))]
+        tasks = share_out([options.captioner.name] * count) if options.model else [list(range(count))]
         return [
             {
                 "shards": shards,

@@ -5,7 +5,7 @@ from image_retrieval.collection import Collection
 from orchestration.caption_vectors import embeds_captions_in_pods
 
 CAPTIONS = """After **recall**, **plan_captions** divides the images that lack a caption into shards, and the tasks of
-**captions** describe them by `{writer}`. If that fails, the vectors are there all the same; the next run tries again.
+**captions** describe them by `{captioner}`. If that fails, the vectors are not affected, and the next run tries again.
 """
 CAPTION_VECTORS = """Captions get vectors by `{model}`, in pods: **plan_caption_vectors** divides those without one into
 the shards of **caption_vectors**, and **index_captions** indexes them.
@@ -21,7 +21,7 @@ def collection_page(page: str | None, collection: Collection) -> str:
         source=collection.source,
         glob=", ".join(collection.glob),
         model=collection.model.name,
-        captions=(CAPTIONS.format(writer=options.writer.name) if options and in_runs(options) else "")
+        captions=(CAPTIONS.format(captioner=options.captioner.name) if options and in_runs(options) else "")
         + _on_vectors(collection),
     )
 

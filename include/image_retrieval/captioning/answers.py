@@ -50,7 +50,7 @@ class Captioned:
     answers: list[list[Answer]]
 
 
-class Writer(Protocol):
+class Captioner(Protocol):
     """A model or an endpoint that describes pictures, up to `size` at once, under a digest."""
 
     digest: str

@@ -8,7 +8,7 @@ from contextlib import closing
 import pyarrow as pa
 import structlog
 
-from image_retrieval.captioning.answers import Captioned, Writer
+from image_retrieval.captioning.answers import Captioned, Captioner
 from image_retrieval.embedding.checkpoint import Parts
 from image_retrieval.embedding.embed_shard import RowGroups, behind, saved_at_the_end
 from image_retrieval.embedding.reader import batches
@@ -23,7 +23,7 @@ def caption_shard(
     resampled: str,
     captions: str,
     languages: Sequence[str],
-    load: Callable[[], Writer],
+    load: Callable[[], Captioner],
     settings: Settings,
     *,
     progress: Callable[[int], None] = lambda done: None,
@@ -40,8 +40,8 @@ def caption_shard(
         return
     started = time.monotonic()
     with reading(store, resampled) as file:
-        writer = load()
-        parts = Parts(store, captions, _made_of(writer.digest, languages, facts_of(file)))
+        captioner = load()
+        parts = Parts(store, captions, _made_of(captioner.digest, languages, facts_of(file)))
         done = 0
         with writing(store, captions, CAPTIONS, compression="zstd") as out:
             rows = RowGroups(out, CAPTIONS)
@@ -51,15 +51,15 @@ def caption_shard(
             if done:
                 log.info("continued", images=done)
                 progress(done)
-            feed = batches(store, resampled, file, writer.size, done, pinned=writer.on_gpu)
-            tables = behind(parts.add, (_table(found, languages) for found in writer.captions(feed)))
+            feed = batches(store, resampled, file, captioner.size, done, pinned=captioner.on_gpu)
+            tables = behind(parts.add, (_table(found, languages) for found in captioner.captions(feed)))
             with saved_at_the_end(parts), closing(feed), closing(tables):
                 for table in tables:
                     rows.add(table)
                     done += len(table) // len(languages)
                     progress(len(table) // len(languages))
             rows.end()
-            out.add_key_value_metadata({"digest": writer.digest})
+            out.add_key_value_metadata({"digest": captioner.digest})
     parts.remove()
     log.info("captioned", images=done, seconds=round(time.monotonic() - started, 2))
 

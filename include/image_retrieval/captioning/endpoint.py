@@ -45,7 +45,7 @@ class _Refused(Exception):
     """A request that no other try mends."""
 
 
-class EndpointWriter:
+class EndpointCaptioner:
     """Sends pictures to a server, several at once, until its budget of images or tokens is spent."""
 
     on_gpu = False

@@ -69,7 +69,7 @@ def caption_shards(options: argparse.Namespace, settings: Settings) -> None:
     pairs = pairs_of([options.resampled, options.output, *options.more])
     log.info("captioning", input=options.resampled, shards=len(pairs), version=__version__)  # as a sign of life
     from image_retrieval.caption_options import CaptionOptions
-    from image_retrieval.captioning.writers import shard_captioner
+    from image_retrieval.captioning.shard_captioner import shard_captioner
     from image_retrieval.progress import stage_progress
 
     try:

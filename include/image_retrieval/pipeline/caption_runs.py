@@ -118,7 +118,7 @@ def caption_run(
     shards = plan_captions(collection, run_id, settings)
     if not shards:
         return
-    from image_retrieval.captioning.writers import shard_captioner
+    from image_retrieval.captioning.shard_captioner import shard_captioner
 
     assert collection.captions is not None
     captioner = shard_captioner(collection.captions, settings, device)

@@ -52,13 +52,14 @@ def drawn_for(collection: Collection) -> Collection:
 def captioning_of(collection: Collection, settings: Settings) -> Captioning:
     """The captioner that a collection names. Raises UserError if it names none, or its files cannot be used."""
     options = options_of(collection)
-    if isinstance(options.writer, CaptionEndpoint):
-        digest, size, kept = endpoint_digest(options.writer, options), (options.writer.side, options.writer.side), False
+    captioner = options.captioner
+    if isinstance(captioner, CaptionEndpoint):
+        digest, size, kept = endpoint_digest(captioner, options), (captioner.side, captioner.side), False
     else:
         folder = captioner_folder(options, settings)
         size = describe_captioner(folder, options).size
         digest, kept = captions_digest(folder, options), _kept_size(collection, settings) == size
-    space = CaptionSpace(collection.name, options.writer.name, digest, list(options.languages))
+    space = CaptionSpace(collection.name, captioner.name, digest, list(options.languages))
     facts = {"width": str(size[0]), "height": str(size[1])}
     if collection.table_version is not None:
         facts["table_version"] = str(collection.table_version)

@@ -72,7 +72,7 @@ def caption_collection(
     """
     collection = at_version(collection, ObjectStore(settings), settings)
     captioning = captioning_of(collection, settings)
-    from image_retrieval.captioning.writers import shard_captioner
+    from image_retrieval.captioning.shard_captioner import shard_captioner
 
     captioner, space = shard_captioner(options_of(collection), settings, device), captioning.space
     written, missing = 0, Counter[str]()

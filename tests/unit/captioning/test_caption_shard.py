@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from image_retrieval.captioning.answers import MOST_LETTERS, Fault, answer_of, cleaned
 from image_retrieval.captioning.caption_shard import caption_shard
-from image_retrieval.captioning.model_writer import ModelWriter
+from image_retrieval.captioning.model_captioner import ModelCaptioner
 from image_retrieval.embedding import checkpoint
 from image_retrieval.errors import OutOfMemory
 from image_retrieval.models.captioners.loading import LoadedCaptioner, Said
@@ -50,7 +50,7 @@ class Model:
 
 
 def writer(model, size=4, digest="d"):
-    return ModelWriter(LoadedCaptioner((SIDE, SIDE), torch.device("cpu"), digest, model), LANGUAGES, size)
+    return ModelCaptioner(LoadedCaptioner((SIDE, SIDE), torch.device("cpu"), digest, model), LANGUAGES, size)
 
 
 def caption(folder, model, **options):

@@ -10,7 +10,7 @@ from odd_captions import good, odd_captions, said, stall
 
 from image_retrieval.caption_options import CaptionOptions
 from image_retrieval.captioning import endpoint
-from image_retrieval.captioning.endpoint import GREY, IN_A_ROW, EndpointWriter
+from image_retrieval.captioning.endpoint import GREY, IN_A_ROW, EndpointCaptioner
 from image_retrieval.embedding.reader import Batch
 from image_retrieval.errors import Unavailable, UserError
 from image_retrieval.settings import Settings
@@ -34,7 +34,7 @@ def no_pauses(monkeypatch):
 def writer(server):
     def make(languages=("en", "zh"), **options):
         where = {"name": "far", "url": server.url, "model": "m", "seconds": 5, "tries": 2, **options}
-        return EndpointWriter(CaptionOptions(endpoint=where, languages=languages).endpoint, CaptionOptions(
+        return EndpointCaptioner(CaptionOptions(endpoint=where, languages=languages).endpoint, CaptionOptions(
             endpoint=where, languages=languages
         ), SETTINGS)  # fmt: skip
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from image_retrieval.caption_options import Captioner, CaptionOptions
+from image_retrieval.caption_options import CaptionModel, CaptionOptions
 from image_retrieval.errors import UserError
 from image_retrieval.models.description import CLIP, HALF, IMAGENET, MOST_SIDE, read_config, read_preprocessor
 from image_retrieval.models.digest import digest_of
@@ -51,10 +51,10 @@ class CaptionerDescription:
 
 def captioner_folder(options: CaptionOptions, settings: Settings) -> Path:
     """The folder of a collection's captioner. Raises UserError if there is no such model."""
-    writer = options.writer
-    if not isinstance(writer, Captioner):
-        raise UserError(f"captions {writer.name!r} are written by an endpoint, which has no model here")
-    return model_folder(writer.source, writer.revision, settings)
+    captioner = options.captioner
+    if not isinstance(captioner, CaptionModel):
+        raise UserError(f"captions {captioner.name!r} are written by an endpoint, which has no model here")
+    return model_folder(captioner.source, captioner.revision, settings)
 
 
 def describe_captioner(folder: Path, options: CaptionOptions, *, any_language: bool = False) -> CaptionerDescription:

@@ -10,7 +10,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from image_retrieval.caption_options import CaptionOptions
 from image_retrieval.captioning.answers import Fault
-from image_retrieval.captioning.model_writer import ModelWriter
+from image_retrieval.captioning.model_captioner import ModelCaptioner
 from image_retrieval.embedding.reader import Batch
 from image_retrieval.errors import UserError
 from image_retrieval.models.captioners.description import SIDE as READ
@@ -108,7 +108,7 @@ def test_one_answer_has_the_captions_in_all_languages_or_none():
         (1, 1), torch.device("cpu"), "d", lambda pixels, _: [told[each] for each in pixels[:, 0, 0, 0].tolist()], True
     )
     pixels = torch.arange(5, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 1, 3)
-    [found] = ModelWriter(captioner, LANGUAGES, 2).captions([Batch(None, pixels)])
+    [found] = ModelCaptioner(captioner, LANGUAGES, 2).captions([Batch(None, pixels)])
     assert [[answer.text for answer in each] for each in found.answers] == [
         ["two rings", "两个环"],
         [None, None],

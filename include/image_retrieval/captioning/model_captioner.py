@@ -17,7 +17,7 @@ log = structlog.get_logger()
 ERRORS = (RuntimeError, MemoryError, ValueError, IndexError)
 
 
-class ModelWriter:
+class ModelCaptioner:
     """Runs a model on batches of `size` images: once per language, or once if it answers in all languages together.
 
     A smaller batch is padded, so that shapes stay the same. If memory is short, batches are halved permanently. An

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from image_retrieval.caption_options import CaptionOptions
-from image_retrieval.captioning.answers import Writer
+from image_retrieval.captioning.answers import Captioner
 from image_retrieval.captioning.caption_shard import caption_shard
-from image_retrieval.captioning.endpoint import EndpointWriter
-from image_retrieval.captioning.model_writer import ModelWriter
+from image_retrieval.captioning.endpoint import EndpointCaptioner
+from image_retrieval.captioning.model_captioner import ModelCaptioner
 from image_retrieval.models.captioners.loading import captioner
 from image_retrieval.settings import Settings
 
@@ -26,13 +26,13 @@ class ShardCaptioner:
 
 def shard_captioner(options: CaptionOptions, settings: Settings, device: str) -> ShardCaptioner:
     """What captions shards: a model, loaded when there is work, or an endpoint, with one budget for all shards."""
-    endpoint = EndpointWriter(options.endpoint, options, settings) if options.endpoint else None
+    endpoint = EndpointCaptioner(options.endpoint, options, settings) if options.endpoint else None
 
-    def load() -> Writer:
+    def load() -> Captioner:
         if endpoint is not None:
             return endpoint
         assert options.model is not None
-        return ModelWriter(captioner(options, settings, device), options.languages, options.model.batch_size)
+        return ModelCaptioner(captioner(options, settings, device), options.languages, options.model.batch_size)
 
     def run(resampled: str, captions: str, progress: Callable[[int], None]) -> None:
         caption_shard(resampled, captions, options.languages, load, settings, progress=progress)
