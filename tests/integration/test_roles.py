@@ -148,6 +148,14 @@ def test_one_role_migrates_another_runs_and_a_third_searches(hosted, collection,
     )
     with connect(settings("searcher"), keep_limits=True) as connection:
         assert len(similar_to(connection, "things", "7", 5)) == 5
+    admin(name, f"GRANT SELECT ON retrieval.query, retrieval.model TO {name}_searcher")  # for searches by text
+    with psycopg.connect(settings("searcher").database(), autocommit=True) as connection:
+        for ask, told in (
+            ("SELECT * FROM images.search_text('things', 'red')", "is not embedded yet"),
+            ("CALL images.embed_text('things', 'red', 0)", "was not embedded within"),
+        ):
+            with pytest.raises(psycopg.errors.RaiseException, match=told):
+                connection.execute(ask)
     with (
         refused("denies its role a right: permission denied for .*docs/databases.md"),
         connect(settings("searcher")) as c,
