@@ -93,7 +93,7 @@ export const CHINESE = {
   "By caption meaning": "按说明语义",
   "By caption words": "按说明关键词",
   "By everything": "综合搜索",
-  "What words are compared with": "文字匹配方式",
+  "What texts are compared with": "文字匹配方式",
   "look": "画面内容",
   "caption words": "说明关键词",
   "caption meaning": "说明语义",

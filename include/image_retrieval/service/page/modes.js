@@ -44,7 +44,7 @@ export function showModes({ collection, mode, terms }) {
   const options = modes.map((value) => make("option", { value, text: modeName(value) }));
   const texts = (/** @type {Iterable<HTMLOptionElement>} */ some) => [...some].map(({ text }) => text).join("\n");
   if (texts(options) !== texts(select.options)) select.replaceChildren(...options); // an open list would close
-  select.setAttribute("aria-label", t("What words are compared with"));
+  select.setAttribute("aria-label", t("What texts are compared with"));
   select.value = textMode(collection, mode) ?? "";
   /** @type {HTMLElement} */ (select.parentElement).hidden = modes.length < 2 || (terms.length > 0 && !terms.some(isWanted));
 }
