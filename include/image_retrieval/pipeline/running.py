@@ -39,7 +39,7 @@ def run_collection(
 ) -> FinishedRun:
     """List, resample, embed, upsert, index, measure recall, caption, report. Returns the run's report.
 
-    A failure of captioning is told in the report; the vectors are there all the same.
+    If captioning fails, the report says why; the vectors are not affected.
 
     `planned` is called with the plan, and `progress` with each stage and the number of further images done.
     """

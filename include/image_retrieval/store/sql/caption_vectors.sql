@@ -10,7 +10,7 @@ COMMENT ON TABLE retrieval.{vectors} IS 'Vectors of the captions of one collecti
 COMMENT ON COLUMN retrieval.{vectors}.etag IS 'MD5 of the caption that the vector was made of.';
 
 -- name: remove_outdated
--- of captions that are others or gone, and of images that are not searchable
+-- of captions that have changed or are gone, and of images that are not searchable
 DELETE FROM retrieval.{vectors} AS v
 WHERE NOT EXISTS (
     SELECT FROM retrieval.{matching} AS m JOIN retrieval.{shown} AS s ON s.id = m.id

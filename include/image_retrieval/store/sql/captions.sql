@@ -62,7 +62,7 @@ SET etag = excluded.etag, digest = excluded.digest, reason = excluded.reason, de
         FROM (SELECT CASE WHEN (u.etag, u.digest) = (excluded.etag, excluded.digest) THEN u.attempts + 1 ELSE 1 END AS tries) AS counted);
 
 -- name: remove_outdated
--- what a former captioner of this name said of images that the present one finally says nothing of
+-- captions under a former digest, where the present captioner has finally none
 DELETE FROM retrieval.caption AS c
 USING retrieval.uncaptioned AS u
 WHERE u.image = ANY (%(images)s) AND u.model = %(model)s AND u.digest = %(digest)s AND u.final
