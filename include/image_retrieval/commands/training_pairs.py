@@ -6,9 +6,8 @@ from functools import partial
 from typing import Any
 
 from image_retrieval.commands.arguments import finite_number, number
-from image_retrieval.commands.printing import print_json
+from image_retrieval.commands.training_runs import print_outcome
 from image_retrieval.errors import UserError
-from image_retrieval.exit_codes import TERMINATED
 from image_retrieval.settings import Settings
 from image_retrieval.training.pairs.options import BATCH_SIZE, PairOptions
 from image_retrieval.training.pairs.texts import is_pair_file
@@ -90,10 +89,7 @@ def pairs(options: argparse.Namespace, settings: Settings) -> int:
     negatives = partial(_negatives, folder, options.negatives, settings) if options.negatives else None
     device = options.device or settings.device
     outcome = train_pairs(wanted, f"{out}/", settings, device, resume=options.resume, find_negatives=negatives)
-    print_json({"out": options.out, "finished": outcome.finished, **outcome.figures})
-    if not outcome.finished:
-        return TERMINATED
-    return 1 if outcome.figures["decision"] == "refused" and not options.exit_zero else 0
+    return print_outcome(outcome, options.out, exit_zero=options.exit_zero)
 
 
 def _folder(source: str, new: str) -> str:

@@ -81,11 +81,11 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     given = vars(options) | {"rate": options.lr, "pack": folder_of(options.pack)}
     chosen = TrainingOptions(**{field.name: given[field.name] for field in fields(TrainingOptions)})
     device, out = options.device or settings.device, folder_of(options.out)
-    return _print_outcome(run_training(chosen, out, settings, device, resume=options.resume), options.out)
+    return print_outcome(run_training(chosen, out, settings, device, resume=options.resume), options.out)
 
 
 def resume(options: argparse.Namespace, settings: Settings) -> int:
-    """Go on with a training that was ended, from its checkpoint."""
+    """Go on with a training that was ended, from its checkpoint; exit status 1: the model was refused."""
     from image_retrieval.objects import ObjectStore
     from image_retrieval.pipeline.dataset import folder_of
     from image_retrieval.training.pairs.running import resume_pairs
@@ -95,12 +95,15 @@ def resume(options: argparse.Namespace, settings: Settings) -> int:
     out, device = folder_of(options.out), options.device or settings.device
     of_pairs = is_of_pairs(find_record(ObjectStore(settings), out) or {})
     outcome = (resume_pairs if of_pairs else resume_training)(out, settings, device)
-    return _print_outcome(outcome, options.out)
+    return print_outcome(outcome, options.out)
 
 
-def _print_outcome(outcome: Any, out: str) -> int:
+def print_outcome(outcome: Any, out: str, *, exit_zero: bool = False) -> int:
+    """Print the figures of a training, and return its exit status; `exit_zero`: 0 even if the model was refused."""
     from image_retrieval.training.ranks import rank
 
     if rank() == 0:
         print_json({"out": out, "finished": outcome.finished, **outcome.figures})
-    return 0 if outcome.finished else TERMINATED
+    if not outcome.finished:
+        return TERMINATED
+    return 1 if outcome.figures.get("decision") == "refused" and not exit_zero else 0

@@ -128,6 +128,18 @@ def test_the_command_ends_with_its_status_goes_on_and_does_nothing_when_it_is_fi
     assert "is finished: undecided" in capsys.readouterr().err
 
 
+def test_a_resumed_one_that_is_refused_ends_as_the_command_that_began_it(pack, tmp_path, monkeypatch, capsys):
+    out = str(tmp_path / "out")
+    given = ["training", "pairs", pack, out, "--start", str(DUAL), "--epochs", "2", "--batch-size", "20", "--lr", "10"]
+    with monkeypatch.context() as patch:
+        ended_after(patch, 2)
+        assert main(given) == TERMINATED
+    capsys.readouterr()
+    assert main(["training", "resume", out]) == 1
+    assert json.loads(capsys.readouterr().out)["decision"] == "refused"
+    assert main([*given, "--resume"]) == 1
+
+
 def test_other_texts_another_checkpoint_or_another_process_are_told(pack, tmp_path, monkeypatch):
     store, out = ObjectStore(load_settings()), tmp_path / "b"
     for name, seed in (("a", 0), ("b", 1)):
