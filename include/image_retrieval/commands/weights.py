@@ -27,17 +27,21 @@ def add_to(group: Any, add: Callable[..., Any]) -> None:
 
 
 def show(options: argparse.Namespace, settings: Settings) -> None:
-    """Show the weight of vectors in a collection's hybrid searches; the rest is that of words."""
+    """Show the weight of vectors in a collection's hybrid searches; the rest is that of captions."""
+    from image_retrieval.store.collections import find_shown
     from image_retrieval.store.connection import connect
     from image_retrieval.store.hybrid import find_weight
 
     collection = searchable_collection(settings, options.collection)
     with connect(settings, keep_limits=True) as connection:
-        weight = find_weight(connection, collection.name)
+        weight, shown = find_weight(connection, collection.name), find_shown(connection, collection.name)
     if options.json:
         print_json({"weight": weight})
         return
-    print_table(("side", "weight"), [("vector", f"{weight:g}"), ("words", f"{1 - weight:g}")])
+    others = ("words", "caption") if shown and shown.text_model else ("words",)
+    print_table(
+        ("side", "weight"), [("vector", f"{weight:g}"), *((side, f"{(1 - weight) / len(others):g}") for side in others)]
+    )
 
 
 def set_weight(options: argparse.Namespace, settings: Settings) -> None:
