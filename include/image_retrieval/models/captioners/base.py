@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
+from image_retrieval.errors import UserError
 from image_retrieval.models.captioners.description import CaptionerDescription
 
 # normalised pixels (batch, 3, height, width) and the language's token to ids (batch, tokens)
@@ -27,6 +28,19 @@ class Family:
     prefix: int
     ends: frozenset[int]
     together: bool = False
+
+
+def room(most: int, config: Any, begun: int) -> int:
+    """How many tokens, up to `most`, a decoder can write behind `begun` ones: it has a vector for so many positions.
+
+    On a GPU, a position behind the last one would end the whole process. Raises UserError if there is no room.
+    """
+    positions = getattr(config, "max_position_embeddings", None)
+    if not isinstance(positions, int):
+        return most
+    if begun > positions:
+        raise UserError(f"the prompt leaves no room for a caption: it has {begun} tokens, the model reads {positions}")
+    return min(most, positions + 1 - begun)  # the last one is not read
 
 
 def greedy(model: Any, most: int, **ids: int | None) -> GenerationConfig:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from image_retrieval.models.captioners.base import Family, ends_of, greedy, repeated
+from image_retrieval.models.captioners.base import Family, ends_of, greedy, repeated, room
 
 QUESTION = "What does the image describe?"  # of its task <CAPTION>
 
@@ -12,7 +12,7 @@ QUESTION = "What does the image describe?"  # of its task <CAPTION>
 def family(model: Any, tokenizer: Any, prompt: str | None, most: int, pixels: torch.Tensor) -> Family:
     """How this family writes. `pixels`: any picture (1, 3, height, width), to count the tokens that it becomes."""
     text = model.config.text_config
-    config = greedy(model, most, eos_token_id=text.eos_token_id, bos_token_id=text.bos_token_id)
+    config = greedy(model, room(most, text, 1), eos_token_id=text.eos_token_id, bos_token_id=text.bos_token_id)
     if config.decoder_start_token_id is None:
         config.decoder_start_token_id = text.decoder_start_token_id
     with torch.inference_mode():

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from image_retrieval.models.captioners.base import Family, ends_of, greedy, repeated
+from image_retrieval.models.captioners.base import Family, ends_of, greedy, repeated, room
 
 
 def family(model: Any, most: int) -> Family:
@@ -12,7 +12,7 @@ def family(model: Any, most: int) -> Family:
     decoder = model.config.decoder
     start = model.generation_config.decoder_start_token_id
     start = decoder.bos_token_id if start is None else start
-    config = greedy(model, most, eos_token_id=decoder.eos_token_id, bos_token_id=decoder.bos_token_id)
+    config = greedy(model, room(most, decoder, 2), eos_token_id=decoder.eos_token_id, bos_token_id=decoder.bos_token_id)
     config.decoder_start_token_id = start
 
     def generate(pixels: torch.Tensor, language: int | None) -> torch.Tensor:

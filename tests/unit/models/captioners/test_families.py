@@ -67,6 +67,20 @@ def test_the_tokens_are_those_of_transformers(folders, family, prompt):
         assert (found.ended, found.new) == (False, NEW)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_caption_without_an_end_stops_where_the_positions_of_the_model_do(folders, family):
+    positions = 64 if family == "vision-encoder-decoder" else 80
+    prompt = None if family == "vision-encoder-decoder" else "w5 w9"
+    said = load_captioner(folders[family], options(folders[family], prompt=prompt, max_new_tokens=500), "cpu").say(
+        PIXELS, "en"
+    )
+    assert any(not each.ended for each in said)
+    assert max(each.new for each in said) in range(positions - 2, positions + 1)
+    if family in ("blip", "git"):
+        with pytest.raises(UserError, match=r"the prompt leaves no room for a caption: it has 101 tokens, .* reads 80"):
+            load_captioner(folders[family], options(folders[family], prompt="w5 " * 100), "cpu")
+
+
 def test_a_picture_gets_the_same_caption_in_any_batch(folders):
     for folder in (folders["vision-encoder-decoder"], folders["git"]):
         say = load_captioner(folder, options(folder), "cpu").say
