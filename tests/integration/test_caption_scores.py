@@ -6,9 +6,11 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
+from pydantic_core import to_jsonable_python
 from structlog.testing import capture_logs
 from text_encoders import save_text_encoder
 
+from image_retrieval.cli import main
 from image_retrieval.client import Client
 from image_retrieval.models.calibration import TEXTS, Calibration
 from image_retrieval.pipeline.calibrating import keep_calibrated
@@ -41,12 +43,21 @@ def entry(project, collection, change_collection, encoder):
     return entry
 
 
-def test_searches_by_captions_show_what_reaches_the_cutoff(entry, project, database_url, report):
+def test_searches_by_captions_show_what_reaches_the_cutoff(entry, project, database_url, report, capsys):
     assert rows(database_url, FITS) == [("texts", direction, IMAGES, 100) for direction in TEXTS]
     calibration = Calibration(*rows(database_url, FITTED)[0])
     listed = {each["model"]: each["scores"] for each in report("models", "list", "--json")["models"]}
     assert listed == {"random": "none", "texts": "fitted"}
+    assert main(["weights", "show", "things"]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["vector", "0.5"], ["words", "0.25"], ["caption", "0.25"]
+    ]  # fmt: skip
     with Client(project) as client:
+        [told] = client.collections()
+        assert (told.modes, told.scores) == (("caption", "words", "hybrid"), ())
+        assert [(each.direction, each.origin, each.vectors) for each in told.caption_scores] == [
+            (direction, "fitted", IMAGES) for direction in TEXTS
+        ]
         found = client.search("things", "a red ring", k=IMAGES, mode="caption")
         assert (found.calibration, found[0].score, len(found)) == ("text_image_en", 1, IMAGES)
         scores = [calibration.score(hit.similarity) for hit in found]
@@ -68,10 +79,12 @@ def test_searches_by_captions_show_what_reaches_the_cutoff(entry, project, datab
         everything = asked.post("/api/search", json={**form, "min_score": -1}).json()
         nothing = asked.post("/api/search", json={**form, "texts": [{"text": NOTHING}]}).json()
         hybrid = asked.post("/api/search", json={**form, "mode": "hybrid"}).json()
+        [listed] = asked.get("/api/collections").json()
     finally:
         app.state.service.close()
     assert (shown["calibration"], shown["min_score"], len(shown["results"])) == ("text_image_en", 0.5, over)
     assert (len(everything["results"]), nothing["results"]) == (IMAGES, [])
+    assert listed["caption_scores"] == to_jsonable_python(told.caption_scores)
     assert [row["similarity"] for row in hybrid["results"]] == pytest.approx([hit.similarity for hit in mixed])
     in_sql = "SELECT similarity FROM images.search_hybrid('things', 'a red ring', %s)"
     assert [each for (each,) in rows(database_url, in_sql, IMAGES)] == pytest.approx([hit.similarity for hit in mixed])

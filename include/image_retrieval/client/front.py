@@ -31,7 +31,7 @@ from image_retrieval.errors import UserError
 from image_retrieval.models.calibration import IMAGES, Calibration, score_of
 from image_retrieval.pipeline.querying import Vector, direction_of, least_similarity
 from image_retrieval.pipeline.regions import CANDIDATES, ranked_by_place
-from image_retrieval.pipeline.shown import Shown, describe_listed, find_shown, listed_collections
+from image_retrieval.pipeline.shown import Shown, describe_listed, find_shown, listed_collections, text_modes
 from image_retrieval.settings import Settings, load_settings
 from image_retrieval.store import search as store
 from image_retrieval.store.collections import collection_names
@@ -158,7 +158,8 @@ class Client:
     def collections(self) -> list[CollectionInfo]:
         """The collections that can be searched, in order of their names. Raises UserError."""
         with self._database.statements() as connection:
-            found = [self._find(connection, name) for name in collection_names(connection)]
+            shown_ones = [self._find(connection, name) for name in collection_names(connection)]
+            found = [(shown, text_modes(connection, shown)) for shown in shown_ones if shown is not None]
         return [
             CollectionInfo(
                 name=shown.name,
@@ -170,9 +171,10 @@ class Client:
                 made=shown.made,
                 listed=shown.listed,
                 scores=shown.scores,
+                caption_scores=shown.caption_scores,
+                modes=tuple(modes),
             )
-            for shown in found
-            if shown is not None
+            for shown, modes in found
         ]
 
     def close(self) -> None:

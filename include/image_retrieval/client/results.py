@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 from image_retrieval.client import showing
 from image_retrieval.errors import ImageRejected, Unavailable, UserError
 from image_retrieval.picture_options import ResampleChoice
-from image_retrieval.pipeline.shown import ScoreOrigin
+from image_retrieval.pipeline.shown import ScoreOrigin, TextMode
 from image_retrieval.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ class CollectionInfo:
     """A collection that can be searched, and the model whose vectors it has.
 
     `reads_texts`: it can be searched by texts; `calibrated`: its scores are calibrated, in at least one direction;
-    `scores`: where the calibration of each such direction comes from, and when it was fitted; `made`: it was made
-    through the API; `listed`: it is in collections.yaml.
+    `scores`: where the calibration of each such direction comes from, and when it was fitted; `caption_scores`: the
+    same of the mode `caption`; `modes`: how texts find something in it; `made`: it was made through the API; `listed`:
+    it is in collections.yaml.
     """
 
     name: str
@@ -39,6 +40,8 @@ class CollectionInfo:
     made: bool
     listed: bool
     scores: tuple[ScoreOrigin, ...] = ()
+    caption_scores: tuple[ScoreOrigin, ...] = ()
+    modes: tuple[TextMode, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,11 @@ from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.settings import Settings
 from image_retrieval.store import collections
+from image_retrieval.store.captions import has_captions
 from image_retrieval.store.collections import ShownRow
 from image_retrieval.store.connection import Connection
+
+TextMode = Literal["vector", "words", "caption", "hybrid"]  # what texts are compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,12 @@ class Shown:
         )
 
     @property
+    def caption_scores(self) -> tuple[ScoreOrigin, ...]:
+        """Where the scores of searches by the meaning of captions come from; empty if they are plain similarities."""
+        captions = self.by_captions()
+        return captions.scores if captions else ()
+
+    @property
     def brings_calibrations(self) -> bool:
         """Whether its model brings the calibrations of all its directions."""
         own = {score.direction for score in self.scores if score.origin == "own"}
@@ -147,6 +156,14 @@ def find_shown(
         scores=scores,
         text_model=collections.find_shown(connection, name, row.text_model) if row.text_model else None,
     )
+
+
+def text_modes(connection: Connection, shown: Shown) -> list[TextMode]:
+    """The modes in which texts find something."""
+    means = shown.text_model is not None
+    told = means or has_captions(connection, shown.name)
+    can: dict[TextMode, bool] = {"vector": shown.reads_texts, "caption": means, "words": told, "hybrid": told}
+    return [mode for mode, possible in can.items() if possible]
 
 
 def _options(row: ShownRow, dtype: Dtype) -> ModelOptions:

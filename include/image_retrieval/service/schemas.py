@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from image_retrieval.option_types import Name
 from image_retrieval.picture_options import ResampleChoice
+from image_retrieval.pipeline.shown import TextMode
 from image_retrieval.values import (
     Filter,
     KnownId,
@@ -26,7 +27,6 @@ Unreadable = Annotated[
     dict[str, str], Field(description="fields whose value cannot be shown, and why; attributes are then null")
 ]
 Url = Annotated[str, Field(max_length=2000), AfterValidator(plain_text)]
-Mode = Literal["vector", "words", "caption", "hybrid"]
 
 
 class Form(BaseModel):
@@ -85,7 +85,7 @@ class SearchForm(Paged):
     """Pictures and texts that results should be like or, with a negative weight, unlike; or words of captions."""
 
     collection: Word
-    mode: Mode = Field(
+    mode: TextMode = Field(
         "vector",
         description="vector: by what pictures show; words: by the words of captions, from one text; caption: by what "
         "captions mean, from texts; hybrid: by all of these together",
@@ -209,11 +209,12 @@ class CollectionInfo(BaseModel):
     models: list[str] = Field(description="the models under which it has vectors, the shown one first")
     dimensions: int
     reads_texts: bool
-    modes: list[Mode] = Field(
+    modes: list[TextMode] = Field(
         description="how its texts can be searched; words and hybrid if one of its first 1,000 images has a caption"
     )
     calibrated: bool = Field(description="whether its scores are calibrated, in at least one direction")
     scores: list[ScoreInfo] = Field(description="the directions whose scores are calibrated")
+    caption_scores: list[ScoreInfo] = Field(description="the same of the mode caption: of texts to captions")
     made: bool = Field(description="made through the API")
     listed: bool = Field(description="an entry of collections.yaml; if it is neither, it cannot be changed")
 

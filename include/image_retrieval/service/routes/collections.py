@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
+from image_retrieval.pipeline.shown import text_modes
 from image_retrieval.service import collections
 from image_retrieval.service.bodies import strict_router
 from image_retrieval.service.catalog import Shown, shown_collection
-from image_retrieval.service.schemas import CollectionForm, CollectionInfo, Mode, ScoreInfo
+from image_retrieval.service.schemas import CollectionForm, CollectionInfo, ScoreInfo
 from image_retrieval.service.state import Service
-from image_retrieval.store.captions import has_captions
 from image_retrieval.store.collections import collection_names, models_with_vectors
 from image_retrieval.store.connection import Connection
 
@@ -56,17 +56,10 @@ def _info(connection: Connection, shown: Shown) -> CollectionInfo:
         models=models_with_vectors(connection, shown.name),
         dimensions=shown.dimensions,
         reads_texts=shown.reads_texts,
-        modes=_modes(connection, shown),
+        modes=text_modes(connection, shown),
         calibrated=bool(shown.calibrations),
         scores=[ScoreInfo(**asdict(origin)) for origin in shown.scores],
+        caption_scores=[ScoreInfo(**asdict(origin)) for origin in shown.caption_scores],
         made=shown.made,
         listed=shown.listed,
     )
-
-
-def _modes(connection: Connection, shown: Shown) -> list[Mode]:
-    """The modes in which texts find something."""
-    means = shown.text_model is not None
-    told = means or has_captions(connection, shown.name)
-    can: dict[Mode, bool] = {"vector": shown.reads_texts, "caption": means, "words": told, "hybrid": told}
-    return [mode for mode, possible in can.items() if possible]
