@@ -33,6 +33,11 @@ def plain_text(value: str) -> str:
     return value
 
 
+def unless_blank(value: str | None) -> str | None:
+    """A text, or None if it has no visible character."""
+    return None if value is None or BLANK.fullmatch(value) else value
+
+
 def query_text(value: str) -> str:
     """A query text: it has a visible character, and at most MOST_LETTERS."""
     plain_text(value)
@@ -87,6 +92,9 @@ def printable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(plain_text)]
 Word = Annotated[str, Field(max_length=500), AfterValidator(plain_text)]
+Caption = Annotated[
+    Annotated[str, Field(max_length=5000), AfterValidator(plain_text)] | None, AfterValidator(unless_blank)
+]
 QueryText = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS), AfterValidator(query_text)]
 NewImageId = Annotated[str, Field(min_length=1, max_length=NEW_ID_BYTES), AfterValidator(new_image_id)]
 KnownId = Annotated[str, Field(max_length=KNOWN_ID_LETTERS), AfterValidator(plain_text)]

@@ -9,7 +9,7 @@ from image_retrieval.collection import Collection
 from image_retrieval.errors import Reason, Unavailable, UserError
 from image_retrieval.pipeline.names import as_text, fault_of
 from image_retrieval.settings import Settings
-from image_retrieval.sources.members import LONGEST_CAPTION, attributes_text, text_of
+from image_retrieval.sources.members import attributes_text, caption_of, text_of
 from image_retrieval.store import attributes, told
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.failures import Locked
@@ -84,8 +84,7 @@ def _row(text: str, key: str) -> tuple[str | None, str | None, str | None]:
         if given is None:
             return None, None, None
         name = text_of(key, given, KNOWN_ID_LETTERS)
-        caption = row.pop("caption", None)
-        caption = None if caption is None else text_of("caption", caption, LONGEST_CAPTION)
+        caption = caption_of(row.pop("caption", None))
         found = attributes_text({column: value for column, value in row.items() if value is not None})
     except (NotStrict, ValueError) as error:
         return name, None, str(error)

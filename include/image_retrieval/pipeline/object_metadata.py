@@ -9,7 +9,7 @@ from image_retrieval.batches import in_order
 from image_retrieval.errors import Reason, UserError
 from image_retrieval.image_inputs import rejection_of
 from image_retrieval.objects import ObjectFault, ObjectStore
-from image_retrieval.sources.members import LONGEST_CAPTION, text_of
+from image_retrieval.sources.members import LONGEST_CAPTION, caption_of, text_of
 from image_retrieval.store import told
 from image_retrieval.store.connection import Connection
 from image_retrieval.store.listings import Refused
@@ -82,7 +82,7 @@ def _refused(uri: str, kind: str, fault: ObjectFault | ValueError) -> Refused:
 def _about(told: Mapping[str, str]) -> dict[str, object]:
     """A caption under that name, and attributes under the others."""
     caption = next((value for name, value in told.items() if name.lower() == CAPTION), None)
-    found = None if caption is None else text_of(CAPTION, caption, LONGEST_CAPTION)
+    found = caption_of(caption)
     attributes = {name: text_of(name, value, LONGEST_CAPTION) or "" for name, value in told.items()}
     attributes = {name: value for name, value in attributes.items() if name.lower() != CAPTION}
     return ({CAPTION: found} if found else {}) | ({"attributes": attributes} if attributes else {})

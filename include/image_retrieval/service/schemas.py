@@ -9,6 +9,7 @@ from image_retrieval.option_types import Name
 from image_retrieval.picture_options import ResampleChoice
 from image_retrieval.pipeline.shown import TextMode
 from image_retrieval.values import (
+    Caption,
     Filter,
     KnownId,
     NewImageId,
@@ -224,7 +225,7 @@ class Facts(Form):
 
     group_id: Word | None = None
     intra_id: Word | None = None
-    caption: Annotated[str, Field(max_length=5000), AfterValidator(plain_text)] | None = None
+    caption: Caption = Field(None, description="what people say it shows; null or blank: what a model wrote is shown")
     attributes: Attributes = {}
 
 

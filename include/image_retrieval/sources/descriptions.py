@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from image_retrieval.sources.members import LONGEST_CAPTION, attributes_text, text_of
+from image_retrieval.sources.members import attributes_text, caption_of
 from image_retrieval.strict_json import read_json
 
 SUFFIXES = (".json", ".txt")
@@ -25,7 +25,7 @@ def of_json(data: bytes) -> dict[str, Any]:
 
 
 def _with_caption(given: Any) -> dict[str, Any]:
-    caption = None if given is None else text_of("caption", given, LONGEST_CAPTION)
+    caption = caption_of(given)
     return {} if caption is None else {"caption": caption}
 
 

@@ -17,7 +17,7 @@ from image_retrieval.sources.formats import FIELDS, READERS, Columns, Lines, pla
 from image_retrieval.sources.table_lines import image_lines, table_lines
 from image_retrieval.strict_json import NotStrict, is_text, read_json
 from image_retrieval.tar_uris import member_key, split_member
-from image_retrieval.values import small_json
+from image_retrieval.values import small_json, unless_blank
 
 MEMBER = re.compile(rf"{BUCKET}/.+|file:///.+", re.DOTALL)
 KEPT_TEXT = 500  # characters of an id, a group, or a version
@@ -118,7 +118,7 @@ def _member(
         None if etag is None else plain(text_of("etag", etag, KEPT_TEXT)),
         None if group_id is None else text_of("group_id", group_id, KEPT_TEXT),
         None if intra_id is None else text_of("intra_id", intra_id, KEPT_TEXT),
-        None if caption is None else text_of("caption", caption, LONGEST_CAPTION),
+        caption_of(caption),
         None if attributes is None else attributes_text(attributes),
     )
 
@@ -152,6 +152,11 @@ def text_of(name: str, value: Any, longest: int) -> str | None:
     if len(text) > longest:
         raise ValueError(f"has a value of {name} of {len(text)} characters: at most {longest} are allowed")
     return text or None
+
+
+def caption_of(given: Any) -> str | None:
+    """A caption; one without a visible character counts as none. Raises ValueError."""
+    return None if given is None else unless_blank(text_of("caption", given, LONGEST_CAPTION))
 
 
 def attributes_text(given: Any) -> str | None:

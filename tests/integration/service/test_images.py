@@ -52,7 +52,7 @@ def test_an_image_is_replaced_described_deleted_and_back(client, shoes):
     assert second["image_path"] == first["image_path"]
     assert second["sha256"] != first["sha256"]
     assert second["caption"] == "first"
-    told = done(client.patch(image, json={"group_id": "g", "caption": None}))
+    told = done(client.patch(image, json={"group_id": "g", "caption": " \u3000"}))
     assert (told["group_id"], told["caption"]) == ("g", None)
     assert done(client.get(f"{shoes}/images", params={"group_id": "g"}))["images"][0]["image_id"] == "a/b"
     assert done(client.delete(image), 204) is None

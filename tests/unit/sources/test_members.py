@@ -13,6 +13,7 @@ from image_retrieval.allowed import refusal
 from image_retrieval.collection import Collection
 from image_retrieval.objects import ObjectStore
 from image_retrieval.settings import Settings
+from image_retrieval.sources.descriptions import of_json, of_text
 from image_retrieval.sources.members import attributes_text, read_members
 from image_retrieval.strict_json import is_text
 
@@ -45,6 +46,14 @@ def test_each_line_is_a_row_that_the_tables_can_hold_or_a_fault(tmp_path_factory
         assert all(value is None or (value and is_text(value)) for value in row[1:])
         assert row.attributes is None or isinstance(json.loads(row.attributes), dict)
     assert all("\n" not in fault.detail for fault in faults)
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n\t", "\u200b\u3000"])
+def test_a_caption_without_a_visible_character_is_none(tmp_path, blank):
+    [found] = members(tmp_path, json.dumps({"uri": "s3://bucket/a.jpg", "caption": blank}).encode())
+    assert [row.caption for row in found.rows] == [None]
+    assert of_text(blank.encode()) == of_json(json.dumps({"caption": blank}).encode()) == {}
+    assert of_json(b'{"caption": " a "}') == {"caption": " a "}
 
 
 @pytest.mark.parametrize(
