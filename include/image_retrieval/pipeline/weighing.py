@@ -65,7 +65,7 @@ def read_judged(name: str, data: bytes) -> list[Judged]:
         if line.strip():
             try:
                 found.append(_judged(read_json(line.decode())))
-            except (NotStrict, ValueError, TypeError, KeyError) as error:
+            except (NotStrict, ValueError, TypeError) as error:
                 wanted = '{"text": "two red rings", "images": ["red-ring/0004"]}'
                 raise UserError(
                     f"line {number} of {name} is not like {wanted} ({' '.join(str(error).split())[:200]})"
@@ -76,7 +76,9 @@ def read_judged(name: str, data: bytes) -> list[Judged]:
 
 
 def _judged(given: Any) -> Judged:
-    text, images = given["text"], given["images"]
+    if not isinstance(given, dict) or not isinstance(text := given.get("text"), str):
+        raise ValueError("text must be a text")
+    images = given.get("images")
     if not images or not isinstance(images, list) or not all(isinstance(each, str) for each in images):
         raise ValueError("images must be a list of image_ids")
     return Judged(query_text(text), frozenset(images))

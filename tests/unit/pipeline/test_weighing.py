@@ -50,6 +50,22 @@ def test_too_few_queries_are_told():
         read_judged("f", data)
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{"uri": "a"}', "(text must be a text)"),
+        ('{"text": 5, "images": ["a"]}', "(text must be a text)"),
+        ("[]", "(text must be a text)"),
+        ('{"text": "x"}', "(images must be a list of image_ids)"),
+        ('{"text": "x", "images": ["a", 1]}', "(images must be a list of image_ids)"),
+    ],
+)
+def test_a_line_that_is_no_query_is_told_in_words(line, told):
+    with pytest.raises(UserError) as error:
+        read_judged("f", line.encode())
+    assert str(error.value).endswith(told)
+
+
 @given(st.text('ab -"\u3000红', max_size=12))
 @example('-""-a')
 @example('- -""a')
