@@ -133,7 +133,7 @@ def test_one_role_migrates_another_runs_and_a_third_searches(hosted, collection,
     settings = database("CREATE EXTENSION vector", f"GRANT {name}_owner TO {name}_runner")
     migrate(settings("owner"))
     runner = settings("runner", index_from_rows=1)
-    fill(runner, collection, 40)
+    vectors = fill(runner, collection, 40)
     ensure_index(collection, runner)
     owned = rows(
         runner.database(),
@@ -146,6 +146,16 @@ def test_one_role_migrates_another_runs_and_a_third_searches(hosted, collection,
         f"GRANT USAGE ON SCHEMA images, retrieval TO {name}_searcher",
         f"GRANT SELECT ON images.things, retrieval.collection, retrieval.alembic_version TO {name}_searcher",
     )
+    with connect(runner) as connection:
+        connection.execute("UPDATE retrieval.model SET family = 'dual_encoder'")
+        keep_query(connection, "random", "a star", vectors[7])
+    by_text = "SELECT image_id FROM images.{}('things', 'a star', 3)"
+    for ask in ("search_text", "search_hybrid"):
+        assert rows(settings("searcher").database(), by_text.format(ask))[0] == ("7",)
+    with psycopg.connect(settings("searcher").database(), autocommit=True) as connection:
+        connection.execute("CALL images.embed_text('things', 'a star')")
+        with pytest.raises(psycopg.errors.RaiseException, match="was not embedded within"):
+            connection.execute("CALL images.embed_text('things', 'a moon', 0.1)")
     with connect(settings("searcher"), keep_limits=True) as connection:
         assert len(similar_to(connection, "things", "7", 5)) == 5
     admin(name, f"GRANT SELECT ON retrieval.query, retrieval.model TO {name}_searcher")  # for searches by text
@@ -166,12 +176,17 @@ def test_one_role_migrates_another_runs_and_a_third_searches(hosted, collection,
     more = "images.things, retrieval.collection, retrieval.model, retrieval.made_collection, retrieval.calibration"
     admin(name, f"GRANT SELECT ON {more} TO {name}_searcher")  # as docs/databases.md has it of the Python client
     with Client(settings("searcher")) as client:
-        assert [each.name for each in client.collections()] == ["things"]
+        assert [(each.name, each.modes) for each in client.collections()] == [("things", ("vector",))]
         assert client.search("things", image_id="7", k=5)[0].image_id == "7"
         assert len(client.similar("things", "7", k=5)) == 5
     admin(name, f"GRANT USAGE ON SCHEMA images, retrieval TO {name}_stranger")
     admin(name, f"GRANT SELECT ON retrieval.collection, retrieval.alembic_version TO {name}_stranger")
-    asks = ("search_words('things', 'red')", "facets('things')", "similar_to('things', '7')")
+    asks = (
+        "search_words('things', 'red')",
+        "search_text('things', 'a star')",
+        "facets('things')",
+        "similar_to('things', '7')",
+    )
     asks += ("explain_search('things', NULL)", "search('things', (SELECT '[1,0]'::halfvec))")
     for role in ("stranger", "searcher"):
         with connect(settings(role), keep_limits=True) as connection:

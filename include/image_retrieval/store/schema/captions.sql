@@ -64,3 +64,19 @@ COMMENT ON FUNCTION retrieval.forget_told IS 'Empties told of an image that has 
 
 CREATE OR REPLACE TRIGGER told_of_former BEFORE UPDATE OF etag ON retrieval.image
 FOR EACH ROW WHEN (old.told IS NOT NULL AND new.etag IS DISTINCT FROM old.etag) EXECUTE FUNCTION retrieval.forget_told();
+
+
+CREATE OR REPLACE FUNCTION retrieval.has_captions(collection text, looked_at integer) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+BEGIN
+    PERFORM retrieval.view_of(has_captions.collection, NULL);
+    RETURN EXISTS (SELECT FROM retrieval.shown_captions AS s WHERE s.collection = has_captions.collection)
+        OR EXISTS (
+            SELECT FROM (
+                SELECT i.words FROM retrieval.image AS i WHERE i.collection = has_captions.collection AND i.deleted IS NULL
+                ORDER BY i.image_id LIMIT looked_at
+            ) AS seen WHERE seen.words IS NOT NULL);
+END
+$$;
+COMMENT ON FUNCTION retrieval.has_captions IS
+    'Whether a collection shows captions of a model, or one of its first images, as many as looked_at, has a caption.';

@@ -2,11 +2,11 @@
 
 
 CREATE OR REPLACE FUNCTION retrieval.query_vector(collection text, text text) RETURNS halfvec
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 DECLARE
     vector halfvec;
 BEGIN
-    PERFORM retrieval.view_of(query_vector.collection);
+    PERFORM retrieval.view_of(query_vector.collection, NULL);
     IF query_vector.text IS NULL OR retrieval.is_blank(query_vector.text) THEN
         RAISE EXCEPTION 'text is %', CASE WHEN query_vector.text IS NULL THEN 'null' ELSE 'blank' END;
     ELSIF length(query_vector.text) > 1000 THEN
@@ -24,11 +24,15 @@ COMMENT ON FUNCTION retrieval.query_vector IS
 
 
 CREATE OR REPLACE FUNCTION retrieval.is_embedded(collection text, text text) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-    SELECT coalesce(bool_and(EXISTS (
-        SELECT FROM retrieval.query AS q WHERE q.model = m.name AND md5(q.text) = md5(is_embedded.text) AND q.text = is_embedded.text)), false)
-    FROM retrieval.collection AS c JOIN retrieval.model AS m ON m.name = c.model OR m.name = c.text_model
-    WHERE c.name = is_embedded.collection AND (m.name = c.text_model OR m.family = 'dual_encoder' OR c.text_model IS NULL)
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+BEGIN
+    PERFORM retrieval.view_of(is_embedded.collection, NULL);
+    RETURN (
+        SELECT coalesce(bool_and(EXISTS (
+            SELECT FROM retrieval.query AS q WHERE q.model = m.name AND md5(q.text) = md5(is_embedded.text) AND q.text = is_embedded.text)), false)
+        FROM retrieval.collection AS c JOIN retrieval.model AS m ON m.name = c.model OR m.name = c.text_model
+        WHERE c.name = is_embedded.collection AND (m.name = c.text_model OR m.family = 'dual_encoder' OR c.text_model IS NULL));
+END
 $$;
 COMMENT ON FUNCTION retrieval.is_embedded IS
     'Whether a text is embedded under the models of a collection that read texts: that of its vectors, and that of its captions.';

@@ -72,13 +72,7 @@ WHERE u.image = ANY (%(images)s) AND u.model = %(model)s AND u.digest = %(digest
 SELECT model, languages FROM retrieval.shown_captions WHERE collection = %(collection)s;
 
 -- name: has_captions
-SELECT EXISTS (SELECT FROM retrieval.shown_captions WHERE collection = %(collection)s)
-    OR EXISTS (
-        SELECT FROM (
-            SELECT words FROM retrieval.image WHERE collection = %(collection)s AND deleted IS NULL
-            ORDER BY image_id LIMIT %(looked_at)s
-        ) AS seen WHERE words IS NOT NULL
-    ) AS found;
+SELECT retrieval.has_captions(%(collection)s, %(looked_at)s) AS found;
 
 -- name: show
 INSERT INTO retrieval.shown_captions AS s (collection, model, languages)
