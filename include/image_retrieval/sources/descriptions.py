@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from image_retrieval.sources.members import attributes_text, caption_of
-from image_retrieval.strict_json import read_json
+from image_retrieval.strict_json import NotStrict, read_json
 
 SUFFIXES = (".json", ".txt")
 LARGEST = 2**20  # bytes
@@ -17,7 +17,10 @@ def of_text(data: bytes) -> dict[str, Any]:
 
 def of_json(data: bytes) -> dict[str, Any]:
     """The caption and the attributes of a JSON object. Raises ValueError and RecursionError as `of_text`."""
-    told = read_json(_decoded(data))
+    try:
+        told = read_json(_decoded(data))
+    except NotStrict as error:
+        raise ValueError(f"is not JSON: {error}") from None
     if not isinstance(told, dict):
         raise ValueError("is not a JSON object")
     attributes = attributes_text(told.get("attributes") or {})

@@ -56,6 +56,12 @@ def test_a_caption_without_a_visible_character_is_none(tmp_path, blank):
     assert of_json(b'{"caption": " a "}') == {"caption": " a "}
 
 
+@pytest.mark.parametrize("data", [b"{broken", b"", b'{"a": 1, "a": 2}', b"[" * 1000, b'{"caption": "\\ud800"}'])
+def test_a_description_that_is_not_json_is_told_as_that(data):
+    with pytest.raises(ValueError, match=r"^is not JSON: \S"):
+        of_json(data)
+
+
 @pytest.mark.parametrize(
     "uri",
     ["cat.jpg", "/srv/cat.jpg", "ftp://host/cat.jpg", "s3://bucket", "s3://bucket/", "s3://B/x", "file://host/x", ""],
