@@ -227,11 +227,11 @@ BEGIN
             operator, view, condition,
             CASE class
                 WHEN 'bit_hamming_ops' THEN format('binary_quantize(embedding)::bit(%1$s) <~> binary_quantize($2)::bit(%1$s)', settings.dimensions)
-                ELSE format('(embedding %s $2)%s', operator, CASE WHEN class IS NULL THEN ' + 0' ELSE '' END)  -- + 0: no index
+                ELSE format('(embedding %s $2)%s', operator, CASE WHEN class IS NULL THEN ' + 0, image_id' ELSE '' END)  -- + 0: no index
             END,
             CASE WHEN grouped THEN
                 'SELECT DISTINCT ON (group_id, CASE WHEN group_id IS NULL THEN image_id END) * FROM nearest '
-                'ORDER BY group_id, CASE WHEN group_id IS NULL THEN image_id END, distance'
+                'ORDER BY group_id, CASE WHEN group_id IS NULL THEN image_id END, distance, image_id'
             ELSE 'SELECT * FROM nearest' END,
             retrieval.similarity_in_words(settings.distance)) END;
         EXECUTE answer INTO results, enough, hits

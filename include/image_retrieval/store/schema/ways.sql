@@ -53,12 +53,12 @@ RETURN format(
         FROM retrieval.%5$I
         WHERE id = ANY (ARRAY(SELECT id FROM retrieval.%1$I WHERE %2$s))
         ORDER BY (embedding %3$s $2) + 0  -- + 0: no index
-        LIMIT $3
+        FETCH FIRST $3 ROWS WITH TIES  -- of which the image_id decides
     )
     SELECT array_agg((image_id, %4$s, image_path, resampled_image_path, group_id, intra_id, caption, width, height,
                       attributes)::retrieval.result ORDER BY distance, image_id),
            true, count(*)
-    FROM nearest JOIN retrieval.%1$I USING (id)
+    FROM (SELECT * FROM nearest JOIN retrieval.%1$I USING (id) ORDER BY distance, image_id LIMIT $3) AS found
     $query$,
     'matching_' || name, condition, operator, similarity, 'vectors_' || name);
 COMMENT ON FUNCTION retrieval.few_in_words IS 'The query that compares the images that match a condition, where these are few.';
