@@ -77,6 +77,8 @@ FILTERS = st.recursive(
 def at_once(monkeypatch):
     monkeypatch.setattr(filter_uses, "SECONDS_BETWEEN", 0.0)
     monkeypatch.setattr(filter_uses, "SLOW", -1.0)
+    monkeypatch.setattr(filter_uses, "_waiting", [])  # those of other tests wait for a minute
+    monkeypatch.setattr(filter_uses, "_next", 0.0)
 
 
 @pytest.fixture
