@@ -92,6 +92,7 @@ def printable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(plain_text)]
 Word = Annotated[str, Field(max_length=500), AfterValidator(plain_text)]
+GroupWord = Annotated[Word | None, AfterValidator(lambda given: given or None)]  # as in an index file
 Caption = Annotated[
     Annotated[str, Field(max_length=5000), AfterValidator(plain_text)] | None, AfterValidator(unless_blank)
 ]

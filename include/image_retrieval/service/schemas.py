@@ -11,6 +11,7 @@ from image_retrieval.pipeline.shown import TextMode
 from image_retrieval.values import (
     Caption,
     Filter,
+    GroupWord,
     KnownId,
     NewImageId,
     QueryText,
@@ -223,8 +224,8 @@ class CollectionInfo(BaseModel):
 class Facts(Form):
     """The metadata of an image; fields that are left out stay as they are."""
 
-    group_id: Word | None = None
-    intra_id: Word | None = None
+    group_id: GroupWord = None
+    intra_id: GroupWord = None
     caption: Caption = Field(None, description="what people say it shows; null or blank: what a model wrote is shown")
     attributes: Attributes = {}
 

@@ -55,6 +55,8 @@ def test_an_image_is_replaced_described_deleted_and_back(client, shoes):
     told = done(client.patch(image, json={"group_id": "g", "caption": " \u3000"}))
     assert (told["group_id"], told["caption"]) == ("g", None)
     assert done(client.get(f"{shoes}/images", params={"group_id": "g"}))["images"][0]["image_id"] == "a/b"
+    told = done(client.patch(image, json={"group_id": "", "intra_id": ""}))
+    assert (told["group_id"], told["intra_id"]) == (None, None)
     assert done(client.delete(image), 204) is None
     assert client.get(image).status_code == client.delete(image).status_code == 404
     assert done(client.put(image, json={"base64": as_base64(FIRST)}))["sha256"] == first["sha256"]
