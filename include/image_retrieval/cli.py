@@ -198,7 +198,7 @@ def _searches(commands: Any) -> None:
     query = by_query.add_mutually_exclusive_group(required=True)
     query.add_argument("--image", type=image, metavar="IMAGE", help=IMAGE_HELP)
     query.add_argument("--id", type=known_id, metavar="ID", help="search with an image of the collection")
-    query.add_argument("--text", type=words, metavar="TEXT", help="search by a text, if the model reads texts")
+    query.add_argument("--text", type=words, metavar="TEXT", help="search by a text (`--text=-red` if it begins so)")
     by_query.add_argument("--mode", choices=search.MODES, default="vector", help=search.MODE_HELP)
     by_query.add_argument("-k", type=number(1, MOST_RESULTS), default=10, metavar="N", help="number of results (10)")
     by_query.add_argument("--region", type=region, metavar="L,T,W,H", help=search.REGION_HELP)
