@@ -19,8 +19,7 @@ from image_retrieval.models.description import describe
 from image_retrieval.models.source import model_folder
 from image_retrieval.settings import Settings
 from image_retrieval.store import collections
-from image_retrieval.store.captions import has_captions
-from image_retrieval.store.collections import ShownRow
+from image_retrieval.store.collections import ShownRow, has_captions
 from image_retrieval.store.connection import Connection
 
 TextMode = Literal["vector", "words", "caption", "hybrid"]  # what texts are compared with

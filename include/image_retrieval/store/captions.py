@@ -104,12 +104,6 @@ def find_shown(connection: Connection, collection: str) -> ShownCaptions | None:
     return fetch_optional(connection, ShownCaptions, statement("captions", "find_shown"), {"collection": collection})
 
 
-def has_captions(connection: Connection, collection: str, *, looked_at: int = 1000) -> bool:
-    """Whether a collection shows captions of a model, or one of its first images, as many as `looked_at`, has one."""
-    given = {"collection": collection, "looked_at": looked_at}
-    return bool(fetch_value(connection, statement("captions", "has_captions"), given))
-
-
 def count_words(connection: Connection, collection: str) -> None:
     """Count how frequent the words of a collection's captions are, in a sample: hybrid searches weigh them by that."""
     connection.execute(statement("captions", "count_words"), {"collection": collection, "sampled": SAMPLED})

@@ -229,3 +229,9 @@ def made_collections(connection: Connection) -> dict[str, Collection]:
     rows = fetch_all(connection, _MadeRow, statement("collections", "made_collections"))
     found = {row.name: _made(row.name, row.definition) for row in rows}
     return {name: made.collection for name, made in found.items() if made}
+
+
+def has_captions(connection: Connection, collection: str, *, looked_at: int = 1000) -> bool:
+    """Whether a collection shows captions of a model, or one of its first images, as many as `looked_at`, has one."""
+    given = {"collection": collection, "looked_at": looked_at}
+    return bool(fetch_value(connection, statement("collections", "has_captions"), given))

@@ -71,9 +71,6 @@ WHERE u.image = ANY (%(images)s) AND u.model = %(model)s AND u.digest = %(digest
 -- name: find_shown
 SELECT model, languages FROM retrieval.shown_captions WHERE collection = %(collection)s;
 
--- name: has_captions
-SELECT retrieval.has_captions(%(collection)s, %(looked_at)s) AS found;
-
 -- name: show
 INSERT INTO retrieval.shown_captions AS s (collection, model, languages)
 VALUES (%(collection)s, %(model)s, %(languages)s)

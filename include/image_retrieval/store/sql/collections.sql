@@ -50,3 +50,6 @@ SELECT EXISTS (SELECT FROM retrieval.collection WHERE name = %(name)s)
 -- name: make_collection
 INSERT INTO retrieval.made_collection (name, definition) VALUES (%(name)s, %(definition)s)
 ON CONFLICT (name) DO NOTHING;
+
+-- name: has_captions
+SELECT retrieval.has_captions(%(collection)s, %(looked_at)s) AS found;
