@@ -350,10 +350,20 @@ def test_a_role_that_may_read_a_collection_searches_it_in_sql(project, small, da
 
 def test_texts_lose_their_minus_terms_in_sql_as_in_python(project, database_url):
     texts = ["red -blue ring", '-"a b" c', "wool-hat - x", " -a", "红色　-蓝色 圆", 'a -"b', "plain", 'x --y -z"q" w']
+    texts += [
+        "圆 －红色",
+        "圆 ﹣红色 环",
+        "圆 -“红色 圆” 环",
+        "圆 －＂红色 圆＂",
+        "ring\u00a0-red\u2003-blue",
+        "a «b -c»",
+        "a -«b c» d",
+    ]
     texts += ['-"b"-c', '- -"x"a', '-a-"b"', '-"a -"b', 'x -a  -"b" -c y', 'a -"']
     query = "SELECT retrieval.asked_text(t) FROM unnest(%s::text[]) WITH ORDINALITY AS u (t, n) ORDER BY n"
     assert [text for (text,) in rows(database_url, query, texts)] == [asked_text(text) for text in texts]
     assert asked_text(texts[0]) == "red ring"
+    assert [asked_text(text) for text in ("圆 －红色", "圆 -“红色 圆” 环", "a -«b c» d")] == ["圆", "圆 环", "a d"]
 
 
 def test_the_weight_of_a_collection_holds_until_it_is_set(project, small):

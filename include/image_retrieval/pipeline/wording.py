@@ -4,9 +4,12 @@ import re
 from collections.abc import Sequence
 
 # minus signs at the beginning of words, each with its word or phrase; as retrieval.asked_text
+SPACE = r"\u0009-\u0020\u00a0\u2000-\u200a\u202f\u205f\u3000"
+QUOTES = r"\"\u00ab\u00bb\u201c-\u201f\uff02"  # which retrieval.folded makes one
+QUOTE = re.compile(f"[{QUOTES}]")
 MINUS = re.compile(
-    r"(?:^|[\u0009-\u0020\u3000]+)"
-    r'(?:-(?:"[^"]*(?:"|\Z)|[^\u0009-\u0020\u3000"]+(?![^\u0009-\u0020\u3000"]))[\u0009-\u0020\u3000]*)+'
+    rf"(?:^|[{SPACE}]+)"
+    rf"(?:[-\ufe63\uff0d](?:[{QUOTES}][^{QUOTES}]*(?:[{QUOTES}]|\Z)|[^{SPACE}{QUOTES}]+(?![^{SPACE}{QUOTES}]))[{SPACE}]*)+"
 )
 SPACES = "\t\n\r \u3000"
 
@@ -18,9 +21,9 @@ def asked_text(text: str) -> str:
 
 def asked_words(texts: Sequence[tuple[str, float]]) -> str | None:
     """The words of texts with weights, for captions: texts with a negative weight must not occur. None for no text."""
-    parts = [_closed(text) if weight > 0 else f'-"{text.replace(chr(34), " ")}"' for text, weight in texts if weight]
+    parts = [_closed(text) if weight > 0 else f'-"{QUOTE.sub(" ", text)}"' for text, weight in texts if weight]
     return " ".join(parts) or None
 
 
 def _closed(text: str) -> str:
-    return text + '"' * (text.count('"') % 2)
+    return text + '"' * (len(QUOTE.findall(text)) % 2)

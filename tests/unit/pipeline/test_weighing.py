@@ -66,16 +66,17 @@ def test_a_line_that_is_no_query_is_told_in_words(line, told):
     assert str(error.value).endswith(told)
 
 
-@given(st.text('ab -"\u3000红', max_size=12))
+@given(st.text('ab -"\u3000红－“', max_size=12))
 @example('-""-a')
 @example('- -""a')
 def test_a_text_without_minus_terms_stays_as_it_is(text):
     asked = asked_text(text)
     assert asked_text(asked) == asked
-    if "-" not in text:
+    if "-" not in text and "－" not in text:
         assert asked == text.strip(" \u3000")
 
 
 def test_words_of_texts_with_weights():
     assert asked_words([("two red", 1), ('a "b', 0.5), ('x "y"', -1), ("z", 0)]) == 'two red a "b" -"x  y "'
+    assert asked_words([("圆 “红", 1), ("一“二”三", -1)]) == '圆 “红" -"一 二 三"'
     assert asked_words([]) is None
