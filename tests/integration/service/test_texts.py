@@ -56,7 +56,8 @@ def test_the_service_embeds_what_sql_asks_for(address, ask, sql):
 
 
 def test_a_text_that_nobody_embeds_is_told(sql):
-    sql.execute("CREATE OR REPLACE VIEW images.lonely AS SELECT * FROM images.things")
+    for view in ("images.lonely", "retrieval.images_lonely_no"):
+        sql.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM images.things".encode())
     sql.execute(
         "INSERT INTO retrieval.model (name, source, family, dimensions, use_cls_token) "
         "VALUES ('no', 'no/', 'x', 128, true)"
@@ -68,7 +69,7 @@ def test_a_text_that_nobody_embeds_is_told(sql):
     finally:
         sql.execute("DELETE FROM retrieval.collection WHERE name = 'lonely'")
         sql.execute("DELETE FROM retrieval.model WHERE name = 'no'")
-        sql.execute("DROP VIEW images.lonely")
+        sql.execute("DROP VIEW images.lonely, retrieval.images_lonely_no")
 
 
 @pytest.fixture
