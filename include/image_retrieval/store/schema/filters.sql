@@ -25,12 +25,13 @@ BEGIN
             WHEN 'number' THEN jsonb_typeof(value) = 'number'
             WHEN 'time' THEN jsonb_typeof(value) = 'string' AND retrieval.time_of(value #>> '{}') IS NOT NULL
             WHEN 'scalar' THEN jsonb_typeof(value) IN ('string', 'number', 'boolean')
+            WHEN 'range' THEN jsonb_typeof(value) = 'number' OR jsonb_typeof(value) = 'string' AND retrieval.time_of(value #>> '{}') IS NOT NULL
         END) THEN
         RETURN value #>> '{}';
     END IF;
     RAISE EXCEPTION 'filter: % takes %, not %', place,
         CASE kind WHEN 'text' THEN 'a text' WHEN 'number' THEN 'a number' WHEN 'scalar' THEN 'a text, a number, true or false'
-                  ELSE 'a time such as "2026-11-21T10:00:00Z"' END, value;
+                  ELSE CASE kind WHEN 'range' THEN 'a number, or ' ELSE '' END || 'a time such as "2026-11-21T10:00:00Z"' END, value;
 END
 $$;
 COMMENT ON FUNCTION retrieval.checked IS 'A filter''s value as text; an error that names its place if its type is wrong.';
@@ -62,7 +63,7 @@ BEGIN
         given := given || name;
         key := cardinality(given);
     END IF;
-    given := given || retrieval.checked(type, place || ' ' || operator, value);
+    given := given || retrieval.checked(CASE kind WHEN 'attribute' THEN 'range' ELSE type END, place || ' ' || operator, value);
     last := cardinality(given);
     condition := CASE
         WHEN kind = 'time' THEN format('%I %s $1[%s]::timestamptz', name, sign, last)
