@@ -309,6 +309,7 @@ def switchable(collection, store, project, tmp_path):
     return {"collection": "things", "model": "other", "source": str(tmp_path / "other"), "shard_size": 4}
 
 
+@pytest.mark.slow
 def test_airflow_switches_a_collection_to_another_model(dags_test, switchable, database_url):
     done = dags_test("model_switch", **switchable)
     assert done.returncode == 0, done.stdout[-3000:]

@@ -84,6 +84,7 @@ def killed_when(ready: Callable[[], bool], folder: Path) -> None:
         started.send_signal(signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_start_that_is_killed_anywhere_can_be_done_again(folder, monkeypatch):
     killed_when((folder / "postgres" / "data" / "postmaster.pid").exists, folder)
     killed_when(lambda: {"postgres", "weed"} <= set(ours(folder)), folder)

@@ -39,7 +39,7 @@ ACCOUNT = "image-retrieval-tasks"
 LOGS = ("pods/log", "get")
 RIGHTS = {("pods", "create"), ("pods", "get"), ("pods", "list"), ("pods", "delete"), LOGS}
 SERVICES = {("services", "create"), ("services", "delete")}  # of trainings on several machines
-COLLECTIONS = ("plain", "local", "deleted", "orphans")
+COLLECTIONS = ("plain", "local", "deleted")
 COLLECTIONS_OF_LONG_TESTS = (
     "blocking",
     "evicted",
@@ -52,6 +52,7 @@ COLLECTIONS_OF_LONG_TESTS = (
     "failed",
     "marked",
     "twice",
+    "orphans",
     "captioned",
     "captioned_here",
 )

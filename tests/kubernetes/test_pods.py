@@ -212,6 +212,7 @@ def test_runs_of_one_collection_follow_each_other(house, cluster, history):
     assert history.pods_of("twice") == ONE_POD_EACH  # the second run found nothing to do
 
 
+@pytest.mark.slow
 def test_orphans_are_found_and_counted(house, cluster):
     run = house.trigger("orphans")
     pod = cluster.at_work("orphans")

@@ -115,7 +115,10 @@ def test_fixed_batches_are_filled_up():
     [
         "openvino",
         "onnx",
-        pytest.param("compile", marks=pytest.mark.skipif(not shutil.which("g++"), reason="torch compiles with g++")),
+        pytest.param(
+            "compile",
+            marks=[pytest.mark.slow, pytest.mark.skipif(not shutil.which("g++"), reason="torch compiles with g++")],
+        ),
     ],
 )
 def test_backends_agree(random_model, backend):
