@@ -188,8 +188,10 @@ CREATE OR REPLACE FUNCTION retrieval.asked_text(text text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT
 RETURN btrim(regexp_replace(
     text,
-    format('(?:^|[%1$s]+)(?:[-\ufe63\uff0d](?:[%2$s][^%2$s]*(?:[%2$s]|\Z)|[^%1$s%2$s]+(?![^%1$s%2$s]))[%1$s]*)+',
-           '\u0009-\u0020\u00a0\u2000-\u200a\u202f\u205f\u3000', '"\u00ab\u00bb\u201c-\u201f\uff02'),
+    '(?:^|[\u0009-\u0020\u00a0\u2000-\u200a\u202f\u205f\u3000]+)'
+    '(?:[-\ufe63\uff0d](?:["\u00ab\u00bb\u201c-\u201f\uff02][^"\u00ab\u00bb\u201c-\u201f\uff02]*(?:["\u00ab\u00bb\u201c-\u201f\uff02]|\Z)'
+    '|[^\u0009-\u0020\u00a0\u2000-\u200a\u202f\u205f\u3000"\u00ab\u00bb\u201c-\u201f\uff02]+'
+    '(?![^\u0009-\u0020\u00a0\u2000-\u200a\u202f\u205f\u3000"\u00ab\u00bb\u201c-\u201f\uff02]))[\u0009-\u0020\u00a0\u2000-\u200a\u202f\u205f\u3000]*)+',
     ' ', 'g'), E'\t\n\r \u3000');
 COMMENT ON FUNCTION retrieval.asked_text IS 'A text without its minus terms, since a model would read them as wanted.';
 
